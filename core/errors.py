@@ -1,0 +1,53 @@
+"""The errors a person can act on.
+
+`AppError` is shown as it is: one sentence with the offending value, and what to do. Every other
+exception is a bug and is logged with its traceback. Cancelling is not an error.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class AppError(Exception):
+    """Something the user can mend.
+
+    `message` says in one sentence what is wrong, with the value; `hint` says what to do.
+    """
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+class DatasetError(AppError):
+    """A path that is not a usable dataset."""
+
+
+class DecodeError(AppError):
+    """A file that cannot be turned into a picture; names the file and the reason."""
+
+    def __init__(self, path: Path | str, reason: str) -> None:
+        super().__init__(f"{Path(path).name} cannot be read as a picture: {reason}.")
+        self.path = str(path)
+        self.reason = reason
+
+
+class ModelError(AppError):
+    """A model id that is unknown, ambiguous or cannot be built."""
+
+
+class WeightsError(AppError):
+    """Pretrained weights that are not here, cannot be fetched, or do not fit."""
+
+
+class RunError(AppError):
+    """A run folder that is missing, incomplete or from another version."""
+
+
+class Cancelled(Exception):  # noqa: N818 - not an error
+    """Raised at a boundary after `should_stop()` became true."""

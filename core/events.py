@@ -1,0 +1,148 @@
+"""The seam between core and whoever listens: three callables and a few small events.
+
+Events go to `events.jsonl` in the run folder (the truth) and to the listener. They hold numbers
+and text only, never a tensor. Only `StepDone` may be merged or dropped by a listener.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from core.errors import Cancelled
+
+OnProgress = Callable[[int, int, str], None]
+"""`on_progress(done, total, note)`; total 0 means unknown."""
+
+ShouldStop = Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    run: str
+    model: str
+    strategy: str
+    device: str
+    precision: str
+    train_images: int
+    selection_images: int
+    report_images: int
+    epochs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Work before the first epoch: decoding and embedding."""
+
+    done: int
+    total: int
+    note: str
+    images_per_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class StepDone:
+    step: int
+    epoch: int
+    loss: float
+    lr: float
+    images_per_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class EpochDone:
+    """One pass over the training images; losses in nats, accuracies in 0…1."""
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    selection_loss: float
+    selection_accuracy: float
+    seconds: float
+    l2: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PlanChanged:
+    epoch: int
+    opened: tuple[str, ...]
+    frozen: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointSaved:
+    kind: Literal["best", "last"]
+    epoch: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    level: Literal["info", "warning", "error"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded:
+    status: Literal["done", "stopped", "failed"]
+    best_epoch: int
+    best_selection_accuracy: float
+    error: str = ""
+
+
+Event = (
+    RunStarted | Progress | StepDone | EpochDone | PlanChanged | CheckpointSaved | Notice | RunEnded
+)
+Sink = Callable[[Event], None]
+
+_KINDS: dict[str, type] = {
+    kind.__name__: kind
+    for kind in (
+        RunStarted, Progress, StepDone, EpochDone, PlanChanged, CheckpointSaved, Notice, RunEnded,
+    )
+}  # fmt: skip
+
+
+def to_json(event: Event) -> str:
+    """One line of JSON, with the kind under `event`."""
+    return json.dumps({"event": type(event).__name__, **dataclasses.asdict(event)})
+
+
+def from_json(line: str) -> Event:
+    """The event of one line of `events.jsonl`.
+
+    Raises: KeyError, TypeError, ValueError for a line this version does not know.
+    """
+    fields: Mapping[str, Any] = json.loads(line)
+    kind = _KINDS[fields["event"]]
+    values = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in fields.items()
+        if name != "event"
+    }
+    event: Event = kind(**values)
+    return event
+
+
+def no_progress(done: int, total: int, note: str) -> None:
+    """The listener that listens to nothing."""
+
+
+def never_stop() -> bool:
+    return False
+
+
+def no_sink(event: Event) -> None:
+    """The sink that keeps nothing."""
+
+
+def check_stop(should_stop: ShouldStop) -> None:
+    """Leave the job at this boundary if its owner asked for it.
+
+    Raises: Cancelled.
+    """
+    if should_stop():
+        raise Cancelled

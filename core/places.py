@@ -1,0 +1,52 @@
+"""Where things live on this machine: the application's own folders and the shipped resources.
+
+`GRAFTWORK_HOME` puts all of them under one folder (tests, portable use). The user's own folders
+are never written.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import resources
+from pathlib import Path
+
+from platformdirs import PlatformDirs
+
+_DIRS = PlatformDirs("graftwork", appauthor=False)
+
+
+def _place(kind: str, default: Path) -> Path:
+    home = os.environ.get("GRAFTWORK_HOME")
+    folder = Path(home) / kind if home else default
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def data_dir() -> Path:
+    """Made by the application and worth keeping: samples, journals."""
+    return _place("data", _DIRS.user_data_path)
+
+
+def cache_dir() -> Path:
+    """May be deleted at any time: features, timings."""
+    return _place("cache", _DIRS.user_cache_path)
+
+
+def runs_dir() -> Path:
+    """Where runs are kept unless the user says otherwise."""
+    home = os.environ.get("GRAFTWORK_HOME")
+    return _place("runs", _DIRS.user_documents_path / "Graftwork" / "runs" if not home else Path())
+
+
+def config_dir() -> Path:
+    """Settings and window layout."""
+    return _place("config", _DIRS.user_config_path)
+
+
+def log_dir() -> Path:
+    return _place("log", _DIRS.user_log_path)
+
+
+def resource(name: str) -> Path:
+    """A file shipped with the application, in a checkout as in an installed wheel."""
+    return Path(str(resources.files("resources"))) / name

@@ -1,0 +1,35 @@
+"""The catalog's entry: what is known of one model with one set of weights. No torch here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Source = Literal["bundled", "torchvision", "timm", "hf-hub", "file"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """Facts of one model. Unknown is None, never guessed.
+
+    `params` counts every parameter once, `macs` are multiply-adds of one image at `input_size`
+    (height, width). `num_classes` is what the pretrained head answers for, 0: no head.
+    """
+
+    id: str
+    source: Source
+    arch: str
+    """Name in the source library's own registry, e.g. `resnet50`."""
+    tag: str
+    """Weights tag: timm's `a1_in1k`, torchvision's `IMAGENET1K_V2`, or empty."""
+    family: str
+    params: int | None = None
+    macs: int | None = None
+    top1: float | None = None
+    """ImageNet-1k top-1 in percent, as published by the source."""
+    top5: float | None = None
+    input_size: tuple[int, int] | None = None
+    num_classes: int = 1000
+    license: str = ""
+    weights: str = ""
+    """Where the weights come from: a URL, a hub id, or `bundled`."""

@@ -7,12 +7,13 @@ value is refused once, in the user's words.
 from __future__ import annotations
 
 import difflib
+import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
 import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from tomlkit.exceptions import TOMLKitError
+
 
 from core.errors import AppError
 
@@ -104,9 +105,9 @@ def make_recipe(values: dict[str, Any]) -> Recipe:
 def read_recipe(path: Path) -> Recipe:
     """The recipe in a TOML file. Raises: AppError for a missing, malformed or wrong file."""
     try:
-        values = tomlkit.parse(path.read_text(encoding="utf-8")).unwrap()
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise AppError(f"The recipe {path} cannot be read: {error}.") from error
-    except TOMLKitError as error:
+    except tomllib.TOMLDecodeError as error:
         raise AppError(f"The recipe {path} is not valid TOML: {error}.") from error
     return make_recipe(values)

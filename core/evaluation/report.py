@@ -1,0 +1,55 @@
+"""The report: what an evaluation found. Types and their JSON only; no torch, no computing."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class ClassScore:
+    """One row of the per-class table; shares in 0…1. NaN-free: an undefined share is 0."""
+
+    name: str
+    n: int
+    precision: float
+    recall: float
+    f1: float
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How good a model is on one split.
+
+    All shares are in 0…1. `interval` is the 95 % Wilson score interval of `top1`. `confusion`
+    counts images: rows are the true class, columns the predicted one. `ece` is the expected
+    calibration error over 15 bins. `selected_on` says in words which images chose something.
+    """
+
+    split: str
+    n: int
+    top1: float
+    interval: tuple[float, float]
+    balanced_accuracy: float
+    macro_f1: float
+    ece: float
+    classes: tuple[str, ...]
+    per_class: tuple[ClassScore, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    selected_on: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Report:
+        """Raises: KeyError, TypeError for a report of another version."""
+        values = dict(fields)
+        low, high = values["interval"]
+        values["interval"] = (float(low), float(high))
+        values["classes"] = tuple(values["classes"])
+        values["per_class"] = tuple(ClassScore(**score) for score in values["per_class"])
+        values["confusion"] = tuple(tuple(row) for row in values["confusion"])
+        return cls(**values)

@@ -1,0 +1,300 @@
+"""The run folder: the only file that knows its layout. No torch.
+
+    <runs>/<name>-YYYYMMDD-HHMMSS/
+        recipe.toml  dataset.json  env.json  classes.json  events.jsonl  metrics.csv
+        checkpoints/best/   model.safetensors  reference.safetensors  model.json
+        report.json
+
+Every file is written whole or not at all (events.jsonl and metrics.csv grow by whole lines), and
+a folder is never reused.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import importlib.metadata
+import json
+import os
+import platform
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+
+from core import events, files, places
+from core.errors import AppError, RunError
+from core.evaluation.report import Report
+from core.events import EpochDone, Event, RunEnded
+from core.recipe import Recipe, read_recipe
+
+RunStatus = Literal["done", "stopped", "failed", "running", "interrupted"]
+
+_RECIPE, _CLASSES, _EVENTS, _REPORT = "recipe.toml", "classes.json", "events.jsonl", "report.json"
+_DATASET, _ENV, _METRICS = "dataset.json", "env.json", "metrics.csv"
+_LIBRARIES = ("torch", "torchvision", "timm", "numpy", "pillow", "scikit-learn", "graftwork")
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What `fit` hands back. `report` is None where there was nothing to evaluate."""
+
+    run: Path
+    status: Literal["done", "stopped"]
+    model: str
+    strategy: str
+    epochs: int
+    best_selection_accuracy: float
+    report: Report | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """A row of the runs table."""
+
+    path: Path
+    name: str
+    started: datetime
+    model: str
+    strategy: str
+    dataset: str
+    status: RunStatus
+    report_accuracy: float | None
+    classes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Paths of one saved model."""
+
+    folder: Path
+
+    @property
+    def weights(self) -> Path:
+        """The whole model's state dict."""
+        return self.folder / "model.safetensors"
+
+    @property
+    def reference(self) -> Path:
+        """Features of training images, to tell pictures unlike them."""
+        return self.folder / "reference.safetensors"
+
+    @property
+    def description(self) -> Path:
+        """How to build the model again and what it answers."""
+        return self.folder / "model.json"
+
+
+class Run:
+    """One run folder. Reading raises RunError where the folder is incomplete."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def best(self) -> Checkpoint:
+        return Checkpoint(self.path / "checkpoints" / "best")
+
+    # -- writing, by the trainer ---------------------------------------------------------
+
+    def write_classes(self, classes: tuple[str, ...]) -> None:
+        files.write_json(self.path / _CLASSES, list(classes))
+
+    def write_dataset(self, document: Mapping[str, Any]) -> None:
+        files.write_json(self.path / _DATASET, document)
+
+    def write_environment(self, resolved: Mapping[str, Any]) -> None:
+        """Versions, machine and what was resolved (device, precision, threads …)."""
+        versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+        files.write_json(
+            self.path / _ENV,
+            {
+                "python": platform.python_version(),
+                "platform": platform.platform(),
+                "libraries": versions,
+                "process": {"pid": os.getpid(), "started": psutil.Process().create_time()},
+                "resolved": dict(resolved),
+            },
+        )
+
+    def write_report(self, report: Report) -> None:
+        files.write_json(self.path / _REPORT, report.to_dict())
+
+    def append_event(self, event: Event) -> None:
+        with (self.path / _EVENTS).open("a", encoding="utf-8") as file:
+            file.write(events.to_json(event) + "\n")
+        if isinstance(event, EpochDone):
+            self._append_metrics(event)
+
+    def _append_metrics(self, event: EpochDone) -> None:
+        row = dataclasses.asdict(event)
+        path = self.path / _METRICS
+        is_new = not path.exists()
+        with path.open("a", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(row))
+            if is_new:
+                writer.writeheader()
+            writer.writerow(row)
+
+    def make_checkpoint_folder(self) -> Checkpoint:
+        self.best.folder.mkdir(parents=True, exist_ok=True)
+        return self.best
+
+    # -- reading -------------------------------------------------------------------------
+
+    def read_recipe(self) -> Recipe:
+        return read_recipe(self.path / _RECIPE)
+
+    def read_classes(self) -> tuple[str, ...]:
+        return tuple(self._read_json(_CLASSES))
+
+    def read_dataset(self) -> dict[str, Any]:
+        document: dict[str, Any] = self._read_json(_DATASET)
+        return document
+
+    def read_environment(self) -> dict[str, Any]:
+        document: dict[str, Any] = self._read_json(_ENV)
+        return document
+
+    def read_report(self) -> Report | None:
+        """None where the run was never evaluated."""
+        if not (self.path / _REPORT).exists():
+            return None
+        try:
+            return Report.from_dict(self._read_json(_REPORT))
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(f"The report of the run {self.path.name} is damaged: {error}.") from error
+
+    def read_events(self) -> list[Event]:
+        """All events in order; a half-written last line is left out."""
+        return list(self._iterate_events())
+
+    def _iterate_events(self) -> Iterator[Event]:
+        try:
+            lines = (self.path / _EVENTS).read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return
+        for line in lines:
+            try:
+                yield events.from_json(line)
+            except (KeyError, TypeError, ValueError):
+                continue
+
+    def _read_json(self, name: str) -> Any:
+        try:
+            return json.loads((self.path / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunError(
+                f"The run {self.path.name} has no readable {name}.",
+                "It may have been stopped before it had anything to save.",
+            ) from error
+
+    def read_status(self) -> RunStatus:
+        """How the run ended, or whether its process still lives."""
+        last = [event for event in self._iterate_events() if isinstance(event, RunEnded)]
+        if last:
+            return last[-1].status
+        try:
+            process = self.read_environment()["process"]
+            alive = psutil.Process(process["pid"]).create_time() == process["started"]
+        except (RunError, KeyError, psutil.Error):
+            alive = False
+        return "running" if alive else "interrupted"
+
+    def summary(self) -> RunSummary:
+        """Raises: AppError where the folder is not a run."""
+        recipe = self.read_recipe()
+        classes = self.read_classes()
+        report = self.read_report()
+        name, started = _split_name(self.path)
+        return RunSummary(
+            path=self.path,
+            name=self.path.name,
+            started=started,
+            model=recipe.model,
+            strategy=recipe.strategy,
+            dataset=name,
+            status=self.read_status(),
+            report_accuracy=report.top1 if report else None,
+            classes=len(classes),
+        )
+
+
+class RunStore:
+    """The folder of all runs."""
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = root if root is not None else places.runs_dir()
+
+    def create(self, name: str, recipe: Recipe) -> Run:
+        """A new folder named after the dataset and the time.
+
+        Raises: AppError where it cannot be written.
+        """
+        stem = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
+        stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+        path = self.root / f"{stem}-{stamp}"
+        for attempt in range(2, 100):
+            try:
+                return create_run(path, recipe)
+            except FileExistsError:
+                path = self.root / f"{stem}-{stamp}-{attempt}"
+        raise RunError(f"The runs folder {self.root} already holds 99 runs of this second.")
+
+    def runs(self) -> list[RunSummary]:
+        """Newest first; folders that are not runs are passed over."""
+        found = []
+        for path in self.root.iterdir() if self.root.is_dir() else ():
+            try:
+                found.append(Run(path).summary())
+            except AppError:
+                continue
+        return sorted(found, key=lambda run: (run.started, run.name), reverse=True)
+
+    def open(self, reference: str | Path) -> Run:
+        """The run at a path, or the one of that name in this store.
+
+        Raises: RunError naming the runs there are.
+        """
+        for path in (Path(reference), self.root / str(reference).removeprefix("run:")):
+            if is_run(path):
+                return Run(path)
+        names = [run.name for run in self.runs()[:5]]
+        hint = f"The newest runs here: {', '.join(names)}." if names else "There are no runs yet."
+        raise RunError(f"“{reference}” is not a run.", hint)
+
+
+def create_run(path: Path, recipe: Recipe) -> Run:
+    """Make the folder of a new run at `path`.
+
+    Raises: FileExistsError where something is there already, AppError where it cannot be written.
+    """
+    try:
+        (path / "checkpoints").mkdir(parents=True, exist_ok=False)
+        files.write_text(path / _RECIPE, recipe.to_toml())
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise RunError(
+            f"The run folder {path} cannot be written: {error.strerror or error}.",
+            "Free some space or choose another folder for runs.",
+        ) from error
+    return Run(path)
+
+
+def is_run(path: Path) -> bool:
+    """Whether the folder looks like a run."""
+    return (path / _RECIPE).is_file() and (path / _CLASSES).is_file()
+
+
+def _split_name(path: Path) -> tuple[str, datetime]:
+    """Dataset and start of a run, from its folder's name; else the folder's own time."""
+    match = re.fullmatch(r"(.+)-(\d{8}-\d{6})(?:-\d+)?", path.name)
+    if match:
+        return match[1], datetime.strptime(match[2], "%Y%m%d-%H%M%S")
+    return path.name, datetime.fromtimestamp(path.stat().st_mtime)

@@ -1,0 +1,326 @@
+"""What a person can ask of the window: each command starts a job and puts its end in the session.
+
+Pages and menus call these; none of them blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QObject
+from PySide6.QtGui import QImage
+
+from core.errors import AppError
+from gui import jobs
+from gui.drops import find_destination
+from gui.live_run import LiveRun
+from gui.session import PageName, Picture, Session
+from gui.settings import Settings
+from gui.workers import Job, JobRunner, Work
+
+if TYPE_CHECKING:
+    from core.data.dataset import DatasetIndex
+    from core.models.card import ModelCard
+    from core.training.runs import RunResult, RunSummary
+    from core.warmup import Machine
+
+FALLBACK_CLASSIFIER = "bundled/tf_efficientnet_lite0"
+
+
+class Commands(QObject):
+    """Main thread only."""
+
+    def __init__(
+        self, session: Session, runner: JobRunner, settings: Settings, parent: QObject | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._runner = runner
+        self._settings = settings
+        self._queued_pictures: list[Path] = []
+
+    # -- start-up ----------------------------------------------------------------------------
+
+    def look_around(self) -> None:
+        """What every session needs: libraries, models, runs. Called after the first paint."""
+        self._runner.submit(
+            Work(
+                "warm-up",
+                "Loading libraries",
+                jobs.warm_up,
+                on_success=self._warmed_up,
+                on_failure=self._look_around_failed,
+                needs_compute=True,
+            )
+        )
+        self._runner.submit(
+            Work(
+                "models",
+                "Reading the catalog",
+                jobs.list_models,
+                on_success=self._models_listed,
+                on_failure=self._look_around_failed,
+                is_quiet=True,
+            )
+        )
+        self.refresh_runs()
+
+    def _warmed_up(self, machine: Machine) -> None:
+        self._session.set_machine(machine)
+
+    def _models_listed(self, cards: tuple[ModelCard, ...]) -> None:
+        self._session.set_models(cards)
+
+    def _look_around_failed(self, error: AppError) -> None:
+        self._session.notice_error("start", error)
+
+    def refresh_runs(self) -> None:
+        self._runner.submit(
+            Work(
+                "runs",
+                "Reading the runs",
+                jobs.list_runs,
+                on_success=self._runs_listed,
+                on_failure=self._look_around_failed,
+                is_quiet=True,
+            )
+        )
+
+    def _runs_listed(self, runs: tuple[RunSummary, ...]) -> None:
+        self._session.set_runs(runs)
+
+    # -- opening -----------------------------------------------------------------------------
+
+    def open_paths(self, paths: Sequence[Path], page: PageName) -> None:
+        """Whatever was dropped or chosen; `page` is where a refusal is shown."""
+        try:
+            destination = find_destination(paths)
+        except AppError as error:
+            self._session.notice_error(page, error)
+            return
+        if destination.kind == "dataset":
+            self.open_dataset(destination.paths[0])
+            shown: PageName = "data"
+        elif destination.kind == "run":
+            self.open_run(destination.paths[0])
+            shown = "classify"
+        else:
+            self.add_pictures(destination.paths)
+            shown = "classify"
+        if destination.rest:
+            self._session.notice(shown, destination.rest, "warning")
+
+    def open_dataset(self, path: Path) -> None:
+        self._scan(partial(jobs.scan_folder, path), path, f"Scanning “{path.name}”")
+
+    def open_sample(self) -> None:
+        self._scan(jobs.scan_sample, None, "Opening the sample")
+
+    def _scan(self, function: Any, path: Path | None, title: str) -> None:
+        # Submitted first: it replaces an earlier scan, whose end must not be taken for this one's.
+        self._runner.submit(
+            Work(
+                "scan",
+                title,
+                function,
+                on_success=self._scanned,
+                on_failure=self._scan_failed,
+                on_cancel=self._scan_cancelled,
+            )
+        )
+        self._session.notice("data", "")
+        self._session.begin_scan(path)
+        self._session.show_page("data")
+
+    def _scanned(self, dataset: DatasetIndex) -> None:
+        self._settings.remember_dataset(dataset.root)
+        self._settings.last_folder = dataset.root.parent
+        self._session.end_scan(dataset)
+
+    def _scan_failed(self, error: AppError) -> None:
+        self._session.end_scan(None)
+        kept = self._session.dataset
+        text = f"{error} “{kept.name or kept.root.name}” stays open." if kept else str(error)
+        self._session.notice("data", text, "error")
+
+    def _scan_cancelled(self) -> None:
+        self._session.end_scan(None)
+        self._session.notice("data", "The scan was cancelled; nothing was changed.")
+
+    def open_run(self, path: Path) -> None:
+        """Classify with a run's model."""
+        self.choose_classifier(str(path))
+        self._session.show_page("classify")
+
+    # -- training ----------------------------------------------------------------------------
+
+    def start_training(self, values: dict[str, Any]) -> None:
+        """Train on the session's dataset; `values` are the recipe's."""
+        self._session.show_page("train")
+        if self._runner.find("train") is not None:
+            self._session.notice(
+                "train",
+                "A run is on already. Stop it first (Shift+F5), or wait for its end.",
+                "warning",
+            )
+            return
+        dataset = self._session.dataset
+        if dataset is None:
+            self._session.notice(
+                "train", "There is nothing to train on yet. Open a folder of images first."
+            )
+            return
+        self._session.notice("train", "")
+        self._session.begin_run(LiveRun(dataset.name or dataset.root.name))
+        self._runner.submit(
+            Work(
+                "train",
+                f"Training on “{dataset.name or dataset.root.name}”",
+                partial(jobs.train, values, dataset),
+                on_success=self._trained,
+                on_failure=self._training_failed,
+                on_cancel=self._training_cancelled,
+                on_item=self._session.apply_event,
+                needs_compute=True,
+            )
+        )
+
+    def stop_training(self) -> None:
+        job = self._runner.find("train")
+        if job is not None:
+            self.cancel(job)
+
+    def cancel(self, job: Job) -> None:
+        """Stop a job the way its kind is stopped."""
+        if job.work.key == "train":
+            self._session.stop_run()
+        self._runner.cancel(job)
+
+    def _trained(self, result: RunResult) -> None:
+        self._session.end_run(result)
+        self._session.set_classifier(str(result.run))
+        if result.status == "stopped":
+            self._session.notice(
+                "train",
+                f"The run was stopped after {result.epochs} epochs; what it learned is saved "
+                "and can be used.",
+            )
+        self.refresh_runs()
+
+    def _training_failed(self, error: AppError) -> None:
+        self._session.end_run(None, str(error))
+        self._session.notice_error("train", error)
+
+    def _training_cancelled(self) -> None:
+        self._session.end_run(None)
+        self._session.notice(
+            "train", "The run was stopped before anything was trained; there is nothing to keep."
+        )
+
+    # -- classifying -------------------------------------------------------------------------
+
+    def choose_classifier(self, reference: str) -> None:
+        """Use another model; the pictures on the page are classified again."""
+        self._session.set_classifier(reference)
+        self._runner.supersede("classify")
+        for picture in self._session.pictures:
+            picture.result = None
+            picture.is_waiting = True
+        self._session.pictures_changed.emit()
+        self._classify([picture.path for picture in self._session.pictures])
+
+    def add_pictures(self, paths: Sequence[Path]) -> None:
+        """Show pictures at once and classify them as soon as the compute slot is free."""
+        self._session.notice("classify", "")
+        self._session.show_page("classify")
+        self._runner.submit(
+            Work(
+                "previews",
+                "Reading pictures",
+                partial(jobs.read_thumbnails, tuple(paths), jobs.PREVIEW_PX),
+                on_item=self._preview_read,
+                on_success=self._previews_read,
+                on_failure=self._classify_failed,
+                is_quiet=True,
+                queues_up=True,
+            )
+        )
+
+    def paste_picture(self, image: QImage) -> None:
+        self._session.show_page("classify")
+        self._runner.submit(
+            Work(
+                "paste",
+                "Reading the clipboard",
+                partial(jobs.save_pasted, image),
+                on_success=self._pasted,
+                on_failure=self._classify_failed,
+                is_quiet=True,
+                queues_up=True,
+            )
+        )
+
+    def _pasted(self, path: Path) -> None:
+        self.add_pictures([path])
+
+    def clear_pictures(self) -> None:
+        self._runner.supersede("previews")
+        self._runner.supersede("classify")
+        self._queued_pictures.clear()
+        self._session.notice("classify", "")
+        self._session.set_pictures([])
+
+    def _preview_read(self, preview: jobs.Thumbnail) -> None:
+        if preview.error:
+            kept = " The other results are kept." if self._session.pictures else ""
+            self._session.notice("classify", f"{preview.error}{kept}", "error")
+            return
+        rest = [known for known in self._session.pictures if known.path != preview.path]
+        self._session.set_pictures([Picture(preview.path, preview.image), *rest])
+        self._queued_pictures.append(preview.path)
+
+    def _previews_read(self, _result: None) -> None:
+        paths, self._queued_pictures = self._queued_pictures, []
+        self._classify(paths)
+
+    def _classify(self, paths: Sequence[Path]) -> None:
+        if not paths:
+            return
+        if not self._session.classifier:
+            runs = self._session.runs
+            self._session.set_classifier(str(runs[0].path) if runs else FALLBACK_CLASSIFIER)
+        count = "a picture" if len(paths) == 1 else f"{len(paths)} pictures"
+        self._runner.submit(
+            Work(
+                "classify",
+                f"Classifying {count}",
+                partial(jobs.classify, self._session.classifier, tuple(paths)),
+                on_item=self._answered,
+                on_failure=self._classify_failed,
+                on_cancel=self._classify_cancelled,
+                needs_compute=True,
+                queues_up=True,
+            )
+        )
+
+    def _answered(self, answer: jobs.Answer) -> None:
+        error = answer.classification.error
+        self._session.answer_picture(answer.path, None if error else answer.classification)
+        if error:
+            self._session.notice("classify", f"{answer.path.name}: {error}", "error")
+
+    def _classify_failed(self, error: AppError) -> None:
+        self._give_up_waiting()
+        self._session.notice_error("classify", error)
+
+    def _classify_cancelled(self) -> None:
+        self._give_up_waiting()
+        self._session.notice("classify", "Classifying was cancelled; earlier results are kept.")
+
+    def _give_up_waiting(self) -> None:
+        for picture in self._session.pictures:
+            picture.is_waiting = False
+        self._session.pictures_changed.emit()

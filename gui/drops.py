@@ -1,0 +1,81 @@
+"""Where dropped files belong. No Qt: paths in, one decision out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from core.errors import AppError
+
+IMAGE_SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+    + (".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".jp2", ".ico", ".avif", ".heic")
+)
+"""What is taken for a picture. Whether it is one, the decoder finds out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """What to do with a drop. `rest` says in words what was left out."""
+
+    kind: Literal["dataset", "run", "images"]
+    paths: tuple[Path, ...]
+    rest: str = ""
+
+
+def find_destination(paths: Sequence[Path]) -> Destination:
+    """Where these paths belong: a run folder before a dataset, a folder before images.
+
+    Raises: AppError saying why they belong nowhere.
+    """
+    folders = [path for path in paths if _is_folder(path)]
+    images = [path for path in paths if path not in folders and _looks_like_image(path)]
+    others = [path for path in paths if path not in folders and path not in images]
+    if folders:
+        left_out = len(paths) - 1
+        rest = f"Only “{folders[0].name}” was opened: one folder at a time." if left_out else ""
+        kind: Literal["dataset", "run"] = "run" if _is_run(folders[0]) else "dataset"
+        return Destination(kind, (folders[0],), rest)
+    if images:
+        rest = f"{_names(others)} left out: not an image." if others else ""
+        return Destination("images", tuple(images), rest)
+    if not others:
+        raise AppError("Nothing that is on this machine was dropped.", "Drop a folder or an image.")
+    missing = [path for path in others if not path.exists()]
+    if missing:
+        raise AppError(f"“{missing[0].name}” is not there any more.", "Was it moved or deleted?")
+    raise AppError(
+        f"“{others[0].name}” is neither a folder nor an image.",
+        "Drop a folder with one folder of images per class, an image, or a run folder.",
+    )
+
+
+def _names(paths: Sequence[Path]) -> str:
+    shown = ", ".join(f"“{path.name}”" for path in paths[:3])
+    return f"{shown} and {len(paths) - 3} more were" if len(paths) > 3 else f"{shown} was"
+
+
+def _looks_like_image(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("._")
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def _is_run(folder: Path) -> bool:
+    # Asked of core only where it looks like one: core's run folder brings the recipe's schema
+    # along, which the first seconds of the window do without.
+    try:
+        if not (folder / "recipe.toml").is_file():
+            return False
+    except OSError:
+        return False
+    from core.training.runs import is_run
+
+    return is_run(folder)

@@ -1,0 +1,177 @@
+"""What the window has done in its worker threads: each function calls core and hands back values.
+
+Core is imported inside the functions, because what stands behind it (torch and its company) takes
+seconds and must not be loaded before the first paint. No function here touches a widget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtGui import QImage
+
+from core import places
+from core.errors import AppError
+from core.events import EpochDone, Event, Progress, RunStarted, check_stop
+from gui.workers import Link
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from core.classify import Classification, Classifier
+    from core.data.dataset import DatasetIndex
+    from core.models.card import ModelCard
+    from core.training.runs import RunResult, RunSummary
+    from core.warmup import Machine
+
+PREVIEW_PX = 640
+THUMBNAIL_PX = 96
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """A decoded small picture; `image` is null where the file could not be read."""
+
+    path: Path
+    image: QImage
+    error: str = ""
+
+
+def warm_up(link: Link) -> Machine:
+    """Import everything heavy once, the plots' library first: a page may want it any moment."""
+    import pyqtgraph  # noqa: F401 - loaded here so that the Train page finds it loaded
+
+    from core import warmup
+
+    return warmup.warm_up(on_progress=link.on_progress, should_stop=link.should_stop)
+
+
+def list_models(link: Link) -> tuple[ModelCard, ...]:
+    """The models that come with the application."""
+    from core.models import catalog, weights
+
+    cards = (card for card in catalog.load().cards if card.source == "bundled")
+    return tuple(card for card in cards if weights.is_here(card))
+
+
+def list_runs(link: Link) -> tuple[RunSummary, ...]:
+    from core.training.runs import RunStore
+
+    return tuple(RunStore().runs())
+
+
+def scan_folder(path: Path, link: Link) -> DatasetIndex:
+    from core.data.scan import scan
+
+    return scan(path, on_progress=link.on_progress, should_stop=link.should_stop)
+
+
+def scan_sample(link: Link) -> DatasetIndex:
+    """Write the handwritten digits where they are missing, and scan them."""
+    from core.data import samples
+
+    link.on_progress(0, 0, "writing the sample")
+    return scan_folder(samples.digits(), link)
+
+
+def read_thumbnails(paths: Sequence[Path], short_side: int, link: Link) -> None:
+    """Send one `Thumbnail` per file; a broken file sends its reason."""
+    for path in paths:
+        check_stop(link.should_stop)
+        link.sink(_read_thumbnail(path, short_side))
+
+
+def _read_thumbnail(path: Path, short_side: int) -> Thumbnail:
+    from core.data.decode import read_image
+
+    try:
+        return Thumbnail(path, _to_qimage(read_image(path, short_side=short_side)))
+    except AppError as error:
+        return Thumbnail(path, QImage(), str(error))
+
+
+def _to_qimage(picture: Image.Image) -> QImage:
+    width, height = picture.size
+    buffer = picture.tobytes()
+    # copy(): a QImage made from a buffer does not keep it alive.
+    return QImage(buffer, width, height, 3 * width, QImage.Format.Format_RGB888).copy()
+
+
+def save_pasted(image: QImage, link: Link) -> Path:
+    """Keep a pasted picture as a file, so that it goes the way of every other picture."""
+    folder = places.cache_dir() / "pasted"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"pasted-{sum(1 for _ in folder.iterdir()) + 1}.png"
+    if not image.save(str(path)):
+        raise AppError("The pasted picture could not be kept.", f"Is there space left in {folder}?")
+    return path
+
+
+def train(values: dict[str, Any], dataset: DatasetIndex, link: Link) -> RunResult:
+    """One run from the form's values. Raises: AppError for a value the recipe refuses."""
+    from core.recipe import make_recipe
+    from core.training.fit import fit
+    from core.training.runs import RunStore
+
+    recipe = make_recipe(values)
+    run = RunStore().create(dataset.name or dataset.root.name, recipe)
+    listener = _ProgressFromEvents(link)
+    return fit(recipe, dataset, run, sink=listener.hear, should_stop=link.should_stop)
+
+
+class _ProgressFromEvents:
+    """Passes a run's events on and makes the status line's progress of them."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._epochs = 0
+
+    def hear(self, event: Event) -> None:
+        self._link.sink(event)
+        if isinstance(event, RunStarted):
+            self._epochs = event.epochs
+        elif isinstance(event, Progress):
+            self._link.on_progress(event.done, event.total, event.note)
+        elif isinstance(event, EpochDone):
+            self._link.on_progress(event.epoch, self._epochs, "training the head")
+
+
+class _ClassifierCache:
+    """The classifier used last. Only jobs that hold the compute slot come here."""
+
+    def __init__(self) -> None:
+        self._reference = ""
+        self._classifier: Classifier | None = None
+
+    def open(self, reference: str) -> Classifier:
+        from core.classify import Classifier
+
+        if self._classifier is None or self._reference != reference:
+            self._classifier = Classifier.open(reference)
+            self._reference = reference
+        return self._classifier
+
+
+_classifiers = _ClassifierCache()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The classification of one file."""
+
+    path: Path
+    classification: Classification
+
+
+def classify(reference: str, paths: Sequence[Path], link: Link) -> None:
+    """Send one `Answer` per file, as they come."""
+    link.on_progress(0, len(paths), "opening the model")
+    classifier = _classifiers.open(reference)
+    for done, path in enumerate(paths):
+        check_stop(link.should_stop)
+        link.on_progress(done, len(paths), "classifying")
+        (classification,) = classifier.classify([path], top=5)
+        link.sink(Answer(path, classification))

@@ -1,0 +1,167 @@
+"""What the window holds: the only mutable state of the GUI. Pages meet here and nowhere else.
+
+Plain values and the signals that tell of their change; starting work is `Commands`' business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtGui import QImage
+
+from core.errors import AppError
+from core.events import Event
+from gui.live_run import LiveRun
+
+if TYPE_CHECKING:
+    from core.classify import Classification
+    from core.data.dataset import DatasetIndex
+    from core.models.card import ModelCard
+    from core.training.runs import RunResult, RunSummary
+    from core.warmup import Machine
+
+PageName = Literal["start", "data", "train", "classify"]
+ScanState = Literal["none", "busy", "ready"]
+
+
+@dataclass
+class Picture:
+    """One image on the Classify page."""
+
+    path: Path
+    preview: QImage
+    result: Classification | None = None
+    is_waiting: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PageNotice:
+    """A sentence for one page's notice bar; an empty text clears it."""
+
+    page: PageName
+    text: str
+    level: Literal["info", "warning", "error"]
+
+
+class Session(QObject):
+    """Main thread only."""
+
+    dataset_changed = Signal()
+    machine_changed = Signal()
+    models_changed = Signal()
+    runs_changed = Signal()
+    run_changed = Signal()
+    classifier_changed = Signal()
+    pictures_changed = Signal()
+    page_wanted = Signal(str)
+    noticed = Signal(object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.dataset: DatasetIndex | None = None
+        self.scan_state: ScanState = "none"
+        self.scanned_path: Path | None = None
+        self.machine: Machine | None = None
+        self.models: tuple[ModelCard, ...] = ()
+        self.runs: tuple[RunSummary, ...] = ()
+        self.live_run: LiveRun | None = None
+        self.model_id = ""
+        self.classifier = ""
+        self.pictures: list[Picture] = []
+
+    # -- telling -----------------------------------------------------------------------------
+
+    def show_page(self, page: PageName) -> None:
+        self.page_wanted.emit(page)
+
+    def notice(
+        self,
+        page: PageName,
+        text: str,
+        level: Literal["info", "warning", "error"] = "info",
+    ) -> None:
+        self.noticed.emit(PageNotice(page, text, level))
+
+    def notice_error(self, page: PageName, error: AppError) -> None:
+        self.notice(page, str(error), "error")
+
+    # -- changing ----------------------------------------------------------------------------
+
+    def begin_scan(self, path: Path | None) -> None:
+        self.scan_state = "busy"
+        self.scanned_path = path
+        self.dataset_changed.emit()
+
+    def end_scan(self, dataset: DatasetIndex | None) -> None:
+        """The scan's result, or None where it gave none: then the dataset from before stays."""
+        if dataset is not None:
+            self.dataset = dataset
+        self.scan_state = "none" if self.dataset is None else "ready"
+        self.dataset_changed.emit()
+
+    def set_machine(self, machine: Machine) -> None:
+        self.machine = machine
+        self.machine_changed.emit()
+
+    def set_models(self, cards: tuple[ModelCard, ...]) -> None:
+        self.models = cards
+        if not self.model_id and cards:
+            self.model_id = cards[0].id
+        self.models_changed.emit()
+
+    def set_model(self, model_id: str) -> None:
+        self.model_id = model_id
+        self.models_changed.emit()
+
+    def set_runs(self, runs: tuple[RunSummary, ...]) -> None:
+        self.runs = runs
+        self.runs_changed.emit()
+
+    def begin_run(self, live_run: LiveRun) -> None:
+        self.live_run = live_run
+        self.run_changed.emit()
+
+    def apply_event(self, event: Event) -> None:
+        if self.live_run is not None:
+            self.live_run.apply(event)
+            self.run_changed.emit()
+
+    def stop_run(self) -> None:
+        if self.live_run is not None and self.live_run.is_on:
+            self.live_run.phase = "stopping"
+            self.run_changed.emit()
+
+    def end_run(self, result: RunResult | None, error: str = "") -> None:
+        """`result` None: the run failed (`error` says why) or ended with nothing to keep."""
+        if self.live_run is None:
+            return
+        self.live_run.result = result
+        if result is not None:
+            self.live_run.phase = result.status
+            self.live_run.path = result.run
+        elif error:
+            self.live_run.phase = "failed"
+            self.live_run.error = error
+        else:
+            self.live_run = None
+        self.run_changed.emit()
+
+    def set_classifier(self, reference: str) -> None:
+        """A run folder or a model id."""
+        self.classifier = reference
+        self.classifier_changed.emit()
+
+    def set_pictures(self, pictures: list[Picture]) -> None:
+        self.pictures = pictures
+        self.pictures_changed.emit()
+
+    def answer_picture(self, path: Path, result: Classification | None) -> None:
+        """The classification of a picture; None where there will be none."""
+        for picture in self.pictures:
+            if picture.path == path:
+                picture.result = result
+                picture.is_waiting = False
+        self.pictures_changed.emit()

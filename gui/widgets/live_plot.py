@@ -1,0 +1,95 @@
+"""A plot of a run: a few named series against the epoch, with a text twin below.
+
+The only file that knows pyqtgraph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyqtgraph as pg
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from gui import theme
+from gui.theme import Theme
+from gui.widgets.basics import label
+
+
+class LivePlot(QWidget):
+    """Lines by name. `series` maps each name to the colour token of its line."""
+
+    def __init__(self, look: Theme, *, title: str, series: dict[str, str], is_share: bool) -> None:
+        super().__init__()
+        self._theme = look
+        self._series = series
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(theme.XS)
+        self._heading = label(title, "heading")
+        column.addWidget(self._heading)
+        self._legend = label("", "small")
+        self._legend.setTextFormat(Qt.TextFormat.RichText)
+        column.addWidget(self._legend)
+        self._plot = pg.PlotWidget()
+        self._plot.setAccessibleName(f"{title} plot")
+        self._plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self._plot.setMinimumHeight(140)
+        item = self._plot.getPlotItem()
+        # Before plot(): the keywords of plot() change nothing (200,000 points: 90 → 4 ms).
+        item.setDownsampling(auto=True, mode="peak")
+        item.setClipToView(True)
+        item.hideButtons()
+        item.setMenuEnabled(False)
+        item.getAxis("bottom").setLabel("epoch")
+        if is_share:
+            item.getAxis("left").setScale(100)
+            item.getAxis("left").enableAutoSIPrefix(False)
+            item.getAxis("left").setLabel("%")
+        self._lines = {name: item.plot() for name in series}
+        column.addWidget(self._plot, 1)
+        self._twin = label("", "muted-small", wraps=True)
+        column.addWidget(self._twin)
+        look.changed.connect(self._colour)
+        self._colour()
+
+    def show_series(self, epochs: Sequence[int], values: dict[str, list[float]], twin: str) -> None:
+        """Draw the points; `twin` says the same in words."""
+        for name, line in self._lines.items():
+            line.setData(list(epochs), list(values[name]))
+            # A line of one point shows nothing.
+            line.setSymbol("o" if len(epochs) == 1 else None)
+        self._twin.setText(twin)
+        self._plot.setAccessibleDescription(twin)
+
+    @property
+    def twin(self) -> str:
+        return self._twin.text()
+
+    def points(self, name: str) -> int:
+        """How many points a line shows."""
+        x, _y = self._lines[name].getOriginalDataset()
+        return 0 if x is None else len(x)
+
+    def _colour(self) -> None:
+        tokens = self._theme.tokens
+        self._plot.setBackground(tokens.surface)
+        item = self._plot.getPlotItem()
+        for side in ("left", "bottom"):
+            axis = item.getAxis(side)
+            axis.setPen(pg.mkPen(tokens.border))
+            axis.setTextPen(pg.mkPen(tokens.muted))
+            axis.setStyle(tickFont=self._theme.font("small"), tickLength=-4)
+        item.showGrid(x=False, y=True, alpha=0.12)
+        for name, line in self._lines.items():
+            colour = getattr(tokens, self._series[name])
+            line.setPen(pg.mkPen(colour, width=2))
+            line.setSymbolBrush(colour)
+            line.setSymbolPen(None)
+            line.setSymbolSize(6)
+        self._legend.setText(
+            "&nbsp;&nbsp;&nbsp;".join(
+                f'<span style="color:{getattr(tokens, token)}">●</span> {name}'
+                for name, token in self._series.items()
+            )
+        )

@@ -1,0 +1,73 @@
+"""One sentence to the user: what happened, what was kept, what to do."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QToolButton, QWidget
+
+from core.errors import AppError
+from gui import theme
+from gui.theme import Theme, set_role
+
+Level = Literal["info", "warning", "error"]
+_ICONS: dict[Level, tuple[str, str]] = {
+    "info": ("information-outline", "accent"),
+    "warning": ("alert-outline", "warning"),
+    "error": ("alert-circle-outline", "bad"),
+}
+
+
+class NoticeBar(QFrame):
+    """The place of a page for notices. Hidden while there is nothing to say."""
+
+    def __init__(self, look: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("notice")
+        self._theme = look
+        self._level: Level = "info"
+        line = QHBoxLayout(self)
+        line.setContentsMargins(theme.M, theme.S, theme.S, theme.S)
+        line.setSpacing(theme.S)
+        self._icon = QLabel()
+        line.addWidget(self._icon, 0, Qt.AlignmentFlag.AlignTop)
+        self._text = QLabel()
+        self._text.setTextFormat(Qt.TextFormat.PlainText)
+        self._text.setWordWrap(True)
+        self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        line.addWidget(self._text, 1)
+        self._close = QToolButton()
+        self._close.setProperty("role", "flat")
+        self._close.setAccessibleName("Close this notice")
+        self._close.setToolTip("Close this notice")
+        look.give_icon(self._close, "close")
+        self._close.clicked.connect(self.clear)
+        line.addWidget(self._close, 0, Qt.AlignmentFlag.AlignTop)
+        look.changed.connect(self._draw_icon)
+        self.hide()
+
+    @property
+    def text(self) -> str:
+        """What stands there now; empty while hidden."""
+        return "" if self.isHidden() else self._text.text()
+
+    def show_notice(self, text: str, level: Level = "info") -> None:
+        self._level = level
+        self._text.setText(text)
+        self._text.setAccessibleName(text)
+        set_role(self, level=level)
+        self._draw_icon()
+        self.show()
+
+    def show_error(self, error: AppError) -> None:
+        self.show_notice(str(error), "error")
+
+    def clear(self) -> None:
+        self.hide()
+        self._text.clear()
+
+    def _draw_icon(self) -> None:
+        name, token = _ICONS[self._level]
+        size = QSize(theme.ICON_PX, theme.ICON_PX)
+        self._icon.setPixmap(self._theme.icon(name, token).pixmap(size))

@@ -1,0 +1,330 @@
+"""Threads of the window: the only file of gui/ that has any.
+
+A `Job` runs one function in a `QThread`; a `JobRunner` owns every job, brings its items and its
+end to the main thread and lets one job at a time have the compute slot. Nothing here knows what
+the functions do.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from PySide6.QtCore import QObject, QThread, QTimer, Signal
+
+from core.errors import AppError, Cancelled
+from core.events import OnProgress, ShouldStop, StepDone, check_stop
+
+_DRAIN_MS = 33  # about 30 times a second: smooth, and a burst of steps costs one repaint
+_MAILBOX_STEPS = 512
+
+
+class Mailbox:
+    """What a job has to say, until the window asks. Any thread may call.
+
+    Of the items only `StepDone` is ever dropped, the oldest first; of the progress only the
+    newest is kept.
+    """
+
+    def __init__(self, step_capacity: int = _MAILBOX_STEPS) -> None:
+        self._lock = threading.Lock()
+        self._items: deque[object] = deque()
+        self._steps = 0
+        self._step_capacity = step_capacity
+        self._progress: tuple[int, int, str] | None = None
+
+    def post(self, item: object) -> None:
+        with self._lock:
+            self._items.append(item)
+            if isinstance(item, StepDone):
+                self._steps += 1
+                if self._steps > self._step_capacity:
+                    self._drop_oldest_step()
+
+    def _drop_oldest_step(self) -> None:
+        for position, item in enumerate(self._items):
+            if isinstance(item, StepDone):
+                del self._items[position]
+                self._steps -= 1
+                return
+
+    def report(self, done: int, total: int, note: str) -> None:
+        self._progress = (done, total, note)
+
+    def drain(self) -> list[object]:
+        with self._lock:
+            items = list(self._items)
+            self._items.clear()
+            self._steps = 0
+        return items
+
+    def take_progress(self) -> tuple[int, int, str] | None:
+        progress, self._progress = self._progress, None
+        return progress
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The three callables a job's function gets; `sink` takes any frozen object."""
+
+    on_progress: OnProgress
+    sink: Callable[[object], None]
+    should_stop: ShouldStop
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What to run and whom to tell, always in the main thread.
+
+    The callbacks are bound methods. Jobs of one `key` replace each other unless they `queue_up`.
+    """
+
+    key: str
+    title: str
+    function: Callable[[Link], Any]
+    on_success: Callable[[Any], None] | None = None
+    on_failure: Callable[[AppError], None] | None = None
+    on_cancel: Callable[[], None] | None = None
+    on_item: Callable[[Any], None] | None = None
+    needs_compute: bool = False
+    queues_up: bool = False
+    is_quiet: bool = False
+    """Too short and too frequent for the status line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """An error nobody expected; `details` is its traceback."""
+
+    title: str
+    message: str
+    details: str
+
+
+class Job(QThread):
+    """One call of one function in its own thread. Owned by a `JobRunner`."""
+
+    succeeded = Signal(object)
+    failed = Signal(object)
+    cancelled = Signal(object)
+
+    def __init__(self, work: Work) -> None:
+        super().__init__()
+        self.work = work
+        self.mailbox = Mailbox()
+        self.progress: tuple[int, int, str] = (0, 0, "")
+        self.started_at = 0.0
+        self.result: Any = None
+        self.error: AppError | Crash | None = None
+        # An Event, made before the start: a queued slot would not be delivered while run() works,
+        # and requestInterruption() before the start is lost.
+        self._stop = threading.Event()
+
+    def ask_to_stop(self) -> None:
+        self._stop.set()
+
+    @property
+    def is_stopping(self) -> bool:
+        return self._stop.is_set()
+
+    def run(self) -> None:
+        link = Link(self.mailbox.report, self.mailbox.post, self._stop.is_set)
+        try:
+            check_stop(link.should_stop)
+            self.result = self.work.function(link)
+        except Cancelled:
+            self.cancelled.emit(self)
+        except AppError as error:
+            # The traceback would keep the frames of the job alive, and with them its arrays.
+            self.error = error.with_traceback(None)
+            self.failed.emit(self)
+        except BaseException as error:  # noqa: BLE001 - whatever leaves run() leaves the window waiting
+            self.error = Crash(
+                self.work.title,
+                f"{type(error).__name__}: {error}",
+                traceback.format_exc(),
+            )
+            self.failed.emit(self)
+        else:
+            self.succeeded.emit(self)
+
+
+class JobRunner(QObject):
+    """Owner of every job. Main thread only."""
+
+    jobs_changed = Signal()
+    progressed = Signal(object)
+    crashed = Signal(object)
+    idle = Signal()
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._threads: list[Job] = []  # started, and not yet seen to have left their thread
+        self._current: list[Job] = []  # waiting or running, and still wanted
+        self._waiting: deque[Job] = deque()
+        self._slot: Job | None = None
+        self._timer = QTimer(self)
+        self._timer.setInterval(_DRAIN_MS)
+        self._timer.timeout.connect(self._tick)
+
+    # -- asking ------------------------------------------------------------------------------
+
+    def submit(self, work: Work) -> Job:
+        """Start the work, or let it wait for the compute slot."""
+        if not work.queues_up:
+            self.supersede(work.key)
+        job = Job(work)
+        job.succeeded.connect(self._job_succeeded)
+        job.failed.connect(self._job_failed)
+        job.cancelled.connect(self._job_cancelled)
+        self._current.append(job)
+        if work.needs_compute:
+            self._waiting.append(job)
+            self._fill_slot()
+        else:
+            self._start(job)
+        self.jobs_changed.emit()
+        return job
+
+    def supersede(self, key: str) -> None:
+        """Stop the jobs of this key and ignore whatever they still say."""
+        for job in [job for job in self._current if job.work.key == key]:
+            self._current.remove(job)
+            job.ask_to_stop()
+            if job in self._waiting:
+                self._waiting.remove(job)
+        self.jobs_changed.emit()
+
+    def cancel(self, job: Job) -> None:
+        """Ask a job to stop at its next boundary; one that waits never starts."""
+        job.ask_to_stop()
+        if job in self._waiting:
+            self._waiting.remove(job)
+            self._finish(job)
+            if job.work.on_cancel is not None:
+                job.work.on_cancel()
+        self.jobs_changed.emit()
+
+    def find(self, key: str) -> Job | None:
+        """The wanted job of this key, waiting or running."""
+        return next((job for job in self._current if job.work.key == key), None)
+
+    def is_waiting(self, job: Job) -> bool:
+        return job in self._waiting
+
+    @property
+    def jobs(self) -> tuple[Job, ...]:
+        """Wanted jobs worth showing, the running ones first."""
+        shown = [job for job in self._current if not job.work.is_quiet]
+        return tuple(sorted(shown, key=self.is_waiting))
+
+    @property
+    def slot_holder(self) -> Job | None:
+        return self._slot
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._threads and not self._waiting
+
+    def stop_all(self) -> None:
+        """Ask every job to stop; `idle` tells when the last one has left its thread."""
+        for job in [*self._waiting]:
+            self.cancel(job)
+        for job in self._threads:
+            job.ask_to_stop()
+        self.jobs_changed.emit()
+
+    def shut_down(self) -> None:
+        """Stop everything and wait for it. Blocks; for when no window is left to look at."""
+        self._waiting.clear()
+        self._current.clear()
+        for job in self._threads:
+            job.ask_to_stop()
+        for job in self._threads:
+            job.wait()
+        self._threads.clear()
+        self._slot = None
+        self._timer.stop()
+
+    # -- running -----------------------------------------------------------------------------
+
+    def _fill_slot(self) -> None:
+        # A job that was superseded keeps the slot until its thread has ended: two torch jobs at
+        # a time would share the process-wide random state.
+        if self._slot is None and self._waiting:
+            self._slot = self._waiting.popleft()
+            self._start(self._slot)
+
+    def _start(self, job: Job) -> None:
+        self._threads.append(job)
+        job.started_at = time.monotonic()
+        job.start()
+        self._timer.start()
+
+    def _tick(self) -> None:
+        for job in list(self._threads):
+            self._deliver(job)
+            if job.isFinished() and job not in self._current:
+                self._reap(job)
+        if not self._threads:
+            self._timer.stop()
+            self.idle.emit()
+
+    def _deliver(self, job: Job) -> None:
+        items = job.mailbox.drain()
+        progress = job.mailbox.take_progress()
+        if job not in self._current:
+            return
+        if progress is not None:
+            job.progress = progress
+            self.progressed.emit(job)
+        if job.work.on_item is not None:
+            for item in items:
+                job.work.on_item(item)
+
+    def _reap(self, job: Job) -> None:
+        job.wait()
+        self._threads.remove(job)
+        job.deleteLater()
+        if job is self._slot:
+            self._slot = None
+            self._fill_slot()
+            self.jobs_changed.emit()
+
+    # -- ends --------------------------------------------------------------------------------
+
+    def _finish(self, job: Job) -> bool:
+        """Take leave of a job; false where nobody wants to hear of it any more."""
+        if job not in self._current:
+            return False
+        self._deliver(job)
+        self._current.remove(job)
+        self.jobs_changed.emit()
+        return True
+
+    def _job_succeeded(self, job: Job) -> None:
+        result, job.result = job.result, None
+        if self._finish(job) and job.work.on_success is not None:
+            job.work.on_success(result)
+
+    def _job_failed(self, job: Job) -> None:
+        if not self._finish(job):
+            return
+        error = job.error
+        if isinstance(error, Crash):
+            self.crashed.emit(error)
+            error = AppError(
+                f"“{error.title}” ended with an unexpected error.",
+                "Everything else is as it was; the details are in the log.",
+            )
+        if job.work.on_failure is not None and error is not None:
+            job.work.on_failure(error)
+
+    def _job_cancelled(self, job: Job) -> None:
+        if self._finish(job) and job.work.on_cancel is not None:
+            job.work.on_cancel()

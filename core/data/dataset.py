@@ -15,7 +15,19 @@ import numpy.typing as npt
 SPLITS = ("train", "val", "test")
 """Split codes are positions in this tuple."""
 
-ProblemKind = Literal["unreadable", "no permission", "empty class", "contradiction", "class set"]
+ProblemKind = Literal[
+    "unreadable",
+    "no permission",
+    "empty class",
+    "few images",
+    "contradiction",
+    "class set",
+    "no class",
+]
+"""unreadable: not a picture, or damaged. few images: a class that cannot both train and be tested.
+contradiction: the same bytes under two labels. class set: train and val do not hold the same
+classes. no class: pictures that stand in no class folder.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +45,8 @@ class DatasetIndex:
 
     files[i] is relative to `root` (POSIX separators), labels[i] an index into `classes`,
     splits[i] an index into SPLITS. `split_origin` says who made the split: "folders" (the user's
-    own train/val folders) or "graftwork" (80/20, stratified, grouped by duplicates, seed 0).
+    own train/val folders) or "graftwork" (val was carved from what trains: 80/20, stratified,
+    grouped by duplicates, seed 0).
     """
 
     root: Path
@@ -54,6 +67,8 @@ class DatasetIndex:
     verified: bool = False
     """True when every picture was decoded to its end, not only its header read."""
     name: str = field(default="")
+    notes: tuple[str, ...] = ()
+    """What the scan decided for the user and the user should know, a sentence each."""
 
     def __len__(self) -> int:
         return len(self.files)

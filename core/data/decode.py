@@ -148,10 +148,8 @@ def _open(path: Path | str) -> IO[bytes]:
         raise DecodeError(path, "it is not a regular file")
     if status.st_size > MAX_BYTES:
         file.close()
-        raise DecodeError(
-            path,
-            f"it is {status.st_size / 2**30:.1f} GiB large, pictures may have {MAX_BYTES >> 30} GiB",
-        )
+        gib = status.st_size / 2**30
+        raise DecodeError(path, f"it is {gib:.1f} GiB large, pictures may have {MAX_BYTES >> 30}")
     return file
 
 

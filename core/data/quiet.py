@@ -10,7 +10,7 @@ import ctypes
 import logging
 import warnings
 
-from PIL import Image
+from PIL import _imaging
 
 
 def quieten_pillow() -> None:
@@ -27,7 +27,7 @@ def _quieten_libtiff() -> None:
     told. Where that one is linked statically (Windows) or left out, nothing is done.
     """
     try:
-        library = ctypes.CDLL(Image.core.__file__)
+        library = ctypes.CDLL(_imaging.__file__)
         for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
             setter = getattr(library, name)
             setter.argtypes, setter.restype = [ctypes.c_void_p], ctypes.c_void_p

@@ -1,0 +1,223 @@
+"""Card → model: built, its weights loaded, its head replaced, its layer groups known."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import timm.data
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from core.data.preprocess import Preprocessing
+from core.errors import ModelError
+from core.models import skeleton, weights
+from core.models.card import ModelCard
+from core.models.groups import LayerGroup, layer_groups
+from core.models.head import Backbone, Heads, find_heads, replace_heads, write_heads
+
+CropMode = Literal["center", "squash", "border"]
+
+_LITE_CROP = 0.875
+
+
+@dataclass
+class BuiltModel:
+    """A model with what is needed to train and use it. Built in eval mode.
+
+    Several threads may call `features` and `module` at once under inference mode; changing the
+    head while they do is not safe.
+    """
+
+    module: nn.Module
+    card: ModelCard
+    preprocessing: Preprocessing
+    heads: Heads
+    feature_dim: int
+    groups: tuple[LayerGroup, ...]
+    num_classes: int
+    """What the logits answer for; 0: the model has no head and gives features."""
+    crop_mode: CropMode
+    """How the weights were meant to see a picture that is not square. `preprocessing` cuts out
+    the centre in any case; `squash` would bend the whole picture into the square, `border` would
+    pad it."""
+    pretrained_head: bool
+    _backbone: Backbone | None = field(default=None, repr=False)
+
+    @property
+    def head_names(self) -> tuple[str, ...]:
+        """Dotted names of the classifier layers; none for a model without a head."""
+        return self.heads.names
+
+    def backbone(self) -> Backbone:
+        """The model up to its head: images float [N, 3, H, W] → features float [N, D]."""
+        if self._backbone is None:
+            self._backbone = Backbone(self.module, self.heads)
+        return self._backbone
+
+    def features(self, x: Tensor) -> Tensor:
+        """What the head is given, float [N, D], for normalised images x: float [N, 3, H, W]."""
+        return self.backbone()(x)
+
+    def set_head(self, weight: Tensor, bias: Tensor) -> None:
+        """Make `module(x) == features(x) @ weight.T + bias` in eval mode.
+
+        weight: float [C, D], bias: float [C]. Raises: ValueError for other shapes.
+        """
+        write_heads(self.module, self.heads, weight, bias)
+
+    def label_names(self) -> list[str]:
+        """What the outputs of the pretrained head mean, one name an output."""
+        if self.pretrained_head and self.num_classes == 1000:
+            return imagenet_names()
+        subset = timm.data.infer_imagenet_subset({"num_classes": self.num_classes})
+        if self.pretrained_head and subset:
+            return list(timm.data.ImageNetInfo(subset).label_descriptions())
+        return [f"class {index}" for index in range(self.num_classes)]
+
+
+def build(
+    card: ModelCard,
+    *,
+    num_classes: int | None = None,
+    pretrained: bool = True,
+    meta: bool = False,
+    dropout: float = 0.0,
+) -> BuiltModel:
+    """The card's model, in eval mode, on the CPU.
+
+    With `num_classes` its head is a new one: `dropout`, then linear. `pretrained` loads the
+    weights, downloading them if need be; `meta` gives a model without storage (and no weights).
+    Raises: ModelError, WeightsError.
+    """
+    with weights.fetching(card) if card.source == "hf-hub" else nullcontext():
+        outline = skeleton.library_module(card, meta=True)
+        card = _completed(card, outline)
+    if meta:
+        module = outline
+    elif pretrained:
+        module = weights.pretrained_module(card)
+    else:
+        module = skeleton.library_module(card, meta=False)
+    heads = _heads_of(outline, card, has_head=card.num_classes > 0 or card.source == "torchvision")
+    if num_classes is not None:
+        _drop_auxiliary(module)
+        if not heads.names:
+            for part in {outline, module}:
+                _add_classifier(part, num_classes)
+            heads = _heads_of(outline, card, has_head=True)
+        replace_heads(module, heads, num_classes, dropout=dropout)
+    config = _data_config(card, module)
+    return BuiltModel(
+        module=module.eval(),
+        card=card,
+        preprocessing=_preprocessing(config),
+        heads=heads,
+        feature_dim=heads.feature_dim if heads.names else _output_width(outline, card),
+        groups=layer_groups(module, (*heads.names, *heads.auxiliary)),
+        num_classes=card.num_classes if num_classes is None else num_classes,
+        crop_mode=config["crop_mode"],
+        pretrained_head=num_classes is None,
+    )
+
+
+def freeze_backbone(built: BuiltModel) -> None:
+    """Only the head takes gradients."""
+    head = set(built.groups[-1].parameters) if built.head_names else set()
+    for name, parameter in built.module.named_parameters():
+        parameter.requires_grad_(name in head)
+
+
+def imagenet_names() -> list[str]:
+    """The 1,000 ImageNet classes as torchvision spells them."""
+    weights_of_any = torchvision.models.ResNet18_Weights.IMAGENET1K_V1
+    return list(weights_of_any.meta["categories"])
+
+
+def _heads_of(outline: nn.Module, card: ModelCard, *, has_head: bool) -> Heads:
+    """The heads of a skeleton; none for a card without a classifier."""
+    if not has_head:
+        return Heads((), ())
+    with skeleton.tracing(outline):
+        return find_heads(outline, outline(skeleton.example_input(card, outline)))
+
+
+def _add_classifier(module: nn.Module, num_classes: int) -> None:
+    """A head where the pretrained model has none, at the place timm foresees."""
+    try:
+        with torch.device(next(module.parameters()).device):
+            module.reset_classifier(num_classes)  # type: ignore[operator]
+    except (AttributeError, NotImplementedError, AssertionError) as error:
+        raise ModelError(
+            f"{type(module).__name__} has no classifier and no place for one.",
+            "Choose another model.",
+        ) from error
+
+
+def _drop_auxiliary(module: nn.Module) -> None:
+    """Without the second classifier of torchvision's Inception.
+
+    It serves training from scratch only, and in training it would change what the model returns.
+    """
+    if isinstance(module, torchvision.models.Inception3 | torchvision.models.GoogLeNet):
+        module.aux_logits = False
+        for name in ("AuxLogits", "aux1", "aux2"):
+            if hasattr(module, name):
+                setattr(module, name, None)
+
+
+def _output_width(outline: nn.Module, card: ModelCard) -> int:
+    """How wide the features of a model without a head are."""
+    with skeleton.tracing(outline):
+        features = Backbone(outline, Heads((), ()))(skeleton.example_input(card, outline))
+    return features.shape[1]
+
+
+def _completed(card: ModelCard, outline: nn.Module) -> ModelCard:
+    """A card that knew only a name, with the facts of its model."""
+    if card.source != "hf-hub":
+        return card
+    config = _data_config(card, outline)
+    return dataclasses.replace(
+        card,
+        params=skeleton.count_params(outline),
+        input_size=tuple(config["input_size"][1:]),
+        num_classes=int(getattr(outline, "num_classes", 0)),
+    )
+
+
+def _data_config(card: ModelCard, module: nn.Module) -> dict[str, Any]:
+    """The preprocessing of the card's weights in timm's words."""
+    if card.source == "torchvision":
+        preset = torchvision.models.get_model_weights(card.arch)[card.tag].transforms()
+        (crop,), (resize,) = preset.crop_size, preset.resize_size
+        return {
+            "input_size": (3, crop, crop),
+            "resize_px": resize,
+            "interpolation": preset.interpolation.value,
+            "mean": tuple(preset.mean),
+            "std": tuple(preset.std),
+            "crop_mode": "center",
+        }
+    config = dict(timm.data.resolve_model_data_config(module))
+    crop = _LITE_CROP if card.source == "bundled" else config["crop_pct"]
+    _, height, width = config["input_size"]
+    config["resize_px"] = math.floor(max(height, width) / crop)
+    return config
+
+
+def _preprocessing(config: dict[str, Any]) -> Preprocessing:
+    _, height, width = config["input_size"]
+    known = ("bilinear", "bicubic", "lanczos", "nearest")
+    return Preprocessing(
+        width=width,
+        height=height,
+        resize_px=config["resize_px"],
+        interpolation=config["interpolation"] if config["interpolation"] in known else "bilinear",
+        mean=config["mean"],
+        std=config["std"],
+    )

@@ -1,0 +1,237 @@
+"""The catalog: every card, and how a person's text becomes one of them.
+
+Reads `resources/catalog.json` (written by `core.models.catalog_build`). Loads no torch: the
+window shows the catalog before torch is imported. It does not know whether weights are here
+(`core.models.weights`) nor how a model is built (`core.models.build`).
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import json
+import re
+from dataclasses import dataclass, fields
+from fnmatch import fnmatchcase
+from typing import Any
+
+from core import places
+from core.errors import ModelError
+from core.models.card import ModelCard, Source
+
+SOURCES: tuple[Source, ...] = ("bundled", "torchvision", "timm")
+
+COLUMNS = (
+    "source", "arch", "tag", "family", "params", "macs", "top1", "top5", "height", "width",
+    "num_classes", "license", "weights",
+)  # fmt: skip
+"""The columns of `catalog.json`. Rows of one architecture follow each other, default first."""
+
+SORT_COLUMNS = tuple(
+    field.name for field in fields(ModelCard) if field.name not in ("weights", "tag")
+)
+
+_FORMS = (
+    "Models are named like bundled/tf_efficientnet_lite0, torchvision/resnet50.IMAGENET1K_V2, "
+    "timm/resnet50.a1_in1k or hf-hub:OWNER/NAME; a bare name such as resnet50 works too."
+)
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """All cards, default weights of an architecture first."""
+
+    cards: tuple[ModelCard, ...]
+
+    @functools.cached_property
+    def by_id(self) -> dict[str, ModelCard]:
+        return {card.id.lower(): card for card in self.cards}
+
+    @functools.cached_property
+    def _default_of(self) -> dict[str, ModelCard]:
+        """`source/arch` → the card with that architecture's default weights."""
+        found: dict[str, ModelCard] = {}
+        for card in self.cards:
+            found.setdefault(f"{card.source}/{card.arch}".lower(), card)
+        return found
+
+    @functools.cached_property
+    def _haystacks(self) -> tuple[str, ...]:
+        return tuple(f"{card.id} {card.family}".lower() for card in self.cards)
+
+    def resolve(self, text: str) -> ModelCard:
+        """The card that `text` names.
+
+        A bare name (`resnet50`, `resnet50.a1_in1k`) means bundled, then torchvision, then timm:
+        weights that are on this machine come first. Raises: ModelError with the candidates.
+        """
+        name = text.strip()
+        self._refuse_other_forms(name)
+        if name.lower().startswith("hf-hub:"):
+            return _hub_card(name)
+        wanted = name.lower()
+        places_to_look = (wanted,) if "/" in wanted else [f"{s}/{wanted}" for s in SOURCES]
+        for candidate in places_to_look:
+            card = self.by_id.get(candidate) or self._default_of.get(candidate)
+            if card is not None:
+                return card
+        raise ModelError(f"There is no model “{name}”.", self._suggestion(wanted))
+
+    def _refuse_other_forms(self, name: str) -> None:
+        if not name:
+            raise ModelError("No model is named.", _FORMS)
+        kind = re.match(r"(hub/|file:|run:)", name.lower())
+        if kind:
+            raise ModelError(
+                f"“{name}” is no model of the catalog: {kind[1]}… cannot be used here yet.", _FORMS
+            )
+
+    def _suggestion(self, wanted: str) -> str:
+        """A sentence with the nearest names; the cards that contain the text come first."""
+        source, _, bare = wanted.rpartition("/")
+        if source and source not in SOURCES:
+            return f"“{source}” is no source of models. {_FORMS}"
+        arch, _, tag = bare.partition(".")
+        same_arch = [
+            card.id
+            for card in self.cards
+            if card.arch.lower() == arch and (not source or card.source == source)
+        ]
+        if tag and same_arch:
+            return f"{arch} has these weights: {_listed(same_arch)}."
+        archs = list(
+            dict.fromkeys(card.arch for card in self.cards if not source or card.source == source)
+        )
+        near = difflib.get_close_matches(bare, archs, n=5, cutoff=0.6)
+        near += [name for name in archs if bare and bare in name.lower() and name not in near]
+        if near:
+            return f"Near to it: {_listed(near)}."
+        return _FORMS
+
+    def search(
+        self,
+        query: str = "",
+        *,
+        source: str | None = None,
+        max_params_m: float | None = None,
+        max_gmacs: float | None = None,
+        min_top1: float | None = None,
+        license: str | None = None,
+        sort: str = "",
+    ) -> list[ModelCard]:
+        """The cards that fit, in catalog order or by the column `sort`.
+
+        Each word of `query` must occur in the id or the family; a word with `*` or `?` is a
+        pattern for the whole architecture name or id. Case does not matter. `license` may be a
+        part (`apache`). A bound on a figure leaves out cards where it is unknown. Sorting puts
+        the best or largest first for `top1`, `top5` and `num_classes`, else the smallest or
+        first; `-column` turns it round; unknown is last either way.
+
+        Raises: ModelError for a column or source that does not exist.
+        """
+        if source is not None and source not in SOURCES:
+            raise ModelError(
+                f"“{source}” is no source of models.", f"Sources: {', '.join(SOURCES)}."
+            )
+        words = query.lower().split()
+        patterns = [word for word in words if set(word) & set("*?[")]
+        plain = [word for word in words if word not in patterns]
+        found = [
+            card
+            for card, haystack in zip(self.cards, self._haystacks, strict=True)
+            if all(word in haystack for word in plain)
+            and all(_fits(card, pattern) for pattern in patterns)
+            and (source is None or card.source == source)
+            and _within(card.params, max_params_m, unit=1e6)
+            and _within(card.macs, max_gmacs, unit=1e9)
+            and (min_top1 is None or (card.top1 is not None and card.top1 >= min_top1))
+            and (license is None or license.lower() in card.license.lower())
+        ]
+        return sorted_cards(found, sort) if sort else found
+
+
+def sorted_cards(cards: list[ModelCard], sort: str) -> list[ModelCard]:
+    """`cards` by the column `sort`, see `Catalog.search`. Raises: ModelError."""
+    turned = sort.startswith("-")
+    column = sort.removeprefix("-")
+    if column not in SORT_COLUMNS:
+        raise ModelError(
+            f"Models cannot be sorted by “{column}”.", f"Columns: {', '.join(SORT_COLUMNS)}."
+        )
+    largest_first = (column in ("top1", "top5", "num_classes")) != turned
+    known = [card for card in cards if getattr(card, column) not in (None, "")]
+    unknown = [card for card in cards if getattr(card, column) in (None, "")]
+    known.sort(key=lambda card: getattr(card, column), reverse=largest_first)
+    return known + unknown
+
+
+@functools.cache
+def load() -> Catalog:
+    """The catalog shipped with the application, read once per process."""
+    return read(places.resource("catalog.json").read_text(encoding="utf-8"))
+
+
+def read(text: str) -> Catalog:
+    """The catalog in the JSON that `core.models.catalog_build` writes."""
+    document = json.loads(text)
+    columns = document["columns"]
+    return Catalog(tuple(_card(dict(zip(columns, row, strict=True))) for row in document["rows"]))
+
+
+def model_id(source: str, arch: str, tag: str) -> str:
+    return f"{source}/{arch}.{tag}" if tag else f"{source}/{arch}"
+
+
+def default_weights_place(source: str, arch: str, tag: str) -> str:
+    """Where most weights of a source are, so that the file need not say it on every row."""
+    if source == "timm":
+        return f"hf-hub:timm/{arch}.{tag}"
+    return "bundled" if source == "bundled" else ""
+
+
+def _card(row: dict[str, Any]) -> ModelCard:
+    source, arch, tag = row["source"], row["arch"], row["tag"]
+    height, width = row["height"], row["width"]
+    return ModelCard(
+        id=model_id(source, arch, tag),
+        source=source,
+        arch=arch,
+        tag=tag,
+        family=row["family"],
+        params=row["params"],
+        macs=row["macs"],
+        top1=row["top1"],
+        top5=row["top5"],
+        input_size=None if height is None else (height, width),
+        num_classes=row["num_classes"],
+        license=row["license"],
+        weights=row["weights"] or default_weights_place(source, arch, tag),
+    )
+
+
+def _hub_card(name: str) -> ModelCard:
+    repository = name.partition(":")[2]
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w.-]+)?", repository):
+        raise ModelError(f"“{name}” is not of the form hf-hub:OWNER/NAME.", _FORMS)
+    return ModelCard(
+        id=f"hf-hub:{repository}",
+        source="hf-hub",
+        arch=f"hf-hub:{repository}",
+        tag="",
+        family="",
+        num_classes=0,
+        weights=f"hf-hub:{repository}",
+    )
+
+
+def _fits(card: ModelCard, pattern: str) -> bool:
+    return fnmatchcase(card.arch.lower(), pattern) or fnmatchcase(card.id.lower(), pattern)
+
+
+def _within(value: int | None, bound: float | None, *, unit: float) -> bool:
+    return bound is None or (value is not None and value <= bound * unit)
+
+
+def _listed(names: list[str], *, most: int = 12) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -1,0 +1,125 @@
+"""Models as their libraries make them: real with random numbers, or without any (meta tensors).
+
+A skeleton has every module, shape and parameter count but no storage, so that a model of a
+billion parameters costs milliseconds. Nothing here loads weights or changes a head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import timm
+import torch
+import torchvision
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from core.errors import ModelError
+from core.models.card import ModelCard
+
+_FACTORIES = frozenset(
+    getattr(torch, name) for name in ("empty", "zeros", "ones", "rand", "randn", "full")
+)
+
+
+class _EmptyOnMeta(TorchFunctionMode):
+    """Puts the tensors that parameters are made of on meta and leaves the arithmetic on the CPU.
+
+    torchvision's RegNets compute their widths with tensors and read them back, which cannot be
+    done under `torch.device("meta")`.
+    """
+
+    def __torch_function__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        kwargs = dict(kwargs or {})
+        if func in _FACTORIES and kwargs.get("device") is None:
+            kwargs["device"] = "meta"
+        return func(*args, **kwargs)
+
+
+def library_module(card: ModelCard, *, meta: bool) -> nn.Module:
+    """The card's model with its own number of classes and no weights, in eval mode.
+
+    `meta`: on meta tensors, else on the CPU with random numbers.
+    Raises: ModelError where the installed library does not have the model.
+    """
+    if not meta:
+        return _create(card).eval()
+    try:
+        with torch.device("meta"):
+            return _create(card).eval()
+    except (NotImplementedError, RuntimeError, TypeError):
+        # "Cannot copy out of meta tensor" and its kin: the model reads numbers while it is built.
+        with _EmptyOnMeta():
+            module = _create(card)
+        return module.to("meta").eval()
+
+
+def _create(card: ModelCard) -> nn.Module:
+    if card.source == "torchvision":
+        return _create_torchvision(card)
+    name = card.arch if not card.tag else f"{card.arch}.{card.tag}"
+    try:
+        return timm.create_model(name, pretrained=False)
+    except RuntimeError as error:
+        if "Unknown model" in str(error) or "Invalid pretrained tag" in str(error):
+            raise ModelError(
+                f"The installed timm {timm.__version__} has no model {name}.",
+                "Update timm, or choose another model.",
+            ) from error
+        raise
+
+
+def _create_torchvision(card: ModelCard) -> nn.Module:
+    kwargs: dict[str, Any] = {}
+    if card.arch in ("googlenet", "inception_v3"):
+        # Their own initialisation takes half a minute on a CPU and is overwritten anyway.
+        kwargs["init_weights"] = False
+    if card.arch == "googlenet":
+        # The published weights come without the auxiliary heads (torchvision drops them).
+        kwargs["aux_logits"] = False
+    try:
+        module: nn.Module = torchvision.models.get_model(card.arch, weights=None, **kwargs)
+    except ValueError as error:
+        raise ModelError(
+            f"The installed torchvision {torchvision.__version__} has no model {card.arch}.",
+            "Update torchvision, or choose another model.",
+        ) from error
+    return module
+
+
+def example_input(card: ModelCard, module: nn.Module, *, batch: int = 1) -> Tensor:
+    """Zeros [batch, 3, height, width] on the device of `module`, at the size of the card."""
+    height, width = card.input_size or _input_size(module)
+    device = next((p.device for p in module.parameters()), torch.device("cpu"))
+    return torch.zeros(batch, 3, height, width, device=device)
+
+
+def _input_size(module: nn.Module) -> tuple[int, int]:
+    config = getattr(module, "pretrained_cfg", None) or {}
+    _, height, width = config.get("input_size", (3, 224, 224))
+    return height, width
+
+
+@contextmanager
+def tracing(module: nn.Module) -> Iterator[None]:
+    """A forward pass of a skeleton: eval mode, gradients recorded (the head is found by them)."""
+    was_training = module.training
+    module.eval()
+    try:
+        with torch.enable_grad():
+            yield
+    finally:
+        module.train(was_training)
+
+
+def count_params(module: nn.Module) -> int:
+    """All parameters, shared tensors once."""
+    return sum(parameter.numel() for parameter in module.parameters())

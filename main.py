@@ -6,9 +6,14 @@ import sys
 def main() -> None:
     # Imports stay inside: loader processes import this file again, and the window must be
     # painted before anything heavy is loaded.
-    from core.cli import run
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] == "gui":
+        from gui.app import main as open_window
 
-    sys.exit(run(sys.argv[1:]))
+        sys.exit(open_window(arguments[1:]))
+    from core.cli import main as run_command
+
+    sys.exit(run_command(arguments))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ are never written.
 from __future__ import annotations
 
 import os
-from importlib import resources
 from pathlib import Path
 
 from platformdirs import PlatformDirs
@@ -49,4 +48,6 @@ def log_dir() -> Path:
 
 def resource(name: str) -> Path:
     """A file shipped with the application, in a checkout as in an installed wheel."""
-    return Path(str(resources.files("resources"))) / name
+    # `resources` stands beside `core` in both; importlib.resources cannot read a folder without
+    # code from an editable install (its namespace path has an entry that is no directory).
+    return Path(__file__).parent.parent / "resources" / name

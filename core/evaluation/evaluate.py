@@ -1,0 +1,71 @@
+"""Evaluate a finished run once more, on any split of the dataset it was trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from core.classify import Classifier
+from core.errors import RunError
+from core.evaluation.metrics import make_report
+from core.evaluation.report import Report
+from core.events import OnProgress, ShouldStop, never_stop, no_progress
+from core.training.runs import Run
+
+
+def evaluate(
+    run: Run,
+    *,
+    split: str | None = None,
+    on_progress: OnProgress = no_progress,
+    should_stop: ShouldStop = never_stop,
+) -> Report:
+    """The report of `run` on `split` (its report set by default), computed from the files.
+
+    Raises: RunError where the split has no images, the dataset has gone or files have changed so
+    that nothing can be read; Cancelled.
+    """
+    dataset = run.read_dataset()
+    roles = dataset["roles"]
+    report_split = next((role for role in roles if role != "train"), "val")
+    wanted = split or report_split
+    if wanted == "test":
+        files, labels = dataset["test_files"], dataset["test_labels"]
+    else:
+        chosen = [i for i, role in enumerate(roles) if role == wanted and dataset["hashes"][i]]
+        files = [dataset["files"][i] for i in chosen]
+        labels = [dataset["labels"][i] for i in chosen]
+    if not files:
+        there = sorted(set(roles) | ({"test"} if dataset["test_files"] else set()))
+        raise RunError(
+            f"The run {run.path.name} knows no images of the split “{wanted}”.",
+            f"It has: {', '.join(there)}.",
+        )
+    root = Path(dataset["root"])
+    if not root.is_dir():
+        raise RunError(
+            f"The dataset of the run {run.path.name} is no longer at {root}.",
+            "Put the folder back or train on its new place.",
+        )
+    scores = Classifier.open(run.path).score(
+        [root / file for file in files], on_progress=on_progress, should_stop=should_stop
+    )
+    read = [i for i in range(len(files)) if i not in scores.errors]
+    if not read:
+        raise RunError(f"None of the {len(files)} images of the split “{wanted}” can be read.")
+    return make_report(
+        scores.probabilities[read],
+        torch.tensor([labels[i] for i in read]),
+        classes=run.read_classes(),
+        split=wanted,
+        selected_on=_selected_on(wanted, len(scores.errors)),
+    )
+
+
+def _selected_on(split: str, unreadable: int) -> str:
+    note = {
+        "train": "the head was fitted to these very images: no estimate of its accuracy elsewhere",
+        "test": "test images: no choice was made on them",
+    }.get(split, f"no {split} image chose anything")
+    return note + (f"; {unreadable} unreadable file(s) left out" if unreadable else "")

@@ -1,0 +1,172 @@
+"""A trained model on disk: weights, how to build it again, and what it was trained on.
+
+Weights are safetensors; nothing here is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from core import files
+from core.data.preprocess import Preprocessing
+from core.errors import RunError
+from core.models import catalog
+from core.models.build import BuiltModel, build
+from core.training.device import Compute
+from core.training.runs import Checkpoint
+
+_FORMAT = 1
+_REFERENCE_IMAGES = 5_000
+_UNLIKE_SHARE = 0.99
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Training features that tell pictures unlike the training data (Sun et al. 2022, k-NN).
+
+    directions: float32 [M, D], standardised and of unit length. A picture is unlike them when its
+    nearest one is farther than `threshold`, the 99th percentile of that distance among the
+    training images themselves, each against the others.
+    """
+
+    mean: npt.NDArray[np.float32]
+    std: npt.NDArray[np.float32]
+    directions: npt.NDArray[np.float32]
+    threshold: float
+
+    def distances(self, vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """1 − cosine to the nearest reference; float32 [N, D] → [N]"""
+        result: npt.NDArray[np.float32] = 1 - (self._directions(vectors) @ self.directions.T).max(1)
+        return result
+
+    def is_unlike(self, vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+        result: npt.NDArray[np.bool_] = self.distances(vectors) > self.threshold
+        return result
+
+    def _directions(self, vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        scaled = (vectors - self.mean) / self.std
+        lengths = np.linalg.norm(scaled, axis=1, keepdims=True)
+        directed: npt.NDArray[np.float32] = scaled / np.maximum(lengths, 1e-12)
+        return directed
+
+
+def make_reference(vectors: npt.NDArray[np.float32], seed: int) -> Reference:
+    """From the training features, float32 [N, D], N ≥ 2; a seeded sample of at most 5,000."""
+    mean = vectors.mean(0)
+    std = vectors.std(0)
+    std = np.where(std > 1e-6 * max(float(std.max()), 1e-12), std, 1).astype(np.float32)
+    if len(vectors) > _REFERENCE_IMAGES:
+        chosen = np.random.default_rng(seed).choice(len(vectors), _REFERENCE_IMAGES, replace=False)
+        vectors = vectors[np.sort(chosen)]
+    empty = np.empty((0, vectors.shape[1]), dtype=np.float32)
+    directions = Reference(mean, std, empty, 0.0)._directions(vectors)
+    similarity = directions @ directions.T
+    np.fill_diagonal(similarity, -1)
+    threshold = float(np.quantile(1 - similarity.max(1), _UNLIKE_SHARE))
+    return Reference(mean, std, directions, threshold)
+
+
+def save_checkpoint(
+    checkpoint: Checkpoint,
+    built: BuiltModel,
+    *,
+    compute: Compute,
+    classes: tuple[str, ...],
+    reference: Reference,
+    facts: dict[str, Any],
+) -> None:
+    """Write model, reference and description; the description last, as the sign that all is there.
+
+    Raises: OSError (a full disk): what stood there before is left.
+    """
+    state = {name: tensor.contiguous() for name, tensor in built.module.state_dict().items()}
+    _save_tensors(checkpoint.weights, state)
+    _save_tensors(
+        checkpoint.reference,
+        {
+            "mean": torch.from_numpy(reference.mean),
+            "std": torch.from_numpy(reference.std),
+            "directions": torch.from_numpy(reference.directions).half(),
+            "threshold": torch.tensor([reference.threshold]),
+        },
+    )
+    files.write_json(
+        checkpoint.description,
+        {
+            "format": _FORMAT,
+            "model": built.card.id,
+            "classes": list(classes),
+            "preprocessing": dataclasses.asdict(built.preprocessing),
+            "compute": compute.to_dict(),
+            **facts,
+        },
+    )
+
+
+def _save_tensors(path: Any, tensors: dict[str, torch.Tensor]) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        # Copies: tensors that share memory (tied weights) cannot be stored as they are.
+        save_file({name: tensor.clone() for name, tensor in tensors.items()}, temporary)
+        temporary.replace(path)
+    except SafetensorError as error:  # it wraps the operating system's errors
+        temporary.unlink(missing_ok=True)
+        raise OSError(str(error)) from error
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+@dataclass(frozen=True)
+class LoadedCheckpoint:
+    built: BuiltModel
+    classes: tuple[str, ...]
+    reference: Reference
+    precision: str
+    """What the backbone ran in when it was trained."""
+
+
+def load_checkpoint(checkpoint: Checkpoint) -> LoadedCheckpoint:
+    """Build the model and fill in its weights, strictly.
+
+    Raises: RunError naming what is missing or does not fit.
+    """
+    run = checkpoint.folder.parent.parent.name
+    try:
+        about = json.loads(checkpoint.description.read_text(encoding="utf-8"))
+        classes = tuple(about["classes"])
+        card = catalog.load().resolve(about["model"])
+        built = build(card, num_classes=len(classes), pretrained=False)
+        built.module.load_state_dict(load_file(checkpoint.weights), strict=True)
+        built.preprocessing = _read_preprocessing(about["preprocessing"])
+        tensors = load_file(checkpoint.reference)
+        reference = Reference(
+            mean=tensors["mean"].numpy(),
+            std=tensors["std"].numpy(),
+            directions=tensors["directions"].float().numpy(),
+            threshold=float(tensors["threshold"][0]),
+        )
+        return LoadedCheckpoint(built, classes, reference, about["compute"]["precision"])
+    except FileNotFoundError as error:
+        raise RunError(
+            f"The run {run} holds no trained model.",
+            "It was stopped before it had one. Train again: the features already computed are kept.",
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise RunError(f"The model of the run {run} is damaged: {first_line}") from error
+
+
+def _read_preprocessing(fields: dict[str, Any]) -> Preprocessing:
+    return Preprocessing(
+        **{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+    )

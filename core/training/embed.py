@@ -1,0 +1,74 @@
+"""Pixels in, features out: the frozen backbone in its resolved device and number format."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+
+from core.models.build import BuiltModel
+
+if TYPE_CHECKING:
+    from core.training.device import Compute
+
+
+class Embedder:
+    """The frozen part of a model, ready to run. Several threads may call `embed` at once.
+
+    Works on a copy: the model it is given keeps its float32 weights.
+    """
+
+    def __init__(self, built: BuiltModel, compute: Compute) -> None:
+        self.preprocessing = built.preprocessing
+        self.feature_dim = built.feature_dim
+        self._device = torch.device(compute.device)
+        self._dtype = compute.dtype
+        self._format = (
+            torch.channels_last
+            if compute.memory_format == "channels_last"
+            else torch.contiguous_format
+        )
+        own = copy.deepcopy(built.module).eval().requires_grad_(False)
+        own.to(device=self._device, dtype=self._dtype, memory_format=self._format)
+        self._backbone = dataclasses.replace(built, module=own, _backbone=None).backbone()
+        # (pixel / 255 − mean) / std as one multiply and one add
+        mean = torch.tensor(built.preprocessing.mean, device=self._device)
+        std = torch.tensor(built.preprocessing.std, device=self._device)
+        self._scale = (1 / (255 * std)).view(1, 3, 1, 1)
+        self._shift = (-mean / std).view(1, 3, 1, 1)
+
+    @torch.inference_mode()
+    def embed(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Features of a batch.
+
+        `pixels`: uint8 [N, height, width, 3] on any device. Returns float32 [N, D] on the CPU.
+        """
+        images = pixels.to(self._device).permute(0, 3, 1, 2)
+        images = images.float().mul_(self._scale).add_(self._shift)
+        images = images.to(dtype=self._dtype, memory_format=self._format)
+        return self._backbone(images).float().cpu()
+
+
+@contextmanager
+def worker_pool(compute: Compute) -> Iterator[ThreadPoolExecutor]:
+    """Threads that use `threads_per_worker` cores each inside torch; the caller's count is put back.
+
+    torch hands the count of the last `set_num_threads` to threads that are new to it, so it is set
+    in each worker and once more here at the end.
+    """
+    threads = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(
+            compute.workers,
+            thread_name_prefix="embed",
+            initializer=torch.set_num_threads,
+            initargs=(compute.threads_per_worker,),
+        ) as pool:
+            yield pool
+    finally:
+        torch.set_num_threads(threads)

@@ -1,0 +1,315 @@
+"""The frozen-feature cache: what is frozen is computed once per image and never again.
+
+Keyed by weights, preprocessing, number format and image content. Add ten images, pay ten forward
+passes. The cache is a SQLite file per key under the cache folder; deleting it costs time only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from core import places
+from core.data.decode import decode
+from core.data.preprocess import Preprocessing
+from core.errors import DecodeError
+from core.events import OnProgress, ShouldStop, check_stop
+from core.training.device import Compute
+from core.training.embed import Embedder, worker_pool
+
+_COMMIT_EVERY = 256
+_QUERY_CHUNK = 500
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features of a list of files, in its order.
+
+    vectors: float32 [N, D], zero where `is_ok` (bool [N]) is False; `hashes` are content hashes,
+    empty where the file could not be read; `failures` are (position, reason).
+    """
+
+    vectors: npt.NDArray[np.float32]
+    is_ok: npt.NDArray[np.bool_]
+    hashes: tuple[str, ...]
+    failures: tuple[tuple[int, str], ...]
+    computed: int
+    """How many were not in the cache."""
+    seconds: float
+
+
+@dataclass
+class _Batch:
+    """What one worker made of its share of the files."""
+
+    positions: list[int] = field(default_factory=list)
+    hashes: list[str] = field(default_factory=list)
+    vectors: npt.NDArray[np.float32] | None = None
+    failures: list[tuple[int, str]] = field(default_factory=list)
+
+
+def cache_key(model: str, weights_digest: str, preprocessing: Preprocessing, compute: Compute) -> str:
+    """Names everything that decides a feature vector but the image."""
+    parts = json.dumps(
+        [model, weights_digest, repr(preprocessing), compute.precision, compute.device, 1]
+    )
+    return hashlib.blake2b(parts.encode(), digest_size=12).hexdigest()
+
+
+def state_digest(module: torch.nn.Module, *, without: Sequence[str]) -> str:
+    """A hash of the weights outside the modules `without` (the heads).
+
+    Retrained weights under an old name never meet old features.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for name, tensor in module.state_dict().items():
+        if any(name.startswith(f"{head}.") for head in without):
+            continue
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+class FeatureCache:
+    """Features on disk under one key; threads may share it.
+
+    A cache that cannot be written (full disk, no permission) is no error: features are then
+    computed again next time, and `trouble` says why.
+    """
+
+    def __init__(self, key: str, root: Path | None = None) -> None:
+        folder = (root or places.cache_dir()) / "features"
+        self.trouble = ""
+        self._lock = threading.Lock()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._db: sqlite3.Connection | None = sqlite3.connect(
+                folder / f"{key}.sqlite", timeout=10, check_same_thread=False
+            )
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=OFF")  # a cache may be lost
+            self._db.execute(
+                "CREATE TABLE IF NOT EXISTS features (hash TEXT PRIMARY KEY, vector BLOB NOT NULL)"
+                " WITHOUT ROWID"
+            )
+            self._db.execute(
+                "CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, size INTEGER,"
+                " modified_ns INTEGER, hash TEXT) WITHOUT ROWID"
+            )
+        except (OSError, sqlite3.Error) as error:
+            self._db = None
+            self.trouble = str(error)
+
+    def close(self) -> None:
+        if self._db is not None:
+            with suppress(sqlite3.Error):
+                self._db.close()
+
+    def known_hashes(self, paths: Sequence[Path]) -> dict[int, str]:
+        """Content hashes by position, of files whose size and time are as when last read."""
+        if self._db is None:
+            return {}
+        known: dict[int, str] = {}
+        for start in range(0, len(paths), _QUERY_CHUNK):
+            chunk = {str(path): start + i for i, path in enumerate(paths[start : start + _QUERY_CHUNK])}
+            marks = ",".join("?" * len(chunk))
+            try:
+                with self._lock:
+                    rows = self._db.execute(
+                        "SELECT path, size, modified_ns, hash FROM files"
+                        f" WHERE path IN ({marks})",
+                        list(chunk),
+                    ).fetchall()
+            except sqlite3.Error as error:
+                self.trouble = str(error)
+                return known
+            for path, size, modified_ns, content in rows:
+                try:
+                    stat = Path(path).stat()
+                except OSError:
+                    continue
+                if (stat.st_size, stat.st_mtime_ns) == (size, modified_ns):
+                    known[chunk[path]] = content
+        return known
+
+    def vectors(self, hashes: Sequence[str]) -> dict[str, npt.NDArray[np.float32]]:
+        """The vectors there are, by content hash."""
+        found: dict[str, npt.NDArray[np.float32]] = {}
+        if self._db is None:
+            return found
+        unique = list(dict.fromkeys(hashes))
+        for start in range(0, len(unique), _QUERY_CHUNK):
+            chunk = unique[start : start + _QUERY_CHUNK]
+            marks = ",".join("?" * len(chunk))
+            try:
+                with self._lock:
+                    rows = self._db.execute(
+                        f"SELECT hash, vector FROM features WHERE hash IN ({marks})", chunk
+                    ).fetchall()
+            except sqlite3.Error as error:
+                self.trouble = str(error)
+                return found
+            for content, blob in rows:
+                found[content] = np.frombuffer(blob, dtype=np.float32)
+        return found
+
+    def add(self, paths: Sequence[Path], hashes: Sequence[str], vectors: npt.NDArray[np.float32]) -> None:
+        """Keep the vectors (float32 [N, D]) and which file had which content, in one transaction."""
+        if self._db is None:
+            return
+        files = []
+        for path, content in zip(paths, hashes, strict=True):
+            with suppress(OSError):
+                stat = path.stat()
+                files.append((str(path), stat.st_size, stat.st_mtime_ns, content))
+        try:
+            with self._lock, self._db:
+                self._db.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", files)
+                self._db.executemany(
+                    "INSERT OR IGNORE INTO features VALUES (?, ?)",
+                    [(content, row.tobytes()) for content, row in zip(hashes, vectors, strict=True)],
+                )
+        except sqlite3.Error as error:
+            self.trouble = str(error)
+
+
+def embed_files(
+    paths: Sequence[Path],
+    embedder: Embedder,
+    compute: Compute,
+    *,
+    cache: FeatureCache,
+    on_progress: OnProgress,
+    should_stop: ShouldStop,
+) -> Features:
+    """Features of the files, from the cache where they are there, else computed and kept.
+
+    A file that cannot be decoded is a failure in the result, never an exception.
+    Raises: Cancelled (what was computed stays in the cache).
+    """
+    start = time.perf_counter()
+    vectors = np.zeros((len(paths), embedder.feature_dim), dtype=np.float32)
+    hashes = [""] * len(paths)
+    is_ok = np.zeros(len(paths), dtype=bool)
+    failures: list[tuple[int, str]] = []
+
+    known = cache.known_hashes(paths)
+    stored = cache.vectors(list(known.values()))
+    for i, content in known.items():
+        if content in stored:
+            vectors[i], hashes[i], is_ok[i] = stored[content], content, True
+    missing = [int(i) for i in np.flatnonzero(~is_ok)]
+    done = len(paths) - len(missing)
+    on_progress(done, len(paths), "reading and embedding images")
+
+    pending: _Batch = _Batch()
+    pending_vectors: list[npt.NDArray[np.float32]] = []
+
+    def keep() -> None:
+        if pending.positions:
+            files = [paths[i] for i in pending.positions]
+            cache.add(files, pending.hashes, np.concatenate(pending_vectors))
+            pending.positions.clear()
+            pending.hashes.clear()
+            pending_vectors.clear()
+
+    try:
+        for batch in _embed_missing(paths, missing, embedder, compute, cache, should_stop):
+            if batch.vectors is not None:
+                vectors[batch.positions] = batch.vectors
+                is_ok[batch.positions] = True
+                pending.positions += batch.positions
+                pending.hashes += batch.hashes
+                pending_vectors.append(batch.vectors)
+            for i, content in zip(batch.positions, batch.hashes, strict=True):
+                hashes[i] = content
+            failures += batch.failures
+            done += len(batch.positions) + len(batch.failures)
+            on_progress(done, len(paths), "reading and embedding images")
+            if len(pending.positions) >= _COMMIT_EVERY:
+                keep()
+            check_stop(should_stop)
+    finally:
+        keep()
+    return Features(
+        vectors=vectors,
+        is_ok=is_ok,
+        hashes=tuple(hashes),
+        failures=tuple(sorted(failures)),
+        computed=len(missing) - len(failures),
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _embed_missing(
+    paths: Sequence[Path],
+    missing: Sequence[int],
+    embedder: Embedder,
+    compute: Compute,
+    cache: FeatureCache,
+    should_stop: ShouldStop,
+) -> Iterator[_Batch]:
+    """Batches as workers finish them. At most two per worker are under way."""
+    size = compute.batch_size
+    shares = [missing[i : i + size] for i in range(0, len(missing), size)]
+    is_leaving = threading.Event()
+
+    def work(share: Sequence[int]) -> _Batch:
+        batch = _Batch()
+        pixels = []
+        for i in share:
+            if is_leaving.is_set() or should_stop():
+                return _Batch()
+            try:
+                content = paths[i].read_bytes()
+                digest = hashlib.blake2b(content, digest_size=16).hexdigest()
+                image = decode(content, paths[i].name, short_side=embedder.preprocessing.resize_px)
+                pixels.append(embedder.preprocessing.pixels(image))
+            except DecodeError as error:
+                batch.failures.append((i, error.reason))
+                continue
+            except OSError as error:
+                batch.failures.append((i, error.strerror or str(error)))
+                continue
+            batch.positions.append(i)
+            batch.hashes.append(digest)
+        if not pixels:
+            return batch
+        stored = cache.vectors(batch.hashes)
+        new = [k for k, digest in enumerate(batch.hashes) if digest not in stored]
+        rows = np.empty((len(pixels), embedder.feature_dim), dtype=np.float32)
+        for k, digest in enumerate(batch.hashes):
+            if digest in stored:
+                rows[k] = stored[digest]
+        if new:
+            rows[new] = embedder.embed(torch.from_numpy(np.stack([pixels[k] for k in new]))).numpy()
+        batch.vectors = rows
+        return batch
+
+    with worker_pool(compute) as pool:
+        running: set[Future[_Batch]] = set()
+        try:
+            for share in shares:
+                if len(running) >= 2 * compute.workers:
+                    finished, running = wait(running, return_when=FIRST_COMPLETED)
+                    for future in finished:
+                        yield future.result()
+                running.add(pool.submit(work, share))
+            while running:
+                finished, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    yield future.result()
+        finally:
+            is_leaving.set()

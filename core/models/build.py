@@ -94,23 +94,20 @@ def build(
     weights, downloading them if need be; `meta` gives a model without storage (and no weights).
     Raises: ModelError, WeightsError.
     """
-    with weights.fetching(card) if card.source == "hf-hub" else nullcontext():
-        outline = skeleton.library_module(card, meta=True)
-        card = _completed(card, outline)
+    card, outline, heads = outline_of(card, num_classes=num_classes, dropout=dropout)
     if meta:
         module = outline
-    elif pretrained:
-        module = weights.pretrained_module(card)
     else:
-        module = skeleton.library_module(card, meta=False)
-    heads = _heads_of(outline, card, has_head=card.num_classes > 0 or card.source == "torchvision")
-    if num_classes is not None:
-        _drop_auxiliary(module)
-        if not heads.names:
-            for part in {outline, module}:
-                _add_classifier(part, num_classes)
-            heads = _heads_of(outline, card, has_head=True)
-        replace_heads(module, heads, num_classes, dropout=dropout)
+        module = (
+            weights.pretrained_module(card)
+            if pretrained
+            else skeleton.library_module(card, meta=False)
+        )
+        if num_classes is not None:
+            _drop_auxiliary(module)
+            if card.num_classes == 0 and card.source != "torchvision":
+                _add_classifier(module, num_classes)
+            replace_heads(module, heads, num_classes, dropout=dropout)
     config = _data_config(card, module)
     return BuiltModel(
         module=module.eval(),
@@ -123,6 +120,28 @@ def build(
         crop_mode=config["crop_mode"],
         pretrained_head=num_classes is None,
     )
+
+
+def outline_of(
+    card: ModelCard, *, num_classes: int | None = None, dropout: float = 0.0
+) -> tuple[ModelCard, nn.Module, Heads]:
+    """The completed card, its model on meta tensors as `build` makes it, and where its heads are.
+
+    Raises: ModelError; WeightsError for a model of the hub whose description is not here.
+    """
+    with weights.fetching(card) if card.source == "hf-hub" else nullcontext():
+        outline = skeleton.library_module(card, meta=True)
+    card = _completed(card, outline)
+    has_head = card.num_classes > 0 or card.source == "torchvision"
+    if num_classes is not None:
+        _drop_auxiliary(outline)
+        if not has_head:
+            _add_classifier(outline, num_classes)
+            has_head = True
+    heads = _heads_of(outline, card) if has_head else Heads((), ())
+    if num_classes is not None:
+        replace_heads(outline, heads, num_classes, dropout=dropout)
+    return card, outline, heads
 
 
 def freeze_backbone(built: BuiltModel) -> None:
@@ -138,10 +157,8 @@ def imagenet_names() -> list[str]:
     return list(weights_of_any.meta["categories"])
 
 
-def _heads_of(outline: nn.Module, card: ModelCard, *, has_head: bool) -> Heads:
-    """The heads of a skeleton; none for a card without a classifier."""
-    if not has_head:
-        return Heads((), ())
+def _heads_of(outline: nn.Module, card: ModelCard) -> Heads:
+    """The heads of a skeleton."""
     with skeleton.tracing(outline):
         return find_heads(outline, outline(skeleton.example_input(card, outline)))
 

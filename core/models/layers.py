@@ -1,0 +1,226 @@
+"""The layer tree of a model: what is in it, what comes out where, and what it costs.
+
+Made from a skeleton on meta tensors: no weights, no storage, whatever the size of the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from core.models import skeleton
+from core.models.build import outline_of
+from core.models.card import ModelCard
+from core.models.head import Heads
+
+Kind = Literal[
+    "conv", "pool", "norm", "activation", "linear", "block", "head", "attention", "embedding",
+    "dropout", "other",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class LayerNode:
+    """One module of a model."""
+
+    name: str
+    path: str
+    """Dotted name from the model's root."""
+    type: str
+    kind: Kind
+    params: int
+    """Parameters of its own, without those of its children."""
+    total_params: int
+    """With its children, shared tensors once."""
+    output_shape: tuple[int, ...] | None
+    """Without the batch, e.g. (64, 112, 112); None where the forward pass goes past it."""
+    macs: int
+    """Multiply-adds of one image, with its children."""
+    trainable: bool
+    """Whether a parameter in it trains."""
+    children: tuple[LayerNode, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerTree:
+    model: str
+    params: int
+    trainable_params: int
+    macs: int
+    layers: tuple[LayerNode, ...]
+
+
+def layer_tree(
+    card: ModelCard, *, num_classes: int | None = None, depth: int | None = None
+) -> LayerTree:
+    """The layers of the card's model, `depth` levels deep (all of them by default).
+
+    With `num_classes` the head is a new one and the only part that trains (feature extraction);
+    else everything counts as trainable. Raises: ModelError, WeightsError (hf-hub only).
+    """
+    card, module, heads = outline_of(card, num_classes=num_classes)
+    if num_classes is not None:
+        module.requires_grad_(False)
+        for name in heads.names:
+            module.get_submodule(name).requires_grad_(True)
+    record = _run(card, module)
+    layers = _children(module, "", record=record, heads=heads, depth=depth)
+    return LayerTree(
+        model=card.id,
+        params=skeleton.count_params(module),
+        trainable_params=sum(p.numel() for p in module.parameters() if p.requires_grad),
+        macs=record.macs[""],
+        layers=layers,
+    )
+
+
+def to_json(tree: LayerTree) -> dict[str, Any]:
+    """The tree as the command line prints it."""
+    return {
+        "model": tree.model,
+        "params": tree.params,
+        "trainable_params": tree.trainable_params,
+        "macs": tree.macs,
+        "layers": [_node_to_json(node) for node in tree.layers],
+    }
+
+
+def _node_to_json(node: LayerNode) -> dict[str, Any]:
+    return {
+        "name": node.name,
+        "path": node.path,
+        "type": node.type,
+        "kind": node.kind,
+        "params": node.params,
+        "total_params": node.total_params,
+        "output_shape": None if node.output_shape is None else list(node.output_shape),
+        "macs": node.macs,
+        "trainable": node.trainable,
+        "children": [_node_to_json(child) for child in node.children],
+    }
+
+
+@dataclass
+class _Record:
+    """What a forward pass showed, by module path."""
+
+    shapes: dict[str, tuple[int, ...]]
+    macs: dict[str, int]
+
+
+def _run(card: ModelCard, module: nn.Module) -> _Record:
+    """One forward pass with an eye on every module. `module` is ours alone: hooks may stay."""
+    record = _Record(shapes={}, macs={"": 0})
+    counter = skeleton.MacCounter()
+    for path, part in module.named_modules():
+        if path:
+            before, after = _hooks(path, record, counter)
+            part.register_forward_pre_hook(before)
+            part.register_forward_hook(after)
+    with skeleton.tracing(module), counter:
+        module(skeleton.example_input(card, module))
+    record.macs[""] = counter.macs
+    return record
+
+
+def _hooks(
+    path: str, record: _Record, counter: skeleton.MacCounter
+) -> tuple[Callable[..., None], Callable[..., None]]:
+    starts: list[int] = []
+
+    def before(part: nn.Module, args: Any) -> None:
+        starts.append(counter.macs)
+
+    def after(part: nn.Module, args: Any, output: Any) -> None:
+        record.macs[path] = record.macs.get(path, 0) + counter.macs - starts.pop()
+        tensor = _first_tensor(output)
+        if tensor is not None:
+            record.shapes[path] = tuple(tensor.shape[1:])
+
+    return before, after
+
+
+def _first_tensor(output: Any) -> Tensor | None:
+    if isinstance(output, Tensor):
+        return output
+    values = output.values() if isinstance(output, dict) else output
+    if isinstance(output, tuple | list | dict):
+        return next(
+            (found for value in values if (found := _first_tensor(value)) is not None), None
+        )
+    return None
+
+
+def _children(
+    module: nn.Module, path: str, *, record: _Record, heads: Heads, depth: int | None
+) -> tuple[LayerNode, ...]:
+    if depth == 0:
+        return ()
+    deeper = None if depth is None else depth - 1
+    nodes = []
+    for name, child in module.named_children():
+        child_path = f"{path}.{name}" if path else name
+        parameters = list(child.parameters())
+        nodes.append(
+            LayerNode(
+                name=name,
+                path=child_path,
+                type=type(child).__name__,
+                kind=kind_of(child, is_head=child_path in heads.names),
+                params=sum(p.numel() for p in child.parameters(recurse=False)),
+                total_params=sum(p.numel() for p in parameters),
+                output_shape=record.shapes.get(child_path),
+                macs=record.macs.get(child_path, 0),
+                trainable=any(p.requires_grad for p in parameters),
+                children=_children(child, child_path, record=record, heads=heads, depth=deeper),
+            )
+        )
+    return tuple(nodes)
+
+
+_ACTIVATIONS = tuple(
+    getattr(torch.nn, name)
+    for name in torch.nn.modules.activation.__all__
+    if name != "MultiheadAttention"
+)
+_NORMS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm, nn.LocalResponseNorm)
+_BY_NAME: tuple[tuple[str, Kind], ...] = (
+    ("Drop", "dropout"),
+    ("Attention", "attention"),
+    ("Attn", "attention"),
+    ("Embed", "embedding"),
+    ("PosBias", "embedding"),
+    ("Pool", "pool"),
+)
+_LEAVES_BY_NAME: tuple[tuple[str, Kind], ...] = (
+    ("Norm", "norm"),
+    ("Conv", "conv"),
+    ("Linear", "linear"),
+    ("Swish", "activation"),
+    ("GELU", "activation"),
+    ("ReLU", "activation"),
+    ("SiLU", "activation"),
+    ("Sigmoid", "activation"),
+)
+
+
+def kind_of(part: nn.Module, *, is_head: bool) -> Kind:
+    """What a module is for: by its class, else by the words in the name of its class."""
+    if is_head:
+        return "head"
+    if isinstance(part, nn.Linear):
+        return "linear"
+    if isinstance(part, _NORMS):
+        return "norm"
+    if isinstance(part, _ACTIVATIONS):
+        return "activation"
+    name = type(part).__name__
+    leaf = next(part.children(), None) is None
+    for word, kind in (*_BY_NAME, *(_LEAVES_BY_NAME if leaf else ())):
+        if word in name and not name.endswith(("Block", "Stage", "Layer")):
+            return kind
+    return "other" if leaf else "block"

@@ -17,7 +17,7 @@ from core.events import OnProgress, ShouldStop, check_stop, never_stop, no_progr
 from core.models import catalog
 from core.models.build import BuiltModel, build
 from core.recipe import Recipe
-from core.training.checkpoints import Reference, load_checkpoint
+from core.training.checkpoints import Head, Reference, load_checkpoint
 from core.training.device import Compute, resolve_compute
 from core.training.embed import Embedder, worker_pool
 from core.training.runs import RunStore, is_run
@@ -65,13 +65,15 @@ class Classifier:
         compute: Compute,
         *,
         classes: tuple[str, ...],
-        reference: Reference | None,
+        head: Head | None = None,
+        reference: Reference | None = None,
     ) -> None:
+        """Without a `head` on the features the model answers with its own, pretrained one."""
         self.name = name
         self.classes = classes
         self._compute = compute
         self._embedder = Embedder(built, compute)
-        self._weight, self._bias = built.head_weight()
+        self._head = head
         self._reference = reference
 
     @classmethod
@@ -95,14 +97,10 @@ class Classifier:
             raise ModelError(
                 f"{card.id} has no classifier of its own.", "Train it on your classes first."
             )
+        # In float32: the published figures of a pretrained model are made that way.
         built = build(card)
-        return cls(
-            card.id,
-            built,
-            resolve_compute(Recipe(), built),
-            classes=tuple(built.label_names()),
-            reference=None,
-        )
+        compute = resolve_compute(Recipe(precision="float32"), built)
+        return cls(card.id, built, compute, classes=tuple(built.label_names()))
 
     @classmethod
     def _open_run(cls, text: str, store: RunStore) -> Classifier:
@@ -123,6 +121,7 @@ class Classifier:
             loaded.built,
             compute,
             classes=loaded.classes,
+            head=loaded.head,
             reference=loaded.reference,
         )
 
@@ -165,28 +164,42 @@ class Classifier:
         """The probability of every class for each picture. Raises: Cancelled."""
         size = self._compute.batch_size
         shares = [range(i, min(i + size, len(pictures))) for i in range(0, len(pictures), size)]
-        vectors = np.zeros((len(pictures), self._embedder.feature_dim), dtype=np.float32)
+        logits = torch.zeros(len(pictures), len(self.classes))
+        is_unlike = np.zeros(len(pictures), dtype=bool)
         errors: dict[int, str] = {}
 
         def work(share: range) -> dict[int, str]:
             check_stop(should_stop)
-            return self._embed_share(pictures, share, vectors)
+            pixels, failed = self._read_share(pictures, share)
+            if pixels:
+                rows = list(pixels)
+                batch = torch.from_numpy(np.stack(list(pixels.values())))
+                logits[rows], is_unlike[rows] = self._answer(batch)
+            return failed
 
         with worker_pool(self._compute) as pool:
             for share, failed in zip(shares, pool.map(work, shares), strict=True):
                 errors |= failed
                 on_progress(share.stop, len(pictures), "classifying")
-        probabilities = (torch.from_numpy(vectors) @ self._weight.T + self._bias).softmax(1)
-        is_unlike = self._reference.is_unlike(vectors) if self._reference else None
-        return Scores(probabilities, is_unlike, errors)
+        return Scores(logits.softmax(1), is_unlike if self._reference else None, errors)
 
-    def _embed_share(
-        self, pictures: Sequence[Picture], share: range, vectors: npt.NDArray[np.float32]
-    ) -> dict[int, str]:
-        """Fill in the rows of `share`; returns why the others could not be filled."""
+    def _answer(self, batch: torch.Tensor) -> tuple[torch.Tensor, npt.NDArray[np.bool_]]:
+        """Logits float32 [N, C] and whether each is unlike the training images, bool [N]."""
+        if self._head is None:
+            return self._embedder.logits(batch), np.zeros(len(batch), dtype=bool)
+        vectors = self._embedder.embed(batch)
+        logits = vectors @ self._head.weight.T + self._head.bias
+        if self._reference is None:
+            return logits, np.zeros(len(batch), dtype=bool)
+        return logits, self._reference.is_unlike(vectors.numpy())
+
+    def _read_share(
+        self, pictures: Sequence[Picture], share: range
+    ) -> tuple[dict[int, npt.NDArray[np.uint8]], dict[int, str]]:
+        """Pixels by position, and by position why there are none."""
         preprocessing = self._embedder.preprocessing
-        errors: dict[int, str] = {}
         pixels: dict[int, npt.NDArray[np.uint8]] = {}
+        errors: dict[int, str] = {}
         for i in share:
             picture = pictures[i]
             try:
@@ -197,10 +210,7 @@ class Classifier:
                 pixels[i] = preprocessing.pixels(image)
             except DecodeError as error:
                 errors[i] = error.message
-        if pixels:
-            batch = torch.from_numpy(np.stack(list(pixels.values())))
-            vectors[list(pixels)] = self._embedder.embed(batch).numpy()
-        return errors
+        return pixels, errors
 
 
 def _name(picture: Picture) -> str:

@@ -1,8 +1,8 @@
 """Advice on a dataset: the rules, the evidence measured on a sample, and an estimate.
 
-One pass of the frozen backbone over a sample of the training images gives all of the evidence:
-how sure the ImageNet head is of them, how well a head fitted to their features does on held-out
-ones, and how fast this machine embeds them. The features stay in the cache for the training.
+The frozen backbone looks at a sample of the training images: how sure its pretrained head is of
+them, how well a head fitted to their features does on held-out ones, and how fast this machine
+embeds them. The features stay in the cache for the training.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import dataclasses
 import math
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +19,7 @@ import psutil
 import torch
 
 from core.advice.rules import DOMAINS, Domain, Decision, RuleRow, decide, describe, published_rules
+from core.classify import Classifier
 from core.data.dataset import DatasetIndex
 from core.data.splits import HonestSets, honest_sets
 from core.errors import AppError
@@ -32,6 +34,7 @@ from core.training.features import FeatureCache, cache_key, embed_files, state_d
 from core.training.head import fit_head
 
 _SAMPLE = 400
+_ENTROPY_SAMPLE = 100
 _SURE_BELOW = 0.5
 """Between photographs (0.20–0.23) and steel defects or digits (0.82–0.85), measured with Lite0."""
 
@@ -164,7 +167,10 @@ def _measure(
     ok = np.flatnonzero(features.is_ok)
     vectors = torch.from_numpy(features.vectors[ok])
     labels = torch.from_numpy(index.labels[sets.train[rows[ok]]].astype(np.int64))
-    entropy = _head_entropy(vectors, built) if built.card.num_classes > 1 else None
+    seen = [index.path(int(i)) for i in sets.train[rows[ok]][:: max(1, len(ok) // _ENTROPY_SAMPLE)]]
+    entropy = (
+        _head_entropy(seen, built, compute, should_stop) if built.card.num_classes > 1 else None
+    )
     head = fit_head(
         vectors,
         labels,
@@ -195,12 +201,17 @@ def _with_every_class(
     return np.unique(np.concatenate([rows, *extra])) if extra else rows
 
 
-def _head_entropy(vectors: torch.Tensor, built: BuiltModel) -> float:
-    """Mean entropy of the pretrained head over float32 [N, D], as a share of log classes."""
-    weight, bias = built.head_weight()
-    log_p = (vectors @ weight.T + bias).log_softmax(1)
-    entropy = -(log_p.exp() * log_p).sum(1).mean()
-    return float(entropy) / math.log(log_p.shape[1])
+def _head_entropy(
+    paths: list[Path], built: BuiltModel, compute: Compute, should_stop: ShouldStop
+) -> float:
+    """Mean entropy of the pretrained head's softmax on the pictures, as a share of its maximum."""
+    classifier = Classifier(
+        built.card.id, built, compute, classes=("",) * built.card.num_classes
+    )
+    scores = classifier.score(paths, should_stop=should_stop)
+    p = scores.probabilities[[i for i in range(len(paths)) if i not in scores.errors]]
+    entropy = torch.special.entr(p).sum(1).mean()
+    return float(entropy) / math.log(p.shape[1])
 
 
 def _domain(

@@ -59,6 +59,18 @@ class Reference:
         return directed
 
 
+@dataclass(frozen=True)
+class Head:
+    """logits = features @ weight.T + bias, in float32 whatever the backbone runs in.
+
+    weight: float32 [C, D], bias: float32 [C]. The model's own head holds the same numbers; this
+    form is the one that was evaluated.
+    """
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+
+
 def make_reference(vectors: npt.NDArray[np.float32], seed: int) -> Reference:
     """From the training features, float32 [N, D], N ≥ 2; a seeded sample of at most 5,000."""
     mean = vectors.mean(0)
@@ -81,18 +93,23 @@ def save_checkpoint(
     *,
     compute: Compute,
     classes: tuple[str, ...],
+    head: Head,
     reference: Reference,
     facts: dict[str, Any],
 ) -> None:
-    """Write model, reference and description; the description last, as the sign that all is there.
+    """Set the head, write model, reference and description; the description comes last, as the
+    sign that all is there.
 
     Raises: OSError (a full disk): what stood there before is left.
     """
+    built.set_head(head.weight, head.bias)
     state = {name: tensor.contiguous() for name, tensor in built.module.state_dict().items()}
     _save_tensors(checkpoint.weights, state)
     _save_tensors(
         checkpoint.reference,
         {
+            "weight": head.weight,
+            "bias": head.bias,
             "mean": torch.from_numpy(reference.mean),
             "std": torch.from_numpy(reference.std),
             "directions": torch.from_numpy(reference.directions).half(),
@@ -130,6 +147,7 @@ def _save_tensors(path: Any, tensors: dict[str, torch.Tensor]) -> None:
 class LoadedCheckpoint:
     built: BuiltModel
     classes: tuple[str, ...]
+    head: Head
     reference: Reference
     precision: str
     """What the backbone ran in when it was trained."""
@@ -155,7 +173,8 @@ def load_checkpoint(checkpoint: Checkpoint) -> LoadedCheckpoint:
             directions=tensors["directions"].float().numpy(),
             threshold=float(tensors["threshold"][0]),
         )
-        return LoadedCheckpoint(built, classes, reference, about["compute"]["precision"])
+        head = Head(tensors["weight"], tensors["bias"])
+        return LoadedCheckpoint(built, classes, head, reference, about["compute"]["precision"])
     except FileNotFoundError as error:
         raise RunError(
             f"The run {run} holds no trained model.",

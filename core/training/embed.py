@@ -33,9 +33,10 @@ class Embedder:
             if compute.memory_format == "channels_last"
             else torch.contiguous_format
         )
-        own = copy.deepcopy(built.module).eval().requires_grad_(False)
-        own.to(device=self._device, dtype=self._dtype, memory_format=self._format)
-        self._backbone = dataclasses.replace(built, module=own, _backbone=None).backbone()
+        self._module = copy.deepcopy(built.module).eval().requires_grad_(False)
+        self._module.to(device=self._device, dtype=self._dtype, memory_format=self._format)
+        own = dataclasses.replace(built, module=self._module, _backbone=None)
+        self._backbone = own.backbone()
         # (pixel / 255 − mean) / std as one multiply and one add
         mean = torch.tensor(built.preprocessing.mean, device=self._device)
         std = torch.tensor(built.preprocessing.std, device=self._device)
@@ -48,10 +49,18 @@ class Embedder:
 
         `pixels`: uint8 [N, height, width, 3] on any device. Returns float32 [N, D] on the CPU.
         """
+        return self._backbone(self._normalise(pixels)).float().cpu()
+
+    @torch.inference_mode()
+    def logits(self, pixels: torch.Tensor) -> torch.Tensor:
+        """The model's own answer: uint8 [N, height, width, 3] → float32 [N, C] on the CPU."""
+        logits: torch.Tensor = self._module(self._normalise(pixels))
+        return logits.float().cpu()
+
+    def _normalise(self, pixels: torch.Tensor) -> torch.Tensor:
         images = pixels.to(self._device).permute(0, 3, 1, 2)
         images = images.float().mul_(self._scale).add_(self._shift)
-        images = images.to(dtype=self._dtype, memory_format=self._format)
-        return self._backbone(images).float().cpu()
+        return images.to(dtype=self._dtype, memory_format=self._format)
 
 
 @contextmanager

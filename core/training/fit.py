@@ -35,7 +35,7 @@ from core.events import (
 from core.models import catalog
 from core.models.build import BuiltModel, build
 from core.recipe import Recipe
-from core.training.checkpoints import make_reference, save_checkpoint
+from core.training.checkpoints import Head, make_reference, save_checkpoint
 from core.training.device import Compute, resolve_compute
 from core.training.embed import Embedder
 from core.training.features import FeatureCache, Features, cache_key, embed_files, state_digest
@@ -160,13 +160,12 @@ def _fit(
         on_epoch=on_epoch,
         should_stop=should_stop,
     )
-    built.set_head(head.weight, head.bias)
-
     save_checkpoint(
         run.make_checkpoint_folder(),
         built,
         compute=compute,
         classes=index.classes,
+        head=Head(head.weight, head.bias),
         reference=make_reference(features.vectors[trains.numpy()], recipe.seed),
         facts={
             "strategy": recipe.strategy,

@@ -9,12 +9,6 @@ from typing import Literal
 
 from core.errors import AppError
 
-IMAGE_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp")
-    + (".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".jp2", ".ico", ".avif", ".heic")
-)
-"""What is taken for a picture. Whether it is one, the decoder finds out."""
-
 
 @dataclass(frozen=True, slots=True)
 class Destination:
@@ -52,13 +46,21 @@ def find_destination(paths: Sequence[Path]) -> Destination:
     )
 
 
+def image_suffixes() -> frozenset[str]:
+    """What is taken for a picture by its name; whether it is one, the decoder finds out."""
+    # Imported when something is dropped: it brings numpy, which the first paint does without.
+    from core.data.layout import IMAGE_SUFFIXES
+
+    return IMAGE_SUFFIXES
+
+
 def _names(paths: Sequence[Path]) -> str:
     shown = ", ".join(f"“{path.name}”" for path in paths[:3])
     return f"{shown} and {len(paths) - 3} more were" if len(paths) > 3 else f"{shown} was"
 
 
 def _looks_like_image(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("._")
+    return path.suffix.lower() in image_suffixes() and not path.name.startswith("._")
 
 
 def _is_folder(path: Path) -> bool:

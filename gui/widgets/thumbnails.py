@@ -1,4 +1,4 @@
-"""A grid of small pictures, painted: fixed cells cost the same at ten pictures and at ten thousand."""
+"""A grid of small pictures. Painted in fixed cells: ten thousand cost what ten cost."""
 
 from __future__ import annotations
 

@@ -1,0 +1,80 @@
+"""Opens the window. No Qt at the top: what Qt needs of the system is looked at first."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gui import preflight
+
+if TYPE_CHECKING:
+    from gui.main_window import MainWindow
+
+
+def run(path: str | None = None, *, sample: bool = False) -> int:
+    """Show the window until it is closed; returns the exit code.
+
+    `path` is opened as if dropped; `sample` opens the handwritten digits.
+    """
+    sentence = preflight.find_obstacle()
+    if sentence:
+        print(sentence, file=sys.stderr)  # noqa: T201 - there is no window to say it in
+        return 1
+    from PySide6.QtCore import QTimer
+    from PySide6.QtWidgets import QApplication
+
+    # Import threads and the training thread let the window have its turn sooner.
+    sys.setswitchinterval(0.001)
+    application = QApplication(sys.argv[:1])
+    window = make_window()
+    window.crashes.watch_slots()
+    starter = _Starter(window, Path(path).expanduser().absolute() if path else None, sample)
+    window.first_painted.connect(starter.start)
+    # Ctrl+C in the terminal is only seen while Python code runs.
+    heartbeat = QTimer()
+    heartbeat.timeout.connect(_let_python_look_at_signals)
+    heartbeat.start(500)
+    window.show()
+    code = int(application.exec())
+    window.runner.shut_down()
+    return code
+
+
+def make_window() -> MainWindow:
+    """The main window with its settings and theme; a QApplication must be there."""
+    from PySide6.QtWidgets import QApplication
+
+    from gui import crashes
+    from gui.main_window import MainWindow
+    from gui.settings import Settings
+    from gui.theme import Theme
+
+    QApplication.setApplicationName("Graftwork")
+    QApplication.setApplicationDisplayName("Graftwork")
+    QApplication.setDesktopFileName("graftwork")
+    # One style everywhere: the native ones draw half of a style sheet each in their own way.
+    QApplication.setStyle("Fusion")
+    crashes.start_log()
+    settings = Settings()
+    return MainWindow(settings, Theme(settings.theme))
+
+
+class _Starter:
+    """What happens right after the first paint."""
+
+    def __init__(self, window: MainWindow, path: Path | None, sample: bool) -> None:
+        self._window = window
+        self._path = path
+        self._sample = sample
+
+    def start(self) -> None:
+        self._window.commands.look_around()
+        if self._path is not None:
+            self._window.commands.open_paths([self._path], "start")
+        elif self._sample:
+            self._window.commands.open_sample()
+
+
+def _let_python_look_at_signals() -> None:
+    """Runs nothing; returning to Python is what counts."""

@@ -1,0 +1,404 @@
+"""The window: frame, pages, drops and the way out. What a page shows is the page's business."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import QMimeData, QSize, Qt, QTimer, QUrl, Signal
+from PySide6.QtGui import (
+    QCloseEvent,
+    QDesktopServices,
+    QDragEnterEvent,
+    QDragLeaveEvent,
+    QDragMoveEvent,
+    QDropEvent,
+    QGuiApplication,
+    QImage,
+    QPaintEvent,
+)
+from PySide6.QtWidgets import (
+    QFileDialog,
+    QHBoxLayout,
+    QMainWindow,
+    QMessageBox,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from core.errors import AppError
+from gui import actions, crashes
+from gui.commands import Commands
+from gui.drops import Destination, find_destination, image_suffixes
+from gui.pages.page import Page
+from gui.pages.start import StartPage
+from gui.session import PageName, PageNotice, Session
+from gui.settings import Settings, ThemeChoice
+from gui.theme import Theme
+from gui.widgets.frame import ContextLine, DropOverlay, Rail, StatusLine
+from gui.workers import Job, JobRunner
+
+PAGES: tuple[tuple[PageName, str, str], ...] = (
+    ("start", "Start", "home-outline"),
+    ("data", "Data", "folder-image"),
+    ("train", "Train", "chart-line"),
+    ("classify", "Classify", "image-search-outline"),
+)
+
+
+class MainWindow(QMainWindow):
+    """Built in two steps: the frame and Start at once, each other page when it is first needed."""
+
+    first_painted = Signal()
+
+    def __init__(self, settings: Settings, look: Theme) -> None:
+        super().__init__()
+        self.settings = settings
+        self.look = look
+        self.runner = JobRunner(self)
+        self.session = Session(self)
+        self.commands = Commands(self.session, self.runner, settings, self)
+        self.crashes = crashes.CrashReporter(self)
+        self.runner.crashed.connect(self.crashes.report)
+        self.painted_at: float | None = None
+        self._question: QMessageBox | None = None
+        self._sheet: actions.ShortcutSheet | None = None
+        self._is_leaving = False
+        self._pages: dict[PageName, Page] = {}
+        self.setWindowTitle("Graftwork")
+        self.setMinimumSize(880, 600)
+        self.resize(QSize(1180, 760))
+        self.setAcceptDrops(True)
+        self._build_frame()
+        self.actions_by_name = actions.build_menus(self, look, self._handlers())
+        self.actions_by_name[f"theme_{settings.theme}"].setChecked(True)
+        self._connect_session()
+        self.show_page("start")
+        self._show_context()
+        self._show_run_state()
+        if settings.geometry is not None:
+            self.restoreGeometry(settings.geometry)
+
+    # -- building ----------------------------------------------------------------------------
+
+    def _build_frame(self) -> None:
+        centre = QWidget()
+        across = QHBoxLayout(centre)
+        across.setContentsMargins(0, 0, 0, 0)
+        across.setSpacing(0)
+        self.rail = Rail(self.look, PAGES)
+        self.rail.chosen.connect(self.show_page)
+        across.addWidget(self.rail)
+        column = QVBoxLayout()
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        across.addLayout(column, 1)
+        self.context = ContextLine(self.look)
+        column.addWidget(self.context)
+        self.stack = QStackedWidget()
+        column.addWidget(self.stack, 1)
+        self.status = StatusLine(self.runner)
+        self.status.cancel_wanted.connect(self._cancel)
+        column.addWidget(self.status)
+        self.setCentralWidget(centre)
+        self.overlay = DropOverlay(self.look, centre)
+
+    def _connect_session(self) -> None:
+        session = self.session
+        session.page_wanted.connect(self.show_page)
+        session.noticed.connect(self._show_notice)
+        session.dataset_changed.connect(self._show_context)
+        session.models_changed.connect(self._show_context)
+        session.machine_changed.connect(self._show_context)
+        session.run_changed.connect(self._show_run_state)
+        self.runner.idle.connect(self._jobs_are_idle)
+
+    def _handlers(self) -> dict[str, Callable[[], None]]:
+        return {
+            "open_folder": self.ask_for_folder,
+            "open_sample": self.commands.open_sample,
+            "open_images": self.ask_for_images,
+            "paste": self.paste,
+            "quit": self._quit,
+            "start_training": self.start_training,
+            "stop_training": self.commands.stop_training,
+            "page_start": self._show_start,
+            "page_data": self._show_data,
+            "page_train": self._show_train,
+            "page_classify": self._show_classify,
+            "theme_system": self._choose_system_theme,
+            "theme_light": self._choose_light_theme,
+            "theme_dark": self._choose_dark_theme,
+            "shortcuts": self.show_shortcuts,
+            "open_log": self._open_log,
+        }
+
+    def _make_page(self, name: PageName) -> Page:
+        # Imported when wanted: the first paint needs none of them, and Train brings the recipe.
+        parts = (self.session, self.commands, self.settings, self.look)
+        if name == "start":
+            start = StartPage(*parts)
+            start.folder_wanted.connect(self.ask_for_folder)
+            return start
+        if name == "data":
+            from gui.pages.data import DataPage
+
+            data = DataPage(*parts, self.runner)
+            data.folder_wanted.connect(self.ask_for_folder)
+            data.train_wanted.connect(self._show_train)
+            return data
+        if name == "train":
+            from gui.pages.train import TrainPage
+
+            train = TrainPage(*parts)
+            train.classify_wanted.connect(self._show_classify)
+            train.data_wanted.connect(self._show_data)
+            return train
+        from gui.pages.classify import ClassifyPage
+
+        classify = ClassifyPage(*parts)
+        classify.images_wanted.connect(self.ask_for_images)
+        classify.paste_wanted.connect(self.paste)
+        return classify
+
+    # -- pages -------------------------------------------------------------------------------
+
+    def page(self, name: PageName) -> Page:
+        """The page of that name, built at the first call."""
+        if name not in self._pages:
+            made = self._make_page(name)
+            self._pages[name] = made
+            self.stack.addWidget(made)
+        return self._pages[name]
+
+    @property
+    def current_page(self) -> PageName:
+        return next(
+            name for name, page in self._pages.items() if page is self.stack.currentWidget()
+        )
+
+    def show_page(self, name: PageName) -> None:
+        self.stack.setCurrentWidget(self.page(name))
+        self.rail.set_current(name)
+
+    def _show_start(self) -> None:
+        self.show_page("start")
+
+    def _show_data(self) -> None:
+        self.show_page("data")
+
+    def _show_train(self) -> None:
+        self.show_page("train")
+
+    def _show_classify(self) -> None:
+        self.show_page("classify")
+
+    def _show_notice(self, notice: PageNotice) -> None:
+        bar = self.page(notice.page).notices
+        if notice.text:
+            bar.show_notice(notice.text, notice.level)
+        else:
+            bar.clear()
+
+    # -- context and actions -----------------------------------------------------------------
+
+    def _show_context(self) -> None:
+        dataset, machine = self.session.dataset, self.session.machine
+        device = "looking …"
+        if machine is not None:
+            device = f"{machine.accelerator or 'CPU'}, {machine.precision}"
+        model = self.session.model_id.rpartition("/")[2].replace("tf_efficientnet_lite", "Lite")
+        self.context.show_values(
+            dataset="No dataset"
+            if dataset is None
+            else f"{dataset.name or dataset.root.name} · {len(dataset):,} images",
+            model=model or "No model yet",
+            strategy="Feature extraction",
+            device=device,
+        )
+
+    def _show_run_state(self) -> None:
+        live = self.session.live_run
+        self.actions_by_name["stop_training"].setEnabled(live is not None and live.is_on)
+
+    def start_training(self) -> None:
+        """F5: train with what the Train page's form says."""
+        from gui.pages.train import TrainPage
+
+        page = self.page("train")
+        if isinstance(page, TrainPage):
+            page.start()
+
+    def _cancel(self, job: Job) -> None:
+        self.commands.cancel(job)
+
+    def _choose_theme(self, choice: ThemeChoice) -> None:
+        self.settings.theme = choice
+        self.look.choose(choice)
+
+    def _choose_system_theme(self) -> None:
+        self._choose_theme("system")
+
+    def _choose_light_theme(self) -> None:
+        self._choose_theme("light")
+
+    def _choose_dark_theme(self) -> None:
+        self._choose_theme("dark")
+
+    def show_shortcuts(self) -> None:
+        if self._sheet is None:
+            self._sheet = actions.ShortcutSheet(self)
+        self._sheet.open()
+
+    def _open_log(self) -> None:
+        QDesktopServices.openUrl(QUrl.fromLocalFile(str(crashes.log_file().parent)))
+
+    # -- opening -----------------------------------------------------------------------------
+
+    def ask_for_folder(self) -> None:
+        dialog = QFileDialog(self, "Open a folder of images", str(self.settings.last_folder))
+        dialog.setFileMode(QFileDialog.FileMode.Directory)
+        dialog.setOption(QFileDialog.Option.ShowDirsOnly)
+        dialog.fileSelected.connect(self._folder_chosen)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
+
+    def _folder_chosen(self, path: str) -> None:
+        self.commands.open_paths([Path(path)], self.current_page)
+
+    def ask_for_images(self) -> None:
+        dialog = QFileDialog(self, "Classify images", str(self.settings.last_folder))
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
+        patterns = " ".join(f"*{suffix}" for suffix in sorted(image_suffixes()))
+        dialog.setNameFilters([f"Images ({patterns})", "All files (*)"])
+        dialog.filesSelected.connect(self._images_chosen)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
+
+    def _images_chosen(self, paths: list[str]) -> None:
+        self.commands.add_pictures([Path(path) for path in paths])
+
+    def paste(self) -> None:
+        """Whatever picture or file the clipboard holds."""
+        mime = QGuiApplication.clipboard().mimeData()
+        if mime is None or not self._take(mime):
+            self.session.notice(
+                self.current_page, "The clipboard holds no picture and no file.", "warning"
+            )
+
+    def _take(self, mime: QMimeData) -> bool:
+        """Open what a drop or the clipboard brings; false where there is nothing of use."""
+        if mime.hasUrls():
+            self.commands.open_paths(_local_paths(mime), self.current_page)
+            return True
+        image = mime.imageData() if mime.hasImage() else None
+        if isinstance(image, QImage) and not image.isNull():
+            self.commands.paste_picture(image)
+            return True
+        return False
+
+    # -- drops -------------------------------------------------------------------------------
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        mime = event.mimeData()
+        if not mime.hasUrls() and not mime.hasImage():
+            return
+        # Taken even where the drop will be refused: the window then says why.
+        event.acceptProposedAction()
+        try:
+            if mime.hasUrls():
+                text = _describe_drop(find_destination(_local_paths(mime)))
+            else:
+                text = "Drop to classify the picture"
+            self.overlay.show_text(text, is_welcome=True)
+        except AppError as error:
+            self.overlay.show_text(str(error), is_welcome=False)
+
+    def dragMoveEvent(self, event: QDragMoveEvent) -> None:
+        event.acceptProposedAction()
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
+        self.overlay.hide()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        self.overlay.hide()
+        if self._take(event.mimeData()):
+            event.acceptProposedAction()
+
+    # -- start and end -----------------------------------------------------------------------
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        super().paintEvent(event)
+        if self.painted_at is None:
+            self.painted_at = time.time()
+            # Not from inside the paint: what follows may start threads that import for seconds.
+            QTimer.singleShot(0, self.first_painted.emit)
+
+    def _quit(self) -> None:
+        self.close()
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        live = self.session.live_run
+        is_training = live is not None and live.is_on and self.runner.find("train") is not None
+        if is_training and not self._is_leaving:
+            event.ignore()
+            self._ask_to_leave()
+            return
+        if is_training:
+            event.ignore()  # asked and answered; the run still saves
+            return
+        self.settings.geometry = self.saveGeometry()
+        self.settings.save()
+        self.runner.stop_all()
+        event.accept()
+
+    def _ask_to_leave(self) -> None:
+        if self._question is not None:
+            return
+        question = QMessageBox(self)
+        question.setIcon(QMessageBox.Icon.Question)
+        question.setWindowTitle("A run is on")
+        question.setText("Stop the run and close Graftwork?")
+        question.setInformativeText("What was trained so far is saved first.")
+        leave = question.addButton("Stop, save and close", QMessageBox.ButtonRole.AcceptRole)
+        stay = question.addButton("Keep training", QMessageBox.ButtonRole.RejectRole)
+        question.setDefaultButton(stay)
+        question.setEscapeButton(stay)
+        leave.clicked.connect(self._leave)
+        question.finished.connect(self._question_closed)
+        self._question = question
+        # open(), not exec(): the run's events go on being drawn behind the question.
+        question.open()
+
+    def _question_closed(self, _result: int) -> None:
+        if self._question is not None:
+            self._question.deleteLater()
+        self._question = None
+
+    def _leave(self) -> None:
+        self._is_leaving = True
+        self.session.notice(self.current_page, "The run is being saved; then the window closes.")
+        self.commands.stop_training()
+        self.runner.stop_all()
+        if self.runner.is_idle:
+            self._jobs_are_idle()
+
+    def _jobs_are_idle(self) -> None:
+        if self._is_leaving:
+            self.close()
+
+
+def _local_paths(mime: QMimeData) -> list[Path]:
+    return [Path(url.toLocalFile()) for url in mime.urls() if url.isLocalFile()]
+
+
+def _describe_drop(destination: Destination) -> str:
+    first = destination.paths[0].name
+    if destination.kind == "dataset":
+        return f"Drop to open “{first}” as a dataset"
+    if destination.kind == "run":
+        return f"Drop to classify with the run “{first}”"
+    count = len(destination.paths)
+    return f"Drop to classify “{first}”" if count == 1 else f"Drop to classify {count} images"

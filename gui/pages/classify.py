@@ -1,0 +1,245 @@
+"""Classify: pictures in, the model's answers beside them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QIcon, QPixmap
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QListWidget,
+    QListWidgetItem,
+    QStackedWidget,
+    QWidget,
+)
+
+from gui import theme
+from gui.commands import FALLBACK_CLASSIFIER, Commands
+from gui.pages.page import Page
+from gui.session import Picture, Session
+from gui.settings import Settings
+from gui.theme import Theme
+from gui.widgets.answers import AnswerBars, PictureView
+from gui.widgets.basics import Card, ElidedLabel, button, label
+from gui.widgets.drop_zone import DropZone
+from gui.widgets.inputs import ComboBox
+from gui.widgets.recipe_form import name_model
+
+_THUMBNAIL_PX = 40
+_LIST_PX = 232
+_ANSWERS_PX = 280
+
+
+class ClassifyPage(Page):
+    """Empty, one picture, or several with a list; each waiting or answered."""
+
+    images_wanted = Signal()
+    paste_wanted = Signal()
+
+    def __init__(
+        self, session: Session, commands: Commands, settings: Settings, look: Theme
+    ) -> None:
+        super().__init__("Classify", session, commands, settings, look)
+        self._current: Path | None = None
+        self._add_header()
+        self.stack = QStackedWidget()
+        self.body.addWidget(self.stack, 1)
+        self._empty = DropZone(
+            look,
+            icon="image-plus-outline",
+            text="Drop images here",
+            hint="Or paste one with Ctrl+V, or click to choose. Several at once are fine.",
+        )
+        self._empty.activated.connect(self.images_wanted)
+        self.stack.addWidget(self._empty)
+        self._filled = self._make_filled()
+        self.stack.addWidget(self._filled)
+        session.runs_changed.connect(self._show_choices)
+        session.models_changed.connect(self._show_choices)
+        session.classifier_changed.connect(self._show_choices)
+        session.run_changed.connect(self._show_waiting)
+        session.pictures_changed.connect(self._show_pictures)
+        self._show_choices()
+        self._show_pictures()
+
+    # -- building ----------------------------------------------------------------------------
+
+    def _add_header(self) -> None:
+        caption = label("Model", "muted-small")
+        self.model = ComboBox()
+        self.model.setAccessibleName("Model to classify with")
+        self.model.setMinimumWidth(280)
+        self.model.activated.connect(self._model_activated)
+        caption.setBuddy(self.model)
+        self.header.addWidget(caption)
+        self.header.addWidget(self.model)
+        self.open_button = button(
+            "Open images …",
+            self.images_wanted.emit,
+            icon=(self.look, "image-plus-outline", "muted"),
+        )
+        self.paste_button = button(
+            "Paste", self.paste_wanted.emit, icon=(self.look, "content-paste", "muted")
+        )
+        self.clear_button = button("Clear", self.commands.clear_pictures)
+        for made in (self.open_button, self.paste_button, self.clear_button):
+            self.header.addWidget(made)
+
+    def _make_filled(self) -> QWidget:
+        filled = QWidget()
+        columns = QHBoxLayout(filled)
+        columns.setContentsMargins(0, 0, 0, 0)
+        columns.setSpacing(theme.M)
+        self.list = QListWidget()
+        self.list.setAccessibleName("Pictures")
+        self.list.setFixedWidth(_LIST_PX)
+        self.list.setIconSize(QSize(_THUMBNAIL_PX, _THUMBNAIL_PX))
+        self.list.setUniformItemSizes(True)
+        self.list.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.list.currentItemChanged.connect(self._item_chosen)
+        columns.addWidget(self.list)
+        self.picture = PictureView(self.look)
+        columns.addWidget(self.picture, 1)
+        columns.addWidget(self._make_answers())
+        return filled
+
+    def _make_answers(self) -> Card:
+        card = Card()
+        card.setFixedWidth(_ANSWERS_PX)
+        self._file = ElidedLabel("", "muted-small")
+        card.body.addWidget(self._file)
+        self.answer = label("", "title", wraps=True)
+        card.body.addWidget(self.answer)
+        self.badge = QLabel("Unlike the training data")
+        self.badge.setProperty("role", "badge")
+        self.badge.setToolTip(
+            "Its features lie farther from the training pictures than nearly all of these lie "
+            "from each other: do not trust the answer."
+        )
+        self.badge.setAccessibleDescription(self.badge.toolTip())
+        line = QHBoxLayout()
+        line.addWidget(self.badge)
+        line.addStretch(1)
+        card.body.addLayout(line)
+        self.bars = AnswerBars(self.look)
+        card.body.addWidget(self.bars)
+        self.waiting = label("", "muted", wraps=True)
+        card.body.addWidget(self.waiting)
+        card.body.addStretch(1)
+        self._by = label("", "muted-small", wraps=True)
+        card.body.addWidget(self._by)
+        return card
+
+    # -- the model ---------------------------------------------------------------------------
+
+    def _show_choices(self) -> None:
+        choices = self._choices()
+        self.model.clear()
+        for reference, text in choices:
+            self.model.addItem(text, reference)
+        wanted = self.session.classifier or (choices[0][0] if choices else "")
+        position = self.model.findData(wanted)
+        if position < 0 and wanted:
+            self.model.addItem(Path(wanted).name, wanted)
+            position = self.model.count() - 1
+        self.model.setCurrentIndex(position)
+        self._by.setText(f"Answered by {self.model.currentText()}" if position >= 0 else "")
+
+    def _choices(self) -> list[tuple[str, str]]:
+        """(reference, text): runs, newest first, then the pretrained models."""
+        choices = []
+        for run in self.session.runs:
+            if run.status in ("done", "stopped"):
+                accuracy = "" if run.report_accuracy is None else f" · {run.report_accuracy:.1%}"
+                text = f"Run {run.dataset} {run.started:%d %b %H:%M:%S}{accuracy}"
+                choices.append((str(run.path), text))
+        models = [card.id for card in self.session.models] or [FALLBACK_CLASSIFIER]
+        choices += [(model_id, f"{name_model(model_id)} · ImageNet") for model_id in models]
+        return choices
+
+    def _model_activated(self, position: int) -> None:
+        self.commands.choose_classifier(self.model.itemData(position))
+
+    # -- the pictures ------------------------------------------------------------------------
+
+    def _show_pictures(self) -> None:
+        pictures = self.session.pictures
+        self.clear_button.setVisible(bool(pictures))
+        self.stack.setCurrentWidget(self._filled if pictures else self._empty)
+        paths = [picture.path for picture in pictures]
+        if self._listed() != paths:
+            self._fill_list(pictures)
+        for position, picture in enumerate(pictures):
+            self.list.item(position).setText(f"{picture.path.name}\n{_short_answer(picture)}")
+        self.list.setVisible(len(pictures) > 1)
+        self._show_current()
+
+    def _listed(self) -> list[Path]:
+        return [self.list.item(i).data(Qt.ItemDataRole.UserRole) for i in range(self.list.count())]
+
+    def _fill_list(self, pictures: list[Picture]) -> None:
+        # The newest pictures come first, and one of them is what the person wants to see.
+        self.list.blockSignals(True)
+        self.list.clear()
+        for picture in pictures:
+            item = QListWidgetItem(_thumbnail(picture), picture.path.name)
+            item.setData(Qt.ItemDataRole.UserRole, picture.path)
+            item.setSizeHint(QSize(0, _THUMBNAIL_PX + theme.M))
+            self.list.addItem(item)
+        self.list.setCurrentRow(0)
+        self.list.blockSignals(False)
+        self._current = pictures[0].path if pictures else None
+
+    def _item_chosen(self, item: QListWidgetItem | None, _previous: object) -> None:
+        self._current = None if item is None else item.data(Qt.ItemDataRole.UserRole)
+        self._show_current()
+
+    def _show_current(self) -> None:
+        picture = next((p for p in self.session.pictures if p.path == self._current), None)
+        if picture is None:
+            return
+        self.picture.show_image(picture.preview, picture.path.name)
+        self._file.setText(picture.path.name)
+        result = picture.result
+        answered = result is not None and bool(result.top)
+        self.answer.setVisible(answered)
+        self.bars.setVisible(answered)
+        self.badge.setVisible(answered and result is not None and bool(result.unlike_training))
+        if result is not None and result.top:
+            self.answer.setText(result.top[0].label)
+            self.bars.show_guesses(result.top)
+        self._show_waiting()
+
+    def _show_waiting(self) -> None:
+        picture = next((p for p in self.session.pictures if p.path == self._current), None)
+        if picture is None or picture.result is not None:
+            self.waiting.hide()
+            return
+        self.waiting.show()
+        live = self.session.live_run
+        if not picture.is_waiting:
+            self.waiting.setText("Not classified.")
+        elif live is not None and live.is_on:
+            self.waiting.setText("Waits for the training run. Shift+F5 stops it and saves.")
+        else:
+            self.waiting.setText("Classifying …")
+
+
+def _short_answer(picture: Picture) -> str:
+    if picture.result is not None and picture.result.top:
+        best = picture.result.top[0]
+        return f"{best.label} · {best.probability:.0%}"
+    return "waiting …" if picture.is_waiting else "not classified"
+
+
+def _thumbnail(picture: Picture) -> QIcon:
+    image = picture.preview.scaled(
+        2 * _THUMBNAIL_PX,
+        2 * _THUMBNAIL_PX,
+        Qt.AspectRatioMode.KeepAspectRatio,
+        Qt.TransformationMode.SmoothTransformation,
+    )
+    return QIcon(QPixmap.fromImage(image))

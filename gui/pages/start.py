@@ -1,0 +1,130 @@
+"""Start: drop something, take the sample, or go on with what was open before."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+
+from gui import theme
+from gui.commands import Commands
+from gui.pages.page import Page
+from gui.session import Session
+from gui.settings import Settings
+from gui.theme import Theme
+from gui.widgets.basics import Card, button, label, row
+from gui.widgets.drop_zone import DropZone
+from gui.widgets.links import LinkList
+
+_SIDE_PX = 300
+_SHOWN_RUNS = 5
+
+
+class StartPage(Page):
+    """The first thing a person sees; must be built without anything heavy."""
+
+    folder_wanted = Signal()
+
+    def __init__(
+        self, session: Session, commands: Commands, settings: Settings, look: Theme
+    ) -> None:
+        super().__init__("Start", session, commands, settings, look)
+        self.set_subtitle("Train an image classifier from a folder of labelled pictures.")
+        columns = QHBoxLayout()
+        columns.setSpacing(theme.L)
+        self.body.addLayout(columns, 1)
+        columns.addLayout(self._make_main(), 1)
+        columns.addWidget(self._make_side())
+        session.runs_changed.connect(self._show_runs)
+        session.dataset_changed.connect(self._show_datasets)
+        session.machine_changed.connect(self._show_machine)
+        self._show_datasets()
+        self._show_runs()
+        self._show_machine()
+
+    def _make_main(self) -> QVBoxLayout:
+        column = QVBoxLayout()
+        column.setSpacing(theme.M)
+        self.drop_zone = DropZone(
+            self.look,
+            icon="folder-open-outline",
+            text="Drop a folder of images here",
+            hint="One folder per class, with or without train and val above them. "
+            "Or click to choose one. An image dropped anywhere is classified.",
+        )
+        self.drop_zone.activated.connect(self.folder_wanted)
+        column.addWidget(self.drop_zone, 1)
+        sample = Card()
+        self.sample_button = button(
+            "Try it with the sample",
+            self.commands.open_sample,
+            icon=(self.look, "numeric", "accent"),
+        )
+        words = QVBoxLayout()
+        words.setSpacing(0)
+        words.addWidget(label("No pictures at hand?", "heading"))
+        words.addWidget(
+            label("1,797 handwritten digits come along; no network is needed.", "muted", wraps=True)
+        )
+        line = row(stretch=False)
+        line.addLayout(words, 1)
+        line.addWidget(self.sample_button)
+        sample.body.addLayout(line)
+        column.addWidget(sample)
+        return column
+
+    def _make_side(self) -> QWidget:
+        side = QWidget()
+        side.setFixedWidth(_SIDE_PX)
+        column = QVBoxLayout(side)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(theme.M)
+        datasets = Card("Recent datasets", margin=theme.M)
+        self.datasets = LinkList(self.look, empty="Datasets you open are listed here.")
+        datasets.body.addWidget(self.datasets)
+        column.addWidget(datasets)
+        runs = Card("Recent runs", margin=theme.M)
+        self.runs = LinkList(self.look, empty="Your trained classifiers are listed here.")
+        runs.body.addWidget(self.runs)
+        column.addWidget(runs)
+        machine = Card("This machine", margin=theme.M)
+        self.machine = label("", "muted", wraps=True)
+        machine.body.addWidget(self.machine)
+        column.addWidget(machine)
+        column.addStretch(1)
+        return side
+
+    def _show_datasets(self) -> None:
+        self.datasets.show_links(
+            [
+                (path.name, str(path.parent), "folder-image", partial(self._open, path))
+                for path in self.settings.recent_datasets[:4]
+            ]
+        )
+
+    def _open(self, path: Path) -> None:
+        self.commands.open_paths([path], "start")
+
+    def _show_runs(self) -> None:
+        links = []
+        for run in self.session.runs[:_SHOWN_RUNS]:
+            accuracy = "" if run.report_accuracy is None else f"{run.report_accuracy:.1%} · "
+            detail = f"{accuracy}{run.classes} classes · {run.started:%d %b %H:%M}"
+            links.append(
+                (run.dataset, detail, "chart-line", partial(self.commands.open_run, run.path))
+            )
+        self.runs.show_links(links)
+
+    def _show_machine(self) -> None:
+        machine = self.session.machine
+        if machine is None:
+            self.machine.setText("Looking at this machine …")
+            return
+        accelerator = machine.accelerator or "no GPU: training runs on the processor"
+        self.machine.setText(
+            f"{machine.cpu}\n{machine.cores} cores · {machine.memory_gb:.0f} GB memory\n"
+            f"{accelerator[:1].upper()}{accelerator[1:]}\n"
+            f"Computes in {machine.precision}"
+        )

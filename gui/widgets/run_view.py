@@ -1,0 +1,200 @@
+"""One run: its phases, its curves, and its result."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QScrollArea, QVBoxLayout, QWidget
+
+from gui import theme
+from gui.live_run import ENDED, LiveRun
+from gui.theme import Theme, set_role
+from gui.widgets.basics import Card, Stat, button, label, row
+from gui.widgets.confusion import ConfusionMatrix, describe_confusion
+from gui.widgets.live_plot import LivePlot
+
+if TYPE_CHECKING:
+    from core.evaluation.report import Report
+    from core.training.runs import RunResult
+
+
+class RunView(QScrollArea):
+    """Grows with the run: phase line, plots, then the result above them."""
+
+    classify_wanted = Signal()
+    folder_wanted = Signal()
+
+    def __init__(self, look: Theme) -> None:
+        super().__init__()
+        self._theme = look
+        self._shown_epochs = -1
+        self.setWidgetResizable(True)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        inner = QWidget()
+        column = QVBoxLayout(inner)
+        column.setContentsMargins(0, 0, theme.XS, 0)
+        column.setSpacing(theme.M)
+        column.addWidget(self._make_phase())
+        column.addWidget(self._make_result())
+        column.addWidget(self._make_plots(), 1)
+        self.setWidget(inner)
+
+    # -- building ----------------------------------------------------------------------------
+
+    def _make_phase(self) -> Card:
+        self._phase_card = Card(margin=theme.M)
+        self.phase = label("", "heading", wraps=True)
+        self._phase_card.body.addWidget(self.phase)
+        self._bar = QProgressBar()
+        self._bar.setTextVisible(False)
+        self._bar.setAccessibleName("Progress of the run")
+        self._phase_card.body.addWidget(self._bar)
+        self._facts = label("", "muted-small", wraps=True)
+        self._phase_card.body.addWidget(self._facts)
+        return self._phase_card
+
+    def _make_result(self) -> Card:
+        self._result_card = Card()
+        columns = QHBoxLayout()
+        columns.setSpacing(theme.L)
+        words = QVBoxLayout()
+        words.setSpacing(theme.XS)
+        self._accuracy_caption = label("Validation accuracy", "muted")
+        words.addWidget(self._accuracy_caption)
+        self.accuracy = label("", "display")
+        words.addWidget(self.accuracy)
+        self.interval = label("", "muted", wraps=True)
+        words.addWidget(self.interval)
+        self._selected_on = label("", "muted-small", wraps=True)
+        words.addWidget(self._selected_on)
+        words.addSpacing(theme.S)
+        self._stats = {name: Stat(name) for name in ("balanced", "macro F1", "seconds")}
+        words.addLayout(row(*self._stats.values(), spacing=0))
+        words.addStretch(1)
+        self.classify_button = button(
+            "Classify an image",
+            self.classify_wanted.emit,
+            role="primary",
+            icon=(self._theme, "image-search-outline", "on_accent"),
+        )
+        self.folder_button = button(
+            "Open run folder",
+            self.folder_wanted.emit,
+            icon=(self._theme, "folder-open-outline", "muted"),
+        )
+        words.addSpacing(theme.S)
+        words.addLayout(row(self.classify_button, self.folder_button))
+        columns.addLayout(words, 1)
+        matrix = QVBoxLayout()
+        self.confusion = ConfusionMatrix(self._theme)
+        matrix.addWidget(self.confusion, 1)
+        self._confusion_twin = label("", "muted-small", wraps=True)
+        matrix.addWidget(self._confusion_twin)
+        columns.addLayout(matrix, 1)
+        self._result_card.body.addLayout(columns)
+        self._result_card.hide()
+        return self._result_card
+
+    def _make_plots(self) -> Card:
+        card = Card(margin=theme.M)
+        line = QHBoxLayout()
+        line.setSpacing(theme.L)
+        self.loss_plot = LivePlot(
+            self._theme,
+            title="Loss",
+            series={"training": "series_1", "selection": "series_2"},
+            is_share=False,
+        )
+        self.accuracy_plot = LivePlot(
+            self._theme, title="Accuracy", series={"selection": "series_2"}, is_share=True
+        )
+        line.addWidget(self.loss_plot, 1)
+        line.addWidget(self.accuracy_plot, 1)
+        card.body.addLayout(line)
+        return card
+
+    # -- showing -----------------------------------------------------------------------------
+
+    def show_run(self, live: LiveRun) -> None:
+        self._show_phase(live)
+        if len(live.epochs) != self._shown_epochs:
+            self._shown_epochs = len(live.epochs)
+            self._show_curves(live)
+        report = live.result.report if live.result is not None else None
+        self._result_card.setVisible(live.result is not None)
+        if live.result is not None:
+            self._show_result(live.result, report)
+
+    def _show_phase(self, live: LiveRun) -> None:
+        sentence = live.error if live.phase == "failed" and live.error else live.sentence()
+        self.phase.setText(sentence)
+        set_role(self.phase, tone="bad" if live.phase == "failed" else "")
+        self._phase_card.setVisible(live.result is None)
+        self._bar.setVisible(live.phase not in ENDED)
+        done, total = 0, 0
+        if live.phase == "embedding" and live.progress is not None:
+            done, total = live.progress.done, live.progress.total
+        elif live.phase == "training" and live.started is not None:
+            done, total = len(live.epochs), live.started.epochs
+        self._bar.setRange(0, total)
+        self._bar.setValue(done)
+        self._facts.setText(_describe_start(live))
+
+    def _show_curves(self, live: LiveRun) -> None:
+        epochs = [event.epoch for event in live.epochs]
+        self.loss_plot.show_series(
+            epochs,
+            {
+                "training": [event.train_loss for event in live.epochs],
+                "selection": [event.selection_loss for event in live.epochs],
+            },
+            live.loss_sentence(),
+        )
+        self.accuracy_plot.show_series(
+            epochs,
+            {"selection": [event.selection_accuracy for event in live.epochs]},
+            live.accuracy_sentence(),
+        )
+
+    def _show_result(self, result: RunResult, report: Report | None) -> None:
+        self._stats["seconds"].set_value(f"{result.seconds:.1f}")
+        for name in ("balanced", "macro F1"):
+            self._stats[name].setVisible(report is not None)
+        self.confusion.setVisible(report is not None)
+        if report is None:
+            self._accuracy_caption.setText("Selection accuracy")
+            self.accuracy.setText(f"{result.best_selection_accuracy:.1%}")
+            self.interval.setText("There were no pictures to report on.")
+            self._selected_on.setText("The epoch was chosen on these pictures.")
+            self._confusion_twin.setText("")
+            return
+        low, high = report.interval
+        name = {"val": "Validation", "test": "Test"}.get(report.split, report.split)
+        self._accuracy_caption.setText(f"{name} accuracy")
+        self.accuracy.setText(f"{report.top1:.1%}")
+        self.interval.setText(
+            f"95 % interval {low:.1%} – {high:.1%} · {report.n:,} images that took no part"
+        )
+        self._selected_on.setText(_sentence(report.selected_on))
+        self._stats["balanced"].set_value(f"{report.balanced_accuracy:.1%}")
+        self._stats["macro F1"].set_value(f"{report.macro_f1:.3f}")
+        self.confusion.show_report(report)
+        self._confusion_twin.setText(describe_confusion(report))
+
+
+def _describe_start(live: LiveRun) -> str:
+    started = live.started
+    if started is None:
+        return ""
+    return (
+        f"{started.train_images:,} images to learn from, {started.selection_images:,} of them for "
+        f"selection · {started.report_images:,} to report on · {started.device}, "
+        f"{started.precision}"
+    )
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") or not text else ".")

@@ -275,7 +275,8 @@ def create_run(path: Path, recipe: Recipe) -> Run:
     Raises: FileExistsError where something is there already, AppError where it cannot be written.
     """
     try:
-        (path / "checkpoints").mkdir(parents=True, exist_ok=False)
+        path.mkdir(parents=True, exist_ok=False)
+        (path / "checkpoints").mkdir()
         files.write_text(path / _RECIPE, recipe.to_toml())
     except FileExistsError:
         raise

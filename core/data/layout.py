@@ -109,6 +109,17 @@ def find_layout(path: Path | str, *, should_stop: ShouldStop) -> Layout:
     return layout
 
 
+def files_below(folder: Path, *, should_stop: ShouldStop) -> list[Path]:
+    """Every file in a folder and the folders in it, sorted, hidden and system ones left out.
+
+    Raises: DatasetError for what is no readable folder, Cancelled.
+    """
+    _list_root(folder)
+    layout = Layout(folder, folder.name)
+    _walk_class(layout, ClassFolder(".", 0, 0), should_stop)
+    return [folder / file for file in layout.files]
+
+
 def _dataset_root(given: Path, listing: _Listing) -> tuple[Path, list[str]]:
     """The folder that is the dataset, and what to tell when it is not the given one."""
     parent = given.parent

@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from core.data.dataset import SPLITS, DatasetIndex, Problem, ProblemKind
-from core.data.decode import decode, read_bytes, read_header_and_size
-from core.data.layout import Layout, find_layout, is_image_name
+from core.data.decode import decode, read_bytes, read_header, read_header_and_size
+from core.data.layout import Layout, files_below, find_layout, is_image_name
 from core.data.splits import carve_val
 from core.data.threads import in_threads
 from core.errors import DatasetError, DecodeError
@@ -58,6 +58,26 @@ def scan(
     index = _with_val(index, groups)
     index = _with_duplicates(index, groups)
     return replace(index, problems=tuple(sorted(index.problems, key=_problem_order)))
+
+
+def picture_files(folder: Path, *, should_stop: ShouldStop = never_stop) -> list[Path]:
+    """The pictures in a folder and the folders in it, sorted, for classifying all of them.
+
+    What is named like a picture counts even if broken, so that it is told; of other files those
+    whose content is one.
+
+    Raises: DatasetError for what is no readable folder, Cancelled.
+    """
+    found = files_below(folder, should_stop=should_stop)
+    return [path for path in found if is_image_name(path.name) or _has_header(path)]
+
+
+def _has_header(path: Path) -> bool:
+    try:
+        read_header(path)
+    except DecodeError:
+        return False
+    return True
 
 
 def to_json(index: DatasetIndex) -> dict[str, Any]:

@@ -109,9 +109,7 @@ class Classifier:
         recipe = run.read_recipe()
         # The same number format as in training where the device allows it; else what it can.
         try:
-            compute = resolve_compute(
-                recipe.with_values(precision=loaded.precision), loaded.built
-            )
+            compute = resolve_compute(recipe.with_values(precision=loaded.precision), loaded.built)
         except AppError:
             compute = resolve_compute(
                 recipe.with_values(device="auto", precision="auto"), loaded.built

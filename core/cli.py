@@ -282,13 +282,9 @@ def train(
     dataset: Dataset = None,
     sample: Sample = None,
     model: Annotated[str | None, typer.Option("--model", help="Model id.")] = None,
-    strategy: Annotated[
-        str | None, typer.Option(help="auto or feature-extraction.")
-    ] = None,
+    strategy: Annotated[str | None, typer.Option(help="auto or feature-extraction.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Most passes over the images.")] = None,
-    recipe_file: Annotated[
-        Path | None, typer.Option("--recipe", help="A recipe in TOML.")
-    ] = None,
+    recipe_file: Annotated[Path | None, typer.Option("--recipe", help="A recipe in TOML.")] = None,
     values: Annotated[
         list[str] | None, typer.Option("--set", help="key=value of the recipe; repeatable.")
     ] = None,

@@ -99,7 +99,9 @@ def advise(
 ) -> Advice:
     """Raises: AppError where the set or the model cannot be used; Cancelled."""
     sets = honest_sets(index, folds=recipe.selection_folds, seed=recipe.seed)
-    per_class = float(np.median(np.bincount(index.labels[sets.train], minlength=len(index.classes))))
+    per_class = float(
+        np.median(np.bincount(index.labels[sets.train], minlength=len(index.classes)))
+    )
     built = build(catalog.load().resolve(recipe.model))
     compute = resolve_compute(recipe, built)
     evidence = _measure(index, sets, built, compute, recipe, on_progress, should_stop)
@@ -205,9 +207,7 @@ def _head_entropy(
     paths: list[Path], built: BuiltModel, compute: Compute, should_stop: ShouldStop
 ) -> float:
     """Mean entropy of the pretrained head's softmax on the pictures, as a share of its maximum."""
-    classifier = Classifier(
-        built.card.id, built, compute, classes=("",) * built.card.num_classes
-    )
+    classifier = Classifier(built.card.id, built, compute, classes=("",) * built.card.num_classes)
     scores = classifier.score(paths, should_stop=should_stop)
     p = scores.probabilities[[i for i in range(len(paths)) if i not in scores.errors]]
     entropy = torch.special.entr(p).sum(1).mean()

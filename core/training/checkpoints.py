@@ -187,5 +187,8 @@ def load_checkpoint(checkpoint: Checkpoint) -> LoadedCheckpoint:
 
 def _read_preprocessing(fields: dict[str, Any]) -> Preprocessing:
     return Preprocessing(
-        **{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+        **{
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in fields.items()
+        }
     )

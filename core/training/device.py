@@ -68,7 +68,9 @@ def resolve_device(wish: str) -> torch.device:
         return torch.device(next(name for name, is_there in there.items() if is_there))
     if not there.get(wish, False):
         found = ", ".join(name for name, is_there in there.items() if is_there)
-        raise AppError(f"This machine has no device “{wish}” that torch can use.", f"Found: {found}.")
+        raise AppError(
+            f"This machine has no device “{wish}” that torch can use.", f"Found: {found}."
+        )
     return torch.device(wish)
 
 

@@ -60,7 +60,9 @@ class _Batch:
     failures: list[tuple[int, str]] = field(default_factory=list)
 
 
-def cache_key(model: str, weights_digest: str, preprocessing: Preprocessing, compute: Compute) -> str:
+def cache_key(
+    model: str, weights_digest: str, preprocessing: Preprocessing, compute: Compute
+) -> str:
     """Names everything that decides a feature vector but the image."""
     parts = json.dumps(
         [model, weights_digest, repr(preprocessing), compute.precision, compute.device, 1]
@@ -123,13 +125,14 @@ class FeatureCache:
             return {}
         known: dict[int, str] = {}
         for start in range(0, len(paths), _QUERY_CHUNK):
-            chunk = {str(path): start + i for i, path in enumerate(paths[start : start + _QUERY_CHUNK])}
+            chunk = {
+                str(path): start + i for i, path in enumerate(paths[start : start + _QUERY_CHUNK])
+            }
             marks = ",".join("?" * len(chunk))
             try:
                 with self._lock:
                     rows = self._db.execute(
-                        "SELECT path, size, modified_ns, hash FROM files"
-                        f" WHERE path IN ({marks})",
+                        f"SELECT path, size, modified_ns, hash FROM files WHERE path IN ({marks})",
                         list(chunk),
                     ).fetchall()
             except sqlite3.Error as error:
@@ -165,7 +168,9 @@ class FeatureCache:
                 found[content] = np.frombuffer(blob, dtype=np.float32)
         return found
 
-    def add(self, paths: Sequence[Path], hashes: Sequence[str], vectors: npt.NDArray[np.float32]) -> None:
+    def add(
+        self, paths: Sequence[Path], hashes: Sequence[str], vectors: npt.NDArray[np.float32]
+    ) -> None:
         """Keep the vectors (float32 [N, D]) and which file had which content, in one transaction."""
         if self._db is None:
             return
@@ -179,7 +184,10 @@ class FeatureCache:
                 self._db.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", files)
                 self._db.executemany(
                     "INSERT OR IGNORE INTO features VALUES (?, ?)",
-                    [(content, row.tobytes()) for content, row in zip(hashes, vectors, strict=True)],
+                    [
+                        (content, row.tobytes())
+                        for content, row in zip(hashes, vectors, strict=True)
+                    ],
                 )
         except sqlite3.Error as error:
             self.trouble = str(error)

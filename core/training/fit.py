@@ -221,7 +221,12 @@ def _embed(
     should_stop: ShouldStop,
 ) -> Features:
     """Features of the images at `positions`; progress goes to the listener, not into the run."""
-    key = cache_key(built.card.id, state_digest(built.module, without=built.head_names), built.preprocessing, compute)
+    key = cache_key(
+        built.card.id,
+        state_digest(built.module, without=built.head_names),
+        built.preprocessing,
+        compute,
+    )
     cache = FeatureCache(key)
     begin = time.perf_counter()
     cached: int | None = None
@@ -320,9 +325,7 @@ def _dataset_document(
         "folds": folds,
         "hashes": list(features.hashes),
         "left_out": [list(pair) for pair in sets.left_out],
-        "unreadable": [
-            [index.files[int(positions[i])], reason] for i, reason in features.failures
-        ],
+        "unreadable": [[index.files[int(positions[i])], reason] for i, reason in features.failures],
         "test_files": [index.files[int(i)] for i in index.indices("test")],
         "test_labels": index.labels[index.indices("test")].tolist(),
     }

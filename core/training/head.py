@@ -201,9 +201,7 @@ class _Candidates:
         self._classes = classes
         self._strengths = len(strengths)
         # [folds + 1, N]: which images each candidate is fitted to; the last sees every one
-        seen = torch.stack(
-            [(fold != f).float() for f in held_out] + [torch.ones(n, device=device)]
-        )
+        seen = torch.stack([(fold != f).float() for f in held_out] + [torch.ones(n, device=device)])
         self._share = (seen / seen.sum(1, keepdim=True)).repeat_interleave(self._strengths, 0)
         heads = self._share.shape[0]
         self._l2 = torch.tensor(strengths, device=device).repeat(len(seen)).view(heads, 1, 1)

@@ -168,7 +168,9 @@ class Run:
         try:
             return Report.from_dict(self._read_json(_REPORT))
         except (KeyError, TypeError, ValueError) as error:
-            raise RunError(f"The report of the run {self.path.name} is damaged: {error}.") from error
+            raise RunError(
+                f"The report of the run {self.path.name} is damaged: {error}."
+            ) from error
 
     def read_events(self) -> list[Event]:
         """All events in order; a half-written last line is left out."""

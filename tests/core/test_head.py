@@ -79,9 +79,7 @@ def test_an_epoch_is_told_each_time_and_the_training_loss_falls():
 
 def test_a_stop_ends_after_the_epoch_under_way_with_a_usable_head():
     data, labels, fold = blobs(spread=0.5)
-    head = fit_head(
-        data, labels, fold, classes=3, epochs=40, patience=8, should_stop=lambda: True
-    )
+    head = fit_head(data, labels, fold, classes=3, epochs=40, patience=8, should_stop=lambda: True)
     assert head.was_stopped
     assert head.epochs == 1
     predicted = (data @ head.weight.T + head.bias).argmax(1)

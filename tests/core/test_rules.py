@@ -48,7 +48,9 @@ def test_both_published_rules_stand_beside_the_deciding_one_and_may_disagree():
     assert table.says == "full fine-tuning, gradual"
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("90s", 90), ("10m", 600), ("1.5h", 5400)])
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("90s", 90), ("10m", 600), ("1.5h", 5400)]
+)
 def test_a_budget_is_read_in_the_units_people_write(text, seconds):
     assert parse_budget(text) == seconds
 

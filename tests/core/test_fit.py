@@ -1,0 +1,317 @@
+"""From a folder to a run on disk: the trainer, its cache, and what it leaves out."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import sqlite3
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from core import places
+from core.classify import Classifier
+from core.data.scan import scan
+from core.errors import Cancelled, DatasetError, RunError
+from core.evaluation.evaluate import evaluate
+from core.events import CheckpointSaved, EpochDone, Notice, Progress, RunEnded, RunStarted
+from core.models import catalog
+from core.models.build import build
+from core.recipe import Recipe
+from core.training import features
+from core.training.fit import fit
+from core.training.runs import RunStore
+
+RECIPE = Recipe(precision="float32", selection_folds=3)
+
+
+@pytest.fixture
+def folder(tmp_path, make_image_folder):
+    return make_image_folder(tmp_path / "shapes", per_class=6)
+
+
+def train(folder, recipe=RECIPE, **listeners):
+    index = scan(folder)
+    run = RunStore().create(index.name, recipe)
+    return fit(recipe, index, run, **listeners), run
+
+
+def snapshot(folder):
+    return {
+        path: (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_a_folder_becomes_a_run_with_model_report_and_records(folder):
+    before = snapshot(folder)
+    events = []
+    result, run = train(folder, sink=events.append)
+
+    assert result.status == "done"
+    assert result.report is not None
+    assert result.report.n == 18
+    assert result.report.top1 >= 0.8
+    assert snapshot(folder) == before
+    for name in (
+        "recipe.toml", "dataset.json", "env.json", "classes.json", "events.jsonl", "metrics.csv",
+        "report.json", "checkpoints/best/model.safetensors", "checkpoints/best/model.json",
+    ):  # fmt: skip
+        assert (run.path / name).stat().st_size > 0, name
+    assert run.read_report() == result.report
+    assert run.read_classes() == ("circle", "square", "triangle")
+    assert run.read_status() == "done"
+
+    kinds = [type(event) for event in events]
+    assert kinds[0] is RunStarted
+    assert kinds[-2:] == [CheckpointSaved, RunEnded]
+    assert Progress in kinds
+    epochs = [event for event in events if isinstance(event, EpochDone)]
+    assert len(epochs) == result.epochs
+    with (run.path / "metrics.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == result.epochs
+    on_disk = [event for event in run.read_events() if isinstance(event, EpochDone)]
+    assert on_disk == epochs
+
+    resolved = run.read_environment()["resolved"]
+    assert resolved["precision"] == "float32"
+    assert resolved["device"] == "cpu" or torch.cuda.is_available()
+
+
+def test_the_classifier_gives_the_answers_the_report_was_made_of(folder):
+    result, run = train(folder)
+    again = evaluate(RunStore().open(run.path.name))
+    assert again.confusion == result.report.confusion
+    assert again.ece == pytest.approx(result.report.ece, abs=1e-4)
+
+
+def test_the_saved_model_itself_gives_the_same_logits_as_the_evaluated_head(folder):
+    _, run = train(folder)
+    loaded = __import__("core.training.checkpoints", fromlist=["x"]).load_checkpoint(run.best)
+    x = torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        whole = loaded.built.module(x)
+        parts = loaded.built.features(x) @ loaded.head.weight.T + loaded.head.bias
+    assert whole.numpy() == pytest.approx(parts.numpy(), abs=1e-4)
+
+
+def test_the_backbone_on_disk_is_the_pretrained_one_unchanged(folder):
+    _, run = train(folder)
+    from safetensors.torch import load_file
+
+    trained = load_file(run.best.weights)
+    original = build(catalog.load().resolve(RECIPE.model)).module.state_dict()
+    for name, tensor in original.items():
+        if not name.startswith("classifier"):
+            assert torch.equal(trained[name], tensor), name
+
+
+def test_a_second_training_computes_no_feature_again_and_gets_the_same_result(folder, monkeypatch):
+    first, _ = train(folder)
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("an image was decoded again")
+
+    monkeypatch.setattr(features, "decode", refuse)
+    second, _ = train(folder)
+    assert second.report == first.report
+
+
+def test_ten_more_images_cost_ten_forward_passes(tmp_path, make_image_folder, monkeypatch):
+    folder = make_image_folder(tmp_path / "set", per_class=6)
+    train(folder)
+    extra = make_image_folder(tmp_path / "extra", per_class=10, splits=("train",), seed=9)
+    for number, path in enumerate(sorted((extra / "train" / "circle").iterdir())):
+        shutil.copy(path, folder / "train" / "circle" / f"new_{number}.png")
+    embedded = []
+    from core.training.embed import Embedder
+
+    plain = Embedder.embed
+
+    def counting(self, pixels):
+        embedded.append(len(pixels))
+        return plain(self, pixels)
+
+    monkeypatch.setattr(Embedder, "embed", counting)
+    train(folder)
+    assert sum(embedded) == 10
+
+
+def test_a_moved_dataset_finds_its_features_by_content(folder, tmp_path, monkeypatch):
+    train(folder)
+    folder.rename(tmp_path / "elsewhere")
+    from core.training.embed import Embedder
+
+    monkeypatch.setattr(Embedder, "embed", lambda *a: pytest.fail("embedded again"))
+    result, _ = train(tmp_path / "elsewhere")
+    assert result.status == "done"
+
+
+def test_a_file_changed_in_place_is_embedded_again(folder):
+    first, _ = train(folder)
+    victim = next((folder / "train" / "circle").iterdir())
+    Image.new("RGB", (64, 64), "white").save(victim)
+    events = []
+    train(folder, sink=events.append)
+    starts = [event for event in events if isinstance(event, Progress)]
+    assert starts[0].done == starts[0].total - 1
+
+
+def test_a_feature_cache_that_cannot_be_written_costs_time_but_not_the_run(folder, monkeypatch):
+    def broken(*args, **kwargs):
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(features.sqlite3, "connect", broken)
+    events = []
+    result, _ = train(folder, sink=events.append)
+    assert result.status == "done"
+    notices = [event.text for event in events if isinstance(event, Notice)]
+    assert any("feature cache cannot be used" in text for text in notices)
+
+
+def test_a_file_cut_short_after_the_scan_is_named_and_left_out(folder):
+    index = scan(folder)
+    victim = folder / "train" / "circle" / "train_0002.png"
+    victim.write_bytes(victim.read_bytes()[:600])
+    events = []
+    run = RunStore().create("shapes", RECIPE)
+    fit(RECIPE, index, run, sink=events.append)
+    notices = [event.text for event in events if isinstance(event, Notice)]
+    assert any("train/circle/train_0002.png cannot be read" in text for text in notices)
+    assert run.read_dataset()["unreadable"][0][0] == "train/circle/train_0002.png"
+
+
+def test_a_class_whose_every_training_file_went_bad_is_named(folder):
+    index = scan(folder)
+    for path in (folder / "train" / "square").iterdir():
+        path.write_bytes(b"gone")
+    run = RunStore().create("shapes", RECIPE)
+    with pytest.raises(DatasetError, match="square"):
+        fit(RECIPE, index, run)
+    assert run.read_status() == "failed"
+
+
+def test_a_stop_while_embedding_cancels_and_keeps_the_features(folder):
+    index = scan(folder)
+    run = RunStore().create("shapes", RECIPE)
+    seen = []
+
+    def sink(event):
+        if isinstance(event, Progress):
+            seen.append(event.done)
+
+    with pytest.raises(Cancelled):
+        fit(RECIPE, index, run, sink=sink, should_stop=lambda: bool(seen) and seen[-1] >= 8)
+    assert run.read_status() == "stopped"
+    kept = 0
+    for path in (places.cache_dir() / "features").glob("*.sqlite"):
+        with sqlite3.connect(path) as db:
+            kept += db.execute("SELECT count(*) FROM features").fetchone()[0]
+        db.close()
+    assert kept >= 8
+
+
+def test_a_stop_in_the_epochs_saves_the_best_head_so_far(folder):
+    epochs = []
+
+    def sink(event):
+        if isinstance(event, EpochDone):
+            epochs.append(event)
+
+    result, run = train(folder, sink=sink, should_stop=lambda: len(epochs) >= 2)
+    assert result.status == "stopped"
+    assert result.epochs == 2
+    assert Classifier.open(run.path).classes == ("circle", "square", "triangle")
+
+
+def test_a_full_disk_ends_the_run_with_one_sentence(folder, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("core.training.fit.save_checkpoint", full)
+    with pytest.raises(RunError, match="No space left on device"):
+        train(folder)
+
+
+def test_the_same_recipe_gives_the_same_head_bit_for_bit(folder, graftwork_home):
+    _, first = train(folder)
+    shutil.rmtree(graftwork_home / "cache")
+    _, second = train(folder)
+    for name in ("model.safetensors", "reference.safetensors"):
+        a, b = (run.best.folder / name for run in (first, second))
+        assert a.read_bytes() == b.read_bytes(), name
+
+
+def test_no_report_image_and_no_copy_of_one_takes_part_in_training(folder):
+    shutil.copy(
+        folder / "val" / "circle" / "val_0000.png", folder / "train" / "circle" / "copy.png"
+    )
+    events = []
+    _, run = train(folder, sink=events.append)
+    document = run.read_dataset()
+    assert "train/circle/copy.png" not in document["files"]
+    by_role = {
+        role: {h for h, r in zip(document["hashes"], document["roles"], strict=True) if r == role}
+        for role in ("train", "val")
+    }
+    assert not by_role["train"] & by_role["val"]
+    assert any("copy.png" in event.text for event in events if isinstance(event, Notice))
+
+
+def test_pictures_unlike_the_training_images_are_marked(folder, tmp_path):
+    _, run = train(folder)
+    classifier = Classifier.open(run.path)
+    noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3), dtype=np.uint8)
+    like = sorted((folder / "train" / "circle").iterdir())[0]
+    (own,) = classifier.classify([like])
+    (odd,) = classifier.classify([Image.fromarray(noise)])
+    assert own.unlike_training is False
+    assert odd.unlike_training is True
+
+
+def test_a_broken_picture_is_an_answer_with_its_name_and_the_others_are_classified(
+    folder, tmp_path
+):
+    _, run = train(folder)
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"<html>")
+    good = sorted((folder / "val" / "square").iterdir())[0]
+    answers = Classifier.open(run.path).classify([bad, good], top=2)
+    assert "bad.jpg" in answers[0].error
+    assert answers[0].top == ()
+    assert answers[1].top[0].label == "square"
+    assert len(answers[1].top) == 2
+    assert sum(g.probability for g in answers[1].top) <= 1.0 + 1e-6
+
+
+def test_a_run_whose_model_is_damaged_says_so(folder):
+    _, run = train(folder)
+    run.best.weights.write_bytes(run.best.weights.read_bytes()[:1000])
+    with pytest.raises(RunError, match="damaged"):
+        Classifier.open(run.path)
+    run.best.description.unlink()
+    with pytest.raises(RunError, match="holds no trained model"):
+        Classifier.open(run.path)
+
+
+def test_evaluation_says_when_the_dataset_has_moved_or_a_split_does_not_exist(folder, tmp_path):
+    _, run = train(folder)
+    with pytest.raises(RunError, match="“test”"):
+        evaluate(run, split="test")
+    assert "no estimate" in evaluate(run, split="train").selected_on
+    folder.rename(tmp_path / "away")
+    with pytest.raises(RunError, match="no longer at"):
+        evaluate(run)
+
+
+def test_the_run_records_which_files_took_part_with_content_hashes(folder):
+    _, run = train(folder)
+    document = json.loads((run.path / "dataset.json").read_text())
+    assert len(document["files"]) == 36
+    assert all(len(content) == 32 for content in document["hashes"])
+    assert set(document["roles"]) == {"train", "val"}
+    assert set(document["folds"]) == {-1, 0, 1, 2}

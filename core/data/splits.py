@@ -53,13 +53,14 @@ def honest_sets(index: DatasetIndex, *, folds: int = 5, seed: int = 0) -> Honest
     """The sets of a dataset: folds stratified by class, the same for the same index and seed.
 
     Left out of training are images of contradictory label, copies of val or test images, and
-    further copies of a training image. The user's own val and test stay as they are. `selection`
+    further copies of a training image. The user's own val and test stay as they are; in a val
+    that Graftwork carved a copied picture counts once. `selection`
     holds an image of every class that has two, and never the only one. There are fewer folds than
     asked for where no class has that many images.
 
     Raises: DatasetError where a class has nothing to train on, or nothing is left to report.
     """
-    left_out, doubled = _left_out(index)
+    left_out = _left_out(index)
     chosen = np.ones(len(index), dtype=bool)
     chosen[list(left_out)] = False
     train = np.flatnonzero(chosen & (index.splits == SPLITS.index("train")))
@@ -77,9 +78,7 @@ def honest_sets(index: DatasetIndex, *, folds: int = 5, seed: int = 0) -> Honest
             f"{index.name or index.root.name} has one training image per class.",
             "Give every class two or more: one trains while another checks.",
         )
-    report = index.indices("val")
-    if index.split_origin == "graftwork":
-        report = report[~np.isin(report, list(doubled))]
+    report = np.flatnonzero(chosen & (index.splits == SPLITS.index("val")))
     if not report.size:
         raise DatasetError(
             f"{index.name or index.root.name} has too few images to set some aside for the report.",
@@ -150,31 +149,28 @@ def stratified_folds(
     return fold
 
 
-def _left_out(index: DatasetIndex) -> tuple[dict[int, str], set[int]]:
-    """Training images that must not train, with the reason; and further copies within val."""
+def _left_out(index: DatasetIndex) -> dict[int, str]:
+    """Position → why it neither trains nor counts in a val that Graftwork carved itself."""
     left_out: dict[int, str] = {}
-    doubled: set[int] = set()
-    train = SPLITS.index("train")
+    train, val = SPLITS.index("train"), SPLITS.index("val")
     for group in copies_of(index):
-        labels = {int(index.labels[i]) for i in group}
-        kept: dict[int, int] = {}
-        for i in group.tolist():
+        members = group.tolist()
+        held_out = [j for j in members if index.splits[j] != train]
+        first: dict[int, int] = {}
+        for i in members:
             split = int(index.splits[i])
-            first = kept.setdefault(split, i)
-            if split != train:
-                if first != i:
-                    doubled.add(i)
-                continue
-            others = [j for j in group.tolist() if index.splits[j] != train]
-            if len(labels) > 1:
-                other = next(j for j in group.tolist() if index.labels[j] != index.labels[i])
+            kept = first.setdefault(split, i)
+            other = next((j for j in members if index.labels[j] != index.labels[i]), None)
+            if split == train and other is not None:
                 left_out[i] = f"the same picture has another label as {index.files[other]}"
-            elif others:
-                split_name = SPLITS[index.splits[others[0]]]
-                left_out[i] = f"the same picture is in {split_name}: {index.files[others[0]]}"
-            elif first != i:
-                left_out[i] = f"a copy of {index.files[first]}"
-    return left_out, doubled
+            elif split == train and held_out:
+                name = SPLITS[index.splits[held_out[0]]]
+                left_out[i] = f"the same picture is in {name}: {index.files[held_out[0]]}"
+            elif kept != i and (
+                split == train or (split == val and index.split_origin == "graftwork")
+            ):
+                left_out[i] = f"a copy of {index.files[kept]}"
+    return left_out
 
 
 def copies_of(index: DatasetIndex) -> list[Positions]:

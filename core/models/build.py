@@ -105,7 +105,7 @@ def build(
         )
         if num_classes is not None:
             _drop_auxiliary(module)
-            if card.num_classes == 0 and card.source != "torchvision":
+            if not has_classifier(card):
                 _add_classifier(module, num_classes)
             replace_heads(module, heads, num_classes, dropout=dropout)
     config = _data_config(card, module)
@@ -122,25 +122,37 @@ def build(
     )
 
 
-def outline_of(
-    card: ModelCard, *, num_classes: int | None = None, dropout: float = 0.0
-) -> tuple[ModelCard, nn.Module, Heads]:
-    """The completed card, its model on meta tensors as `build` makes it, and where its heads are.
+def bare_outline(card: ModelCard) -> tuple[ModelCard, nn.Module]:
+    """The completed card and its own model on meta tensors.
 
     Raises: ModelError; WeightsError for a model of the hub whose description is not here.
     """
     with weights.fetching(card) if card.source == "hf-hub" else nullcontext():
         outline = skeleton.library_module(card, meta=True)
-    card = _completed(card, outline)
-    has_head = card.num_classes > 0 or card.source == "torchvision"
-    if num_classes is not None:
-        _drop_auxiliary(outline)
-        if not has_head:
-            _add_classifier(outline, num_classes)
-            has_head = True
-    heads = _heads_of(outline, card) if has_head else Heads((), ())
-    if num_classes is not None:
-        replace_heads(outline, heads, num_classes, dropout=dropout)
+    return _completed(card, outline), outline
+
+
+def has_classifier(card: ModelCard) -> bool:
+    """Whether the card's own model ends in a classifier; some of timm's give features only."""
+    return card.num_classes > 0 or card.source == "torchvision"
+
+
+def outline_of(
+    card: ModelCard, *, num_classes: int | None = None, dropout: float = 0.0
+) -> tuple[ModelCard, nn.Module, Heads]:
+    """The completed card, its model on meta tensors as `build` makes it, and where its heads are.
+
+    Raises: as `bare_outline`.
+    """
+    card, outline = bare_outline(card)
+    if num_classes is None:
+        heads = _heads_of(outline, card) if has_classifier(card) else Heads((), ())
+        return card, outline, heads
+    _drop_auxiliary(outline)
+    if not has_classifier(card):
+        _add_classifier(outline, num_classes)
+    heads = _heads_of(outline, card)
+    replace_heads(outline, heads, num_classes, dropout=dropout)
     return card, outline, heads
 
 
@@ -157,10 +169,16 @@ def imagenet_names() -> list[str]:
     return list(weights_of_any.meta["categories"])
 
 
+_found_heads: dict[str, Heads] = {}
+
+
 def _heads_of(outline: nn.Module, card: ModelCard) -> Heads:
-    """The heads of a skeleton."""
-    with skeleton.tracing(outline):
-        return find_heads(outline, outline(skeleton.example_input(card, outline)))
+    """The heads of a skeleton, looked for once per card: half of the time of a build."""
+    if card.id not in _found_heads:
+        with skeleton.tracing(outline):
+            logits = outline(skeleton.example_input(card, outline))
+        _found_heads[card.id] = find_heads(outline, logits)
+    return _found_heads[card.id]
 
 
 def _add_classifier(module: nn.Module, num_classes: int) -> None:

@@ -96,7 +96,8 @@ def _name(part: list[str], body: list[str]) -> str:
     for length in range(1, len(pieces)):
         path = ".".join(pieces[:length])
         if not any(name.startswith(f"{path}.") for name in others):
-            return path
+            # "head" is the new classifier's own group; what timm keeps beside it comes before.
+            return "pre-head" if path == "head" else path
     return part[0].rpartition(".")[0] or part[0]
 
 

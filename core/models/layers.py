@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from core.models import skeleton
-from core.models.build import outline_of
+from core.models.build import bare_outline, has_classifier, outline_of
 from core.models.card import ModelCard
-from core.models.head import Heads
+from core.models.head import Heads, find_heads
 
 Kind = Literal[
     "conv", "pool", "norm", "activation", "linear", "block", "head", "attention", "embedding",
@@ -62,12 +62,16 @@ def layer_tree(
     With `num_classes` the head is a new one and the only part that trains (feature extraction);
     else everything counts as trainable. Raises: ModelError, WeightsError (hf-hub only).
     """
-    card, module, heads = outline_of(card, num_classes=num_classes)
-    if num_classes is not None:
+    if num_classes is None:
+        card, module = bare_outline(card)
+        record, output = _run(card, module)
+        heads = find_heads(module, output) if has_classifier(card) else Heads((), ())
+    else:
+        card, module, heads = outline_of(card, num_classes=num_classes)
         module.requires_grad_(False)
         for name in heads.names:
             module.get_submodule(name).requires_grad_(True)
-    record = _run(card, module)
+        record, _ = _run(card, module)
     layers = _children(module, "", record=record, heads=heads, depth=depth)
     return LayerTree(
         model=card.id,
@@ -112,7 +116,7 @@ class _Record:
     macs: dict[str, int]
 
 
-def _run(card: ModelCard, module: nn.Module) -> _Record:
+def _run(card: ModelCard, module: nn.Module) -> tuple[_Record, Tensor]:
     """One forward pass with an eye on every module. `module` is ours alone: hooks may stay."""
     record = _Record(shapes={}, macs={"": 0})
     counter = skeleton.MacCounter()
@@ -122,9 +126,9 @@ def _run(card: ModelCard, module: nn.Module) -> _Record:
             part.register_forward_pre_hook(before)
             part.register_forward_hook(after)
     with skeleton.tracing(module), counter:
-        module(skeleton.example_input(card, module))
+        output: Tensor = module(skeleton.example_input(card, module))
     record.macs[""] = counter.macs
-    return record
+    return record, output
 
 
 def _hooks(

@@ -6,32 +6,31 @@ usage, 1 failed.
 
 from __future__ import annotations
 
-import csv
-import glob
-import json
 import logging
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from core.errors import AppError, Cancelled, DatasetError
-from core.events import EpochDone, Event, Notice, OnProgress, RunStarted
-from core.events import Progress as ProgressEvent
-from core.recipe import DEFAULT_MODEL, Recipe, make_recipe, read_recipe
-
-if TYPE_CHECKING:
-    from core.data.dataset import DatasetIndex
-    from core.evaluation.report import Report
+from core.arguments import dataset_path, picture_paths, recipe_from, scan_dataset
+from core.console import (
+    messages,
+    number,
+    print_json,
+    print_layers,
+    print_report,
+    progress,
+    run_sink,
+    stop_on_interrupt,
+    write_csv,
+)
+from core.errors import AppError, Cancelled
+from core.recipe import DEFAULT_MODEL, make_recipe
 
 app = typer.Typer(
     add_completion=False,
@@ -39,7 +38,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Transfer learning for image classification. Without a command the window opens.",
 )
-_messages = Console(stderr=True, highlight=False)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Dataset = Annotated[
@@ -59,10 +57,10 @@ def main(arguments: list[str]) -> int:
     except SystemExit as exit_:  # typer's own way out: 0 done, 2 wrong usage
         return exit_.code if isinstance(exit_.code, int) else 1
     except AppError as error:
-        _messages.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
+        messages.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
         return 1
     except (Cancelled, KeyboardInterrupt):
-        _messages.print("Stopped. What was computed stays in the cache.")
+        messages.print("Stopped. What was computed stays in the cache.")
         return 1
     except BrokenPipeError:
         return 1
@@ -87,9 +85,9 @@ def scan(
     """Classes, counts, splits, problems, duplicates and leaks of a dataset."""
     from core.data.scan import to_json
 
-    index = _scan(_dataset_path(dataset, sample), verify=not headers_only)
+    index = scan_dataset(dataset_path(dataset, sample), verify=not headers_only)
     if as_json:
-        _print_json(to_json(index))
+        print_json(to_json(index))
         return
     table = Table(title=f"{index.name}: {len(index):,} images", title_justify="left")
     table.add_column("class")
@@ -145,7 +143,7 @@ def models(
     if offline:
         cards = [card for card in cards if card.id in here]
     if as_json:
-        _print_json(
+        print_json(
             {
                 "models": [
                     {
@@ -176,9 +174,9 @@ def models(
         table.add_row(
             card.id,
             card.family,
-            _number(card.params, 1e6),
-            _number(card.macs, 1e9),
-            _number(card.top1, 1),
+            number(card.params, 1e6),
+            number(card.macs, 1e9),
+            number(card.top1, 1),
             "×".join(map(str, card.input_size)) if card.input_size else "",
             "here" if card.id in here else "online",
         )
@@ -196,38 +194,13 @@ def layers(
 ) -> None:
     """The layer tree of a model: shapes, parameters, MACs. Needs no weights."""
     from core.models import catalog
-    from core.models.layers import LayerNode, layer_tree, to_json
+    from core.models.layers import layer_tree, to_json
 
     tree = layer_tree(catalog.load().resolve(model), num_classes=classes, depth=depth)
     if as_json:
-        _print_json(to_json(tree))
+        print_json(to_json(tree))
         return
-    table = Table(title=tree.model, title_justify="left")
-    for name in ("layer", "type", "output"):
-        table.add_column(name)
-    for name in ("params", "MMACs", "trains"):
-        table.add_column(name, justify="right")
-
-    def add(nodes: tuple[LayerNode, ...], level: int) -> None:
-        for node in nodes:
-            table.add_row(
-                "  " * level + escape(node.name),
-                node.type,
-                "×".join(map(str, node.output_shape or ())),
-                f"{node.total_params:,}",
-                _number(node.macs, 1e6),
-                "yes" if node.trainable else "",
-            )
-            add(node.children, level + 1)
-
-    add(tree.layers, 0)
-    out = Console()
-    out.print(table)
-    share = tree.trainable_params / tree.params if tree.params else 0
-    out.print(
-        f"{tree.trainable_params:,} of {tree.params:,} parameters train ({share:.2%}); "
-        f"{_number(tree.macs, 1e9)} GMACs."
-    )
+    print_layers(Console(), tree)
 
 
 @app.command()
@@ -244,13 +217,13 @@ def advise(
     """Which strategy, why, and what to expect: rules and measured evidence."""
     from core.advice.advise import advise as ask
     from core.advice.advise import parse_budget
-    from core.advice.rules import DOMAINS
+    from core.advice.rules import DOMAINS, describe
 
     if domain != "auto" and domain not in DOMAINS:
         raise typer.BadParameter(f"--domain takes auto, {', '.join(DOMAINS)}; not “{domain}”.")
     seconds = parse_budget(budget) if budget else None
-    index = _scan(_dataset_path(dataset, sample))
-    with _progress() as on_progress, _stop_on_interrupt() as should_stop:
+    index = scan_dataset(dataset_path(dataset, sample))
+    with progress() as on_progress, stop_on_interrupt() as should_stop:
         advice = ask(
             index,
             make_recipe({"model": model}),
@@ -260,10 +233,10 @@ def advise(
             should_stop=should_stop,
         )
     if as_json:
-        _print_json(advice.to_dict())
+        print_json(advice.to_dict())
         return
     out = Console()
-    out.print(f"[bold]{_phrase(advice.strategy, advice.augmentation, advice.gradual)}[/]")
+    out.print(f"[bold]{describe(advice.decision).capitalize()}[/]")
     for reason in advice.reasons:
         out.print(f"• {escape(reason)}")
     table = Table("rule", "row that applies", "says")
@@ -292,22 +265,22 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a classifier on a folder of images and evaluate it."""
-    path = _dataset_path(dataset, sample)
-    recipe = _recipe(recipe_file, values or [], model=model, strategy=strategy, epochs=epochs)
+    path = dataset_path(dataset, sample)
+    recipe = recipe_from(recipe_file, values or [], model=model, strategy=strategy, epochs=epochs)
     from core.training.fit import fit
     from core.training.runs import RunStore, create_run
 
     if out is not None and out.exists():
         raise AppError(f"{out} exists already.", "A run is never overwritten: name a new folder.")
     start = time.perf_counter()
-    index = _scan(path)
+    index = scan_dataset(path)
     run = create_run(out, recipe) if out else RunStore().create(index.name, recipe)
-    with _progress() as on_progress, _stop_on_interrupt() as should_stop:
-        result = fit(recipe, index, run, sink=_console_sink(on_progress), should_stop=should_stop)
+    with progress() as on_progress, stop_on_interrupt() as should_stop:
+        result = fit(recipe, index, run, sink=run_sink(on_progress), should_stop=should_stop)
     seconds = time.perf_counter() - start
     report = result.report
     if as_json:
-        _print_json(
+        print_json(
             {
                 "run": str(result.run),
                 "strategy": result.strategy,
@@ -322,7 +295,7 @@ def train(
         return
     out_console = Console()
     if report:
-        _print_report(out_console, report)
+        print_report(out_console, report)
     out_console.print(f"{seconds:.1f} s from folder to report. Run: {escape(str(result.run))}")
 
 
@@ -336,14 +309,14 @@ def evaluate(
     from core.evaluation.evaluate import evaluate as judge
     from core.training.runs import RunStore
 
-    with _progress() as on_progress, _stop_on_interrupt() as should_stop:
+    with progress() as on_progress, stop_on_interrupt() as should_stop:
         report = judge(
             RunStore().open(run), split=split, on_progress=on_progress, should_stop=should_stop
         )
     if as_json:
-        _print_json(report.to_dict())
+        print_json(report.to_dict())
     else:
-        _print_report(Console(), report)
+        print_report(Console(), report)
 
 
 @app.command()
@@ -359,16 +332,16 @@ def classify(
     """What an image shows, by a trained run or a pretrained model."""
     from core.classify import Classification, Classifier
 
-    pictures = _pictures(paths)
+    pictures = picture_paths(paths)
     classifier = Classifier.open(ref)
-    with _progress() as on_progress, _stop_on_interrupt() as should_stop:
+    with progress() as on_progress, stop_on_interrupt() as should_stop:
         answers: list[Classification] = classifier.classify(
             pictures, top=top, on_progress=on_progress, should_stop=should_stop
         )
     if csv_file:
-        _write_csv(csv_file, answers, top)
+        write_csv(csv_file, answers, top)
     if as_json:
-        _print_json(
+        print_json(
             {
                 "model": classifier.name,
                 "results": [
@@ -407,7 +380,7 @@ def runs(as_json: Json = False) -> None:
     store = RunStore()
     found = store.runs()
     if as_json:
-        _print_json(
+        print_json(
             {
                 "runs": [
                     {
@@ -443,7 +416,7 @@ def doctor(as_json: Json = False) -> None:
 
     findings = examine()
     if as_json:
-        _print_json({"checks": [finding.to_dict() for finding in findings]})
+        print_json({"checks": [finding.to_dict() for finding in findings]})
     else:
         out = Console()
         for finding in findings:
@@ -468,7 +441,7 @@ def catalog(
     if rebuild:
         from core.models.catalog_build import rebuild as make
 
-        with _progress() as on_progress, _stop_on_interrupt() as should_stop:
+        with progress() as on_progress, stop_on_interrupt() as should_stop:
             count = make(
                 places.resource("catalog.json"),
                 tables=tables,
@@ -480,201 +453,6 @@ def catalog(
 
         count = len(cards.load().cards)
     Console().print(f"{count:,} models in the catalog.")
-
-
-# -- what the commands share --------------------------------------------------------------
-
-
-def _dataset_path(dataset: Path | None, sample: str | None) -> Path:
-    """Raises: typer.BadParameter unless exactly one of the two is given."""
-    if (dataset is None) == (sample is None):
-        raise typer.BadParameter("Give a dataset folder or --sample digits, not both or neither.")
-    if dataset is not None:
-        return dataset
-    if sample != "digits":
-        raise typer.BadParameter(f"There is no sample “{sample}”; there is: digits.")
-    from core.data.samples import digits
-
-    return digits()
-
-
-def _scan(path: Path, *, verify: bool = False) -> DatasetIndex:
-    from core.data.scan import scan as scan_folder
-
-    with _progress() as on_progress, _stop_on_interrupt() as should_stop:
-        return scan_folder(path, verify=verify, on_progress=on_progress, should_stop=should_stop)
-
-
-def _recipe(
-    path: Path | None,
-    assignments: list[str],
-    *,
-    model: str | None,
-    strategy: str | None,
-    epochs: int | None,
-) -> Recipe:
-    """File first, then `--set`, then the options of their own."""
-    values: dict[str, Any] = read_recipe(path).model_dump() if path else {}
-    for assignment in assignments:
-        key, equals, value = assignment.partition("=")
-        if not equals:
-            raise typer.BadParameter(f"--set takes key=value; not “{assignment}”.")
-        values[key.strip()] = value.strip()
-    if strategy not in (None, "auto", "feature-extraction"):
-        raise AppError(
-            f"“{strategy}” is not a strategy this version trains.",
-            "It trains feature-extraction; auto chooses it too.",
-        )
-    if model is not None:
-        values["model"] = model
-    if epochs is not None:
-        values["epochs"] = epochs
-    return make_recipe(values)
-
-
-def _pictures(paths: list[str]) -> list[Path]:
-    """Files of images, folders (all pictures below) and patterns, each once, in order.
-
-    Raises: DatasetError where a path matches nothing.
-    """
-    found: dict[Path, None] = {}
-    for text in paths:
-        path = Path(text)
-        if path.is_dir():
-            from core.data.scan import picture_files
-
-            inside = picture_files(path)
-            if not inside:
-                raise DatasetError(f"There is no picture in the folder {path}.")
-            found.update(dict.fromkeys(inside))
-        elif path.exists():
-            found[path] = None
-        else:
-            matches = [Path(match) for match in sorted(glob.glob(text, recursive=True))]  # noqa: PTH207
-            if not matches:
-                raise DatasetError(f"There is no file {text}.")
-            found.update(dict.fromkeys(match for match in matches if match.is_file()))
-    return list(found)
-
-
-def _write_csv(path: Path, answers: list[Any], top: int) -> None:
-    columns = [f"{name}{k}" for k in range(1, top + 1) for name in ("label", "probability")]
-    try:
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["file", *columns, "unlike_training", "error"])
-            for answer in answers:
-                cells: list[Any] = []
-                for guess in answer.top:
-                    cells += [guess.label, f"{guess.probability:.6f}"]
-                cells += [""] * (len(columns) - len(cells))
-                unlike = "" if answer.unlike_training is None else answer.unlike_training
-                writer.writerow([answer.file, *cells, unlike, answer.error])
-    except OSError as error:
-        raise AppError(f"{path} cannot be written: {error.strerror or error}.") from error
-
-
-def _console_sink(on_progress: OnProgress) -> Callable[[Event], None]:
-    def sink(event: Event) -> None:
-        match event:
-            case ProgressEvent():
-                on_progress(event.done, event.total, event.note)
-            case RunStarted():
-                _messages.print(
-                    f"{event.model}, {event.strategy}, {event.device} in {event.precision}: "
-                    f"{event.train_images:,} training and {event.report_images:,} report images"
-                )
-            case EpochDone():
-                _messages.print(
-                    f"epoch {event.epoch + 1:3d}  train loss {event.train_loss:.4f}  "
-                    f"selection loss {event.selection_loss:.4f}  "
-                    f"accuracy {event.selection_accuracy:.2%}  L2 {event.l2:.2g}"
-                )
-            case Notice():
-                _messages.print(f"[yellow]{escape(event.text)}[/]", soft_wrap=True)
-            case _:
-                pass
-
-    return sink
-
-
-@contextmanager
-def _progress() -> Iterator[OnProgress]:
-    """A bar on stderr that is there only while there is something to wait for."""
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
-        TimeRemainingColumn(),
-        console=_messages,
-        transient=True,
-        disable=not _messages.is_terminal,
-    ) as bar:
-        task = bar.add_task("", total=1, visible=False)
-
-        def on_progress(done: int, total: int, note: str) -> None:
-            bar.update(task, completed=done, total=total or None, description=note, visible=True)
-
-        yield on_progress
-
-
-@contextmanager
-def _stop_on_interrupt() -> Iterator[Callable[[], bool]]:
-    """The first Ctrl+C asks the job to stop at its next boundary; the second one breaks it off."""
-    asked = False
-
-    def ask(number: int, frame: object) -> None:
-        nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
-        asked = True
-        _messages.print("Stopping at the next boundary; Ctrl+C again breaks off.")
-
-    try:
-        before = signal.signal(signal.SIGINT, ask)
-    except ValueError:  # not in the main thread: there is no Ctrl+C to catch
-        yield lambda: False
-        return
-    try:
-        yield lambda: asked
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _print_json(document: Any) -> None:
-    json.dump(document, sys.stdout, ensure_ascii=False, default=str)
-    sys.stdout.write("\n")
-
-
-def _print_report(out: Console, report: Report) -> None:
-    low, high = report.interval
-    out.print(
-        f"[bold]{report.top1:.1%}[/] of {report.n:,} {report.split} images right "
-        f"(95 % interval {low:.1%}–{high:.1%}); balanced {report.balanced_accuracy:.1%}, "
-        f"macro F1 {report.macro_f1:.3f}, calibration error {report.ece:.3f}."
-    )
-    if report.selected_on:
-        out.print(f"{escape(report.selected_on)}.")
-    table = Table("class", "images", "precision", "recall", "F1")
-    for score in report.per_class:
-        table.add_row(
-            escape(score.name),
-            f"{score.n:,}",
-            f"{score.precision:.1%}",
-            f"{score.recall:.1%}",
-            f"{score.f1:.3f}",
-        )
-    out.print(table)
-
-
-def _phrase(strategy: str, augmentation: bool, gradual: bool) -> str:
-    from core.advice.rules import Decision, describe
-
-    return describe(Decision(strategy, augmentation, gradual, "")).capitalize()  # type: ignore[arg-type]
-
-
-def _number(value: float | None, unit: float) -> str:
-    return "" if value is None else f"{value / unit:,.2f}"
 
 
 if __name__ == "__main__":

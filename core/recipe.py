@@ -14,7 +14,6 @@ from typing import Any, Literal
 import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-
 from core.errors import AppError
 
 Strategy = Literal["feature-extraction"]

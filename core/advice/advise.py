@@ -18,7 +18,7 @@ import numpy as np
 import psutil
 import torch
 
-from core.advice.rules import DOMAINS, Domain, Decision, RuleRow, decide, describe, published_rules
+from core.advice.rules import DOMAINS, Decision, Domain, RuleRow, decide, describe, published_rules
 from core.classify import Classifier
 from core.data.dataset import DatasetIndex
 from core.data.splits import HonestSets, honest_sets
@@ -64,9 +64,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    strategy: str
-    augmentation: bool
-    gradual: bool
+    decision: Decision
     domain: Domain
     domain_origin: Literal["said", "measured", "assumed"]
     images_per_class: float
@@ -78,14 +76,8 @@ class Advice:
     alternatives: tuple[dict[str, str], ...]
 
     def to_dict(self) -> dict[str, Any]:
-        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return {
-            **fields,
-            "rules": [dataclasses.asdict(row) for row in self.rules],
-            "recipe": self.recipe.model_dump(),
-            "evidence": dataclasses.asdict(self.evidence),
-            "estimate": dataclasses.asdict(self.estimate),
-        }
+        fields = dataclasses.asdict(self)
+        return {**fields.pop("decision"), **fields, "recipe": self.recipe.model_dump()}
 
 
 def advise(
@@ -110,9 +102,7 @@ def advise(
     decision = decide(per_class, chosen)
     estimate = _estimate(evidence, len(sets.train) + len(sets.report), built.feature_dim)
     return Advice(
-        strategy=decision.strategy,
-        augmentation=decision.augmentation,
-        gradual=decision.gradual,
+        decision=decision,
         domain=chosen,
         domain_origin=origin,
         images_per_class=per_class,

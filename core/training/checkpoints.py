@@ -178,7 +178,7 @@ def load_checkpoint(checkpoint: Checkpoint) -> LoadedCheckpoint:
     except FileNotFoundError as error:
         raise RunError(
             f"The run {run} holds no trained model.",
-            "It was stopped before it had one. Train again: the features already computed are kept.",
+            "It was stopped before it had one. Train again: computed features are kept.",
         ) from error
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -186,9 +186,7 @@ def load_checkpoint(checkpoint: Checkpoint) -> LoadedCheckpoint:
 
 
 def _read_preprocessing(fields: dict[str, Any]) -> Preprocessing:
-    return Preprocessing(
-        **{
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in fields.items()
-        }
-    )
+    lists_as_tuples: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+    }
+    return Preprocessing(**lists_as_tuples)

@@ -107,7 +107,7 @@ def resolve_compute(recipe: Recipe, built: BuiltModel) -> Compute:
     Raises: AppError where a wish cannot be met.
     """
     device = resolve_device(recipe.device)
-    precision = recipe.precision
+    precision: str = recipe.precision
     if precision == "auto":
         precision = _timed_precision(built, device)
     cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1

@@ -34,7 +34,8 @@ class Embedder:
             else torch.contiguous_format
         )
         self._module = copy.deepcopy(built.module).eval().requires_grad_(False)
-        self._module.to(device=self._device, dtype=self._dtype, memory_format=self._format)
+        self._module.to(self._device, self._dtype)
+        self._module.to(memory_format=self._format)
         own = dataclasses.replace(built, module=self._module, _backbone=None)
         self._backbone = own.backbone()
         # (pixel / 255 − mean) / std as one multiply and one add
@@ -65,10 +66,10 @@ class Embedder:
 
 @contextmanager
 def worker_pool(compute: Compute) -> Iterator[ThreadPoolExecutor]:
-    """Threads that use `threads_per_worker` cores each inside torch; the caller's count is put back.
+    """Threads with `threads_per_worker` cores each inside torch; the caller's count is put back.
 
-    torch hands the count of the last `set_num_threads` to threads that are new to it, so it is set
-    in each worker and once more here at the end.
+    torch hands the count of the last `set_num_threads` to threads that are new to it, so it is
+    set in each worker and once more here at the end.
     """
     threads = torch.get_num_threads()
     try:

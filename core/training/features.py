@@ -171,7 +171,7 @@ class FeatureCache:
     def add(
         self, paths: Sequence[Path], hashes: Sequence[str], vectors: npt.NDArray[np.float32]
     ) -> None:
-        """Keep the vectors (float32 [N, D]) and which file had which content, in one transaction."""
+        """Keep the vectors (float32 [N, D]) and which file had which content."""
         if self._db is None:
             return
         files = []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -185,7 +185,7 @@ def _fit(
     report = _report(head, vectors[reports], labels[reports], index, sets, recipe)
     if report is not None:
         run.write_report(report)
-    status = "stopped" if head.was_stopped else "done"
+    status: Literal["done", "stopped"] = "stopped" if head.was_stopped else "done"
     tell(RunEnded(status, head.epoch, head.selection_accuracy))
     return RunResult(
         run=run.path,

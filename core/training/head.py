@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
-from torch.nn import functional as F
+from torch.nn.functional import cross_entropy
 
 from core.events import ShouldStop
 
@@ -82,7 +82,7 @@ class _Choice:
         return float(self.losses.mean())
 
     def is_as_good_as(self, other: _Choice) -> bool:
-        """Within one standard error, paired: the same images, so their common difficulty cancels."""
+        """Within one standard error, paired: what is hard for both cancels."""
         difference = self.losses - other.losses
         error = float(difference.std(correction=0)) / len(difference) ** 0.5
         return float(difference.mean()) <= error
@@ -274,7 +274,7 @@ class _Candidates:
         return loss, gradient.view_as(weights) + self._l2 * penalised
 
     def _keep_logits(self, logits: torch.Tensor, rows: slice) -> None:
-        """Of each image: the logits of the candidates that did not see it, and of those that did."""
+        """Of each image: the logits of the candidates that did not see it, and that did."""
         by_seen = logits.view(len(logits), -1, self._strengths, self._classes)
         self._logits_of_full[:, rows] = by_seen[:, -1].transpose(0, 1)
         fold = self._fold[rows]
@@ -293,7 +293,7 @@ class _Candidates:
     def train_figures(self, choice: _Choice) -> tuple[float, float]:
         """Loss and accuracy on the training images of the head that would be handed over."""
         logits = self._logits_of_full[choice.strength] * choice.inverse_temperature
-        loss = F.cross_entropy(logits, self._labels)
+        loss = cross_entropy(logits, self._labels)
         return float(loss), float((logits.argmax(1) == self._labels).float().mean())
 
 
@@ -304,7 +304,7 @@ def _choose(logits: torch.Tensor, labels: torch.Tensor) -> _Choice:
     """
     inverse = _inverse_temperatures(logits, labels)
     strengths, images, classes = logits.shape
-    losses = F.cross_entropy(
+    losses = cross_entropy(
         (logits * inverse.view(-1, 1, 1)).reshape(-1, classes),
         labels.repeat(strengths),
         reduction="none",

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from core import places
 from core.classify import Classifier
@@ -22,6 +23,8 @@ from core.models import catalog
 from core.models.build import build
 from core.recipe import Recipe
 from core.training import features
+from core.training.checkpoints import load_checkpoint
+from core.training.embed import Embedder
 from core.training.fit import fit
 from core.training.runs import RunStore
 
@@ -91,7 +94,7 @@ def test_the_classifier_gives_the_answers_the_report_was_made_of(folder):
 
 def test_the_saved_model_itself_gives_the_same_logits_as_the_evaluated_head(folder):
     _, run = train(folder)
-    loaded = __import__("core.training.checkpoints", fromlist=["x"]).load_checkpoint(run.best)
+    loaded = load_checkpoint(run.best)
     x = torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         whole = loaded.built.module(x)
@@ -101,8 +104,6 @@ def test_the_saved_model_itself_gives_the_same_logits_as_the_evaluated_head(fold
 
 def test_the_backbone_on_disk_is_the_pretrained_one_unchanged(folder):
     _, run = train(folder)
-    from safetensors.torch import load_file
-
     trained = load_file(run.best.weights)
     original = build(catalog.load().resolve(RECIPE.model)).module.state_dict()
     for name, tensor in original.items():
@@ -128,8 +129,6 @@ def test_ten_more_images_cost_ten_forward_passes(tmp_path, make_image_folder, mo
     for number, path in enumerate(sorted((extra / "train" / "circle").iterdir())):
         shutil.copy(path, folder / "train" / "circle" / f"new_{number}.png")
     embedded = []
-    from core.training.embed import Embedder
-
     plain = Embedder.embed
 
     def counting(self, pixels):
@@ -144,15 +143,13 @@ def test_ten_more_images_cost_ten_forward_passes(tmp_path, make_image_folder, mo
 def test_a_moved_dataset_finds_its_features_by_content(folder, tmp_path, monkeypatch):
     train(folder)
     folder.rename(tmp_path / "elsewhere")
-    from core.training.embed import Embedder
-
     monkeypatch.setattr(Embedder, "embed", lambda *a: pytest.fail("embedded again"))
     result, _ = train(tmp_path / "elsewhere")
     assert result.status == "done"
 
 
 def test_a_file_changed_in_place_is_embedded_again(folder):
-    first, _ = train(folder)
+    train(folder)
     victim = next((folder / "train" / "circle").iterdir())
     Image.new("RGB", (64, 64), "white").save(victim)
     events = []

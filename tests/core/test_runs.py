@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+from pathlib import Path
 
 import pytest
 
@@ -49,7 +50,7 @@ def test_a_folder_that_exists_is_never_reused(tmp_path):
 @pytest.mark.skipif(os.name == "nt", reason="needs /proc")
 def test_a_place_that_cannot_be_written_is_named_in_one_sentence():
     with pytest.raises(RunError, match="cannot be written"):
-        RunStore(__import__("pathlib").Path("/proc/none")).create("x", Recipe())
+        RunStore(Path("/proc/none")).create("x", Recipe())
 
 
 def test_events_come_back_as_they_were_and_a_torn_last_line_is_left_out(tmp_path):
@@ -144,5 +145,5 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path, 
 
 
 def test_a_run_opened_by_a_path_that_is_no_run_says_so(tmp_path):
-    with pytest.raises(RunError, match="no readable classes.json"):
+    with pytest.raises(RunError, match=r"no readable classes\.json"):
         Run(tmp_path).read_classes()

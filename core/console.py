@@ -1,0 +1,172 @@
+"""What the command line prints and listens to: progress, answers, tables, Ctrl+C."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from core import events
+from core.errors import AppError
+from core.events import OnProgress
+
+if TYPE_CHECKING:
+    from core.classify import Classification
+    from core.evaluation.report import Report
+    from core.models.layers import LayerNode, LayerTree
+
+messages = Console(stderr=True, highlight=False)
+"""Everything that is not the answer goes to stderr."""
+
+
+@contextmanager
+def progress() -> Iterator[OnProgress]:
+    """A bar on stderr that is there only while there is something to wait for."""
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
+        TimeRemainingColumn(),
+        console=messages,
+        transient=True,
+        disable=not messages.is_terminal,
+    ) as bar:
+        task = bar.add_task("", total=1, visible=False)
+
+        def on_progress(done: int, total: int, note: str) -> None:
+            bar.update(task, completed=done, total=total or None, description=note, visible=True)
+
+        yield on_progress
+
+
+@contextmanager
+def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
+    """The first Ctrl+C asks the job to stop at its next boundary; the second one breaks it off."""
+    asked = False
+
+    def ask(number: int, frame: object) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+        messages.print("Stopping at the next boundary; Ctrl+C again breaks off.")
+
+    try:
+        before = signal.signal(signal.SIGINT, ask)
+    except ValueError:  # not in the main thread: there is no Ctrl+C to catch
+        yield lambda: False
+        return
+    try:
+        yield lambda: asked
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def run_sink(on_progress: OnProgress) -> Callable[[events.Event], None]:
+    def sink(event: events.Event) -> None:
+        match event:
+            case events.Progress():
+                on_progress(event.done, event.total, event.note)
+            case events.RunStarted():
+                messages.print(
+                    f"{event.model}, {event.strategy}, {event.device} in {event.precision}: "
+                    f"{event.train_images:,} training and {event.report_images:,} report images"
+                )
+            case events.EpochDone():
+                messages.print(
+                    f"epoch {event.epoch + 1:3d}  train loss {event.train_loss:.4f}  "
+                    f"selection loss {event.selection_loss:.4f}  "
+                    f"accuracy {event.selection_accuracy:.2%}  L2 {event.l2:.2g}"
+                )
+            case events.Notice():
+                messages.print(f"[yellow]{escape(event.text)}[/]", soft_wrap=True)
+            case _:
+                pass
+
+    return sink
+
+
+def print_json(document: Any) -> None:
+    json.dump(document, sys.stdout, ensure_ascii=False, default=str)
+    sys.stdout.write("\n")
+
+
+def print_report(out: Console, report: Report) -> None:
+    low, high = report.interval
+    out.print(
+        f"[bold]{report.top1:.1%}[/] of {report.n:,} {report.split} images right "
+        f"(95 % interval {low:.1%}–{high:.1%}); balanced {report.balanced_accuracy:.1%}, "
+        f"macro F1 {report.macro_f1:.3f}, calibration error {report.ece:.3f}."
+    )
+    if report.selected_on:
+        out.print(f"{escape(report.selected_on)}.")
+    table = Table("class", "images", "precision", "recall", "F1")
+    for score in report.per_class:
+        table.add_row(
+            escape(score.name),
+            f"{score.n:,}",
+            f"{score.precision:.1%}",
+            f"{score.recall:.1%}",
+            f"{score.f1:.3f}",
+        )
+    out.print(table)
+
+
+def write_csv(path: Path, answers: Sequence[Classification], top: int) -> None:
+    columns = [f"{name}{k}" for k in range(1, top + 1) for name in ("label", "probability")]
+    try:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["file", *columns, "unlike_training", "error"])
+            for answer in answers:
+                cells: list[Any] = []
+                for guess in answer.top:
+                    cells += [guess.label, f"{guess.probability:.6f}"]
+                cells += [""] * (len(columns) - len(cells))
+                unlike = "" if answer.unlike_training is None else answer.unlike_training
+                writer.writerow([answer.file, *cells, unlike, answer.error])
+    except OSError as error:
+        raise AppError(f"{path} cannot be written: {error.strerror or error}.") from error
+
+
+def number(value: float | None, unit: float) -> str:
+    return "" if value is None else f"{value / unit:,.2f}"
+
+
+def print_layers(out: Console, tree: LayerTree) -> None:
+    """The layer tree as an indented table, with its totals."""
+    table = Table(title=tree.model, title_justify="left")
+    for name in ("layer", "type", "output"):
+        table.add_column(name)
+    for name in ("params", "MMACs", "trains"):
+        table.add_column(name, justify="right")
+
+    def add(nodes: tuple[LayerNode, ...], level: int) -> None:
+        for node in nodes:
+            table.add_row(
+                "  " * level + escape(node.name),
+                node.type,
+                "×".join(map(str, node.output_shape or ())),
+                f"{node.total_params:,}",
+                number(node.macs, 1e6),
+                "yes" if node.trainable else "",
+            )
+            add(node.children, level + 1)
+
+    add(tree.layers, 0)
+    out.print(table)
+    share = tree.trainable_params / tree.params if tree.params else 0
+    out.print(
+        f"{tree.trainable_params:,} of {tree.params:,} parameters train ({share:.2%}); "
+        f"{number(tree.macs, 1e9)} GMACs."
+    )

@@ -132,19 +132,17 @@ def _dataset_root(given: Path, listing: _Listing) -> tuple[Path, list[str]]:
             others = [name for name in beside if name != given.name]
             note = f"{given.name} is a part of {parent.name}: {_names(others)} is used with it."
             return parent, [note]
+    # An unpacked archive often wraps the dataset in one folder more, or two.
     inner = given
-    # An unpacked archive often wraps the dataset in one folder more.
     while len(listing.folders) == 1 and not listing.pictures():
         only = listing.folders[0]
         if only.lower() in _SPLIT_OF_FOLDER or only in listing.linked:
             break
-        deeper = _list_root(inner / only)
-        if deeper.pictures() or not (
-            len(deeper.folders) > 1 or _split_folders(inner / only, deeper)
-        ):
-            break
-        inner, listing = inner / only, deeper
-    return inner, []
+        inner = inner / only
+        listing = _list_root(inner)
+        if not listing.pictures() and (len(listing.folders) > 1 or _split_folders(inner, listing)):
+            return inner, []
+    return given, []
 
 
 def _list_root(root: Path) -> _Listing:

@@ -54,9 +54,9 @@ def honest_sets(index: DatasetIndex, *, folds: int = 5, seed: int = 0) -> Honest
 
     Left out of training are images of contradictory label, copies of val or test images, and
     further copies of a training image. The user's own val and test stay as they are; in a val
-    that Graftwork carved a copied picture counts once. `selection`
-    holds an image of every class that has two, and never the only one. There are fewer folds than
-    asked for where no class has that many images.
+    that Graftwork carved a copied picture counts once. `selection` holds an image of every class
+    that has two, and never the only one. There are fewer folds than asked for where no class has
+    that many images.
 
     Raises: DatasetError where a class has nothing to train on, or nothing is left to report.
     """

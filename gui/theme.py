@@ -230,6 +230,7 @@ QToolTip { background: @surface; color: @text; border: 1px solid @border; paddin
 QLabel[role="display"] { font-size: @display_pt; font-weight: 600; }
 QLabel[role="title"] { font-size: @title_pt; font-weight: 600; }
 QLabel[role="heading"] { font-size: @heading_pt; font-weight: 600; }
+QLabel[role="number"] { color: @accent; font-weight: 600; }
 QLabel[role="small"] { font-size: @small_pt; }
 QLabel[role="muted"] { color: @muted; }
 QLabel[role="muted-small"] { color: @muted; font-size: @small_pt; }
@@ -252,6 +253,7 @@ QMenu::separator { height: 1px; background: @border; margin: 4px 8px; }
 QMenu::icon { padding-left: 8px; }
 
 #rail { background: @window; border-right: 1px solid @border; }
+#more { padding: 4px 0; }
 #rail QToolButton {
   border: 0; border-radius: 6px; padding: 8px 12px; color: @muted; text-align: left;
 }
@@ -294,11 +296,11 @@ QPushButton[role="row"] {
 QPushButton[role="row"]:hover { background: @sunken; }
 QPushButton[role="row"]:focus { border-color: @accent; }
 
-QComboBox, QSpinBox, QDoubleSpinBox, QLineEdit, QPlainTextEdit {
+QComboBox, QSpinBox, QLineEdit {
   background: @surface; border: 1px solid @strong_border; border-radius: 6px; padding: 5px 8px;
   min-height: 18px; selection-background-color: @accent; selection-color: @on_accent;
 }
-QComboBox:focus, QSpinBox:focus, QDoubleSpinBox:focus, QLineEdit:focus { border-color: @accent; }
+QComboBox:focus, QSpinBox:focus, QLineEdit:focus { border-color: @accent; }
 QComboBox:disabled, QSpinBox:disabled, QLineEdit:disabled {
   background: @window; color: @muted; border-color: @border;
 }
@@ -309,6 +311,7 @@ QComboBox QAbstractItemView {
   selection-background-color: @tint; selection-color: @text;
 }
 QSpinBox::up-button, QSpinBox::down-button { width: 0; border: 0; }
+QSpinBox QLineEdit { border: 0; padding: 0 0 0 8px; background: transparent; }
 
 QTableView, QListView, QAbstractScrollArea#thumbnails {
   background: @surface; border: 1px solid @border; border-radius: 6px; outline: 0;

@@ -91,9 +91,9 @@ class TrainPage(Page):
             ),
             start=1,
         ):
-            line = row(label(f"{number}", "heading"), spacing=theme.M, stretch=False)
-            line.addWidget(label(text, "muted", wraps=True), 1)
-            line.setAlignment(Qt.AlignmentFlag.AlignTop)
+            line = row(spacing=theme.M, stretch=False)
+            line.addWidget(label(f"{number}", "number"), 0, Qt.AlignmentFlag.AlignTop)
+            line.addWidget(label(text, "muted", wraps=True), 1, Qt.AlignmentFlag.AlignTop)
             empty.body.addLayout(line)
         self._open_data = button("Open a dataset", self.data_wanted.emit)
         empty.body.addLayout(row(self._open_data))

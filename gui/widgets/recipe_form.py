@@ -40,6 +40,7 @@ class RecipeForm(QWidget):
         self._column.addSpacing(theme.S)
         self._toggle = QToolButton()
         self._toggle.setProperty("role", "flat")
+        self._toggle.setObjectName("more")
         self._toggle.setText("More settings")
         self._toggle.setAccessibleName("More settings")
         self._toggle.setCheckable(True)

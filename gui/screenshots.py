@@ -1,0 +1,191 @@
+"""Every page in its main states as PNG files, on real data: `python -m gui.screenshots [OUT]`.
+
+Runs itself once per scale factor, because Qt reads the factor when it starts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gui.main_window import MainWindow
+    from gui.session import PageName
+
+_SCALES = (1, 2)
+_SIZE = (1024, 700)
+_WAIT_SECONDS = 180.0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Render every page of the window to PNG files.")
+    parser.add_argument("out", nargs="?", type=Path, default=Path("screenshots"))
+    parser.add_argument("--scale", type=int, help="Only this scale factor, in this process.")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    if options.scale:
+        _render(options.out, options.scale)
+        return 0
+    # A home of their own: no shot shows a person's datasets, none is left behind in them.
+    with tempfile.TemporaryDirectory() as home:
+        for scale in _SCALES:
+            environment = {
+                **os.environ,
+                "QT_SCALE_FACTOR": str(scale),
+                "GRAFTWORK_HOME": str(Path(home) / "graftwork"),
+            }
+            command = [sys.executable, "-m", "gui.screenshots", str(options.out)]
+            subprocess.run([*command, "--scale", str(scale)], env=environment, check=True)
+    print(f"{len(list(options.out.glob('*.png')))} pictures in {options.out}")  # noqa: T201
+    return 0
+
+
+def _render(out: Path, scale: int) -> None:
+    from PySide6.QtWidgets import QApplication
+
+    from gui.app import make_window
+
+    application = QApplication(sys.argv[:1])
+    window = make_window()
+    window.resize(*_SIZE)
+    window.show()
+    _Photographer(window, out, scale).shoot_all()
+    window.runner.shut_down()
+    application.quit()
+
+
+class _Photographer:
+    """Drives the window through its states and grabs each in both themes."""
+
+    def __init__(self, window: MainWindow, out: Path, scale: int) -> None:
+        self._window = window
+        self._out = out
+        self._scale = scale
+        self._number = 0
+
+    def shoot_all(self) -> None:
+        window, commands, session = self._window, self._window.commands, self._window.session
+        commands.look_around()
+        self._wait(lambda: session.machine is not None and bool(session.models))
+        self._shoot("start", "first")
+        self._shoot("data", "empty")
+        self._shoot("train", "empty")
+        self._shoot("classify", "empty")
+        with tempfile.TemporaryDirectory() as folder:
+            self._shoot_refusals(Path(folder))
+        commands.open_sample()
+        self._shoot("data", "busy")
+        self._wait(lambda: session.scan_state == "ready" and window.runner.is_idle)
+        self._shoot("data", "filled")
+        self._shoot("train", "ready")
+        self._shoot_run()
+        self._shoot_answers()
+        self._shoot("start", "recents")
+        self._shoot_sheet()
+
+    def _shoot_sheet(self) -> None:
+        from gui.actions import ShortcutSheet
+
+        self._window.show_shortcuts()
+        for sheet in self._window.findChildren(ShortcutSheet):
+            self._settle()
+            sheet.grab().save(str(self._out / f"99-shortcuts-dark@{self._scale}x.png"))
+            sheet.close()
+
+    def _shoot_refusals(self, folder: Path) -> None:
+        window = self._window
+        empty = folder / "nothing here"
+        empty.mkdir()
+        window.commands.open_paths([empty], "start")
+        self._wait(lambda: window.session.scan_state != "busy")
+        self._shoot("data", "error")
+        broken = folder / "broken.jpg"
+        broken.write_bytes(b"\xff\xd8\xff\xe0 not a picture")
+        window.commands.add_pictures([broken])
+        self._wait(lambda: bool(window.page("classify").notices.text))
+        self._shoot("classify", "error")
+        window.commands.clear_pictures()
+        window.page("data").notices.clear()
+
+    def _shoot_run(self) -> None:
+        window = self._window
+        window.start_training()
+        self._wait(self._is_embedding)
+        self._shoot("train", "embedding")
+        self._wait(self._is_training)
+        self._shoot("train", "training")
+        self._wait(self._has_ended)
+        self._wait(lambda: window.runner.is_idle)
+        self._shoot("train", "result")
+
+    def _shoot_answers(self) -> None:
+        session = self._window.session
+        dataset = session.dataset
+        if dataset is None:
+            return
+        positions = dataset.indices("val")[::47][:6]
+        self._window.commands.add_pictures([dataset.path(int(positions[0]))])
+        self._wait(self._all_answered)
+        self._shoot("classify", "one")
+        self._window.commands.add_pictures([dataset.path(int(i)) for i in positions[1:]])
+        self._wait(self._all_answered)
+        self._shoot("classify", "several")
+
+    # -- conditions --------------------------------------------------------------------------
+
+    def _is_embedding(self) -> bool:
+        live = self._window.session.live_run
+        return self._has_ended() or (live is not None and live.progress is not None)
+
+    def _is_training(self) -> bool:
+        live = self._window.session.live_run
+        return self._has_ended() or (live is not None and len(live.epochs) > 1)
+
+    def _has_ended(self) -> bool:
+        live = self._window.session.live_run
+        return live is None or not live.is_on
+
+    def _all_answered(self) -> bool:
+        pictures = self._window.session.pictures
+        return bool(pictures) and not any(picture.is_waiting for picture in pictures)
+
+    # -- shooting ----------------------------------------------------------------------------
+
+    def _shoot(self, page: PageName, state: str) -> None:
+        self._number += 1
+        self._window.show_page(page)
+        for theme in ("light", "dark"):
+            self._window.look.choose("light" if theme == "light" else "dark")
+            self._settle()
+            name = f"{self._number:02d}-{page}-{state}-{theme}@{self._scale}x.png"
+            self._window.grab().save(str(self._out / name))
+
+    def _settle(self) -> None:
+        deadline = time.monotonic() + 0.15
+        while time.monotonic() < deadline:
+            self._process_events()
+
+    def _wait(self, is_there: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + _WAIT_SECONDS
+        while not is_there():
+            if time.monotonic() > deadline:
+                raise TimeoutError("The window did not reach the state to be photographed.")
+            self._process_events()
+
+    def _process_events(self) -> None:
+        from PySide6.QtWidgets import QApplication
+
+        QApplication.processEvents()
+        time.sleep(0.002)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,209 @@
+"""What window tests share: the offscreen platform, a window, fakes of core, and real drops."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtGui import QDragEnterEvent, QDragMoveEvent, QDropEvent, QImage
+from PySide6.QtWidgets import QApplication, QWidget
+
+from core.data.dataset import DatasetIndex
+from core.evaluation.report import ClassScore, Report
+from core.events import EpochDone, Progress, RunStarted
+from core.models.card import ModelCard
+from core.training.runs import RunResult
+from core.warmup import Machine
+from gui import crashes, jobs
+from gui.app import make_window
+from gui.main_window import MainWindow
+from gui.workers import Link
+
+
+@pytest.fixture
+def window(qtbot, qapp) -> Iterator[MainWindow]:
+    """The real window, shown; every thread it started has ended when the test is over."""
+    made = make_window()
+    made.resize(1024, 700)
+    qtbot.addWidget(made)
+    made.show()
+    qtbot.waitUntil(lambda: made.painted_at is not None)
+    yield made
+    made.runner.shut_down()
+    crashes.stop_log()
+    qapp.setStyleSheet("")
+
+
+@dataclass
+class FakeCore:
+    """Core's jobs in an instant, with gates to hold them open."""
+
+    dataset: DatasetIndex
+    run_path: Path
+    train_gate: threading.Event = field(default_factory=threading.Event)
+    """A run ends when this is set, or when it is stopped."""
+    fails_with: Exception | None = None
+    trained_with: list[dict] = field(default_factory=list)
+    classified_with: list[str] = field(default_factory=list)
+
+    def scan_folder(self, path: Path, link: Link) -> DatasetIndex:
+        if self.fails_with is not None:
+            raise self.fails_with
+        return self.dataset
+
+    def scan_sample(self, link: Link) -> DatasetIndex:
+        return self.scan_folder(self.dataset.root, link)
+
+    def train(self, values: dict, dataset: DatasetIndex, link: Link) -> RunResult:
+        self.trained_with.append(values)
+        link.sink(
+            RunStarted(
+                run=str(self.run_path), model="bundled/tf_efficientnet_lite0",
+                strategy="feature-extraction", device="cpu", precision="float32",
+                train_images=6, selection_images=6, report_images=2, epochs=3,
+            )
+        )  # fmt: skip
+        link.sink(Progress(done=8, total=8, note="reading and embedding images", images_per_s=99))
+        for epoch in (1, 2):
+            link.sink(
+                EpochDone(
+                    epoch=epoch, train_loss=1 / epoch, train_accuracy=0.5,
+                    selection_loss=1.1 / epoch, selection_accuracy=0.4 + epoch / 10, seconds=0.1,
+                )
+            )  # fmt: skip
+        while not self.train_gate.wait(0.01) and not link.should_stop():
+            pass
+        if self.fails_with is not None:
+            raise self.fails_with
+        status = "stopped" if link.should_stop() else "done"
+        return RunResult(
+            run=self.run_path, status=status, model="bundled/tf_efficientnet_lite0",
+            strategy="feature-extraction", epochs=2, best_selection_accuracy=0.6,
+            report=make_report(), seconds=1.5,
+        )  # fmt: skip
+
+    def classify(self, reference: str, paths: tuple[Path, ...], link: Link) -> None:
+        self.classified_with.append(reference)
+        for path in paths:
+            # Shaped like core.classify's records, whose import would bring torch.
+            top = tuple(
+                SimpleNamespace(label=name, probability=share)
+                for name, share in (("ant", 0.9), ("bee", 0.1))
+            )
+            answer = SimpleNamespace(file=path.name, top=top, unlike_training=True, error="")
+            link.sink(jobs.Answer(path, answer))
+
+
+def make_report() -> Report:
+    return Report(
+        split="val", n=2, top1=0.5, interval=(0.1, 0.9), balanced_accuracy=0.5, macro_f1=0.4,
+        ece=0.1, classes=("ant", "bee"),
+        per_class=(ClassScore("ant", 1, 1.0, 1.0, 1.0), ClassScore("bee", 1, 0.0, 0.0, 0.0)),
+        confusion=((1, 0), (1, 0)),
+        selected_on="regularisation and epoch chosen on selection: cross-fitted over 5 folds",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def image_folder(tmp_path: Path) -> Path:
+    """Two classes of four small pictures, written with Qt: no core in the making."""
+    root = tmp_path / "insects"
+    for label, name in enumerate(("ant", "bee")):
+        (root / name).mkdir(parents=True)
+        for number in range(4):
+            image = QImage(32, 24, QImage.Format.Format_RGB32)
+            image.fill(0xFF000000 + 0x30 * (number + 1) + 0xB00000 * label)
+            assert image.save(str(root / name / f"{number}.png"))
+    return root
+
+
+@pytest.fixture
+def fake_core(image_folder: Path, tmp_path: Path, monkeypatch) -> FakeCore:
+    """The window's jobs without core's work; pictures are still decoded by the real decoder."""
+    files = tuple(sorted(p.relative_to(image_folder).as_posix() for p in image_folder.rglob("*.*")))
+    count = len(files)
+    dataset = DatasetIndex(
+        root=image_folder,
+        classes=("ant", "bee"),
+        files=files,
+        labels=np.array([f.startswith("bee") for f in files], np.int32),
+        splits=np.array([i % 4 == 3 for i in range(count)], np.uint8),
+        bytes=np.full(count, 100, np.int64),
+        widths=np.full(count, 32, np.int32),
+        heights=np.full(count, 24, np.int32),
+        split_origin="graftwork",
+        name="insects",
+    )
+    fake = FakeCore(dataset, tmp_path / "runs" / "insects-20260101-000000")
+    for name in ("scan_folder", "scan_sample", "train", "classify"):
+        monkeypatch.setattr(jobs, name, getattr(fake, name))
+    monkeypatch.setattr(jobs, "warm_up", _fake_machine)
+    monkeypatch.setattr(jobs, "list_models", _fake_models)
+    monkeypatch.setattr(jobs, "list_runs", _no_runs)
+    return fake
+
+
+def _fake_machine(link: Link) -> Machine:
+    return Machine("Test CPU", 2, 8.0, "", "float32")
+
+
+def _fake_models(link: Link) -> tuple[ModelCard, ...]:
+    return tuple(
+        ModelCard(
+            id=f"bundled/tf_efficientnet_lite{size}", source="bundled",
+            arch=f"tf_efficientnet_lite{size}", tag="", family="EfficientNet-Lite",
+            params=4_652_008, top1=74.8, input_size=(224, 224),
+        )
+        for size in range(3)
+    )  # fmt: skip
+
+
+def _no_runs(link: Link) -> tuple[()]:
+    return ()
+
+
+@pytest.fixture
+def drop() -> Callable[..., bool]:
+    """Drop paths on the child under a point of the window, as the platform would."""
+    return drop_paths
+
+
+def drop_paths(window: QWidget, paths: list[Path], point: QPoint | None = None) -> bool:
+    """DragEnter, DragMove and Drop; returns whether the drop was taken."""
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
+    return drop_mime(window, mime, point)
+
+
+def drop_mime(window: QWidget, mime: QMimeData, point: QPoint | None = None) -> bool:
+    point = point or window.rect().center()
+    child = window.childAt(point) or window
+    at = QPointF(child.mapFrom(window, point))
+    rest = (Qt.DropAction.CopyAction, mime, Qt.MouseButton.LeftButton)
+    none = Qt.KeyboardModifier.NoModifier
+    enter = QDragEnterEvent(at.toPoint(), *rest, none)
+    QApplication.sendEvent(child, enter)
+    if not enter.isAccepted():
+        return False
+    QApplication.sendEvent(child, QDragMoveEvent(at.toPoint(), *rest, none))
+    event = QDropEvent(at, *rest, none)
+    QApplication.sendEvent(child, event)
+    return event.isAccepted()
+
+
+@pytest.fixture(autouse=True)
+def _restore_switch_interval() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    yield
+    sys.setswitchinterval(before)

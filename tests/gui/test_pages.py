@@ -1,0 +1,282 @@
+"""Each page in each of its states: what stands on the screen."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QAbstractItemModelTester
+from PySide6.QtWidgets import QMessageBox
+
+from core.data.dataset import Problem
+from core.training.runs import RunSummary
+from gui import jobs
+from gui.widgets.class_table import ClassModel
+
+
+@pytest.fixture
+def data(window, fake_core, qtbot):
+    """The Data page with the fake dataset on it."""
+    window.commands.look_around()
+    window.commands.open_dataset(fake_core.dataset.root)
+    qtbot.waitUntil(lambda: window.session.scan_state == "ready")
+    qtbot.waitUntil(lambda: len(window.session.models) == 3)
+    return window.page("data")
+
+
+def _train(window, qtbot):
+    window.start_training()
+    qtbot.waitUntil(lambda: len(window.session.live_run.epochs) == 2)
+    return window.page("train")
+
+
+# -- Start -----------------------------------------------------------------------------------
+
+
+def test_start_says_what_is_not_there_yet(window) -> None:
+    start = window.page("start")
+    assert start.datasets.names == []
+    assert "Looking at this machine" in start.machine.text()
+
+
+def test_start_lists_recent_datasets_and_opens_one_again(window, data, qtbot) -> None:
+    start = window.page("start")
+    assert start.datasets.names == ["insects"]
+    window.show_page("start")
+    start.datasets.click(0)
+    assert window.session.scan_state == "busy"
+    qtbot.waitUntil(lambda: window.session.scan_state == "ready")
+    assert window.current_page == "data"
+
+
+def test_start_lists_runs_and_opens_one_to_classify_with(window, fake_core, tmp_path) -> None:
+    summary = RunSummary(
+        path=tmp_path / "digits-1", name="digits-1", started=datetime(2026, 1, 2, 3, 4),
+        model="bundled/tf_efficientnet_lite0", strategy="feature-extraction", dataset="digits",
+        status="done", report_accuracy=0.967, classes=10,
+    )  # fmt: skip
+    window.session.set_runs((summary,))
+    start = window.page("start")
+    assert start.runs.names == ["digits"]
+    start.runs.click(0)
+    assert window.current_page == "classify"
+    assert "digits" in window.page("classify").model.currentText()
+    assert "96.7%" in window.page("classify").model.currentText()
+
+
+def test_start_and_context_line_name_the_machine(window, data) -> None:
+    assert "2 cores · 8 GB" in window.page("start").machine.text()
+    assert window.context.value("device") == "CPU, float32"
+    assert window.context.value("dataset") == "insects · 8 images"
+
+
+# -- Data ------------------------------------------------------------------------------------
+
+
+def test_data_is_an_invitation_at_first(window) -> None:
+    window.show_page("data")
+    page = window.page("data")
+    assert page.stack.currentWidget().accessibleName() == "No dataset is open"
+    assert not page.train_button.isVisible()
+
+
+def test_data_says_what_it_scans(window, fake_core, monkeypatch, qtbot, image_folder) -> None:
+    gate = threading.Event()
+
+    def slow(path: Path, link):
+        link.on_progress(3, 8, "reading")
+        gate.wait(5)
+        return fake_core.dataset
+
+    monkeypatch.setattr(jobs, "scan_folder", slow)
+    window.commands.open_dataset(image_folder)
+    page = window.page("data")
+    qtbot.waitUntil(lambda: page._busy_count.text() == "reading · 3 / 8")
+    assert "Scanning “insects”" in page._busy_text.text()
+    assert "Scanning “insects”: reading 3 / 8" in window.status.text
+    gate.set()
+    qtbot.waitUntil(lambda: window.session.scan_state == "ready")
+    assert window.status.text == "Ready"
+
+
+def test_data_shows_classes_counts_and_who_made_the_split(data) -> None:
+    model = data.table.class_model
+    rows = [
+        [model.index(row, column).data() for column in range(model.columnCount())]
+        for row in range(model.rowCount())
+    ]
+    assert rows == [["ant", "3", "1", "4"], ["bee", "3", "1", "4"]]
+    assert data.stats["images"].value == "8"
+    assert "80/20 by Graftwork, stratified" in data.split_line.text()
+
+
+def test_data_shows_the_pictures_of_the_selected_class(data, qtbot) -> None:
+    qtbot.waitUntil(lambda: data.grid.filled_count == 4)
+    data.table.selectRow(1)
+    assert all(path.parent.name == "bee" for path in data.grid.paths)
+    qtbot.waitUntil(lambda: data.grid.filled_count == 4)
+
+
+def test_data_names_problems_and_copies(window, data, fake_core, qtbot) -> None:
+    fake_core.dataset = replace(
+        fake_core.dataset,
+        problems=(Problem("ant/9.png", "unreadable", "truncated file"),),
+        duplicates=(("ant/0.png", "bee/0.png"),),
+        leaks=(("ant/0.png", "bee/0.png"),),
+    )
+    window.commands.open_dataset(fake_core.dataset.root)
+    qtbot.waitUntil(lambda: data.tabs.tabText(1) == "Problems (1)")
+    assert data.problems.text(0, 0) == "ant/9.png"
+    assert data.problems.text(0, 1) == "unreadable: truncated file"
+    assert data.copies.text(0, 1) == "in two splits: a leak"
+
+
+def test_the_class_model_keeps_the_rules_of_item_models(qapp, fake_core) -> None:
+    model = ClassModel()
+    tester = QAbstractItemModelTester(model, QAbstractItemModelTester.FailureReportingMode.Fatal)
+    model.show_dataset(fake_core.dataset)
+    assert model.rowCount() == 2
+    del tester
+
+
+# -- Train -----------------------------------------------------------------------------------
+
+
+def test_train_asks_for_a_dataset_first(window, fake_core) -> None:
+    window.show_page("train")
+    page = window.page("train")
+    assert not page.start_button.isEnabled()
+    window.actions_by_name["start_training"].trigger()
+    assert "Open a folder of images first" in page.notices.text
+
+
+def test_the_form_fills_the_recipe(window, data, fake_core, qtbot) -> None:
+    window.show_page("train")
+    page = window.page("train")
+    page.form.number("epochs").setValue(12)
+    page.form.model.setCurrentIndex(1)
+    page.form.l2.setText("0.5")
+    _train(window, qtbot)
+    fake_core.train_gate.set()
+    assert fake_core.trained_with[0] == {
+        "epochs": 12,
+        "seed": 0,
+        "patience": 8,
+        "selection_folds": 5,
+        "model": "bundled/tf_efficientnet_lite1",
+        "l2": "0.5",
+    }
+
+
+def test_curves_move_while_a_run_is_on_and_have_a_text_twin(window, data, qtbot) -> None:
+    page = _train(window, qtbot)
+    assert page.run_view.loss_plot.points("training") == 2
+    assert page.run_view.accuracy_plot.points("selection") == 2
+    assert "selection loss lowest at epoch 2" in page.run_view.loss_plot.twin
+    assert "highest 60.0% at epoch 2" in page.run_view.accuracy_plot.twin
+    assert page.stop_button.isVisible()
+    assert not page.start_button.isEnabled()
+    assert "epoch 2 of at most 3" in page.run_view.phase.text()
+
+
+def test_a_finished_run_shows_its_accuracy_with_interval_and_what_chose_what(
+    window, data, fake_core, qtbot
+) -> None:
+    page = _train(window, qtbot)
+    fake_core.train_gate.set()
+    qtbot.waitUntil(lambda: window.session.live_run.phase == "done")
+    view = page.run_view
+    assert view.accuracy.text() == "50.0%"
+    assert view.interval.text() == ("95 % interval 10.0% – 90.0% · 2 images that took no part")
+    assert "cross-fitted over 5 folds" in view._selected_on.text()
+    assert "bee answered as ant (1)" in view.confusion.accessibleDescription()
+    qtbot.mouseClick(view.classify_button, Qt.MouseButton.LeftButton)
+    assert window.current_page == "classify"
+    assert window.session.classifier == str(fake_core.run_path)
+
+
+def test_stop_keeps_what_was_trained(window, data, fake_core, qtbot) -> None:
+    page = _train(window, qtbot)
+    qtbot.mouseClick(page.stop_button, Qt.MouseButton.LeftButton)
+    assert "Stopping" in page.run_view.phase.text()
+    qtbot.waitUntil(lambda: window.session.live_run.phase == "stopped")
+    assert "is saved and can be used" in page.notices.text
+    assert page.start_button.isEnabled()
+
+
+def test_a_crash_in_training_is_logged_and_shown_once_and_nothing_is_lost(
+    window, data, fake_core, qtbot
+) -> None:
+    fake_core.fails_with = RuntimeError("boom")
+    page = _train(window, qtbot)
+    fake_core.train_gate.set()
+    qtbot.waitUntil(lambda: window.session.live_run.phase == "failed")
+    (dialog,) = window.findChildren(QMessageBox)
+    assert "RuntimeError: boom" in dialog.informativeText()
+    dialog.close()
+    from gui.crashes import log_file
+
+    assert "RuntimeError: boom" in log_file().read_text(encoding="utf-8")
+    assert "unexpected error" in page.notices.text
+    assert window.session.dataset is fake_core.dataset
+    assert page.start_button.isEnabled()
+
+
+# -- Classify --------------------------------------------------------------------------------
+
+
+def test_classify_shows_the_picture_its_answers_and_the_badge(
+    window, fake_core, image_folder, qtbot
+) -> None:
+    window.commands.add_pictures([image_folder / "ant" / "0.png"])
+    page = window.page("classify")
+    qtbot.waitUntil(lambda: page.answer.text() == "ant")
+    assert [guess.label for guess in page.bars.guesses] == ["ant", "bee"]
+    assert page.bars.accessibleDescription() == "ant 90.0%, bee 10.0%"
+    assert page.badge.isVisible()
+    assert not page.list.isVisible()
+    assert fake_core.classified_with == ["bundled/tf_efficientnet_lite0"]
+
+
+def test_several_pictures_make_a_list(window, fake_core, image_folder, qtbot) -> None:
+    window.commands.add_pictures([image_folder / "ant" / f"{i}.png" for i in range(3)])
+    page = window.page("classify")
+    qtbot.waitUntil(lambda: page.list.count() == 3 and "90%" in page.list.item(2).text())
+    assert page.list.isVisible()
+    assert page.list.item(0).text() == "2.png\nant · 90%"
+
+
+def test_another_model_answers_again(window, fake_core, image_folder, qtbot) -> None:
+    window.commands.look_around()
+    page = window.page("classify")
+    qtbot.waitUntil(lambda: page.model.count() == 3)
+    window.commands.add_pictures([image_folder / "ant" / "0.png"])
+    qtbot.waitUntil(lambda: len(fake_core.classified_with) == 1)
+    page.model.setCurrentIndex(2)
+    page.model.activated.emit(2)
+    qtbot.waitUntil(lambda: len(fake_core.classified_with) == 2)
+    assert fake_core.classified_with[1] == "bundled/tf_efficientnet_lite2"
+
+
+def test_classifying_waits_visibly_for_a_run(window, data, fake_core, image_folder, qtbot) -> None:
+    _train(window, qtbot)
+    window.commands.add_pictures([image_folder / "ant" / "0.png"])
+    page = window.page("classify")
+    qtbot.waitUntil(lambda: "Waits for the training run" in page.waiting.text())
+    qtbot.waitUntil(
+        lambda: "“Classifying a picture” waits for the training run" in window.status.text
+    )
+    fake_core.train_gate.set()
+    qtbot.waitUntil(lambda: page.answer.text() == "ant")
+
+
+def test_clear_empties_the_page(window, fake_core, image_folder, qtbot) -> None:
+    window.commands.add_pictures([image_folder / "ant" / "0.png"])
+    page = window.page("classify")
+    qtbot.waitUntil(lambda: page.answer.text() == "ant")
+    qtbot.mouseClick(page.clear_button, Qt.MouseButton.LeftButton)
+    assert page.stack.currentWidget().accessibleName() == "Drop images here"

@@ -1,0 +1,89 @@
+"""Both themes are readable, and the window remembers."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+
+import pytest
+from PySide6.QtGui import QColor
+
+from gui.app import make_window
+from gui.settings import Settings
+from gui.theme import DARK, LIGHT, Tokens
+
+
+def _luminance(colour: str) -> float:
+    def linear(value: float) -> float:
+        return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
+
+    rgb = QColor(colour)
+    return sum(
+        weight * linear(value)
+        for weight, value in zip(
+            (0.2126, 0.7152, 0.0722), (rgb.redF(), rgb.greenF(), rgb.blueF()), strict=True
+        )
+    )
+
+
+def _contrast(a: str, b: str) -> float:
+    bright, dark = sorted((_luminance(a), _luminance(b)), reverse=True)
+    return (bright + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("tokens", [LIGHT, DARK], ids=["light", "dark"])
+def test_text_reaches_the_contrast_that_wcag_asks_for(tokens: Tokens) -> None:
+    pairs = [
+        *product((tokens.text, tokens.muted), (tokens.window, tokens.surface, tokens.sunken)),
+        *product((tokens.good, tokens.warning, tokens.bad), (tokens.surface,)),
+        (tokens.text, tokens.tint),
+        (tokens.warning, tokens.warning_tint),
+        (tokens.text, tokens.bad_tint),
+        (tokens.on_accent, tokens.accent),
+    ]
+    assert [pair for pair in pairs if _contrast(*pair) < 4.5] == []
+
+
+def test_the_theme_is_switched_by_hand_and_kept(window) -> None:
+    window.actions_by_name["theme_dark"].trigger()
+    assert window.look.is_dark
+    assert window.palette().window().color() == QColor(DARK.window)
+    again = make_window()
+    assert again.look.is_dark
+    assert again.actions_by_name["theme_dark"].isChecked()
+    again.deleteLater()
+    window.actions_by_name["theme_light"].trigger()
+    assert not window.look.is_dark
+
+
+def test_recent_datasets_are_kept_newest_first_and_gone_ones_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "window.ini"
+    folders = [tmp_path / name for name in ("a", "b", "c")]
+    for folder in folders:
+        folder.mkdir()
+    settings = Settings(file)
+    for folder in [*folders, folders[0]]:
+        settings.remember_dataset(folder)
+    settings.save()
+    folders[2].rmdir()
+    assert Settings(file).recent_datasets == [folders[0], folders[1]]
+
+
+def test_the_geometry_of_the_window_is_kept(window, qtbot) -> None:
+    window.resize(1111, 777)
+    window.close()
+    again = make_window()
+    qtbot.addWidget(again)
+    assert (again.width(), again.height()) == (1111, 777)
+
+
+def test_everything_fits_into_1024_by_700(window, fake_core, qtbot) -> None:
+    window.commands.open_dataset(fake_core.dataset.root)
+    qtbot.waitUntil(lambda: window.session.scan_state == "ready")
+    fake_core.train_gate.set()
+    window.start_training()
+    qtbot.waitUntil(lambda: window.session.live_run.result is not None)
+    for page in ("start", "data", "train", "classify"):
+        window.show_page(page)
+        assert window.minimumSizeHint().width() <= 1024, page
+        assert window.minimumSizeHint().height() <= 700, page

@@ -175,7 +175,7 @@ def read(text: str) -> Catalog:
     """The catalog in the JSON that `core.models.catalog_build` writes."""
     document = json.loads(text)
     columns = document["columns"]
-    return Catalog(tuple(_card(dict(zip(columns, row, strict=True))) for row in document["rows"]))
+    return Catalog(tuple(card_of(dict(zip(columns, row, strict=True))) for row in document["rows"]))
 
 
 def model_id(source: str, arch: str, tag: str) -> str:
@@ -189,7 +189,8 @@ def default_weights_place(source: str, arch: str, tag: str) -> str:
     return "bundled" if source == "bundled" else ""
 
 
-def _card(row: dict[str, Any]) -> ModelCard:
+def card_of(row: dict[str, Any]) -> ModelCard:
+    """The card of one row of the file, by column."""
     source, arch, tag = row["source"], row["arch"], row["tag"]
     height, width = row["height"], row["width"]
     return ModelCard(

@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import timm
-import torch
 import torchvision
 from timm.models import _registry
-from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import WeightsEnum
 
 from core.errors import ModelError
 from core.events import OnProgress, ShouldStop, check_stop, never_stop, no_progress
 from core.models import catalog, skeleton
-from core.models.card import ModelCard
 from core.models.families import family_of
 from core.models.weights import BUNDLED_PACKAGES
 
@@ -90,10 +89,15 @@ def _torchvision_row(arch: str, weights: WeightsEnum) -> dict[str, Any]:
     swag = "SWAG" in weights.meta.get("license", "")
     return _row(
         "torchvision", arch, weights.name,
-        top1=metrics.get("acc@1"), top5=metrics.get("acc@5"), height=crop, width=crop,
-        num_classes=len(weights.meta["categories"] or ()),
+        top1=_figure(metrics.get("acc@1")), top5=_figure(metrics.get("acc@5")),
+        height=crop, width=crop, num_classes=len(weights.meta["categories"] or ()),
         license="cc-by-nc-4.0" if swag else "bsd-3-clause", weights=weights.url,
     )  # fmt: skip
+
+
+def _figure(value: float | None) -> float | None:
+    """torchvision says "not a number" where it measured nothing."""
+    return None if value is None or math.isnan(value) else value
 
 
 def _timm_rows(accuracies: dict[str, list[Accuracy]]) -> Iterator[dict[str, Any]]:
@@ -167,28 +171,18 @@ def _cost(
     row: dict[str, Any], known: dict[tuple[Any, ...], tuple[int | None, int | None]]
 ) -> tuple[int | None, int | None]:
     """Parameters and multiply-adds, counted once per architecture, size and number of classes."""
-    card = catalog._card(row)
-    module = None
+    card = catalog.card_of(row)
     key = (card.source == "torchvision", card.arch, card.input_size, card.num_classes)
     if key not in known:
-        try:
+        params: int | None = None
+        macs: int | None = None
+        # What a library cannot build or run on meta tensors stays unknown.
+        with suppress(Exception):
             module = skeleton.library_module(card, meta=True)
-        except Exception:  # noqa: BLE001 - a library that cannot build its own model: unknown
-            known[key] = (None, None)
-        else:
-            known[key] = (skeleton.count_params(module), _count_macs(card, module))
+            params = skeleton.count_params(module)
+            macs = skeleton.count_macs(card, module)
+        known[key] = (params, macs)
     return known[key]
-
-
-def _count_macs(card: ModelCard, module: torch.nn.Module) -> int | None:
-    counter = FlopCounterMode(display=False)
-    try:
-        with torch.no_grad(), counter:
-            module(skeleton.example_input(card, module))
-    except Exception:  # noqa: BLE001 - what cannot run on meta tensors stays unknown
-        return None
-    # Two floating-point operations are one multiply-add.
-    return int(counter.get_total_flops()) // 2
 
 
 def _write(out: Path, rows: list[dict[str, Any]]) -> None:
@@ -197,7 +191,7 @@ def _write(out: Path, rows: list[dict[str, Any]]) -> None:
         json.dumps([row[column] for column in catalog.COLUMNS], separators=(",", ":"))
         for row in rows
     ]
-    made_with = {"torchvision": torchvision.__version__, "timm": timm.__version__}
+    made_with = {"torchvision": torchvision.__version__.partition("+")[0], "timm": timm.__version__}
     head = f'{{"made_with":{json.dumps(made_with)},\n"columns":{json.dumps(catalog.COLUMNS)},\n'
     text = head + '"rows":[\n' + ",\n".join(lines) + "\n]}\n"
     part = out.with_name(out.name + ".part")

@@ -80,13 +80,15 @@ def _create(card: ModelCard) -> nn.Module:
 
 
 def _create_torchvision(card: ModelCard) -> nn.Module:
+    # What torchvision itself sets when it is given weights, beside the number of classes.
     kwargs: dict[str, Any] = {}
     if card.arch in ("googlenet", "inception_v3"):
-        # Their own initialisation takes half a minute on a CPU and is overwritten anyway.
-        kwargs["init_weights"] = False
+        kwargs |= {"init_weights": False, "transform_input": True}
     if card.arch == "googlenet":
         # The published weights come without the auxiliary heads (torchvision drops them).
         kwargs["aux_logits"] = False
+    if card.arch.startswith("vit_") and card.input_size:
+        kwargs["image_size"] = card.input_size[0]
     try:
         module: nn.Module = torchvision.models.get_model(card.arch, weights=None, **kwargs)
     except ValueError as error:

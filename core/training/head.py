@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -28,6 +29,7 @@ _MAX_CROSS_FIT = 10_000
 """Above so many training images one held-out part is plenty, and the others are not fitted."""
 _TEMPERATURE_ROWS = 20_000
 _CONVERGED = 1e-3
+_WORTH_THREADS = 100_000_000
 _BETTER = 1e-3
 """A selection loss counts as better when it falls by this share."""
 
@@ -121,29 +123,30 @@ def fit_head(
     waited = 0
     epoch = 0
     was_stopped = False
-    for moved in candidates.steps():
-        logits = candidates.held_out_logits()[:, selected]
-        choice = _choose(logits, truth)
-        train_loss, train_accuracy = candidates.train_figures(choice)
-        on_epoch(
-            HeadEpoch(
-                epoch=epoch,
-                train_loss=train_loss,
-                train_accuracy=train_accuracy,
-                selection_loss=choice.loss,
-                selection_accuracy=choice.accuracy,
-                l2=strengths[choice.strength],
+    with _threads_worth(candidates):
+        for moved in candidates.steps():
+            logits = candidates.held_out_logits()[:, selected]
+            choice = _choose(logits, truth)
+            train_loss, train_accuracy = candidates.train_figures(choice)
+            on_epoch(
+                HeadEpoch(
+                    epoch=epoch,
+                    train_loss=train_loss,
+                    train_accuracy=train_accuracy,
+                    selection_loss=choice.loss,
+                    selection_accuracy=choice.accuracy,
+                    l2=strengths[choice.strength],
+                )
             )
-        )
-        last = (choice, epoch, candidates.full_weights())
-        if best is None or choice.loss < best[0].loss * (1 - _BETTER):
-            best, waited = last, 0
-        else:
-            waited += 1
-        epoch += 1
-        was_stopped = should_stop()
-        if was_stopped or waited >= patience or epoch >= epochs or moved < _CONVERGED:
-            break
+            last = (choice, epoch, candidates.full_weights())
+            if best is None or choice.loss < best[0].loss * (1 - _BETTER):
+                best, waited = last, 0
+            else:
+                waited += 1
+            epoch += 1
+            was_stopped = should_stop()
+            if was_stopped or waited >= patience or epoch >= epochs or moved < _CONVERGED:
+                break
     assert best is not None
     # The minimum over epochs of a noisy curve is partly luck. The fit that went further is the
     # better bet unless the selection images say otherwise.
@@ -164,6 +167,19 @@ def fit_head(
         is_cross_fitted=len(held_out) > 1,
         was_stopped=was_stopped,
     )
+
+
+@contextmanager
+def _threads_worth(candidates: _Candidates) -> Iterator[None]:
+    """One thread where a pass is so small that waking the others costs more than it saves, and
+    much more on a machine that is busy; the caller's count is put back."""
+    threads = torch.get_num_threads()
+    if candidates.multiply_adds < _WORTH_THREADS:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _strengths(l2: float | None, copies: int, size: int) -> list[float]:
@@ -210,6 +226,11 @@ class _Candidates:
         self.weights = torch.zeros(heads, classes, dim + 1, device=device)
         self._logits_of_held_out = torch.zeros(self._strengths, n, classes, device=device)
         self._logits_of_full = torch.zeros(self._strengths, n, classes, device=device)
+
+    @property
+    def multiply_adds(self) -> int:
+        """Of one forward pass over all images."""
+        return len(self._data) * self.weights.numel()
 
     def steps(self) -> Iterator[float]:
         """Advance all candidates by one L-BFGS step; yields the largest relative fall of a loss.

@@ -8,7 +8,7 @@ What is decided here:
 - EXIF (and XMP) orientation is applied. Colour profiles are not.
 - Transparency is laid on white: what browsers and viewers show, hence what the person saw who
   labelled the picture. Dropping alpha instead uncovers whatever colour was left under it.
-- Gray deeper than 8 bits is scaled to 0…255, never clipped. See `_gray16` and `_gray_float`.
+- Gray deeper than 8 bits is scaled to 0…255, never clipped: see `gray`.
 - Of an animation or a multi-page file the first frame counts.
 - Damaged and truncated files are refused, never half shown.
 - Only the formats of `FORMATS` are tried. Pillow knows more, but some of those start other
@@ -29,10 +29,9 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, TypeVar
 
-import numpy as np
-import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
+from core.data.gray import deep_gray
 from core.data.quiet import quieten_pillow
 from core.data.signatures import looks_like
 from core.errors import DecodeError
@@ -44,7 +43,8 @@ FORMATS = (
 """Pillow's names of the formats read here, the frequent ones first."""
 
 MAX_PIXELS = 2**27
-"""134 megapixels: half a gigabyte as Pillow holds RGB. Counted after a JPEG was scaled down."""
+"""134 megapixels, counted after a JPEG was scaled down: half a gigabyte as Pillow holds RGB, and
+1.5 GB at the most while it is converted (measured)."""
 
 MAX_BYTES = 2**30
 """A file above 1 GiB is refused unread."""
@@ -239,63 +239,14 @@ def _orientation(image: Image.Image) -> int:
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     """A new picture, mode RGB; `image` is loaded."""
-    mode = image.mode
-    if mode.startswith("I;16"):
-        # Pillow's own conversion of these clips: everything above 255 turns white.
-        stated = getattr(image, "tag_v2", {}).get(258, (16,))
-        return _gray16(_array(image), bits=stated[0] if isinstance(stated, tuple) else 16)
-    if mode == "I":
-        values = _array(image)
-        if values.size and values.min() >= 0 and values.max() <= 0xFFFF:
-            return _gray16(values, bits=16)
-        return _gray_float(values.astype(np.float64))
-    if mode == "F":
-        return _gray_float(_array(image).astype(np.float64))
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        return deep_gray(image)
     if image.has_transparency_data:
         coloured = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, coloured).convert("RGB")
+        picture = Image.new("RGB", image.size, (255, 255, 255))
+        picture.paste(coloured, mask=coloured)
+        return picture
     return image.convert("RGB")
-
-
-def _array(image: Image.Image) -> npt.NDArray[np.generic]:
-    return np.asarray(image)
-
-
-def _gray16(values: npt.NDArray[np.generic], *, bits: int) -> Image.Image:
-    """Gray of up to 16 bits, scaled by its depth: the file's where it says less than 16.
-
-    Cameras, scanners and X-ray detectors put 12 or 14 bits into 16; divided by 257 those come out
-    as black as night (a 12-bit picture would use 16 of 256 levels). So the depth is the smallest
-    of 12, 14, 16 that holds the brightest pixel. The price: a really dark 16-bit picture is
-    brightened, by at most 16. The picture's own range is not stretched: brightness keeps meaning
-    the same within a set of one camera.
-    """
-    brightest = int(values.max()) if values.size else 0
-    if not 8 < bits < 16:
-        bits = next(depth for depth in (12, 14, 16) if brightest < 1 << depth)
-    white = max((1 << bits) - 1, brightest)
-    scaled = values.astype(np.float32) * np.float32(255.0 / white)
-    return Image.fromarray(np.rint(scaled).astype(np.uint8)).convert("RGB")
-
-
-def _gray_float(values: npt.NDArray[np.float64]) -> Image.Image:
-    """Gray without a known white: 0…1 as it is, any other range stretched from least to most.
-
-    Not-a-numbers and infinities (no-data pixels of elevation models) come out black.
-    """
-    finite = np.isfinite(values)
-    if not finite.any():
-        return Image.new("RGB", (values.shape[1], values.shape[0]))
-    least, most = float(values[finite].min()), float(values[finite].max())
-    if least >= 0.0 and most <= 1.0:
-        least, most = 0.0, 1.0
-    if most == least:
-        return Image.new("RGB", (values.shape[1], values.shape[0]))
-    # Halves, because most - least of the largest floats overflows.
-    share = (values / 2 - least / 2) / (most / 2 - least / 2)
-    scaled = np.where(finite, np.clip(share, 0.0, 1.0), 0.0) * 255.0
-    return Image.fromarray(np.rint(scaled).astype(np.uint8)).convert("RGB")
 
 
 def _reason_unread(error: OSError) -> str:

@@ -150,6 +150,15 @@ def test_twelve_bit_gray_in_sixteen_bits_uses_the_full_range(photo):
     assert np.abs(picture[..., 0] - values / 4095 * 255).max() <= 0.5
 
 
+def test_a_sixteen_bit_tiff_whose_zero_is_white_is_turned_round(photo):
+    gray = photo.convert("L")
+    data = encoded(Image.fromarray(np.asarray(gray, np.uint16) * 257), "TIFF")
+    black_is_zero, white_is_zero = (struct.pack("<HHIHH", 262, 3, 1, v, 0) for v in (1, 0))
+    assert data.count(black_is_zero) == 1
+    negative = decode(data.replace(black_is_zero, white_is_zero), "x_ray.tif")
+    assert difference(negative, Image.eval(gray, lambda v: 255 - v).convert("RGB")) == 0
+
+
 def test_float_gray_is_scaled_from_its_range_and_holes_are_black():
     unit = np.linspace(0.0, 0.5, 100, dtype=np.float32).reshape(10, 10)
     picture = np.asarray(decode(encoded(Image.fromarray(unit), "TIFF"), "unit.tif"))

@@ -453,7 +453,8 @@ def test_a_stop_is_heeded_at_once_while_a_file_hangs(
     try:
         with pytest.raises(Cancelled):
             scan(folder, verify=verify, should_stop=stop)
-        assert time.perf_counter() - asked_at[0] < 0.05
+        # 30 ms where the machine is idle; far below the 20 s of the file that hangs where it is not.
+        assert time.perf_counter() - asked_at[0] < 1
     finally:
         released.set()
 

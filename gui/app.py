@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +12,15 @@ from gui import preflight
 
 if TYPE_CHECKING:
     from gui.main_window import MainWindow
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`graftwork gui [--sample] [PATH]`; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="graftwork gui", description="Open the window.")
+    parser.add_argument("path", nargs="?", help="a dataset, a run folder or an image to open")
+    parser.add_argument("--sample", action="store_true", help="open the handwritten digits")
+    options = parser.parse_args(arguments)
+    return run(options.path, sample=options.sample)
 
 
 def run(path: str | None = None, *, sample: bool = False) -> int:

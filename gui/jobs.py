@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from core.warmup import Machine
 
 PREVIEW_PX = 640
-THUMBNAIL_PX = 96
+THUMBNAIL_PX = 128
+_CLASSIFY_BATCH = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,11 +168,12 @@ class Answer:
 
 
 def classify(reference: str, paths: Sequence[Path], link: Link) -> None:
-    """Send one `Answer` per file, as they come."""
+    """Send one `Answer` per file, a few at a time."""
     link.on_progress(0, len(paths), "opening the model")
     classifier = _classifiers.open(reference)
-    for done, path in enumerate(paths):
+    for start in range(0, len(paths), _CLASSIFY_BATCH):
         check_stop(link.should_stop)
-        link.on_progress(done, len(paths), "classifying")
-        (classification,) = classifier.classify([path], top=5)
-        link.sink(Answer(path, classification))
+        link.on_progress(start, len(paths), "classifying")
+        batch = list(paths[start : start + _CLASSIFY_BATCH])
+        for path, classification in zip(batch, classifier.classify(batch, top=5), strict=True):
+            link.sink(Answer(path, classification))

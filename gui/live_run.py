@@ -82,7 +82,7 @@ class LiveRun:
     def loss_sentence(self) -> str:
         """The loss plot in words."""
         if not self.epochs:
-            return "No epoch has ended yet."
+            return "The curve starts with the first epoch."
         first, last = self.epochs[0], self.epochs[-1]
         best = min(self.epochs, key=_selection_loss)
         return (
@@ -94,7 +94,7 @@ class LiveRun:
     def accuracy_sentence(self) -> str:
         """The accuracy plot in words."""
         if not self.epochs:
-            return "No epoch has ended yet."
+            return "The curve starts with the first epoch."
         best = max(self.epochs, key=_selection_accuracy)
         last = self.epochs[-1]
         return (

@@ -71,6 +71,7 @@ class MainWindow(QMainWindow):
         self.setMinimumSize(880, 600)
         self.resize(QSize(1180, 760))
         self.setAcceptDrops(True)
+        look.dress(self)
         self._build_frame()
         self.actions_by_name = actions.build_menus(self, look, self._handlers())
         self.actions_by_name[f"theme_{settings.theme}"].setChecked(True)
@@ -180,8 +181,10 @@ class MainWindow(QMainWindow):
         )
 
     def show_page(self, name: PageName) -> None:
-        self.stack.setCurrentWidget(self.page(name))
+        page = self.page(name)
+        self.stack.setCurrentWidget(page)
         self.rail.set_current(name)
+        page.setFocus()  # Tab goes on inside the page, and nothing is lit before it is pressed
 
     def _show_start(self) -> None:
         self.show_page("start")

@@ -136,6 +136,7 @@ class _Photographer:
         self._wait(self._all_answered)
         self._shoot("classify", "one")
         self._window.commands.add_pictures([dataset.path(int(i)) for i in positions[1:]])
+        self._wait(lambda: len(session.pictures) == len(positions))
         self._wait(self._all_answered)
         self._shoot("classify", "several")
 

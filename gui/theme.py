@@ -111,6 +111,7 @@ class Theme(QObject):
         super().__init__(parent)
         self._choice: ThemeChoice = choice
         self._icons: dict[int, tuple[weakref.ref[QObject], str, str]] = {}
+        self._roots: list[weakref.ref[QWidget]] = []
         self._body_pt = max(QApplication.font().pointSizeF(), 9.0)
         self.tokens = LIGHT
         QGuiApplication.styleHints().colorSchemeChanged.connect(self._follow_system)
@@ -127,6 +128,15 @@ class Theme(QObject):
     def choose(self, choice: ThemeChoice) -> None:
         self._choice = choice
         self._apply()
+
+    def dress(self, root: QWidget) -> None:
+        """Give a window, and all that is or will be in it, the style sheet of the theme.
+
+        Not the application: switching its sheet touches every widget there ever was, and
+        crashes on those that pyqtgraph destroyed with their signals blocked (PySide6 6.11).
+        """
+        self._roots.append(weakref.ref(root))
+        root.setStyleSheet(_style_sheet(self.tokens, self._body_pt))
 
     def colour(self, token: str) -> QColor:
         return QColor(getattr(self.tokens, token))
@@ -158,9 +168,10 @@ class Theme(QObject):
         # The palette is set by hand: setColorScheme() does nothing on the offscreen platform
         # and on desktops without a platform theme.
         QApplication.setPalette(_palette(self.tokens))
-        app = QApplication.instance()
-        if isinstance(app, QApplication):
-            app.setStyleSheet(_style_sheet(self.tokens, self._body_pt))
+        for root_ref in self._roots:
+            root = root_ref()
+            if root is not None:
+                root.setStyleSheet(_style_sheet(self.tokens, self._body_pt))
         for key, (owner_ref, name, token) in list(self._icons.items()):
             owner = owner_ref()
             if owner is None:
@@ -311,12 +322,12 @@ QComboBox QAbstractItemView {
   selection-background-color: @tint; selection-color: @text;
 }
 QSpinBox::up-button, QSpinBox::down-button { width: 0; border: 0; }
-QSpinBox QLineEdit { border: 0; padding: 0 0 0 8px; background: transparent; }
 
 QTableView, QListView, QAbstractScrollArea#thumbnails {
   background: @surface; border: 1px solid @border; border-radius: 6px; outline: 0;
   selection-background-color: @tint; selection-color: @text; gridline-color: transparent;
 }
+QTableView::item { padding: 0 8px; }
 QTableView:focus, QListView:focus { border-color: @accent; }
 QHeaderView { background: @surface; border: 0; border-radius: 6px; }
 QHeaderView::section {
@@ -326,7 +337,8 @@ QHeaderView::section {
 QTableCornerButton::section { background: @surface; border: 0; }
 
 QTabWidget::pane { border: 0; border-top: 1px solid @border; top: -1px; }
-QTabBar { background: transparent; }
+QSplitter::handle { background: transparent; }
+QTabBar { background: transparent; qproperty-drawBase: 0; }
 QTabBar::tab {
   background: transparent; color: @muted; padding: 6px 12px; border: 0;
   border-bottom: 2px solid transparent;

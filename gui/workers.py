@@ -118,7 +118,7 @@ class Job(QThread):
         self.work = work
         self.mailbox = Mailbox()
         self.progress: tuple[int, int, str] = (0, 0, "")
-        self.started_at = 0.0
+        self.phase_started_at = 0.0  # when the note of the progress last changed
         self.result: Any = None
         self.error: AppError | Crash | None = None
         # An Event, made before the start: a queued slot would not be delivered while run() works,
@@ -262,7 +262,7 @@ class JobRunner(QObject):
 
     def _start(self, job: Job) -> None:
         self._threads.append(job)
-        job.started_at = time.monotonic()
+        job.phase_started_at = time.monotonic()
         job.start()
         self._timer.start()
 
@@ -281,6 +281,8 @@ class JobRunner(QObject):
         if job not in self._current:
             return
         if progress is not None:
+            if progress[2] != job.progress[2]:
+                job.phase_started_at = time.monotonic()
             job.progress = progress
             self.progressed.emit(job)
         if job.work.on_item is not None:

@@ -238,5 +238,5 @@ class DataPage(Page):
 def describe_split(dataset: DatasetIndex) -> str:
     """Who made the split, in one line."""
     if dataset.split_origin == "folders":
-        return "Split: your own folders."
+        return "Split: your own train and val folders."
     return "Split: 80/20 by Graftwork, stratified, copies kept together, seed 0."

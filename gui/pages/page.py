@@ -24,6 +24,7 @@ class Page(QWidget):
         self.commands = commands
         self.settings = settings
         self.look = look
+        self.setAccessibleName(title)
         self.body = QVBoxLayout(self)
         self.body.setContentsMargins(theme.XL, theme.L, theme.XL, theme.L)
         self.body.setSpacing(theme.M)

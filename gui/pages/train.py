@@ -18,7 +18,7 @@ from gui.widgets.basics import Card, button, label, row
 from gui.widgets.recipe_form import RecipeForm
 from gui.widgets.run_view import RunView
 
-_FORM_PX = 264
+_FORM_PX = 248
 
 
 class TrainPage(Page):
@@ -87,7 +87,7 @@ class TrainPage(Page):
                 "A new head learns your classes from the features. How strongly it is regularised "
                 "and when it stops is chosen on selection images, held out of the training part.",
                 "The accuracy shown at the end comes from pictures that took part in none of it, "
-                "with its 95 % interval.",
+                "with its 95% interval.",
             ),
             start=1,
         ):

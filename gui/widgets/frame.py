@@ -195,7 +195,7 @@ class StatusLine(QFrame):
 
 def _time_left(job: Job) -> str:
     done, total, _note = job.progress
-    seconds = time.monotonic() - job.started_at
+    seconds = time.monotonic() - job.phase_started_at
     if seconds < 2 or not 0 < done < total:
         return ""
     left = seconds * (total - done) / done

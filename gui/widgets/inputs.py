@@ -6,6 +6,8 @@ from PySide6.QtCore import QPointF, QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent, QPen, QPolygonF, QWheelEvent
 from PySide6.QtWidgets import QComboBox, QSizePolicy, QSpinBox
 
+from gui import theme
+
 
 class ComboBox(QComboBox):
     """A combo box with a drawn chevron: a style sheet's arrow would need an image per theme."""
@@ -42,6 +44,8 @@ class NumberBox(QSpinBox):
         self.setGroupSeparatorShown(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.lineEdit().setAcceptDrops(False)
+        # The style sheet's padding stops at the frame of a spin box.
+        self.lineEdit().setTextMargins(theme.S - 2, 0, 0, 0)
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         event.ignore()

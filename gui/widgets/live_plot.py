@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import pyqtgraph as pg
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from gui import theme
 from gui.theme import Theme
@@ -34,7 +34,9 @@ class LivePlot(QWidget):
         self._plot = pg.PlotWidget()
         self._plot.setAccessibleName(f"{title} plot")
         self._plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self._plot.setMinimumHeight(140)
+        # A graphics view wants to be as large as its scene; this one takes what is left.
+        self._plot.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
+        self._plot.setMinimumSize(160, 120)
         # A graphics view takes drops by itself; here they belong to the window.
         self._plot.setAcceptDrops(False)
         self._plot.viewport().setAcceptDrops(False)
@@ -62,6 +64,9 @@ class LivePlot(QWidget):
             line.setData(list(epochs), list(values[name]))
             # A line of one point shows nothing.
             line.setSymbol("o" if len(epochs) == 1 else None)
+        # Numbers on axes without a curve would be invented ones.
+        for side in ("left", "bottom"):
+            self._plot.getPlotItem().getAxis(side).setStyle(showValues=bool(epochs))
         self._twin.setText(twin)
         self._plot.setAccessibleDescription(twin)
 

@@ -129,7 +129,7 @@ def describe_card(card: ModelCard) -> str:
     if card.params:
         facts.append(f"{card.params / 1e6:.1f} M parameters")
     if card.top1:
-        facts.append(f"{card.top1:.1f} % ImageNet top-1")
+        facts.append(f"{card.top1:.1f}% ImageNet top-1")
     if card.input_size:
         facts.append(f"{card.input_size[1]} px")
     return " · ".join(facts)

@@ -174,9 +174,7 @@ class RunView(QScrollArea):
         name = {"val": "Validation", "test": "Test"}.get(report.split, report.split)
         self._accuracy_caption.setText(f"{name} accuracy")
         self.accuracy.setText(f"{report.top1:.1%}")
-        self.interval.setText(
-            f"95 % interval {low:.1%} – {high:.1%} · {report.n:,} images that took no part"
-        )
+        self.interval.setText(f"95% interval {low:.1%} – {high:.1%} · {report.n:,} images")
         self._selected_on.setText(_sentence(report.selected_on))
         self._stats["balanced"].set_value(f"{report.balanced_accuracy:.1%}")
         self._stats["macro F1"].set_value(f"{report.macro_f1:.3f}")

@@ -22,7 +22,9 @@ from PySide6.QtWidgets import QAbstractScrollArea
 from gui import theme
 from gui.theme import Theme
 
-CELL_PX = 92
+CELL_PX = 96
+"""About; cells grow and shrink a little so that a row is full."""
+_PIXMAP_PX = 128
 GAP_PX = theme.S
 
 
@@ -67,7 +69,7 @@ class ThumbnailGrid(QAbstractScrollArea):
             self._pixmaps[path] = None
         else:
             ratio = self.devicePixelRatioF()
-            side = round(CELL_PX * ratio)
+            side = round(_PIXMAP_PX * ratio)
             scaled = image.scaled(
                 side,
                 side,
@@ -83,17 +85,21 @@ class ThumbnailGrid(QAbstractScrollArea):
     # -- layout ------------------------------------------------------------------------------
 
     def _columns(self) -> int:
-        return max(1, (self.viewport().width() - GAP_PX) // (CELL_PX + GAP_PX))
+        return max(1, round((self.viewport().width() - GAP_PX) / (CELL_PX + GAP_PX)))
+
+    def _side(self) -> int:
+        return (self.viewport().width() - GAP_PX) // self._columns() - GAP_PX
 
     def _cell(self, position: int) -> QRect:
         row, column = divmod(position, self._columns())
-        step = CELL_PX + GAP_PX
+        side = self._side()
+        step = side + GAP_PX
         top = GAP_PX + row * step - self.verticalScrollBar().value()
-        return QRect(GAP_PX + column * step, top, CELL_PX, CELL_PX)
+        return QRect(GAP_PX + column * step, top, side, side)
 
     def _fit_scroll_bar(self) -> None:
         rows = -(-len(self._paths) // self._columns())
-        height = GAP_PX + rows * (CELL_PX + GAP_PX)
+        height = GAP_PX + rows * (self._side() + GAP_PX)
         bar = self.verticalScrollBar()
         bar.setRange(0, max(0, height - self.viewport().height()))
         bar.setPageStep(self.viewport().height())
@@ -155,7 +161,7 @@ class ThumbnailGrid(QAbstractScrollArea):
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self.viewport())
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-        step = CELL_PX + GAP_PX
+        step = self._side() + GAP_PX
         first_row = max(0, self.verticalScrollBar().value() // step)
         rows = self.viewport().height() // step + 2
         first = first_row * self._columns()
@@ -168,6 +174,8 @@ class ThumbnailGrid(QAbstractScrollArea):
         pixmap = self._pixmaps.get(path)
         if pixmap is not None:
             painter.drawPixmap(cell, pixmap)
+            painter.setPen(self._theme.colour("border"))
+            painter.drawRect(cell.adjusted(0, 0, -1, -1))
         else:
             painter.fillRect(cell, self._theme.colour("sunken"))
             if path in self._pixmaps:

@@ -42,7 +42,6 @@ def window(qtbot, qapp) -> Iterator[MainWindow]:
     yield made
     made.runner.shut_down()
     crashes.stop_log()
-    qapp.setStyleSheet("")
 
 
 @dataclass

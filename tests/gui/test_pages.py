@@ -191,7 +191,7 @@ def test_a_finished_run_shows_its_accuracy_with_interval_and_what_chose_what(
     qtbot.waitUntil(lambda: window.session.live_run.phase == "done")
     view = page.run_view
     assert view.accuracy.text() == "50.0%"
-    assert view.interval.text() == ("95 % interval 10.0% – 90.0% · 2 images that took no part")
+    assert view.interval.text() == ("95% interval 10.0% – 90.0% · 2 images")
     assert "cross-fitted over 5 folds" in view._selected_on.text()
     assert "bee answered as ant (1)" in view.confusion.accessibleDescription()
     qtbot.mouseClick(view.classify_button, Qt.MouseButton.LeftButton)
@@ -267,9 +267,8 @@ def test_classifying_waits_visibly_for_a_run(window, data, fake_core, image_fold
     window.commands.add_pictures([image_folder / "ant" / "0.png"])
     page = window.page("classify")
     qtbot.waitUntil(lambda: "Waits for the training run" in page.waiting.text())
-    qtbot.waitUntil(
-        lambda: "“Classifying a picture” waits for the training run" in window.status.text
-    )
+    said = "“Classifying a picture” waits for the training run"
+    qtbot.waitUntil(lambda: said in window.status.text)
     fake_core.train_gate.set()
     qtbot.waitUntil(lambda: page.answer.text() == "ant")
 

@@ -68,7 +68,8 @@ class BuiltModel:
 
         weight: float [C, D], bias: float [C]. Raises: ValueError for other shapes.
         """
-        write_heads(self.module, self.heads, weight, bias)
+        example = skeleton.example_input(self.card, self.module)
+        write_heads(self.module, self.heads, weight, bias, example=example)
 
     def label_names(self) -> list[str]:
         """What the outputs of the pretrained head mean, one name an output."""

@@ -43,7 +43,7 @@ def _matched(module: nn.Module, body: list[str]) -> list[list[str]]:
         return []
     try:
         by_number = group_parameters(module, matcher(coarse=True))
-    except (NotImplementedError, AttributeError, KeyError, TypeError, ValueError):
+    except (AssertionError, AttributeError, KeyError, NotImplementedError, TypeError, ValueError):
         return []
     wanted = set(body)
     parts = [[n for n in by_number[number] if n in wanted] for number in sorted(by_number)]

@@ -176,10 +176,14 @@ def _clear_around(parent: nn.Sequential, position: int) -> None:
             parent[after] = nn.Identity()
 
 
-def write_heads(module: nn.Module, heads: Heads, weight: Tensor, bias: Tensor) -> None:
+def write_heads(
+    module: nn.Module, heads: Heads, weight: Tensor, bias: Tensor, *, example: Tensor
+) -> None:
     """Make `module(x) == features(x) @ weight.T + bias`; see `combine` for the features.
 
-    weight: float [C, D], bias: float [C]. Raises: ValueError for other shapes.
+    weight: float [C, D], bias: float [C]. `example`: any image batch float [N, 3, H, W] on the
+    device of `module`; a model with several heads is run on it, in eval mode, to see what share
+    each has in the logits. Raises: ValueError for other shapes.
     """
     layers = [module.get_submodule(name) for name in heads.names]
     wanted = (output_width(layers[0]), heads.feature_dim)
@@ -187,28 +191,53 @@ def write_heads(module: nn.Module, heads: Heads, weight: Tensor, bias: Tensor) -
         raise ValueError(
             f"a head of {wanted} is wanted, not {tuple(weight.shape)} and {tuple(bias.shape)}"
         )
-    # The logits are the mean over the heads. Where their inputs are concatenated, each head sees
-    # its own columns and so has to be scaled up by their number.
-    pieces = (
-        [weight] * len(layers)
-        if heads.share_input_width
-        else [piece * len(layers) for piece in weight.split(list(heads.dims), dim=1)]
-    )
-    with torch.no_grad():
-        for layer, piece in zip(layers, pieces, strict=True):
-            assert isinstance(layer, nn.Linear | nn.Conv2d)
-            layer.weight.copy_(piece.reshape(layer.weight.shape))
-            if layer.bias is None:
-                layer.bias = nn.Parameter(torch.zeros_like(layer.weight[:, 0].flatten()))
-            layer.bias.copy_(bias)
-        for name in heads.auxiliary:
-            for parameter in module.get_submodule(name).parameters():
-                parameter.zero_()
     for name in heads.names:
         parent_name, _, key = name.rpartition(".")
         parent = module.get_submodule(parent_name)
         if isinstance(parent, nn.Sequential):
             _clear_around(parent, _position(parent, key))
+    with torch.no_grad():
+        for layer in layers:
+            if layer.bias is None:
+                layer.bias = nn.Parameter(layer.weight.new_zeros(wanted[0]))
+        for name in heads.auxiliary:
+            for parameter in module.get_submodule(name).parameters():
+                parameter.zero_()
+        shares = _shares(module, layers, example)
+        pieces = (
+            [weight / len(layers)] * len(layers)
+            if heads.share_input_width
+            else weight.split(list(heads.dims), dim=1)
+        )
+        for layer, piece, share in zip(layers, pieces, shares, strict=True):
+            _fill(layer, piece / share, bias / sum(shares))
+
+
+def _shares(module: nn.Module, layers: list[nn.Module], example: Tensor) -> list[float]:
+    """By what factor the output of each head enters the logits: 1 for a single one.
+
+    Distilled models take the mean of two; EfficientViM weighs eight by learned numbers.
+    """
+    if len(layers) == 1:
+        return [1.0]
+    training = [(part, part.training) for part in module.modules()]
+    module.eval()
+    shares = []
+    for chosen in layers:
+        for layer in layers:
+            weight, bias = layer.weight, layer.bias
+            _fill(layer, torch.zeros_like(weight), torch.full_like(bias, float(layer is chosen)))  # type: ignore[arg-type]
+        shares.append(float(module(example)[0, 0]))
+    for part, was_training in training:
+        part.training = was_training
+    return shares
+
+
+def _fill(layer: nn.Module, weight: Tensor, bias: Tensor) -> None:
+    assert isinstance(layer, nn.Linear | nn.Conv2d)
+    assert layer.bias is not None
+    layer.weight.copy_(weight.reshape(layer.weight.shape))
+    layer.bias.copy_(bias)
 
 
 def combine(inputs: list[Tensor], heads: Heads) -> Tensor:

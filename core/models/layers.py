@@ -62,6 +62,11 @@ def layer_tree(
     With `num_classes` the head is a new one and the only part that trains (feature extraction);
     else everything counts as trainable. Raises: ModelError, WeightsError (hf-hub only).
     """
+    with skeleton.collecting_later():
+        return _layer_tree(card, num_classes=num_classes, depth=depth)
+
+
+def _layer_tree(card: ModelCard, *, num_classes: int | None, depth: int | None) -> LayerTree:
     if num_classes is None:
         card, module = bare_outline(card)
         record, output = _run(card, module)

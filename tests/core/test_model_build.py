@@ -36,13 +36,13 @@ SMALL = (
     "timm/resnet18", "timm/mobilenetv3_small_100", "timm/vit_tiny_patch16_224",
     "timm/deit_tiny_distilled_patch16_224", "timm/swin_tiny_patch4_window7_224",
     "timm/convnext_atto", "timm/dla46_c", "timm/levit_128s", "timm/crossvit_tiny_240",
-    "timm/efficientformer_l1", "timm/repvit_m0_9", "timm/edgenext_xx_small",
+    "timm/efficientformer_l1", "timm/repvit_m0_9", "timm/efficientvim_m1", "timm/edgenext_xx_small",
 )  # fmt: skip
 
 
 LARGER = (
     "torchvision/inception_v3", "torchvision/maxvit_t", "torchvision/vit_b_32",
-    "timm/volo_d1_224",
+    "timm/volo_d1_224", "timm/efficientvim_m1_dist",
 )  # fmt: skip
 
 

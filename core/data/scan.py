@@ -81,7 +81,13 @@ def _has_header(path: Path) -> bool:
 
 
 def to_json(index: DatasetIndex) -> dict[str, Any]:
-    """The scan as the JSON of the command line."""
+    """The scan as the JSON of the command line.
+
+    `problems` are files and classes with a fault of their own; copies of a picture under two
+    labels are each sound, so they stand apart, in `contradictions`.
+    """
+    faults = [problem for problem in index.problems if problem.kind != "contradiction"]
+    torn = [problem for problem in index.problems if problem.kind == "contradiction"]
     return {
         "dataset": index.name,
         "root": str(index.root),
@@ -92,8 +98,9 @@ def to_json(index: DatasetIndex) -> dict[str, Any]:
         "verified": index.verified,
         "problems": [
             {"file": problem.file, "kind": problem.kind, "reason": problem.reason}
-            for problem in index.problems
+            for problem in faults
         ],
+        "contradictions": [{"file": problem.file, "reason": problem.reason} for problem in torn],
         "ignored": len(index.ignored),
         "ignored_files": list(index.ignored),
         "duplicates": [list(group) for group in index.duplicates],

@@ -67,6 +67,23 @@ def test_the_whole_road_on_the_command_line(folder, tmp_path, capsys):
     ]
 
 
+def test_the_scan_of_a_messy_folder_has_each_file_in_its_place(shared_data, capsys):
+    with (shared_data / "messy_ants_bees.csv").open(encoding="utf-8", newline="") as file:
+        expected = {row["file"]: row["expected"] for row in csv.DictReader(file)}
+    code, found, _ = ask(capsys, "scan", shared_data / "messy_ants_bees", "--json")
+    assert code == 0
+    broken = {file for file, answer in expected.items() if answer == "broken"}
+    assert {problem["file"] for problem in found["problems"]} == broken
+    assert all(problem["reason"] for problem in found["problems"])
+    assert set(found["ignored_files"]) == {
+        f for f, answer in expected.items() if answer == "ignore"
+    }
+    copies = {file for file, answer in expected.items() if answer == "duplicate"}
+    assert {file for group in found["duplicates"] for file in group} == copies | {"ants/019.jpg"}
+    good = [file for file, answer in expected.items() if answer in ("ok", "duplicate")]
+    assert found["images"] == len(good)
+
+
 def test_runs_lists_what_was_trained(folder, capsys):
     assert ask(capsys, "runs", "--json")[1] == {"runs": []}
     _, trained, _ = ask(capsys, "train", folder, "--json")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QMimeData, QSize, Qt, QTimer, QUrl, Signal
 from PySide6.QtGui import (
@@ -40,12 +41,17 @@ from gui.theme import Theme
 from gui.widgets.frame import ContextLine, DropOverlay, Rail, StatusLine
 from gui.workers import Job, JobRunner
 
+if TYPE_CHECKING:
+    from gui.pages.train import TrainPage
+
 PAGES: tuple[tuple[PageName, str, str], ...] = (
     ("start", "Start", "home-outline"),
     ("data", "Data", "folder-image"),
     ("train", "Train", "chart-line"),
     ("classify", "Classify", "image-search-outline"),
 )
+
+_BREATH_MS = 50
 
 
 class MainWindow(QMainWindow):
@@ -113,6 +119,7 @@ class MainWindow(QMainWindow):
         session.dataset_changed.connect(self._show_context)
         session.models_changed.connect(self._show_context)
         session.machine_changed.connect(self._show_context)
+        session.machine_changed.connect(self._prepare_pages)
         session.run_changed.connect(self._show_run_state)
         self.runner.idle.connect(self._jobs_are_idle)
 
@@ -205,6 +212,25 @@ class MainWindow(QMainWindow):
         else:
             bar.clear()
 
+    def _prepare_pages(self) -> None:
+        """Build what is missing, one piece at a time, once the libraries are loaded.
+
+        So the first start of a run is not the moment in which its page is built.
+        """
+        missing = [name for name, _text, _icon in PAGES if name not in self._pages]
+        if missing:
+            self.page(missing[0])
+            QTimer.singleShot(_BREATH_MS, self._prepare_pages)
+        else:
+            self._train_page().prepare_plots()
+
+    def _train_page(self) -> TrainPage:
+        from gui.pages.train import TrainPage
+
+        page = self.page("train")
+        assert isinstance(page, TrainPage)
+        return page
+
     # -- context and actions -----------------------------------------------------------------
 
     def _show_context(self) -> None:
@@ -228,11 +254,7 @@ class MainWindow(QMainWindow):
 
     def start_training(self) -> None:
         """F5: train with what the Train page's form says."""
-        from gui.pages.train import TrainPage
-
-        page = self.page("train")
-        if isinstance(page, TrainPage):
-            page.start()
+        self._train_page().start()
 
     def _cancel(self, job: Job) -> None:
         self.commands.cancel(job)

@@ -332,7 +332,7 @@ QTableView:focus, QListView:focus { border-color: @accent; }
 QHeaderView { background: @surface; border: 0; border-radius: 6px; }
 QHeaderView::section {
   background: @surface; color: @muted; border: 0; border-bottom: 1px solid @border;
-  padding: 6px 8px; font-size: @small_pt;
+  padding: 6px 11px; font-size: @small_pt;
 }
 QTableCornerButton::section { background: @surface; border: 0; }
 

@@ -39,7 +39,7 @@ class TrainPage(Page):
         columns.addWidget(self.stack, 1)
         self._empty = self._make_empty()
         self.stack.addWidget(self._empty)
-        # The plots are built with the first run: pyqtgraph would delay the page otherwise.
+        # The plots are built later: pyqtgraph would delay the page otherwise.
         self.run_view: RunView | None = None
         session.models_changed.connect(self._show_models)
         session.dataset_changed.connect(self._show_state)
@@ -137,14 +137,15 @@ class TrainPage(Page):
         if live is None:
             self.stack.setCurrentWidget(self._empty)
             return
-        if self.run_view is None:
-            self.run_view = self._make_run_view()
-        self.run_view.show_run(live)
-        self.stack.setCurrentWidget(self.run_view)
+        view = self.prepare_plots()
+        view.show_run(live)
+        self.stack.setCurrentWidget(view)
 
-    def _make_run_view(self) -> RunView:
-        view = RunView(self.look)
-        view.classify_wanted.connect(self.classify_wanted)
-        view.folder_wanted.connect(self._open_run_folder)
-        self.stack.addWidget(view)
-        return view
+    def prepare_plots(self) -> RunView:
+        """Build the run's view, where it is not there yet; takes a moment because of the plots."""
+        if self.run_view is None:
+            self.run_view = RunView(self.look)
+            self.run_view.classify_wanted.connect(self.classify_wanted)
+            self.run_view.folder_wanted.connect(self._open_run_folder)
+            self.stack.addWidget(self.run_view)
+        return self.run_view

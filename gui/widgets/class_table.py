@@ -123,7 +123,7 @@ class _BalanceBar(QStyledItemDelegate):
             painter.fillRect(rect, self._theme.colour("tint"))
         number_px = painter.fontMetrics().horizontalAdvance("0,000,000")
         track = QRectF(
-            rect.x() + theme.S,
+            rect.x() + theme.M - 1,
             rect.center().y() - 3,
             max(8.0, rect.width() - number_px - 2 * theme.S),
             6,
@@ -139,7 +139,7 @@ class _BalanceBar(QStyledItemDelegate):
         painter.drawRoundedRect(bar, 3, 3)
         painter.setPen(self._theme.colour("text"))
         painter.drawText(
-            rect.adjusted(0, 0, -theme.S, 0),
+            rect.adjusted(0, 0, -theme.M, 0),
             Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter,
             str(index.data()),
         )

@@ -15,6 +15,8 @@ from gui import theme
 from gui.theme import Theme
 from gui.widgets.basics import label
 
+_LEFT_AXIS_PX, _BOTTOM_AXIS_PX = 40, 24
+
 
 class LivePlot(QWidget):
     """Lines by name. `series` maps each name to the colour token of its line."""
@@ -46,11 +48,12 @@ class LivePlot(QWidget):
         item.setClipToView(True)
         item.hideButtons()
         item.setMenuEnabled(False)
-        item.getAxis("bottom").setLabel("epoch")
+        # Fixed: an axis that grows with its numbers has the whole plot laid out and painted twice.
+        item.getAxis("left").setWidth(_LEFT_AXIS_PX)
+        item.getAxis("bottom").setHeight(_BOTTOM_AXIS_PX)
+        item.getAxis("left").enableAutoSIPrefix(False)
         if is_share:
             item.getAxis("left").setScale(100)
-            item.getAxis("left").enableAutoSIPrefix(False)
-            item.getAxis("left").setLabel("%")
         self._lines = {name: item.plot() for name in series}
         column.addWidget(self._plot, 1)
         self._twin = label("", "muted-small", wraps=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QScrollArea, QVBoxLayout, QWidget
 
 from gui import theme
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from core.evaluation.report import Report
     from core.training.runs import RunResult
 
+_CURVES_MS = 200
+
 
 class RunView(QScrollArea):
     """Grows with the run: phase line, plots, then the result above them."""
@@ -29,6 +31,13 @@ class RunView(QScrollArea):
         super().__init__()
         self._theme = look
         self._shown_epochs = -1
+        self._live: LiveRun | None = None
+        # Epochs of a cached head come faster than plots can be painted without holding up the
+        # window: the curves follow five times a second.
+        self._curve_timer = QTimer(self)
+        self._curve_timer.setSingleShot(True)
+        self._curve_timer.setInterval(_CURVES_MS)
+        self._curve_timer.timeout.connect(self._show_curves)
         self.setWidgetResizable(True)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -103,12 +112,15 @@ class RunView(QScrollArea):
         line.setSpacing(theme.L)
         self.loss_plot = LivePlot(
             self._theme,
-            title="Loss",
+            title="Loss per epoch",
             series={"training": "series_1", "selection": "series_2"},
             is_share=False,
         )
         self.accuracy_plot = LivePlot(
-            self._theme, title="Accuracy", series={"selection": "series_2"}, is_share=True
+            self._theme,
+            title="Accuracy per epoch, %",
+            series={"selection": "series_2"},
+            is_share=True,
         )
         line.addWidget(self.loss_plot, 1)
         line.addWidget(self.accuracy_plot, 1)
@@ -118,10 +130,12 @@ class RunView(QScrollArea):
     # -- showing -----------------------------------------------------------------------------
 
     def show_run(self, live: LiveRun) -> None:
+        is_new, self._live = live is not self._live, live
         self._show_phase(live)
-        if len(live.epochs) != self._shown_epochs:
-            self._shown_epochs = len(live.epochs)
-            self._show_curves(live)
+        if is_new or not live.is_on:
+            self._show_curves()
+        elif len(live.epochs) != self._shown_epochs and not self._curve_timer.isActive():
+            self._curve_timer.start()
         report = live.result.report if live.result is not None else None
         self._result_card.setVisible(live.result is not None)
         if live.result is not None:
@@ -142,7 +156,12 @@ class RunView(QScrollArea):
         self._bar.setValue(done)
         self._facts.setText(_describe_start(live))
 
-    def _show_curves(self, live: LiveRun) -> None:
+    def _show_curves(self) -> None:
+        live = self._live
+        if live is None:
+            return
+        self._curve_timer.stop()
+        self._shown_epochs = len(live.epochs)
         epochs = [event.epoch for event in live.epochs]
         self.loss_plot.show_series(
             epochs,

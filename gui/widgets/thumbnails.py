@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from PySide6.QtCore import QPoint, QRect, QSize, Qt, Signal
+from PySide6.QtCore import QPoint, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QFocusEvent,
     QImage,
@@ -175,7 +175,7 @@ class ThumbnailGrid(QAbstractScrollArea):
         if pixmap is not None:
             painter.drawPixmap(cell, pixmap)
             painter.setPen(self._theme.colour("border"))
-            painter.drawRect(cell.adjusted(0, 0, -1, -1))
+            painter.drawRect(QRectF(cell).adjusted(0.5, 0.5, -0.5, -0.5))
         else:
             painter.fillRect(cell, self._theme.colour("sunken"))
             if path in self._pixmaps:

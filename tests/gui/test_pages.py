@@ -174,7 +174,7 @@ def test_the_form_fills_the_recipe(window, data, fake_core, qtbot) -> None:
 
 def test_curves_move_while_a_run_is_on_and_have_a_text_twin(window, data, qtbot) -> None:
     page = _train(window, qtbot)
-    assert page.run_view.loss_plot.points("training") == 2
+    qtbot.waitUntil(lambda: page.run_view.loss_plot.points("training") == 2)
     assert page.run_view.accuracy_plot.points("selection") == 2
     assert "selection loss lowest at epoch 2" in page.run_view.loss_plot.twin
     assert "highest 60.0% at epoch 2" in page.run_view.accuracy_plot.twin

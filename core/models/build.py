@@ -59,6 +59,10 @@ class BuiltModel:
             self._backbone = Backbone(self.module, self.heads)
         return self._backbone
 
+    def with_module(self, module: nn.Module) -> BuiltModel:
+        """The same model around another copy of its module, e.g. on a GPU or in bfloat16."""
+        return dataclasses.replace(self, module=module, _backbone=None)
+
     def features(self, x: Tensor) -> Tensor:
         """What the head is given, float [N, D], for normalised images x: float [N, 3, H, W]."""
         return self.backbone()(x)

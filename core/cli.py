@@ -103,6 +103,8 @@ def scan(
     out.print(table)
     origin = "your own folders" if index.split_origin == "folders" else "80/20, stratified, seed 0"
     out.print(f"Split: {origin}.")
+    for note in index.notes:
+        out.print(escape(note))
     for problem in index.problems:
         out.print(f"[yellow]{problem.kind}[/]: {escape(problem.file)}: {escape(problem.reason)}")
     for group in index.duplicates:

@@ -41,11 +41,15 @@ _SURE_BELOW = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the sample showed. `head_entropy` is the mean entropy of the pretrained head's softmax,
-    divided by its maximum; None where the model has no head."""
+    """What the sample showed.
+
+    `head_entropy` is the mean entropy of the pretrained head's softmax on `domain_images` of the
+    sample, divided by its maximum; None where the model has no head.
+    """
 
     images: int
     head_entropy: float | None
+    domain_images: int
     accuracy: float
     interval: tuple[float, float]
     images_per_s: float
@@ -176,6 +180,7 @@ def _measure(
     return Evidence(
         images=len(ok),
         head_entropy=entropy,
+        domain_images=len(seen) if entropy is not None else 0,
         accuracy=head.selection_accuracy,
         interval=wilson_interval(hits, head.selection_images),
         images_per_s=images_per_s,
@@ -219,7 +224,7 @@ def _domain(
     share = evidence.head_entropy
     chosen: Domain = "similar" if share < _SURE_BELOW else "somewhat"
     reason = (
-        f"The pretrained classifier's uncertainty on {evidence.images} of your images is "
+        f"The pretrained classifier's uncertainty on {evidence.domain_images} of your images is "
         f"{share:.2f} of its maximum (photographs: about 0.2; steel defects and digits: about "
         f"0.8), so the domain is taken as {DOMAINS[chosen]}."
     )

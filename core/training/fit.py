@@ -7,7 +7,6 @@ saves, and evaluates on images that chose nothing.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -115,7 +114,7 @@ def _fit(
             epochs=recipe.epochs,
         )
     )
-    for notice in _notices(sets):
+    for notice in _notices(index, sets):
         tell(notice)
 
     positions = np.concatenate([sets.train, sets.report])
@@ -199,16 +198,19 @@ def _fit(
     )
 
 
-def _notices(sets: HonestSets) -> Sequence[Notice]:
-    """What was left out of the training images and why, one sentence for each reason."""
+def _notices(index: DatasetIndex, sets: HonestSets) -> list[Notice]:
+    """What the scan noted, and what was left out and why: one sentence for each reason."""
     by_reason: dict[str, list[str]] = {}
     for file, reason in sets.left_out:
         by_reason.setdefault(reason, []).append(file)
-    return [
-        Notice("info", f"{len(files)} training image(s) left out, {reason}: {', '.join(files[:3])}"
-               + (" …" if len(files) > 3 else "."))
+    return [Notice("info", note) for note in index.notes] + [
+        Notice("info", f"Left out ({len(files)}), {reason}: {_some(files)}.")
         for reason, files in by_reason.items()
-    ]  # fmt: skip
+    ]
+
+
+def _some(files: list[str]) -> str:
+    return ", ".join(files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
 
 
 def _embed(

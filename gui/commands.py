@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
     from core.models.card import ModelCard
     from core.training.runs import RunResult, RunSummary
-    from core.warmup import Machine
 
 FALLBACK_CLASSIFIER = "bundled/tf_efficientnet_lite0"
 
@@ -45,37 +44,24 @@ class Commands(QObject):
     # -- start-up ----------------------------------------------------------------------------
 
     def look_around(self) -> None:
-        """What every session needs: libraries, models, runs. Called after the first paint."""
-        self._runner.submit(
-            Work(
-                "warm-up",
-                "Loading libraries",
-                jobs.warm_up,
-                on_success=self._warmed_up,
-                on_failure=self._look_around_failed,
-                needs_compute=True,
-            )
-        )
+        """What every session needs: libraries, models, runs. Called after the first paint.
+
+        One after the other: three threads that import at once keep the window from its turn.
+        """
         self._runner.submit(
             Work(
                 "models",
                 "Reading the catalog",
                 jobs.list_models,
                 on_success=self._models_listed,
-                on_failure=self._look_around_failed,
+                on_failure=self._listing_failed,
                 is_quiet=True,
             )
         )
-        self.refresh_runs()
-
-    def _warmed_up(self, machine: Machine) -> None:
-        self._session.set_machine(machine)
 
     def _models_listed(self, cards: tuple[ModelCard, ...]) -> None:
         self._session.set_models(cards)
-
-    def _look_around_failed(self, error: AppError) -> None:
-        self._session.notice_error("start", error)
+        self.refresh_runs()
 
     def refresh_runs(self) -> None:
         self._runner.submit(
@@ -84,13 +70,34 @@ class Commands(QObject):
                 "Reading the runs",
                 jobs.list_runs,
                 on_success=self._runs_listed,
-                on_failure=self._look_around_failed,
+                on_failure=self._listing_failed,
                 is_quiet=True,
             )
         )
 
+    def _listing_failed(self, error: AppError) -> None:
+        self._session.notice_error("start", error)
+        self._warm_up()
+
+    def _warm_up(self) -> None:
+        if self._session.machine is None and self._runner.find("warm-up") is None:
+            self._runner.submit(
+                Work(
+                    "warm-up",
+                    "Loading libraries",
+                    jobs.warm_up,
+                    on_success=self._session.set_machine,
+                    on_failure=self._warm_up_failed,
+                    needs_compute=True,
+                )
+            )
+
+    def _warm_up_failed(self, error: AppError) -> None:
+        self._session.notice_error("start", error)
+
     def _runs_listed(self, runs: tuple[RunSummary, ...]) -> None:
         self._session.set_runs(runs)
+        self._warm_up()
 
     # -- opening -----------------------------------------------------------------------------
 

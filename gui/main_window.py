@@ -73,6 +73,7 @@ class MainWindow(QMainWindow):
         self._sheet: actions.ShortcutSheet | None = None
         self._is_leaving = False
         self._pages: dict[PageName, Page] = {}
+        self._prepared: set[PageName] = set()
         self.setWindowTitle("Graftwork")
         self.setMinimumSize(880, 600)
         self.resize(QSize(1180, 760))
@@ -217,12 +218,21 @@ class MainWindow(QMainWindow):
 
         So the first start of a run is not the moment in which its page is built.
         """
-        missing = [name for name, _text, _icon in PAGES if name not in self._pages]
-        if missing:
-            self.page(missing[0])
-            QTimer.singleShot(_BREATH_MS, self._prepare_pages)
-        else:
-            self._train_page().prepare_plots()
+        for name, _text, _icon in PAGES:
+            if name not in self._prepared:
+                self._prepared.add(name)
+                page = self.page(name)
+                if name == "train":
+                    plots = self._train_page().prepare_plots()
+                    plots.resize(self.stack.size())
+                    plots.grab()
+                if page is not self.stack.currentWidget():
+                    # Painted once into nothing: the first look at a page has it styled, laid
+                    # out and its fonts loaded, 60 to 300 ms that nobody should wait for.
+                    page.resize(self.stack.size())
+                    page.grab()
+                QTimer.singleShot(_BREATH_MS, self._prepare_pages)
+                return
 
     def _train_page(self) -> TrainPage:
         from gui.pages.train import TrainPage

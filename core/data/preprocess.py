@@ -24,8 +24,10 @@ _FILTERS = {
 class Preprocessing:
     """The validation preprocessing that belongs to a set of weights.
 
-    The short side is resized to `resize_px`, the centre `height × width` is cut out, and
-    (value / 255 − mean) / std is taken per RGB channel.
+    `crop_mode` says what happens to a picture that is not of the model's shape. center: the short
+    side is resized to `resize_px` and the centre `height × width` is cut out; squash: the whole
+    picture is bent into the centre cut's share of it; border: the long side is fitted and the
+    rest filled with the mean colour. Then (value / 255 − mean) / std is taken per RGB channel.
     """
 
     width: int
@@ -34,22 +36,42 @@ class Preprocessing:
     interpolation: Literal["bilinear", "bicubic", "lanczos", "nearest"]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    crop_mode: Literal["center", "squash", "border"] = "center"
 
     def pixels(self, image: Image.Image) -> npt.NDArray[np.uint8]:
         """uint8 [height, width, 3], not normalised. `image` is RGB and is not changed.
 
-        Follows torchvision's `Resize` (short side, long side floored) and `CenterCrop`
-        (zero padding where the picture is smaller than the crop).
+        Pixel for pixel what torchvision's and timm's own validation transforms give.
         """
-        width, height = image.size
-        if width <= height:
-            size = (self.resize_px, max(1, int(self.resize_px * height / width)))
-        else:
-            size = (max(1, int(self.resize_px * width / height)), self.resize_px)
-        if size != image.size:
-            image = image.resize(size, _FILTERS[self.interpolation])
+        image = (
+            image
+            if (size := self._scaled(image.size)) == image.size
+            else image.resize(size, _FILTERS[self.interpolation])
+        )
+        if self.crop_mode == "border":
+            return np.asarray(self._on_mean_colour(image), dtype=np.uint8)
         left = round((image.width - self.width) / 2.0)
         top = round((image.height - self.height) / 2.0)
         if left or top or image.size != (self.width, self.height):
+            # Where the picture is smaller than the cut the rest is black, as in torchvision.
             image = image.crop((left, top, left + self.width, top + self.height))
         return np.asarray(image, dtype=np.uint8)
+
+    def _scaled(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(width, height) before the cut."""
+        width, height = size
+        if self.crop_mode == "squash":
+            # For a model of any shape: both edges grow by the same share over the cut.
+            return self.resize_px * self.width // self.height, self.resize_px
+        if self.crop_mode == "border":
+            ratio = self.resize_px / max(width, height)
+            return max(1, round(width * ratio)), max(1, round(height * ratio))
+        if width <= height:
+            return self.resize_px, max(1, int(self.resize_px * height / width))
+        return max(1, int(self.resize_px * width / height)), self.resize_px
+
+    def _on_mean_colour(self, image: Image.Image) -> Image.Image:
+        red, green, blue = (round(255 * value) for value in self.mean)
+        ground = Image.new("RGB", (self.width, self.height), (red, green, blue))
+        ground.paste(image, ((self.width - image.width) // 2, (self.height - image.height) // 2))
+        return ground

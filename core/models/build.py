@@ -6,7 +6,7 @@ import dataclasses
 import math
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import timm.data
 import torch
@@ -19,8 +19,6 @@ from core.models import skeleton, weights
 from core.models.card import ModelCard
 from core.models.groups import LayerGroup, layer_groups
 from core.models.head import Backbone, Heads, find_heads, replace_heads, write_heads
-
-CropMode = Literal["center", "squash", "border"]
 
 _LITE_CROP = 0.875
 
@@ -41,10 +39,6 @@ class BuiltModel:
     groups: tuple[LayerGroup, ...]
     num_classes: int
     """What the logits answer for; 0: the model has no head and gives features."""
-    crop_mode: CropMode
-    """How the weights were meant to see a picture that is not square. `preprocessing` cuts out
-    the centre in any case; `squash` would bend the whole picture into the square, `border` would
-    pad it."""
     pretrained_head: bool
     _backbone: Backbone | None = field(default=None, repr=False)
 
@@ -122,7 +116,6 @@ def build(
         feature_dim=heads.feature_dim if heads.names else _output_width(outline, card),
         groups=layer_groups(module, (*heads.names, *heads.auxiliary)),
         num_classes=card.num_classes if num_classes is None else num_classes,
-        crop_mode=config["crop_mode"],
         pretrained_head=num_classes is None,
     )
 
@@ -260,4 +253,5 @@ def _preprocessing(config: dict[str, Any]) -> Preprocessing:
         interpolation=config["interpolation"] if config["interpolation"] in known else "bilinear",
         mean=config["mean"],
         std=config["std"],
+        crop_mode=config["crop_mode"],
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -36,8 +35,7 @@ class Embedder:
         self._module = copy.deepcopy(built.module).eval().requires_grad_(False)
         self._module.to(self._device, self._dtype)
         self._module.to(memory_format=self._format)
-        own = dataclasses.replace(built, module=self._module, _backbone=None)
-        self._backbone = own.backbone()
+        self._backbone = built.with_module(self._module).backbone()
         # (pixel / 255 − mean) / std as one multiply and one add
         mean = torch.tensor(built.preprocessing.mean, device=self._device)
         std = torch.tensor(built.preprocessing.std, device=self._device)

@@ -232,7 +232,7 @@ def test_the_preprocessing_of_torchvision_is_that_of_its_weights():
 def test_the_preprocessing_of_timm_is_that_of_its_tag():
     built = build(CARDS.resolve("timm/resnet50.a1_in1k"), meta=True)
     assert built.preprocessing.resize_px == 235  # 224 / 0.95
-    assert built.crop_mode == "center"
+    assert built.preprocessing.crop_mode == "center"
 
 
 def test_labels_are_imagenet_names_or_those_of_the_larger_set():

@@ -26,6 +26,11 @@ def data_dir() -> Path:
     return _place("data", _DIRS.user_data_path)
 
 
+def sample_dir(name: str) -> Path:
+    """Where a ready-made dataset stands once it is written."""
+    return data_dir() / "samples" / name
+
+
 def cache_dir() -> Path:
     """May be deleted at any time: features, timings."""
     return _place("cache", _DIRS.user_cache_path)

@@ -1,7 +1,6 @@
-"""The system libraries that Qt needs and pip cannot bring: which are missing, and who has them.
+"""Whether Qt can open a window here: a display, and the system libraries pip cannot bring.
 
-Qt aborts the process when its platform plugin does not load, so this is asked before Qt is
-imported. Linux only; elsewhere Qt brings everything.
+Asked before Qt is loaded, because Qt aborts the process when its platform plugin does not load.
 """
 
 from __future__ import annotations
@@ -9,67 +8,85 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from collections.abc import Callable, Mapping
 
-# library → Debian package. The first group is needed always, the second for a window on X11.
-_ALWAYS = {
+# What PySide6's own libraries ask of a Debian or Ubuntu system (readelf -d on libQt6Gui,
+# libQt6Core, libQt6DBus and the platform plugins); the rest comes with these packages.
+_ALWAYS: Mapping[str, str] = {
     "libEGL.so.1": "libegl1",
     "libGL.so.1": "libgl1",
     "libxkbcommon.so.0": "libxkbcommon0",
-    "libdbus-1.so.3": "libdbus-1-3",
     "libfontconfig.so.1": "libfontconfig1",
     "libglib-2.0.so.0": "libglib2.0-0",
+    "libdbus-1.so.3": "libdbus-1-3",
+    "libX11.so.6": "libx11-6",
 }
-_X11 = {
+_XCB: Mapping[str, str] = {
     "libxcb-cursor.so.0": "libxcb-cursor0",
     "libxkbcommon-x11.so.0": "libxkbcommon-x11-0",
     "libxcb-icccm.so.4": "libxcb-icccm4",
     "libxcb-image.so.0": "libxcb-image0",
     "libxcb-keysyms.so.1": "libxcb-keysyms1",
+    "libxcb-randr.so.0": "libxcb-randr0",
     "libxcb-render-util.so.0": "libxcb-render-util0",
-    "libxcb-xkb.so.1": "libxcb-xkb1",
     "libxcb-shape.so.0": "libxcb-shape0",
+    "libxcb-xkb.so.1": "libxcb-xkb1",
     "libX11-xcb.so.1": "libx11-xcb1",
-    "libSM.so.6": "libsm6",
-    "libICE.so.6": "libice6",
+}
+_WAYLAND: Mapping[str, str] = {
+    "libwayland-client.so.0": "libwayland-client0",
+    "libwayland-cursor.so.0": "libwayland-cursor0",
 }
 
-
-def has_display() -> bool:
-    """Whether a window can appear: always outside Linux, else a display or a chosen platform."""
-    if sys.platform != "linux":
-        return True
-    return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"))
+SAME_ON_COMMAND_LINE = "graftwork train --sample digits"
 
 
-def missing_packages() -> list[str]:
-    """Debian packages of the libraries Qt would not find, in a fixed order."""
-    if sys.platform != "linux":
-        return []
-    wanted = dict(_ALWAYS)
-    platform = os.environ.get("QT_QPA_PLATFORM", "")
-    if platform.startswith("xcb") or (not platform and os.environ.get("DISPLAY")):
-        wanted |= _X11
-    return [package for library, package in wanted.items() if not _loads(library)]
+def find_obstacle(
+    environment: Mapping[str, str] = os.environ,
+    *,
+    platform: str = sys.platform,
+    can_load: Callable[[str], bool] | None = None,
+) -> str:
+    """One sentence that says what keeps a window from opening, and what to do; else empty."""
+    if platform != "linux":
+        return ""
+    chosen = environment.get("QT_QPA_PLATFORM", "")
+    if not chosen and not (environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY")):
+        return (
+            "There is no display to open a window on (neither DISPLAY nor WAYLAND_DISPLAY is set). "
+            f"The same job on the command line: {SAME_ON_COMMAND_LINE}"
+        )
+    missing = find_missing_packages(_libraries(environment, chosen), can_load or _can_load)
+    if not missing:
+        return ""
+    names = " ".join(missing)
+    plural = "s" if len(missing) > 1 else ""
+    return (
+        f"The window needs {len(missing)} system package{plural} that {'are' if plural else 'is'} "
+        f"not installed: {', '.join(missing)}. On Debian and Ubuntu: sudo apt-get install {names}"
+    )
 
 
-def _loads(library: str) -> bool:
+def find_missing_packages(
+    libraries: Mapping[str, str], can_load: Callable[[str], bool]
+) -> list[str]:
+    return [package for library, package in libraries.items() if not can_load(library)]
+
+
+def _libraries(environment: Mapping[str, str], chosen: str) -> dict[str, str]:
+    """Libraries and their packages for the platform plugin that Qt will take."""
+    libraries = dict(_ALWAYS)
+    name = chosen.partition(":")[0]
+    if name == "xcb" or (not name and not environment.get("WAYLAND_DISPLAY")):
+        libraries.update(_XCB)
+    elif name.startswith("wayland") or not name:
+        libraries.update(_WAYLAND)
+    return libraries
+
+
+def _can_load(library: str) -> bool:
     try:
         ctypes.CDLL(library)
     except OSError:
         return False
     return True
-
-
-def advice(packages: list[str]) -> str:
-    """One sentence and the command that mends it."""
-    return (
-        f"Qt cannot open a window: the system libraries {', '.join(packages)} are missing.\n"
-        f"On Debian and Ubuntu:  sudo apt-get install {' '.join(packages)}"
-    )
-
-
-NO_DISPLAY = (
-    "There is no display to open a window on (neither DISPLAY nor WAYLAND_DISPLAY is set).\n"
-    "The same job on the command line:  graftwork train --sample digits\n"
-    "or with your own images:           graftwork train FOLDER"
-)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gui import preflight
+from core import system_libraries
 
 if TYPE_CHECKING:
     from gui.main_window import MainWindow
@@ -28,7 +28,7 @@ def run(path: str | None = None, *, sample: bool = False) -> int:
 
     `path` is opened as if dropped; `sample` opens the handwritten digits.
     """
-    sentence = preflight.find_obstacle()
+    sentence = system_libraries.find_obstacle()
     if sentence:
         print(sentence, file=sys.stderr)  # noqa: T201 - there is no window to say it in
         return 1

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QObject
 from PySide6.QtGui import QImage
 
+from core import places
 from core.errors import AppError
 from gui import jobs
 from gui.drops import find_destination
@@ -124,9 +125,13 @@ class Commands(QObject):
         self._scan(partial(jobs.scan_folder, path), path, f"Scanning “{path.name}”")
 
     def open_sample(self) -> None:
-        self._scan(jobs.scan_sample, None, "Opening the sample")
+        # Writing it imports scikit-learn: not beside the libraries that are being loaded.
+        is_written = places.sample_dir("digits").is_dir()
+        self._scan(jobs.scan_sample, None, "Opening the sample", needs_compute=not is_written)
 
-    def _scan(self, function: Any, path: Path | None, title: str) -> None:
+    def _scan(
+        self, function: Any, path: Path | None, title: str, *, needs_compute: bool = False
+    ) -> None:
         # Submitted first: it replaces an earlier scan, whose end must not be taken for this one's.
         self._runner.submit(
             Work(
@@ -136,6 +141,7 @@ class Commands(QObject):
                 on_success=self._scanned,
                 on_failure=self._scan_failed,
                 on_cancel=self._scan_cancelled,
+                needs_compute=needs_compute,
             )
         )
         self._session.notice("data", "")

@@ -38,7 +38,7 @@ def digits() -> Path:
 
     Raises: OSError where the data folder cannot be written.
     """
-    folder = places.data_dir() / "samples" / "digits"
+    folder = places.sample_dir("digits")
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -38,7 +38,7 @@ from core.training.checkpoints import Head, make_reference, save_checkpoint
 from core.training.device import Compute, resolve_compute
 from core.training.embed import Embedder
 from core.training.features import FeatureCache, Features, cache_key, embed_files, state_digest
-from core.training.head import FittedHead, HeadEpoch, fit_head
+from core.training.head import FittedHead, HeadEpoch, fit_head, is_cross_fitted
 from core.training.runs import Run, RunResult
 
 
@@ -109,7 +109,9 @@ def _fit(
             device=compute.device,
             precision=compute.precision,
             train_images=len(sets.train),
-            selection_images=len(sets.selection),
+            selection_images=len(
+                sets.train if is_cross_fitted(len(sets.train)) else sets.selection
+            ),
             report_images=len(sets.report),
             epochs=recipe.epochs,
         )

@@ -90,6 +90,11 @@ class _Choice:
         return float(difference.mean()) <= error
 
 
+def is_cross_fitted(images: int) -> bool:
+    """Whether so many training images are all held out in turn, or one part of them once."""
+    return images <= _MAX_CROSS_FIT
+
+
 def fit_head(
     features: torch.Tensor,
     labels: torch.Tensor,
@@ -113,7 +118,7 @@ def fit_head(
     data = (features - mean) / std
 
     n, dim = data.shape
-    held_out = list(range(int(fold.max()) + 1)) if n <= _MAX_CROSS_FIT else [0]
+    held_out = list(range(int(fold.max()) + 1)) if is_cross_fitted(n) else [0]
     strengths = _strengths(l2, len(held_out) + 1, classes * (dim + 1))
     candidates = _Candidates(data, labels, fold, held_out, classes=classes, strengths=strengths)
     selected = torch.isin(fold, torch.tensor(held_out, device=fold.device))

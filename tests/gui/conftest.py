@@ -44,6 +44,14 @@ def window(qtbot, qapp) -> Iterator[MainWindow]:
     crashes.stop_log()
 
 
+@pytest.fixture(autouse=True)
+def empty_clipboard(qapp) -> Iterator[None]:
+    """What a test copied is let go while Python lives: Qt's own clipboard is destroyed after it,
+    and a QMimeData made in Python then takes the process down with it."""
+    yield
+    qapp.clipboard().clear()
+
+
 @dataclass
 class FakeCore:
     """Core's jobs in an instant, with gates to hold them open."""

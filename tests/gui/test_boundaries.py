@@ -68,7 +68,6 @@ def test_no_connection_holds_a_lambda() -> None:
     [
         ("gui.app", ["torch", "torchvision", "timm", "sklearn", "PySide6", "numpy"]),
         ("gui.main_window", ["torch", "torchvision", "timm", "sklearn", "pyqtgraph", "pydantic"]),
-        ("gui.preflight", ["PySide6"]),
         ("gui.pages.train", ["torch", "torchvision", "timm", "sklearn"]),
     ],
 )

@@ -68,7 +68,8 @@ def test_start_lists_runs_and_opens_one_to_classify_with(window, fake_core, tmp_
     assert "96.7%" in window.page("classify").model.currentText()
 
 
-def test_start_and_context_line_name_the_machine(window, data) -> None:
+def test_start_and_context_line_name_the_machine(window, data, qtbot) -> None:
+    qtbot.waitUntil(lambda: window.session.machine is not None)
     assert "2 cores · 8 GB" in window.page("start").machine.text()
     assert window.context.value("device") == "CPU, float32"
     assert window.context.value("dataset") == "insects · 8 images"
@@ -175,7 +176,7 @@ def test_the_form_fills_the_recipe(window, data, fake_core, qtbot) -> None:
 def test_curves_move_while_a_run_is_on_and_have_a_text_twin(window, data, qtbot) -> None:
     page = _train(window, qtbot)
     qtbot.waitUntil(lambda: page.run_view.loss_plot.points("training") == 2)
-    assert page.run_view.accuracy_plot.points("selection") == 2
+    qtbot.waitUntil(lambda: page.run_view.accuracy_plot.points("selection") == 2)
     assert "selection loss lowest at epoch 2" in page.run_view.loss_plot.twin
     assert "highest 60.0% at epoch 2" in page.run_view.accuracy_plot.twin
     assert page.stop_button.isVisible()

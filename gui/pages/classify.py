@@ -242,4 +242,8 @@ def _thumbnail(picture: Picture) -> QIcon:
         Qt.AspectRatioMode.KeepAspectRatio,
         Qt.TransformationMode.SmoothTransformation,
     )
-    return QIcon(QPixmap.fromImage(image))
+    pixmap = QPixmap.fromImage(image)
+    icon = QIcon(pixmap)
+    # Of its own accord Qt tints the picture of a selected row: a photograph is no symbol.
+    icon.addPixmap(pixmap, QIcon.Mode.Selected)
+    return icon

@@ -1,4 +1,4 @@
-"""Graftwork: no argument opens the window, a subcommand runs the command line."""
+"""Graftwork: no argument or a path opens the window, a subcommand runs the command line."""
 
 import sys
 
@@ -8,12 +8,19 @@ def main() -> None:
     # painted before anything heavy is loaded.
     arguments = sys.argv[1:]
     if not arguments or arguments[0] == "gui":
-        from gui.app import main as open_window
-
         sys.exit(open_window(arguments[1:]))
+    from core.cli import is_command
     from core.cli import main as run_command
 
+    if not is_command(arguments[0]):
+        sys.exit(open_window(arguments))
     sys.exit(run_command(arguments))
+
+
+def open_window(arguments: list[str]) -> int:
+    from gui.app import main as run_window
+
+    return run_window(arguments)
 
 
 if __name__ == "__main__":

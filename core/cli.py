@@ -67,6 +67,14 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+def is_command(word: str) -> bool:
+    """Whether a first argument belongs here; a path that is no command's name opens the window."""
+    names = {
+        info.name or info.callback.__name__ for info in app.registered_commands if info.callback
+    }
+    return word in names or word.startswith("-") or not Path(word).exists()
+
+
 @app.command("gui", help="Open the window, with a dataset if a path is given.")
 def open_gui() -> None:
     # main.py takes this command before the command line is loaded; it stands here for --help.

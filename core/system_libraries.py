@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
 
 # What PySide6's own libraries ask of a Debian or Ubuntu system (readelf -d on libQt6Gui,
 # libQt6Core, libQt6DBus and the platform plugins); the rest comes with these packages.
@@ -38,7 +41,7 @@ _WAYLAND: Mapping[str, str] = {
     "libwayland-cursor.so.0": "libwayland-cursor0",
 }
 
-SAME_ON_COMMAND_LINE = "graftwork train --sample digits"
+_SAME_JOB = "graftwork train --sample digits"
 
 
 def find_obstacle(
@@ -54,7 +57,7 @@ def find_obstacle(
     if not chosen and not (environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY")):
         return (
             "There is no display to open a window on (neither DISPLAY nor WAYLAND_DISPLAY is set). "
-            f"The same job on the command line: {SAME_ON_COMMAND_LINE}"
+            f"The same job on the command line: {_SAME_JOB}{_where_it_is()}"
         )
     missing = find_missing_packages(_libraries(environment, chosen), can_load or _can_load)
     if not missing:
@@ -65,6 +68,16 @@ def find_obstacle(
         f"The window needs {len(missing)} system package{plural} that {'are' if plural else 'is'} "
         f"not installed: {', '.join(missing)}. On Debian and Ubuntu: sudo apt-get install {names}"
     )
+
+
+def _where_it_is() -> str:
+    """Where the command stands if a shell would not find it, as after `make run`."""
+    command = Path(sys.executable).with_name("graftwork")
+    if shutil.which("graftwork") or not command.exists():
+        return ""
+    with suppress(ValueError):
+        command = command.relative_to(Path.cwd())
+    return f" ({command} train --sample digits)"
 
 
 def find_missing_packages(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from core.cli import main
+from core.cli import is_command, main
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -194,6 +194,17 @@ def test_bad_input_is_one_sentence_with_the_value_and_exit_code_1(
 )
 def test_wrong_usage_exits_with_2(arguments, capsys):
     assert main(arguments) == 2
+
+
+def test_a_path_that_is_no_command_opens_the_window(tmp_path, monkeypatch):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "train").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert not is_command("photos")
+    assert not is_command(str(tmp_path))
+    assert is_command("train")
+    assert is_command("--help")
+    assert is_command("no-such-thing")
 
 
 def test_the_doctor_examines_this_machine(capsys):

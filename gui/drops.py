@@ -71,13 +71,6 @@ def _is_folder(path: Path) -> bool:
 
 
 def _is_run(folder: Path) -> bool:
-    # Asked of core only where it looks like one: core's run folder brings the recipe's schema
-    # along, which the first seconds of the window do without.
-    try:
-        if not (folder / "recipe.toml").is_file():
-            return False
-    except OSError:
-        return False
-    from core.training.runs import is_run
+    from core.training.runs import is_run  # not before the first paint
 
     return is_run(folder)

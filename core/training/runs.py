@@ -22,7 +22,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import psutil
 
@@ -30,7 +30,9 @@ from core import events, files, places
 from core.errors import AppError, RunError
 from core.evaluation.report import Report
 from core.events import EpochDone, Event, RunEnded
-from core.recipe import Recipe, read_recipe
+
+if TYPE_CHECKING:
+    from core.recipe import Recipe
 
 RunStatus = Literal["done", "stopped", "failed", "running", "interrupted"]
 
@@ -148,6 +150,10 @@ class Run:
     # -- reading -------------------------------------------------------------------------
 
     def read_recipe(self) -> Recipe:
+        # Here, not above: the schema brings pydantic along, and the window asks `is_run` of what
+        # is dropped on it in its first seconds.
+        from core.recipe import read_recipe
+
         return read_recipe(self.path / _RECIPE)
 
     def read_classes(self) -> tuple[str, ...]:
@@ -291,8 +297,11 @@ def create_run(path: Path, recipe: Recipe) -> Run:
 
 
 def is_run(path: Path) -> bool:
-    """Whether the folder looks like a run."""
-    return (path / _RECIPE).is_file() and (path / _CLASSES).is_file()
+    """Whether the folder looks like a run; no where it may not be looked into."""
+    try:
+        return (path / _RECIPE).is_file() and (path / _CLASSES).is_file()
+    except OSError:
+        return False
 
 
 def _split_name(path: Path) -> tuple[str, datetime]:

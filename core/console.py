@@ -84,7 +84,7 @@ def run_sink(on_progress: OnProgress) -> Callable[[events.Event], None]:
                 )
             case events.EpochDone():
                 messages.print(
-                    f"epoch {event.epoch + 1:3d}  train loss {event.train_loss:.4f}  "
+                    f"epoch {event.epoch:3d}  train loss {event.train_loss:.4f}  "
                     f"selection loss {event.selection_loss:.4f}  "
                     f"accuracy {event.selection_accuracy:.2%}  L2 {event.l2:.2g}"
                 )

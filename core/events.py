@@ -54,7 +54,7 @@ class StepDone:
 
 @dataclass(frozen=True, slots=True)
 class EpochDone:
-    """One pass over the training images; losses in nats, accuracies in 0…1."""
+    """One pass over the training images, counted from 1; losses in nats, accuracies in 0…1."""
 
     epoch: int
     train_loss: float

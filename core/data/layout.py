@@ -154,7 +154,7 @@ def _list_root(root: Path) -> _Listing:
         ) from None
     except NotADirectoryError:
         raise DatasetError(
-            f"{root.name} is a file, not a folder of images.", _LAYOUT_HINT
+            f"“{root.name}” is a file, not a folder of images.", _LAYOUT_HINT
         ) from None
     except PermissionError:
         raise DatasetError(
@@ -189,13 +189,13 @@ def _split_folders(root: Path, listing: _Listing) -> dict[str, int]:
             return found
         if not others and inside.pictures():
             raise DatasetError(
-                f"{root.name}/{name} has {_count(inside.pictures(), 'picture')}"
+                f"“{root.name}/{name}” has {_count(inside.pictures(), 'picture')}"
                 " but no class folders.",
                 _LAYOUT_HINT,
             )
     if found and not training and not others:
         raise DatasetError(
-            f"{root.name} has {_names(found)} but no folder train.",
+            f"“{root.name}” has {_names(found)} but no folder train.",
             "Put the training images into a folder train, one folder per class.",
         )
     return {}
@@ -207,11 +207,11 @@ def _refuse_without_classes(root: Path, listing: _Listing) -> None:
     pictures = listing.pictures()
     if pictures:
         raise DatasetError(
-            f"{root.name} has {_count(pictures, 'picture')} but no class folders.", _LAYOUT_HINT
+            f"“{root.name}” has {_count(pictures, 'picture')} but no class folders.", _LAYOUT_HINT
         )
     if not (listing.files or listing.hidden or listing.dangling or listing.special):
-        raise DatasetError(f"The folder {root.name} is empty.", _LAYOUT_HINT)
-    raise DatasetError(f"{root.name} has no class folders and no pictures.", _LAYOUT_HINT)
+        raise DatasetError(f"The folder “{root.name}” is empty.", _LAYOUT_HINT)
+    raise DatasetError(f"“{root.name}” has no class folders and no pictures.", _LAYOUT_HINT)
 
 
 def _read_splits(layout: Layout, splits: dict[str, int], should_stop: ShouldStop) -> None:

@@ -238,18 +238,18 @@ def _refuse_few_classes(layout: Layout, trained: npt.NDArray[np.intp], found: _R
         return
     if len(trained) == 1:
         raise DatasetError(
-            f"{name} has only one class with pictures ({layout.classes[trained[0]]}).",
+            f"“{name}” has only one class with pictures (“{layout.classes[trained[0]]}”).",
             "A classifier tells classes apart: add a folder for a second one.",
         )
     if found.failures:
         first = min(found.failures)
         raise DatasetError(
-            f"None of the {len(found.failures):,} pictures in {where}{name} can be read"
+            f"None of the {len(found.failures):,} pictures in {where}“{name}” can be read"
             f" (the first, {layout.files[first]}: {found.failures[first][1]}).",
             "Check that the files open in an image viewer.",
         )
     raise DatasetError(
-        f"The class folders in {where}{name} hold no pictures.",
+        f"The class folders in {where}“{name}” hold no pictures.",
         "Put the pictures of each class into its folder.",
     )
 

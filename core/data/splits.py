@@ -69,19 +69,19 @@ def honest_sets(index: DatasetIndex, *, folds: int = 5, seed: int = 0) -> Honest
     if not counts.all():
         empty = index.classes[int(np.argmin(counts))]
         raise DatasetError(
-            f"The class {empty} has no image left to train on"
+            f"The class “{empty}” has no image left to train on"
             + (" once copies and contradictions are left out." if left_out else "."),
             "Add images of it, or take its folder out of the dataset.",
         )
     if counts.max() < 2:
         raise DatasetError(
-            f"{index.name or index.root.name} has one training image per class.",
+            f"“{index.name or index.root.name}” has one training image per class.",
             "Give every class two or more: one trains while another checks.",
         )
     report = np.flatnonzero(chosen & (index.splits == SPLITS.index("val")))
     if not report.size:
         raise DatasetError(
-            f"{index.name or index.root.name} has too few images to set some aside for the report.",
+            f"“{index.name or index.root.name}” has too few images to keep some for the report.",
             "Give every class three images or more, or add a folder val.",
         )
     folds = max(2, min(folds, int(counts.max())))

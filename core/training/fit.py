@@ -295,9 +295,9 @@ def _report(
     if not len(labels):
         return None
     how = (
-        f"{head.selection_images} training images, each by heads fitted without it"
+        f"{head.selection_images:,} training images, each by heads fitted without it"
         if head.is_cross_fitted
-        else f"{head.selection_images} training images held out"
+        else f"{head.selection_images:,} training images held out"
     )
     chosen = "epoch and temperature" if recipe.l2 else "L2 penalty, epoch and temperature"
     return make_report(

@@ -36,7 +36,7 @@ _BETTER = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class HeadEpoch:
-    """One pass of all candidates over the features; figures of the one then leading.
+    """One pass of all candidates over the features, counted from 1; figures of the one leading.
 
     Losses are cross-entropies in nats at the temperature that suits the selection images.
     """
@@ -135,7 +135,7 @@ def fit_head(
             train_loss, train_accuracy = candidates.train_figures(choice)
             on_epoch(
                 HeadEpoch(
-                    epoch=epoch,
+                    epoch=epoch + 1,
                     train_loss=train_loss,
                     train_accuracy=train_accuracy,
                     selection_loss=choice.loss,
@@ -164,7 +164,7 @@ def fit_head(
         bias=bias.cpu(),
         l2=strengths[choice.strength],
         temperature=1 / choice.inverse_temperature,
-        epoch=best_epoch,
+        epoch=best_epoch + 1,
         epochs=epoch,
         selection_loss=choice.loss,
         selection_accuracy=choice.accuracy,

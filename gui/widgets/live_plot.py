@@ -18,6 +18,14 @@ from gui.widgets.basics import label
 _LEFT_AXIS_PX, _BOTTOM_AXIS_PX = 40, 24
 
 
+class _EpochAxis(pg.AxisItem):
+    """Whole numbers only: there is no epoch 1.5."""
+
+    def tickSpacing(self, *span: float) -> list[tuple[float, float]]:
+        spacing = super().tickSpacing(*span)
+        return [(step, offset) for step, offset in spacing if step >= 1] or [(1, 0)]
+
+
 class LivePlot(QWidget):
     """Lines by name. `series` maps each name to the colour token of its line."""
 
@@ -33,7 +41,7 @@ class LivePlot(QWidget):
         self._legend = label("", "small")
         self._legend.setTextFormat(Qt.TextFormat.RichText)
         column.addWidget(self._legend)
-        self._plot = pg.PlotWidget()
+        self._plot = pg.PlotWidget(axisItems={"bottom": _EpochAxis("bottom")})
         self._plot.setAccessibleName(f"{title} plot")
         self._plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         # A graphics view wants to be as large as its scene; this one takes what is left.

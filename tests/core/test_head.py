@@ -73,7 +73,7 @@ def test_an_epoch_is_told_each_time_and_the_training_loss_falls():
     head = fit_head(
         data, labels, fold, classes=3, epochs=25, patience=25, l2=0.01, on_epoch=epochs.append
     )
-    assert [epoch.epoch for epoch in epochs] == list(range(head.epochs))
+    assert [epoch.epoch for epoch in epochs] == list(range(1, head.epochs + 1))
     assert epochs[-1].train_loss < epochs[0].train_loss
 
 

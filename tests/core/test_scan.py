@@ -355,16 +355,28 @@ def test_files_and_folders_without_permission_are_named(make_image_folder, tmp_p
     ("make", "message"),
     [
         (lambda d: None, "There is no folder"),
-        (lambda d: d.write_text("x"), "photos is a file, not a folder"),
-        (lambda d: d.mkdir(), "The folder photos is empty."),
-        (lambda d: pictures(d, "1.png", "2.png"), "photos has 2 pictures but no class folders."),
-        (lambda d: pictures(d, "train/1.png"), "photos/train has 1 picture but no class folders."),
+        (lambda d: d.write_text("x"), "“photos” is a file, not a folder"),
+        (lambda d: d.mkdir(), "The folder “photos” is empty."),
+        (lambda d: pictures(d, "1.png", "2.png"), "“photos” has 2 pictures but no class folders."),
+        (
+            lambda d: pictures(d, "train/1.png"),
+            "“photos/train” has 1 picture but no class folders.",
+        ),
         (lambda d: pictures(d, "val/a/1.png", "test/a/1.png"), "has val and test but no folder"),
-        (lambda d: pictures(d, "ants/1.png", "ants/2.png"), "only one class with pictures (ants)"),
+        (
+            lambda d: pictures(d, "ants/1.png", "ants/2.png"),
+            "only one class with pictures (“ants”)",
+        ),
         (lambda d: pictures(d, "train/a/1.png", "val/a/2.png", "val/b/3.png"), "only one class"),
-        (lambda d: words(d, "a/1.txt", "b/2.txt"), "The class folders in photos hold no pictures."),
-        (lambda d: words(d, "readme.txt"), "photos has no class folders and no pictures."),
-        (lambda d: words(d, "a/1.jpg", "b/2.jpg"), "None of the 2 pictures in photos can be read"),
+        (
+            lambda d: words(d, "a/1.txt", "b/2.txt"),
+            "The class folders in “photos” hold no pictures.",
+        ),
+        (lambda d: words(d, "readme.txt"), "“photos” has no class folders and no pictures."),
+        (
+            lambda d: words(d, "a/1.jpg", "b/2.jpg"),
+            "None of the 2 pictures in “photos” can be read",
+        ),
     ],
 )
 def test_a_folder_nothing_can_be_trained_on_is_refused(tmp_path, make, message):

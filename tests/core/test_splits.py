@@ -149,19 +149,19 @@ def test_a_class_without_a_training_image_is_an_error_that_names_it():
         {"train": {"a": 9, "b": 1}, "val": {"a": 3, "b": 1}},
         duplicates=[("train/b/0", "val/b/0")],
     )
-    with pytest.raises(DatasetError, match=r"class b has no image left to train on once copies"):
+    with pytest.raises(DatasetError, match=r"class “b” has no image left to train on once copies"):
         honest_sets(index)
 
 
 def test_one_training_image_per_class_is_an_error():
     index = index_of({"train": {"a": 1, "b": 1}, "val": {"a": 3, "b": 3}})
-    with pytest.raises(DatasetError, match=r"dataset has one training image per class"):
+    with pytest.raises(DatasetError, match=r"“dataset” has one training image per class"):
         honest_sets(index)
 
 
 def test_nothing_to_report_on_is_an_error():
     index = index_of({"train": {"a": 2, "b": 2}}, origin="graftwork")
-    with pytest.raises(DatasetError, match=r"too few images to set some aside"):
+    with pytest.raises(DatasetError, match=r"too few images to keep some"):
         honest_sets(index)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from core.events import EpochDone, Event, Notice, Progress, RunEnded, RunStarted
+from gui.words import count
 
 if TYPE_CHECKING:
     from core.training.runs import RunResult
@@ -15,6 +17,8 @@ Phase = Literal[
     "waiting", "preparing", "embedding", "training", "stopping", "done", "stopped", "failed"
 ]
 ENDED: frozenset[Phase] = frozenset({"done", "stopped", "failed"})
+# The two sentences in which a run tells of files it left out; any other notice counts as a note.
+_LEFT_OUT = re.compile(r"^Left out \(([\d,]+)\)|\bwas left out\b")
 
 
 @dataclass
@@ -28,6 +32,9 @@ class LiveRun:
     progress: Progress | None = None
     epochs: list[EpochDone] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
+    left_out: int = 0
+    """Files named by the notices as left out."""
+    other_notices: int = 0
     result: RunResult | None = None
     error: str = ""
 
@@ -48,6 +55,10 @@ class LiveRun:
             self._enter("training")
         elif isinstance(event, Notice):
             self.notices.append(event)
+            # Counted here, once: a damaged folder sends thousands of them.
+            files = _count_left_out(event.text)
+            self.left_out += files
+            self.other_notices += not files
         elif isinstance(event, RunEnded) and event.status == "failed":
             self.error = event.error
 
@@ -73,11 +84,20 @@ class LiveRun:
         return "Finished" if self.phase == "done" else "Stopped early and saved"
 
     def _epoch_sentence(self, last: EpochDone) -> str:
-        most = f" of at most {self.started.epochs}" if self.started is not None else ""
+        most = f" of at most {self.started.epochs:,}" if self.started is not None else ""
         return (
-            f"Training the head: epoch {last.epoch}{most}, "
+            f"Training the head: epoch {last.epoch:,}{most}, "
             f"selection accuracy {last.selection_accuracy:.1%}"
         )
+
+    def notice_sentence(self) -> str:
+        """How much the notices tell of: `5 files left out · 1 note`; empty without any."""
+        parts = []
+        if self.left_out:
+            parts.append(f"{count(self.left_out, 'file')} left out")
+        if self.other_notices:
+            parts.append(count(self.other_notices, "note"))
+        return " · ".join(parts)
 
     def loss_sentence(self) -> str:
         """The loss plot in words."""
@@ -87,7 +107,7 @@ class LiveRun:
         best = min(self.epochs, key=_selection_loss)
         return (
             f"Training loss {first.train_loss:.3f} → {last.train_loss:.3f} over "
-            f"{len(self.epochs)} epochs; selection loss lowest at epoch {best.epoch} "
+            f"{count(len(self.epochs), 'epoch')}; selection loss lowest at epoch {best.epoch:,} "
             f"({best.selection_loss:.3f})."
         )
 
@@ -98,17 +118,24 @@ class LiveRun:
         best = max(self.epochs, key=_selection_accuracy)
         last = self.epochs[-1]
         return (
-            f"Selection accuracy {last.selection_accuracy:.1%} at epoch {last.epoch}, "
-            f"highest {best.selection_accuracy:.1%} at epoch {best.epoch}."
+            f"Selection accuracy {last.selection_accuracy:.1%} at epoch {last.epoch:,}, "
+            f"highest {best.selection_accuracy:.1%} at epoch {best.epoch:,}."
         )
 
 
 def describe_progress(progress: Progress) -> str:
     """`Reading and embedding images 213 / 397 · 260 images/s`"""
     note = progress.note[:1].upper() + progress.note[1:]
-    count = f" {progress.done:,} / {progress.total:,}" if progress.total else ""
+    done = f" {progress.done:,} / {progress.total:,}" if progress.total else ""
     rate = f" · {progress.images_per_s:,.0f} images/s" if progress.images_per_s else ""
-    return f"{note}{count}{rate}"
+    return f"{note}{done}{rate}"
+
+
+def _count_left_out(text: str) -> int:
+    found = _LEFT_OUT.search(text)
+    if found is None:
+        return 0
+    return int((found[1] or "1").replace(",", ""))
 
 
 def _selection_loss(epoch: EpochDone) -> float:

@@ -307,6 +307,11 @@ QPushButton[role="row"] {
 QPushButton[role="row"]:hover { background: @sunken; }
 QPushButton[role="row"]:focus { border-color: @accent; }
 
+QPlainTextEdit {
+  background: @surface; border: 1px solid @border; border-radius: 6px; padding: 4px;
+  font-size: @small_pt; selection-background-color: @accent; selection-color: @on_accent;
+}
+QPlainTextEdit:focus { border-color: @accent; }
 QComboBox, QSpinBox, QLineEdit {
   background: @surface; border: 1px solid @strong_border; border-radius: 6px; padding: 5px 8px;
   min-height: 18px; selection-background-color: @accent; selection-color: @on_accent;

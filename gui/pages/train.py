@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Qt, QUrl, Signal
@@ -10,6 +11,7 @@ from PySide6.QtWidgets import QHBoxLayout, QScrollArea, QStackedWidget, QVBoxLay
 
 from gui import theme
 from gui.commands import Commands
+from gui.live_run import LiveRun
 from gui.pages.page import Page
 from gui.session import Session
 from gui.settings import Settings
@@ -17,6 +19,7 @@ from gui.theme import Theme
 from gui.widgets.basics import Card, button, label, row
 from gui.widgets.recipe_form import RecipeForm
 from gui.widgets.run_view import RunView
+from gui.words import count
 
 _FORM_PX = 248
 
@@ -41,6 +44,7 @@ class TrainPage(Page):
         self.stack.addWidget(self._empty)
         # The plots are built later: pyqtgraph would delay the page otherwise.
         self.run_view: RunView | None = None
+        self._run_of: tuple[LiveRun, Path | None] | None = None
         session.models_changed.connect(self._show_models)
         session.dataset_changed.connect(self._show_state)
         session.run_changed.connect(self._show_state)
@@ -133,13 +137,25 @@ class TrainPage(Page):
         else:
             name = dataset.name or dataset.root.name
             self._empty_heading.setText(f"Ready to train on “{name}”. This is what happens:")
-            self.set_subtitle(f"{name} · {len(dataset):,} images · {len(dataset.classes)} classes")
+            self.set_subtitle(
+                f"{name} · {count(len(dataset), 'image')} · "
+                f"{count(len(dataset.classes), 'class', 'classes')}"
+            )
         if live is None:
             self.stack.setCurrentWidget(self._empty)
             return
         view = self.prepare_plots()
-        view.show_run(live)
+        view.show_run(live, is_of_another=self._is_of_another(live))
         self.stack.setCurrentWidget(view)
+
+    def _is_of_another(self, live: LiveRun) -> bool:
+        """Whether the window holds another dataset than `live` learned from."""
+        dataset = self.session.dataset
+        root = dataset.root if dataset is not None else None
+        # A run begins on the session's dataset; names may repeat, folders do not.
+        if self._run_of is None or self._run_of[0] is not live:
+            self._run_of = (live, root)
+        return root != self._run_of[1]
 
     def prepare_plots(self) -> RunView:
         """Build the run's view, where it is not there yet; takes a moment because of the plots."""

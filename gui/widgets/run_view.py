@@ -13,6 +13,8 @@ from gui.theme import Theme, set_role
 from gui.widgets.basics import Card, Stat, button, label, row
 from gui.widgets.confusion import ConfusionMatrix, describe_confusion
 from gui.widgets.live_plot import LivePlot
+from gui.widgets.notice_list import NoticeList
+from gui.words import count
 
 if TYPE_CHECKING:
     from core.evaluation.report import Report
@@ -64,10 +66,16 @@ class RunView(QScrollArea):
         self._phase_card.body.addWidget(self._bar)
         self._facts = label("", "muted-small", wraps=True)
         self._phase_card.body.addWidget(self._facts)
+        self.notices = NoticeList(self._theme)
+        self._phase_card.body.addWidget(self.notices)
         return self._phase_card
 
     def _make_result(self) -> Card:
         self._result_card = Card()
+        self.of_dataset = label("", "heading", wraps=True)
+        self._result_card.body.addWidget(self.of_dataset)
+        self.of_another = label("", "muted", wraps=True)
+        self._result_card.body.addWidget(self.of_another)
         columns = QHBoxLayout()
         columns.setSpacing(theme.L)
         words = QVBoxLayout()
@@ -105,6 +113,8 @@ class RunView(QScrollArea):
         matrix.addWidget(self._confusion_twin)
         columns.addLayout(matrix, 1)
         self._result_card.body.addLayout(columns)
+        self.result_notices = NoticeList(self._theme)
+        self._result_card.body.addWidget(self.result_notices)
         self._result_card.hide()
         return self._result_card
 
@@ -131,7 +141,8 @@ class RunView(QScrollArea):
 
     # -- showing -----------------------------------------------------------------------------
 
-    def show_run(self, live: LiveRun) -> None:
+    def show_run(self, live: LiveRun, *, is_of_another: bool = False) -> None:
+        """`is_of_another`: the window holds another dataset than the run learned from."""
         is_new, self._live = live is not self._live, live
         self._show_phase(live)
         if is_new:
@@ -140,9 +151,14 @@ class RunView(QScrollArea):
             self._show_accuracy(live)
         elif len(live.epochs) != self._shown_epochs and not self._curve_timer.isActive():
             self._curve_timer.start()
+        for notices in (self.notices, self.result_notices):
+            notices.show_notices(live)
         report = live.result.report if live.result is not None else None
         self._result_card.setVisible(live.result is not None)
+        self.of_another.setVisible(is_of_another)
         if live.result is not None:
+            self.of_dataset.setText(f"“{live.dataset}” · run {live.result.run.name}")
+            self.of_another.setText(f"This report is of “{live.dataset}”.")
             self._show_result(live.result, report)
 
     def _show_phase(self, live: LiveRun) -> None:
@@ -191,7 +207,7 @@ class RunView(QScrollArea):
         )
 
     def _show_result(self, result: RunResult, report: Report | None) -> None:
-        self._stats["seconds"].set_value(f"{result.seconds:.1f}")
+        self._stats["seconds"].set_value(f"{result.seconds:,.1f}")
         for name in ("balanced", "macro F1"):
             self._stats[name].setVisible(report is not None)
         self.confusion.setVisible(report is not None)
@@ -206,7 +222,7 @@ class RunView(QScrollArea):
         name = {"val": "Validation", "test": "Test"}.get(report.split, report.split)
         self._accuracy_caption.setText(f"{name} accuracy")
         self.accuracy.setText(f"{report.top1:.1%}")
-        self.interval.setText(f"95% interval {low:.1%} – {high:.1%} · {report.n:,} images")
+        self.interval.setText(f"95% interval {low:.1%} – {high:.1%} · {count(report.n, 'image')}")
         self._selected_on.setText(_sentence(report.selected_on))
         self._stats["balanced"].set_value(f"{report.balanced_accuracy:.1%}")
         self._stats["macro F1"].set_value(f"{report.macro_f1:.3f}")
@@ -225,7 +241,7 @@ def _describe_start(live: LiveRun) -> str:
         else f"{started.selection_images:,} of them for selection"
     )
     return (
-        f"{started.train_images:,} images to learn from, {choosers} · "
+        f"{count(started.train_images, 'image')} to learn from, {choosers} · "
         f"{started.report_images:,} to report on · {started.device}, {started.precision}"
     )
 

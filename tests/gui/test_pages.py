@@ -13,6 +13,7 @@ from PySide6.QtTest import QAbstractItemModelTester
 from PySide6.QtWidgets import QMessageBox
 
 from core.data.dataset import Problem
+from core.events import Notice
 from core.training.runs import RunSummary
 from gui import jobs
 from gui.widgets.class_table import ClassModel
@@ -198,6 +199,47 @@ def test_a_finished_run_shows_its_accuracy_with_interval_and_what_chose_what(
     qtbot.mouseClick(view.classify_button, Qt.MouseButton.LeftButton)
     assert window.current_page == "classify"
     assert window.session.classifier == str(fake_core.run_path)
+
+
+def test_a_report_names_its_dataset_and_says_when_the_window_holds_another(
+    window, data, fake_core, qtbot, tmp_path
+) -> None:
+    page = _train(window, qtbot)
+    fake_core.train_gate.set()
+    qtbot.waitUntil(lambda: window.session.live_run.phase == "done")
+    view = page.run_view
+    assert view.of_dataset.text() == "“insects” · run insects-20260101-000000"
+    assert view.of_another.isHidden()
+    fake_core.dataset = replace(fake_core.dataset, root=tmp_path / "other", name="other")
+    window.commands.open_dataset(fake_core.dataset.root)
+    qtbot.waitUntil(lambda: window.session.dataset is fake_core.dataset)
+    assert view.of_another.text() == "This report is of “insects”."
+    assert not view.of_another.isHidden()
+
+
+def test_files_left_out_are_told_while_training_and_beside_the_result(
+    window, data, fake_core, qtbot
+) -> None:
+    page = _train(window, qtbot)
+    view = page.run_view
+    assert view.notices.isHidden()
+    for text in (
+        "Left out (4), copies of others: a.png, b.png, c.png and 1 more.",
+        "bee/7.png cannot be read and was left out: truncated file.",
+        "Folders without images were passed over.",
+    ):
+        window.session.apply_event(Notice("warning", text))
+    assert view.notices.toggle.text() == "5 files left out · 1 note"
+    assert view.notices.text.isHidden()
+    view.notices.toggle.setFocus()
+    qtbot.keyClick(view.notices.toggle, Qt.Key.Key_Space)
+    assert view.notices.text.isVisible()
+    assert view.notices.text.accessibleName() == "Notices of the run"
+    assert "bee/7.png cannot be read" in view.notices.text.toPlainText()
+    fake_core.train_gate.set()
+    qtbot.waitUntil(lambda: window.session.live_run.phase == "done")
+    assert view.result_notices.isVisible()
+    assert "bee/7.png cannot be read" in view.result_notices.text.toPlainText()
 
 
 def test_stop_keeps_what_was_trained(window, data, fake_core, qtbot) -> None:

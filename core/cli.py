@@ -6,7 +6,9 @@ usage, 1 failed.
 
 from __future__ import annotations
 
+import io
 import logging
+import os
 import sys
 import time
 from pathlib import Path
@@ -52,6 +54,9 @@ Model = Annotated[str, typer.Option("--model", help="Model id, see `graftwork mo
 def main(arguments: list[str]) -> int:
     """Run one command; returns the exit code."""
     logging.captureWarnings(True)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a pipe on Windows has a code page of its own
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(arguments, prog_name="graftwork")
     except SystemExit as exit_:  # typer's own way out: 0 done, 2 wrong usage
@@ -64,6 +69,10 @@ def main(arguments: list[str]) -> int:
         return 1
     except BrokenPipeError:
         return 1
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        messages.print(f"[bold red]Error:[/] {escape(where + (error.strerror or str(error)))}")
+        return 1
     return 0
 
 
@@ -72,7 +81,7 @@ def is_command(word: str) -> bool:
     names = {
         info.name or info.callback.__name__ for info in app.registered_commands if info.callback
     }
-    return word in names or word.startswith("-") or not Path(word).exists()
+    return word in names or word.startswith("-") or not os.path.exists(word)  # noqa: PTH110 - False where it may not be looked at
 
 
 @app.command("gui", help="Open the window, with a dataset if a path is given.")
@@ -284,7 +293,10 @@ def train(
         raise AppError(f"{out} exists already.", "A run is never overwritten: name a new folder.")
     start = time.perf_counter()
     index = scan_dataset(path)
-    run = create_run(out, recipe) if out else RunStore().create(index.name, recipe)
+    try:
+        run = create_run(out, recipe) if out else RunStore().create(index.name, recipe)
+    except FileExistsError as error:  # made since it was looked for, or a link to nowhere
+        raise AppError(f"{out} exists already.", "Name a new folder.") from error
     with progress() as on_progress, stop_on_interrupt() as should_stop:
         result = fit(recipe, index, run, sink=run_sink(on_progress), should_stop=should_stop)
     seconds = time.perf_counter() - start

@@ -97,7 +97,8 @@ def run_sink(on_progress: OnProgress) -> Callable[[events.Event], None]:
 
 
 def print_json(document: Any) -> None:
-    json.dump(document, sys.stdout, ensure_ascii=False, default=str)
+    # ASCII: any terminal, pipe and code page carries it, and names that are not UTF-8 survive.
+    json.dump(document, sys.stdout, default=str)
     sys.stdout.write("\n")
 
 
@@ -125,7 +126,7 @@ def print_report(out: Console, report: Report) -> None:
 def write_csv(path: Path, answers: Sequence[Classification], top: int) -> None:
     columns = [f"{name}{k}" for k in range(1, top + 1) for name in ("label", "probability")]
     try:
-        with path.open("w", encoding="utf-8", newline="") as file:
+        with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["file", *columns, "unlike_training", "error"])
             for answer in answers:

@@ -33,4 +33,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, document: Any) -> None:
-    write_text(path, json.dumps(document, ensure_ascii=False, indent=1) + "\n")
+    try:
+        write_text(path, json.dumps(document, ensure_ascii=False, indent=1) + "\n")
+    except UnicodeEncodeError:  # a file name that is not UTF-8: escaped it survives
+        write_text(path, json.dumps(document, indent=1) + "\n")

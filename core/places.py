@@ -11,13 +11,21 @@ from pathlib import Path
 
 from platformdirs import PlatformDirs
 
+from core.errors import AppError
+
 _DIRS = PlatformDirs("graftwork", appauthor=False)
 
 
 def _place(kind: str, default: Path) -> Path:
     home = os.environ.get("GRAFTWORK_HOME")
     folder = Path(home) / kind if home else default
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AppError(
+            f"Graftwork's own folder {folder} cannot be made: {error.strerror or error}.",
+            "Make it writable, or name another place in GRAFTWORK_HOME.",
+        ) from error
     return folder
 
 

@@ -30,7 +30,7 @@ from core.models.build import BuiltModel, build
 from core.recipe import Recipe
 from core.training.device import Compute, resolve_compute
 from core.training.embed import Embedder
-from core.training.features import FeatureCache, cache_key, embed_files, state_digest
+from core.training.features import FeatureCache, embed_files
 from core.training.head import fit_head
 
 _SAMPLE = 400
@@ -131,14 +131,7 @@ def _measure(
     rng = np.random.default_rng(recipe.seed)
     rows = np.sort(rng.permutation(len(sets.train))[:_SAMPLE])
     rows = _with_every_class(rows, index.labels[sets.train], len(index.classes), rng)
-    cache = FeatureCache(
-        cache_key(
-            built.card.id,
-            state_digest(built.module, without=built.head_names),
-            built.preprocessing,
-            compute,
-        )
-    )
+    cache = FeatureCache.of(built, compute)
     embedder = Embedder(built, compute)
     side = built.preprocessing
     trial = torch.zeros((compute.batch_size, side.height, side.width, 3), dtype=torch.uint8)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -23,6 +25,9 @@ class Embedder:
     """
 
     def __init__(self, built: BuiltModel, compute: Compute) -> None:
+        self._built, self._compute = built, compute
+        self._wide: Embedder | None = None
+        self._making = threading.Lock()
         self.preprocessing = built.preprocessing
         self.feature_dim = built.feature_dim
         self._device = torch.device(compute.device)
@@ -48,7 +53,18 @@ class Embedder:
 
         `pixels`: uint8 [N, height, width, 3] on any device. Returns float32 [N, D] on the CPU.
         """
-        return self._backbone(self._normalise(pixels)).float().cpu()
+        features = self._backbone(self._normalise(pixels)).float().cpu()
+        if self._dtype != torch.float32 and not torch.isfinite(features).all():
+            return self._in_float32().embed(pixels)
+        return features
+
+    def _in_float32(self) -> Embedder:
+        """The same, for the pictures whose features leave the range of the short number format."""
+        with self._making:
+            if self._wide is None:
+                compute = dataclasses.replace(self._compute, precision="float32")
+                self._wide = Embedder(self._built, compute)
+            return self._wide
 
     @torch.inference_mode()
     def logits(self, pixels: torch.Tensor) -> torch.Tensor:

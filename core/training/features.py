@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sqlite3
 import threading
 import time
@@ -24,8 +25,9 @@ import torch
 from core import places
 from core.data.decode import decode
 from core.data.preprocess import Preprocessing
-from core.errors import DecodeError
+from core.errors import AppError, DecodeError
 from core.events import OnProgress, ShouldStop, check_stop
+from core.models.build import BuiltModel
 from core.training.device import Compute
 from core.training.embed import Embedder, worker_pool
 
@@ -58,6 +60,7 @@ class _Batch:
     hashes: list[str] = field(default_factory=list)
     vectors: npt.NDArray[np.float32] | None = None
     failures: list[tuple[int, str]] = field(default_factory=list)
+    computed: int = 0
 
 
 def cache_key(
@@ -92,10 +95,10 @@ class FeatureCache:
     """
 
     def __init__(self, key: str, root: Path | None = None) -> None:
-        folder = (root or places.cache_dir()) / "features"
         self.trouble = ""
         self._lock = threading.Lock()
         try:
+            folder = (root or places.cache_dir()) / "features"
             folder.mkdir(parents=True, exist_ok=True)
             self._db: sqlite3.Connection | None = sqlite3.connect(
                 folder / f"{key}.sqlite", timeout=10, check_same_thread=False
@@ -107,12 +110,19 @@ class FeatureCache:
                 " WITHOUT ROWID"
             )
             self._db.execute(
-                "CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, size INTEGER,"
+                "CREATE TABLE IF NOT EXISTS files (path BLOB PRIMARY KEY, size INTEGER,"
                 " modified_ns INTEGER, hash TEXT) WITHOUT ROWID"
             )
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, AppError, sqlite3.Error) as error:
             self._db = None
             self.trouble = str(error)
+
+    @classmethod
+    def of(cls, built: BuiltModel, compute: Compute) -> FeatureCache:
+        """The cache of what this backbone gives in this number format."""
+        heads = (*built.head_names, *built.heads.auxiliary)
+        digest = state_digest(built.module, without=heads)
+        return cls(cache_key(built.card.id, digest, built.preprocessing, compute))
 
     def close(self) -> None:
         if self._db is not None:
@@ -126,7 +136,8 @@ class FeatureCache:
         known: dict[int, str] = {}
         for start in range(0, len(paths), _QUERY_CHUNK):
             chunk = {
-                str(path): start + i for i, path in enumerate(paths[start : start + _QUERY_CHUNK])
+                os.fsencode(path): start + i
+                for i, path in enumerate(paths[start : start + _QUERY_CHUNK])
             }
             marks = ",".join("?" * len(chunk))
             try:
@@ -140,7 +151,7 @@ class FeatureCache:
                 return known
             for path, size, modified_ns, content in rows:
                 try:
-                    stat = Path(path).stat()
+                    stat = os.stat(path)  # noqa: PTH116 - of bytes
                 except OSError:
                     continue
                 if (stat.st_size, stat.st_mtime_ns) == (size, modified_ns):
@@ -178,7 +189,7 @@ class FeatureCache:
         for path, content in zip(paths, hashes, strict=True):
             with suppress(OSError):
                 stat = path.stat()
-                files.append((str(path), stat.st_size, stat.st_mtime_ns, content))
+                files.append((os.fsencode(path), stat.st_size, stat.st_mtime_ns, content))
         try:
             with self._lock, self._db:
                 self._db.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", files)
@@ -212,6 +223,7 @@ def embed_files(
     hashes = [""] * len(paths)
     is_ok = np.zeros(len(paths), dtype=bool)
     failures: list[tuple[int, str]] = []
+    computed = 0
 
     known = cache.known_hashes(paths)
     stored = cache.vectors(list(known.values()))
@@ -244,6 +256,7 @@ def embed_files(
             for i, content in zip(batch.positions, batch.hashes, strict=True):
                 hashes[i] = content
             failures += batch.failures
+            computed += batch.computed
             done += len(batch.positions) + len(batch.failures)
             on_progress(done, len(paths), "reading and embedding images")
             if len(pending.positions) >= _COMMIT_EVERY:
@@ -256,7 +269,7 @@ def embed_files(
         is_ok=is_ok,
         hashes=tuple(hashes),
         failures=tuple(sorted(failures)),
-        computed=len(missing) - len(failures),
+        computed=computed,
         seconds=time.perf_counter() - start,
     )
 
@@ -276,34 +289,40 @@ def _embed_missing(
 
     def work(share: Sequence[int]) -> _Batch:
         batch = _Batch()
-        pixels = []
+        contents: dict[int, tuple[str, bytes]] = {}
         for i in share:
-            if is_leaving.is_set() or should_stop():
-                return _Batch()
             try:
                 content = paths[i].read_bytes()
-                digest = hashlib.blake2b(content, digest_size=16).hexdigest()
-                image = decode(content, paths[i].name, short_side=embedder.preprocessing.resize_px)
-                pixels.append(embedder.preprocessing.pixels(image))
-            except DecodeError as error:
-                batch.failures.append((i, error.reason))
-                continue
             except OSError as error:
                 batch.failures.append((i, error.strerror or str(error)))
                 continue
-            batch.positions.append(i)
-            batch.hashes.append(digest)
-        if not pixels:
-            return batch
-        stored = cache.vectors(batch.hashes)
-        new = [k for k, digest in enumerate(batch.hashes) if digest not in stored]
-        rows = np.empty((len(pixels), embedder.feature_dim), dtype=np.float32)
-        for k, digest in enumerate(batch.hashes):
-            if digest in stored:
-                rows[k] = stored[digest]
-        if new:
-            rows[new] = embedder.embed(torch.from_numpy(np.stack([pixels[k] for k in new]))).numpy()
-        batch.vectors = rows
+            contents[i] = hashlib.blake2b(content, digest_size=16).hexdigest(), content
+        # A moved or copied file is known by its content, and then not even decoded.
+        stored = cache.vectors([digest for digest, _ in contents.values()])
+        rows = {i: stored[digest] for i, (digest, _) in contents.items() if digest in stored}
+        pixels: dict[int, npt.NDArray[np.uint8]] = {}
+        for i, (_, content) in contents.items():
+            if is_leaving.is_set() or should_stop():
+                return _Batch()
+            if i in rows:
+                continue
+            try:
+                image = decode(content, paths[i].name, short_side=embedder.preprocessing.resize_px)
+                pixels[i] = embedder.preprocessing.pixels(image)
+            except DecodeError as error:
+                batch.failures.append((i, error.reason))
+        if pixels:
+            vectors = embedder.embed(torch.from_numpy(np.stack(list(pixels.values())))).numpy()
+            for i, vector in zip(pixels, vectors, strict=True):
+                if np.isfinite(vector).all():
+                    rows[i] = vector
+                else:  # kept, it would spoil every later training as well
+                    batch.failures.append((i, "the model gives no finite features for it"))
+            batch.computed = len(pixels)
+        if rows:
+            batch.positions = list(rows)
+            batch.hashes = [contents[i][0] for i in rows]
+            batch.vectors = np.stack(list(rows.values()))
         return batch
 
     with worker_pool(compute) as pool:

@@ -37,7 +37,7 @@ from core.recipe import Recipe
 from core.training.checkpoints import Head, make_reference, save_checkpoint
 from core.training.device import Compute, resolve_compute
 from core.training.embed import Embedder
-from core.training.features import FeatureCache, Features, cache_key, embed_files, state_digest
+from core.training.features import FeatureCache, Features, embed_files
 from core.training.head import FittedHead, HeadEpoch, fit_head, is_cross_fitted
 from core.training.runs import Run, RunResult
 
@@ -68,8 +68,8 @@ def fit(
         raise
     except OSError as error:
         failure = RunError(
-            f"The run stopped because {run.path} cannot be written: {error.strerror or error}.",
-            "Free some space and train again; the features already computed are kept.",
+            f"The run stopped at {error.filename or run.path}: {error.strerror or error}.",
+            "Mend that and train again; the features already computed are kept.",
         )
         _tell_failure(tell, failure)
         raise failure from error
@@ -109,9 +109,7 @@ def _fit(
             device=compute.device,
             precision=compute.precision,
             train_images=len(sets.train),
-            selection_images=len(
-                sets.train if is_cross_fitted(len(sets.train)) else sets.selection
-            ),
+            selection_images=len(sets.train if _is_cross_fitted(sets, built) else sets.selection),
             report_images=len(sets.report),
             epochs=recipe.epochs,
         )
@@ -121,9 +119,8 @@ def _fit(
 
     positions = np.concatenate([sets.train, sets.report])
     features = _embed(index, positions, built, compute, sink=sink, should_stop=should_stop)
-    for i, reason in features.failures:
-        file = index.files[int(positions[i])]
-        tell(Notice("warning", f"{file} cannot be read and was left out: {reason}."))
+    for notice in _failures(index, positions, features):
+        tell(notice)
     run.write_dataset(_dataset_document(index, sets, positions, features))
     trains, reports = _usable(index, sets, features)
     check_stop(should_stop)
@@ -153,7 +150,7 @@ def _fit(
     head = fit_head(
         vectors[trains].to(device),
         labels[trains].to(device),
-        torch.from_numpy(sets.fold.astype(np.int64))[trains].to(device),
+        _folds_there(sets, trains).to(device),
         classes=len(index.classes),
         epochs=recipe.epochs,
         patience=recipe.patience,
@@ -186,6 +183,8 @@ def _fit(
     report = _report(head, vectors[reports], labels[reports], index, sets, recipe)
     if report is not None:
         run.write_report(report)
+    else:
+        tell(Notice("warning", f"No {sets.report_split} image can be read: there is no report."))
     status: Literal["done", "stopped"] = "stopped" if head.was_stopped else "done"
     tell(RunEnded(status, head.epoch, head.selection_accuracy))
     return RunResult(
@@ -211,6 +210,21 @@ def _notices(index: DatasetIndex, sets: HonestSets) -> list[Notice]:
     ]
 
 
+def _failures(
+    index: DatasetIndex, positions: np.ndarray[Any, Any], features: Features
+) -> list[Notice]:
+    """One sentence for each reason why files could not be used."""
+    by_reason: dict[str, list[str]] = {}
+    for i, reason in features.failures:
+        by_reason.setdefault(reason, []).append(index.files[int(positions[i])])
+    return [
+        Notice("warning", f"{_some(files)} cannot be read and was left out: {reason}.")
+        if len(files) == 1
+        else Notice("warning", f"{len(files):,} files left out, {reason}: {_some(files)}.")
+        for reason, files in by_reason.items()
+    ]
+
+
 def _some(files: list[str]) -> str:
     return ", ".join(files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
 
@@ -225,13 +239,7 @@ def _embed(
     should_stop: ShouldStop,
 ) -> Features:
     """Features of the images at `positions`; progress goes to the listener, not into the run."""
-    key = cache_key(
-        built.card.id,
-        state_digest(built.module, without=built.head_names),
-        built.preprocessing,
-        compute,
-    )
-    cache = FeatureCache(key)
+    cache = FeatureCache.of(built, compute)
     begin = time.perf_counter()
     cached: int | None = None
 
@@ -281,6 +289,29 @@ def _usable(
             "Add readable images to it or take the class folder away.",
         )
     return torch.from_numpy(trains), torch.from_numpy(reports)
+
+
+def _is_cross_fitted(sets: HonestSets, built: BuiltModel) -> bool:
+    return is_cross_fitted(
+        len(sets.train),
+        folds=sets.folds,
+        classes=built.num_classes,
+        feature_dim=built.feature_dim,
+    )
+
+
+def _folds_there(sets: HonestSets, trains: torch.Tensor) -> torch.Tensor:
+    """The folds of the readable training images, int64, without the numbers of emptied ones.
+
+    Raises: DatasetError where fewer than two are left, so that nothing can be held out.
+    """
+    folds, numbers = np.unique(sets.fold[trains.numpy()], return_inverse=True)
+    if len(folds) < 2:
+        raise DatasetError(
+            f"Only {len(trains)} training images can be read, too few to hold any out.",
+            "Add readable images.",
+        )
+    return torch.from_numpy(numbers.astype(np.int64))
 
 
 def _report(

@@ -24,6 +24,8 @@ from torch.nn.functional import cross_entropy
 from core.events import ShouldStop
 
 _MEMORY_BYTES = 1 << 30
+_PASS = 15_000_000_000
+"""Multiply-adds of one pass of all candidates, which is repeated some 50 times."""
 _ROWS_X_LOGITS = 1 << 24
 _MAX_CROSS_FIT = 10_000
 """Above so many training images one held-out part is plenty, and the others are not fitted."""
@@ -90,9 +92,9 @@ class _Choice:
         return float(difference.mean()) <= error
 
 
-def is_cross_fitted(images: int) -> bool:
-    """Whether so many training images are all held out in turn, or one part of them once."""
-    return images <= _MAX_CROSS_FIT
+def is_cross_fitted(images: int, *, folds: int, classes: int, feature_dim: int) -> bool:
+    """Whether all training images are held out in turn, or one part of them once."""
+    return _plan(images, folds, classes, feature_dim)[0] > 1
 
 
 def fit_head(
@@ -118,8 +120,9 @@ def fit_head(
     data = (features - mean) / std
 
     n, dim = data.shape
-    held_out = list(range(int(fold.max()) + 1)) if is_cross_fitted(n) else [0]
-    strengths = _strengths(l2, len(held_out) + 1, classes * (dim + 1))
+    parts, strengths = _plan(n, int(fold.max()) + 1, classes, dim)
+    held_out = list(range(parts))
+    strengths = strengths if l2 is None else [l2]
     candidates = _Candidates(data, labels, fold, held_out, classes=classes, strengths=strengths)
     selected = torch.isin(fold, torch.tensor(held_out, device=fold.device))
     truth = labels[selected]
@@ -187,18 +190,22 @@ def _threads_worth(candidates: _Candidates) -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _strengths(l2: float | None, copies: int, size: int) -> list[float]:
-    """Penalties to try, weak to strong: half decades where memory allows, else wider steps.
+def _plan(images: int, folds: int, classes: int, dim: int) -> tuple[int, list[float]]:
+    """Parts to hold out and penalties to try, weak to strong: the most that memory and time allow.
 
-    `copies` candidates per strength, each of `size` numbers, and L-BFGS keeps about 20 of each.
+    All folds and penalties in half decades at best; then wider steps, then a single held-out part.
     """
-    if l2 is not None:
-        return [l2]
-    for stride in (1, 2, 3, 5):
-        grid = [10 ** (k / 2) for k in range(-8, 4, stride)]
-        if len(grid) * copies * size * 4 * 20 <= _MEMORY_BYTES:
-            break
-    return grid
+    for parts in (folds, 1):
+        if parts > 1 and images > _MAX_CROSS_FIT:
+            continue
+        for stride in (1, 2, 3, 5):
+            strengths = [10 ** (k / 2) for k in range(-8, 4, stride)]
+            heads = len(strengths) * (parts + 1)
+            # L-BFGS keeps about 20 of each weight; the logits of two candidates per penalty stay.
+            numbers = 20 * heads * classes * (dim + 1) + 2 * len(strengths) * images * classes
+            if 4 * numbers <= _MEMORY_BYTES and heads * images * classes * dim <= _PASS:
+                return parts, strengths
+    return 1, strengths
 
 
 class _Candidates:
@@ -340,7 +347,7 @@ def _choose(logits: torch.Tensor, labels: torch.Tensor) -> _Choice:
         _Choice(k, losses[k], float(is_right[k]), float(inverse[k])) for k in range(strengths)
     ]
     best = min(choices, key=lambda choice: choice.loss)
-    return [choice for choice in choices if choice.is_as_good_as(best)][-1]
+    return [choice for choice in choices if choice is best or choice.is_as_good_as(best)][-1]
 
 
 def _inverse_temperatures(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -19,6 +19,7 @@ import os
 import platform
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -293,7 +294,9 @@ def create_run(path: Path, recipe: Recipe) -> Run:
             f"The run folder {path} cannot be written: {error.strerror or error}.",
             "Free some space or choose another folder for runs.",
         ) from error
-    return Run(path)
+    run = Run(path)
+    run.write_environment({})  # whose process it is, before the model is fetched and built
+    return run
 
 
 def is_run(path: Path) -> bool:
@@ -308,5 +311,6 @@ def _split_name(path: Path) -> tuple[str, datetime]:
     """Dataset and start of a run, from its folder's name; else the folder's own time."""
     match = re.fullmatch(r"(.+)-(\d{8}-\d{6})(?:-\d+)?", path.name)
     if match:
-        return match[1], datetime.strptime(match[2], "%Y%m%d-%H%M%S")
+        with suppress(ValueError):  # digits that are no date
+            return match[1], datetime.strptime(match[2], "%Y%m%d-%H%M%S")
     return path.name, datetime.fromtimestamp(path.stat().st_mtime)

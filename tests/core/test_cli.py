@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -214,6 +215,17 @@ def test_the_doctor_examines_this_machine(capsys):
     assert code == (1 if any(c["status"] == "problem" for c in found["checks"]) else 0)
     weights = next(c for c in found["checks"] if c["name"] == "weights")
     assert weights["status"] == "ok"
+
+
+def test_a_pipe_with_a_code_page_of_its_own_takes_any_class_name(tmp_path, make_image_folder):
+    folder = make_image_folder(tmp_path / "множество", classes=("Привет", "蚂蚁"), per_class=3)
+    for json_too in ([], ["--json"]):
+        done = subprocess.run(
+            [sys.executable, "main.py", "scan", str(folder), *json_too],
+            cwd=REPOSITORY, capture_output=True, check=True,
+            env={**os.environ, "PYTHONIOENCODING": "cp1252"},
+        )  # fmt: skip
+    assert json.loads(done.stdout)["classes"] == {"Привет": 6, "蚂蚁": 6}
 
 
 def test_stdout_is_one_json_document_in_a_process_of_its_own(folder, graftwork_home):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 import sqlite3
+import sys
 
 import numpy as np
 import pytest
@@ -144,6 +146,7 @@ def test_a_moved_dataset_finds_its_features_by_content(folder, tmp_path, monkeyp
     train(folder)
     folder.rename(tmp_path / "elsewhere")
     monkeypatch.setattr(Embedder, "embed", lambda *a: pytest.fail("embedded again"))
+    monkeypatch.setattr(features, "decode", lambda *a, **k: pytest.fail("decoded again"))
     result, _ = train(tmp_path / "elsewhere")
     assert result.status == "done"
 
@@ -223,6 +226,49 @@ def test_a_stop_in_the_epochs_saves_the_best_head_so_far(folder):
     assert result.status == "stopped"
     assert result.epochs == 2
     assert Classifier.open(run.path).classes == ("circle", "square", "triangle")
+
+
+def test_features_out_of_range_are_left_out_named_and_never_cached(folder, monkeypatch):
+    plain = Embedder.embed
+
+    def overflowing(self, pixels):
+        vectors = plain(self, pixels).clone()
+        vectors[0, 3] = float("inf")
+        return vectors
+
+    monkeypatch.setattr(Embedder, "embed", overflowing)
+    events = []
+    train(folder, sink=events.append)
+    notices = [event.text for event in events if isinstance(event, Notice)]
+    assert any("no finite features" in text for text in notices)
+    monkeypatch.setattr(Embedder, "embed", plain)
+    events.clear()
+    result, _ = train(folder, sink=events.append)
+    assert result.report.n == 18
+    assert not [event for event in events if isinstance(event, Notice)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_a_file_name_that_is_not_utf_8_trains_like_any_other(folder):
+    victim = folder / "train" / "circle" / "train_0000.png"
+    victim.rename(os.fsdecode(os.fsencode(victim.parent) + b"/caf\xe9.png"))
+    result, run = train(folder)
+    assert result.status == "done"
+    assert any("caf" in file for file in run.read_dataset()["files"])
+    assert evaluate(run, split="train").n == 18
+
+
+def test_a_report_set_that_went_bad_is_said_and_the_model_kept(folder):
+    index = scan(folder)
+    for path in (folder / "val").rglob("*.png"):
+        path.write_bytes(b"gone")
+    events = []
+    run = RunStore().create("shapes", RECIPE)
+    result = fit(RECIPE, index, run, sink=events.append)
+    assert result.report is None
+    notices = [event.text for event in events if isinstance(event, Notice)]
+    assert any("there is no report" in text for text in notices)
+    assert sum("left out" in text for text in notices) == 1
 
 
 def test_a_full_disk_ends_the_run_with_one_sentence(folder, monkeypatch):

@@ -87,8 +87,10 @@ def test_the_store_lists_runs_newest_first_and_passes_over_other_folders(tmp_pat
         run.write_report(REPORT)
         run.append_event(RunEnded("done", 0, 0.9))
     (tmp_path / "holiday pictures").mkdir()
+    create_run(tmp_path / "odd-20269999-000000", Recipe()).write_classes(("a", "b"))
     (tmp_path / "note.txt").write_text("x")
     found = store.runs()
+    assert found.pop(0).name == "odd-20269999-000000"  # no date: its folder's time, which is now
     assert [run.name for run in found] == ["new-20260201-000000", "old-20260101-000000"]
     assert (found[0].dataset, found[0].status, found[0].report_accuracy) == ("new", "done", 0.9)
     assert found[0].started.year == 2026

@@ -214,7 +214,9 @@ class Commands(QObject):
 
     def _trained(self, result: RunResult) -> None:
         self._session.end_run(result)
-        self._session.set_classifier(str(result.run))
+        # Answers on the page keep their model, and a person's choice stands.
+        if not self._session.is_classifier_chosen and not self._session.pictures:
+            self._session.set_classifier(str(result.run))
         if result.status == "stopped":
             self._session.notice(
                 "train",
@@ -237,7 +239,7 @@ class Commands(QObject):
 
     def choose_classifier(self, reference: str) -> None:
         """Use another model; the pictures on the page are classified again."""
-        self._session.set_classifier(reference)
+        self._session.set_classifier(reference, is_chosen=True)
         self._runner.supersede("classify")
         for picture in self._session.pictures:
             picture.result = None
@@ -305,6 +307,10 @@ class Commands(QObject):
         if not self._session.classifier:
             runs = self._session.runs
             self._session.set_classifier(str(runs[0].path) if runs else FALLBACK_CLASSIFIER)
+        asked = set(paths)
+        for picture in self._session.pictures:
+            if picture.path in asked:
+                picture.asked = self._session.classifier
         count = "a picture" if len(paths) == 1 else f"{len(paths)} pictures"
         self._runner.submit(
             Work(

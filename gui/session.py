@@ -35,6 +35,8 @@ class Picture:
     preview: QImage
     result: Classification | None = None
     is_waiting: bool = True
+    asked: str = ""
+    """The classifier that gives, or gave, the result: the choice may have changed since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class Session(QObject):
         self.live_run: LiveRun | None = None
         self.model_id = ""
         self.classifier = ""
+        self.is_classifier_chosen = False
         self.pictures: list[Picture] = []
 
     # -- telling -----------------------------------------------------------------------------
@@ -149,9 +152,10 @@ class Session(QObject):
             self.live_run = None
         self.run_changed.emit()
 
-    def set_classifier(self, reference: str) -> None:
-        """A run folder or a model id."""
+    def set_classifier(self, reference: str, *, is_chosen: bool = False) -> None:
+        """A run folder or a model id; `is_chosen`: by hand, which no run's end overrules."""
         self.classifier = reference
+        self.is_classifier_chosen = is_chosen
         self.classifier_changed.emit()
 
     def set_pictures(self, pictures: list[Picture]) -> None:

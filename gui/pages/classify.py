@@ -146,7 +146,7 @@ class ClassifyPage(Page):
             self.model.addItem(Path(wanted).name, wanted)
             position = self.model.count() - 1
         self.model.setCurrentIndex(position)
-        self._by.setText(f"Answered by {self.model.currentText()}" if position >= 0 else "")
+        self._show_current()
 
     def _choices(self) -> list[tuple[str, str]]:
         """(reference, text): runs, newest first, then the pretrained models."""
@@ -159,6 +159,10 @@ class ClassifyPage(Page):
         models = [card.id for card in self.session.models] or [FALLBACK_CLASSIFIER]
         choices += [(model_id, f"{name_model(model_id)} · ImageNet") for model_id in models]
         return choices
+
+    def _name_classifier(self, reference: str) -> str:
+        position = self.model.findData(reference)
+        return self.model.itemText(position) if position >= 0 else Path(reference).name
 
     def _model_activated(self, position: int) -> None:
         self.commands.choose_classifier(self.model.itemData(position))
@@ -206,6 +210,8 @@ class ClassifyPage(Page):
         result = picture.result
         answered = result is not None and bool(result.top)
         self.answer.setVisible(answered)
+        self._by.setVisible(answered)
+        self._by.setText(f"Answered by {self._name_classifier(picture.asked)}")
         self.bars.setVisible(answered)
         self.badge.setVisible(answered and result is not None and bool(result.unlike_training))
         if result is not None and result.top:

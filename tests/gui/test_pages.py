@@ -7,16 +7,20 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QAbstractItemModelTester
 from PySide6.QtWidgets import QMessageBox
 
 from core.data.dataset import Problem
+from core.evaluation.report import Report
+from core.errors import AppError
 from core.events import Notice
 from core.training.runs import RunSummary
 from gui import jobs
 from gui.widgets.class_table import ClassModel
+from gui.widgets.confusion import describe_confusion
 
 
 @pytest.fixture
@@ -195,7 +199,7 @@ def test_a_finished_run_shows_its_accuracy_with_interval_and_what_chose_what(
     assert view.accuracy.text() == "50.0%"
     assert view.interval.text() == ("95% interval 10.0% – 90.0% · 2 images")
     assert "cross-fitted over 5 folds" in view._selected_on.text()
-    assert "bee answered as ant (1)" in view.confusion.accessibleDescription()
+    assert "The one mistake: “bee” answered as “ant”" in view.confusion.accessibleDescription()
     qtbot.mouseClick(view.classify_button, Qt.MouseButton.LeftButton)
     assert window.current_page == "classify"
     assert window.session.classifier == str(fake_core.run_path)
@@ -225,11 +229,12 @@ def test_files_left_out_are_told_while_training_and_beside_the_result(
     assert view.notices.isHidden()
     for text in (
         "Left out (4), copies of others: a.png, b.png, c.png and 1 more.",
+        "2 files left out, too small: c.png, d.png.",
         "bee/7.png cannot be read and was left out: truncated file.",
         "Folders without images were passed over.",
     ):
         window.session.apply_event(Notice("warning", text))
-    assert view.notices.toggle.text() == "5 files left out · 1 note"
+    assert view.notices.toggle.text() == "7 files left out · 1 note"
     assert view.notices.text.isHidden()
     view.notices.toggle.setFocus()
     qtbot.keyClick(view.notices.toggle, Qt.Key.Key_Space)
@@ -240,6 +245,68 @@ def test_files_left_out_are_told_while_training_and_beside_the_result(
     qtbot.waitUntil(lambda: window.session.live_run.phase == "done")
     assert view.result_notices.isVisible()
     assert "bee/7.png cannot be read" in view.result_notices.text.toPlainText()
+
+
+def _report_of(confusion: np.ndarray) -> Report:
+    return Report(
+        split="val", n=int(confusion.sum()), top1=0.5, interval=(0.1, 0.9), balanced_accuracy=0.5,
+        macro_f1=0.4, ece=0.1, classes=tuple(f"class {i}" for i in range(len(confusion))),
+        per_class=(), confusion=tuple(map(tuple, confusion.tolist())),
+    )  # fmt: skip
+
+
+def test_many_classes_get_a_table_of_the_largest_confusions_instead_of_a_matrix(
+    window, data, fake_core, qtbot
+) -> None:
+    page = _train(window, qtbot)
+    fake_core.train_gate.set()
+    qtbot.waitUntil(lambda: window.session.live_run.phase == "done")
+    view, live = page.run_view, window.session.live_run
+    assert view.confusion.isVisible()
+    assert view.confusions.isHidden()
+    confusion = np.eye(150, dtype=np.int64) * 20
+    confusion[7, 3], confusion[149, 0] = 9, 5
+    confusion[range(20, 40), range(60, 80)] = 2
+    live.result = replace(live.result, report=_report_of(confusion))
+    window.session.run_changed.emit()
+    assert view.confusion.isHidden()
+    assert view.confusions.isVisible()
+    assert view.confusions.rowCount() == 12
+    first = [view.confusions.item(0, column).text() for column in range(3)]
+    assert first == ["class 7", "class 3", "9"]
+    assert "“class 7” answered as “class 3” (9)" in view._confusion_twin.text()
+
+
+def test_a_confusion_is_called_frequent_only_when_it_happened_twice_and_ties_are_named() -> None:
+    confusion = np.eye(4, dtype=np.int64) * 3
+    assert describe_confusion(_report_of(confusion)) == "All 12 answers are right."
+    confusion[0, 1] = confusion[2, 3] = 1
+    assert "Most often" not in describe_confusion(_report_of(confusion))
+    confusion[0, 1] = 2
+    assert "confused: “class 0” answered as “class 1” (2)." in describe_confusion(
+        _report_of(confusion)
+    )
+    confusion[2, 3] = 2
+    assert "“class 0” answered as “class 1” and “class 2” answered as “class 3” (2 each)" in (
+        describe_confusion(_report_of(confusion))
+    )
+
+
+def test_a_small_window_scrolls_the_run_instead_of_squeezing_it(
+    window, data, fake_core, qtbot
+) -> None:
+    page = _train(window, qtbot)
+    fake_core.train_gate.set()
+    qtbot.waitUntil(lambda: window.session.live_run.phase == "done")
+    view = page.run_view
+    window.session.notice("train", "The run was stopped after 12 epochs.")
+    qtbot.waitUntil(lambda: view.verticalScrollBar().maximum() > 0)
+    assert view.loss_plot._plot.height() >= 168
+    for plot in (view.loss_plot, view.accuracy_plot):
+        assert plot._plot.geometry().bottom() < plot._twin.geometry().top()
+        needed = plot._twin.heightForWidth(plot._twin.width())
+        assert plot._twin.height() >= needed
+    assert view.widget().width() <= view.viewport().width()
 
 
 def test_stop_keeps_what_was_trained(window, data, fake_core, qtbot) -> None:
@@ -303,6 +370,42 @@ def test_another_model_answers_again(window, fake_core, image_folder, qtbot) -> 
     page.model.activated.emit(2)
     qtbot.waitUntil(lambda: len(fake_core.classified_with) == 2)
     assert fake_core.classified_with[1] == "bundled/tf_efficientnet_lite2"
+
+
+def test_an_answer_names_the_model_that_gave_it_after_a_run_has_ended(
+    window, data, fake_core, image_folder, qtbot
+) -> None:
+    window.commands.add_pictures([image_folder / "ant" / "0.png"])
+    page = window.page("classify")
+    qtbot.waitUntil(lambda: page.answer.text() == "ant")
+    said = page._by.text()
+    assert said.startswith("Answered by EfficientNet-Lite0")
+    fake_core.train_gate.set()
+    _train(window, qtbot)
+    qtbot.waitUntil(lambda: window.session.live_run.phase == "done")
+    assert page._by.text() == said
+    assert page.model.currentData() == "bundled/tf_efficientnet_lite0"
+
+
+def test_a_run_that_ends_leaves_a_model_chosen_by_hand(window, data, fake_core, qtbot) -> None:
+    window.commands.choose_classifier("bundled/tf_efficientnet_lite1")
+    fake_core.train_gate.set()
+    _train(window, qtbot)
+    qtbot.waitUntil(lambda: window.session.live_run.phase == "done")
+    assert window.session.classifier == "bundled/tf_efficientnet_lite1"
+
+
+def test_no_model_is_named_where_nothing_was_answered(
+    window, fake_core, image_folder, monkeypatch, qtbot
+) -> None:
+    def refuse(reference: str, paths: tuple[Path, ...], link) -> None:
+        raise AppError("The weights are missing.")
+
+    monkeypatch.setattr(jobs, "classify", refuse)
+    window.commands.add_pictures([image_folder / "ant" / "0.png"])
+    page = window.page("classify")
+    qtbot.waitUntil(lambda: page.waiting.text() == "Not classified.")
+    assert not page._by.isVisible()
 
 
 def test_classifying_waits_visibly_for_a_run(window, data, fake_core, image_folder, qtbot) -> None:

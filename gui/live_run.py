@@ -17,8 +17,8 @@ Phase = Literal[
     "waiting", "preparing", "embedding", "training", "stopping", "done", "stopped", "failed"
 ]
 ENDED: frozenset[Phase] = frozenset({"done", "stopped", "failed"})
-# The two sentences in which a run tells of files it left out; any other notice counts as a note.
-_LEFT_OUT = re.compile(r"^Left out \(([\d,]+)\)|\bwas left out\b")
+# The sentences in which a run tells of files it left out; any other notice counts as a note.
+_LEFT_OUT = re.compile(r"^Left out \(([\d,]+)\)|^([\d,]+) files left out|\bwas left out\b")
 
 
 @dataclass
@@ -135,7 +135,7 @@ def _count_left_out(text: str) -> int:
     found = _LEFT_OUT.search(text)
     if found is None:
         return 0
-    return int((found[1] or "1").replace(",", ""))
+    return int((found[1] or found[2] or "1").replace(",", ""))
 
 
 def _selection_loss(epoch: EpochDone) -> float:

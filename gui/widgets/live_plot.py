@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pyqtgraph as pg
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from gui import theme
 from gui.theme import Theme
 from gui.widgets.basics import label
 
+_LEAST = QSize(160, 168)
 _LEFT_AXIS_PX, _BOTTOM_AXIS_PX = 40, 24
 
 
@@ -24,6 +25,13 @@ class _EpochAxis(pg.AxisItem):
     def tickSpacing(self, *span: float) -> list[tuple[float, float]]:
         spacing = super().tickSpacing(*span)
         return [(step, offset) for step, offset in spacing if step >= 1] or [(1, 0)]
+
+
+class _Plot(pg.PlotWidget):
+    """A graphics view wants to be as large as its scene; this one takes what is left."""
+
+    def sizeHint(self) -> QSize:
+        return _LEAST
 
 
 class LivePlot(QWidget):
@@ -41,12 +49,11 @@ class LivePlot(QWidget):
         self._legend = label("", "small")
         self._legend.setTextFormat(Qt.TextFormat.RichText)
         column.addWidget(self._legend)
-        self._plot = pg.PlotWidget(axisItems={"bottom": _EpochAxis("bottom")})
+        self._plot = _Plot(axisItems={"bottom": _EpochAxis("bottom")})
         self._plot.setAccessibleName(f"{title} plot")
         self._plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        # A graphics view wants to be as large as its scene; this one takes what is left.
-        self._plot.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
-        self._plot.setMinimumSize(160, 120)
+        self._plot.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self._plot.setMinimumSize(_LEAST)
         # A graphics view takes drops by itself; here they belong to the window.
         self._plot.setAcceptDrops(False)
         self._plot.viewport().setAcceptDrops(False)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, Qt, QTimer, Signal
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QScrollArea, QVBoxLayout, QWidget
 
 from gui import theme
 from gui.live_run import ENDED, LiveRun
 from gui.theme import Theme, set_role
 from gui.widgets.basics import Card, Stat, button, label, row
-from gui.widgets.confusion import ConfusionMatrix, describe_confusion
+from gui.widgets.confusion import (
+    MOST_IN_MATRIX,
+    ConfusionMatrix,
+    ConfusionTable,
+    describe_confusion,
+)
 from gui.widgets.live_plot import LivePlot
 from gui.widgets.notice_list import NoticeList
 from gui.words import count
@@ -21,6 +26,22 @@ if TYPE_CHECKING:
     from core.training.runs import RunResult
 
 _CURVES_MS = 200
+
+
+class _Column(QWidget):
+    """As high as its wrapped lines need at its width.
+
+    A scroll area asks for the minimum size alone, which knows nothing of wrapping: without this
+    it squeezes the cards into each other where it should scroll.
+    """
+
+    def event(self, event: QEvent) -> bool:
+        is_done = super().event(event)
+        if event.type() in (QEvent.Type.LayoutRequest, QEvent.Type.Resize):
+            layout = self.layout()
+            if layout is not None:
+                self.setMinimumHeight(layout.minimumHeightForWidth(self.width()))
+        return is_done
 
 
 class RunView(QScrollArea):
@@ -34,6 +55,7 @@ class RunView(QScrollArea):
         self._theme = look
         self._shown_epochs = -1
         self._live: LiveRun | None = None
+        self._shown_report: Report | None = None
         # Epochs of a cached head come faster than plots can be painted without holding up the
         # window: the curves follow five times a second, one after the other, because both in one
         # go held it up for 30–55 ms beside a training.
@@ -45,7 +67,7 @@ class RunView(QScrollArea):
         self.setWidgetResizable(True)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        inner = QWidget()
+        inner = _Column()
         column = QVBoxLayout(inner)
         column.setContentsMargins(0, 0, theme.XS, 0)
         column.setSpacing(theme.M)
@@ -77,7 +99,7 @@ class RunView(QScrollArea):
         self.of_another = label("", "muted", wraps=True)
         self._result_card.body.addWidget(self.of_another)
         columns = QHBoxLayout()
-        columns.setSpacing(theme.L)
+        columns.setSpacing(theme.M)
         words = QVBoxLayout()
         words.setSpacing(theme.XS)
         self._accuracy_caption = label("Validation accuracy", "muted")
@@ -113,6 +135,8 @@ class RunView(QScrollArea):
         matrix.addWidget(self._confusion_twin)
         columns.addLayout(matrix, 1)
         self._result_card.body.addLayout(columns)
+        self.confusions = ConfusionTable()  # two names beside each other need the whole width
+        self._result_card.body.addWidget(self.confusions)
         self.result_notices = NoticeList(self._theme)
         self._result_card.body.addWidget(self.result_notices)
         self._result_card.hide()
@@ -210,13 +234,16 @@ class RunView(QScrollArea):
         self._stats["seconds"].set_value(f"{result.seconds:,.1f}")
         for name in ("balanced", "macro F1"):
             self._stats[name].setVisible(report is not None)
-        self.confusion.setVisible(report is not None)
+        is_many = report is not None and len(report.classes) > MOST_IN_MATRIX
+        self.confusion.setVisible(report is not None and not is_many)
+        self.confusions.setVisible(is_many)
         if report is None:
             self._accuracy_caption.setText("Selection accuracy")
             self.accuracy.setText(f"{result.best_selection_accuracy:.1%}")
             self.interval.setText("There were no pictures to report on.")
             self._selected_on.setText("The epoch was chosen on these pictures.")
             self._confusion_twin.setText("")
+            self._shown_report = None
             return
         low, high = report.interval
         name = {"val": "Validation", "test": "Test"}.get(report.split, report.split)
@@ -226,8 +253,11 @@ class RunView(QScrollArea):
         self._selected_on.setText(_sentence(report.selected_on))
         self._stats["balanced"].set_value(f"{report.balanced_accuracy:.1%}")
         self._stats["macro F1"].set_value(f"{report.macro_f1:.3f}")
-        self.confusion.show_report(report)
-        self._confusion_twin.setText(describe_confusion(report))
+        if report is not self._shown_report:
+            self._shown_report = report
+            self.confusion.show_report(report)
+            self.confusions.show_report(report)
+            self._confusion_twin.setText(describe_confusion(report))
 
 
 def _describe_start(live: LiveRun) -> str:

@@ -293,8 +293,7 @@ class Commands(QObject):
             kept = " The other results are kept." if self._session.pictures else ""
             self._session.notice("classify", f"{preview.error}{kept}", "error")
             return
-        rest = [known for known in self._session.pictures if known.path != preview.path]
-        self._session.set_pictures([Picture(preview.path, preview.image), *rest])
+        self._session.add_picture(Picture(preview.path, preview.image))
         self._queued_pictures.append(preview.path)
 
     def _previews_read(self, _result: None) -> None:

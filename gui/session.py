@@ -58,6 +58,8 @@ class Session(QObject):
     run_changed = Signal()
     classifier_changed = Signal()
     pictures_changed = Signal()
+    picture_added = Signal(object)
+    picture_answered = Signal(object)
     page_wanted = Signal(str)
     noticed = Signal(object)
 
@@ -162,10 +164,15 @@ class Session(QObject):
         self.pictures = pictures
         self.pictures_changed.emit()
 
+    def add_picture(self, added: Picture) -> None:
+        """The newest picture comes first, in place of an earlier one of the same file."""
+        self.pictures = [added, *(known for known in self.pictures if known.path != added.path)]
+        self.picture_added.emit(added)
+
     def answer_picture(self, path: Path, result: Classification | None) -> None:
         """The classification of a picture; None where there will be none."""
         for picture in self.pictures:
             if picture.path == path:
                 picture.result = result
                 picture.is_waiting = False
-        self.pictures_changed.emit()
+                self.picture_answered.emit(picture)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtCore import QSignalBlocker, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QIcon, QPixmap
 from PySide6.QtWidgets import (
     QHBoxLayout,
@@ -43,6 +43,10 @@ class ClassifyPage(Page):
     ) -> None:
         super().__init__("Classify", session, commands, settings, look)
         self._current: Path | None = None
+        self._rows: dict[Path, QListWidgetItem] = {}  # oldest first
+        self._show_soon = QTimer(self)
+        self._show_soon.setSingleShot(True)
+        self._show_soon.timeout.connect(self._show_current)
         self._add_header()
         self.stack = QStackedWidget()
         self.body.addWidget(self.stack, 1)
@@ -61,6 +65,8 @@ class ClassifyPage(Page):
         session.classifier_changed.connect(self._show_choices)
         session.run_changed.connect(self._show_waiting)
         session.pictures_changed.connect(self._show_pictures)
+        session.picture_added.connect(self._add_picture)
+        session.picture_answered.connect(self._show_answer)
         self._show_choices()
         self._show_pictures()
 
@@ -171,31 +177,55 @@ class ClassifyPage(Page):
 
     def _show_pictures(self) -> None:
         pictures = self.session.pictures
-        self.clear_button.setVisible(bool(pictures))
-        self.stack.setCurrentWidget(self._filled if pictures else self._empty)
-        paths = [picture.path for picture in pictures]
-        if self._listed() != paths:
+        if list(self._rows) != [picture.path for picture in reversed(pictures)]:
             self._fill_list(pictures)
-        for position, picture in enumerate(pictures):
-            self.list.item(position).setText(f"{picture.path.name}\n{_short_answer(picture)}")
-        self.list.setVisible(len(pictures) > 1)
+        for picture in pictures:
+            self._show_answer_in_list(picture)
+        self._show_stack()
         self._show_current()
 
-    def _listed(self) -> list[Path]:
-        return [self.list.item(i).data(Qt.ItemDataRole.UserRole) for i in range(self.list.count())]
+    def _show_stack(self) -> None:
+        count = len(self.session.pictures)
+        self.clear_button.setVisible(count > 0)
+        self.stack.setCurrentWidget(self._filled if count else self._empty)
+        self.list.setVisible(count > 1)
 
     def _fill_list(self, pictures: list[Picture]) -> None:
-        # The newest pictures come first, and one of them is what the person wants to see.
-        self.list.blockSignals(True)
-        self.list.clear()
-        for picture in pictures:
-            item = QListWidgetItem(_thumbnail(picture), picture.path.name)
-            item.setData(Qt.ItemDataRole.UserRole, picture.path)
-            item.setSizeHint(QSize(0, _THUMBNAIL_PX + theme.M))
-            self.list.addItem(item)
-        self.list.setCurrentRow(0)
-        self.list.blockSignals(False)
-        self._current = pictures[0].path if pictures else None
+        with QSignalBlocker(self.list):
+            self.list.clear()
+        self._rows.clear()
+        self._current = None
+        for picture in reversed(pictures):
+            self._add_row(picture)
+
+    def _add_picture(self, picture: Picture) -> None:
+        self._add_row(picture)
+        self._show_stack()
+        # Hundreds may come in one turn; only the last one of a turn is ever seen.
+        self._show_soon.start()
+
+    def _add_row(self, picture: Picture) -> None:
+        """The newest picture comes first, and it is what the person wants to see."""
+        item = QListWidgetItem(_thumbnail(picture), "")
+        item.setData(Qt.ItemDataRole.UserRole, picture.path)
+        item.setSizeHint(QSize(0, _THUMBNAIL_PX + theme.M))
+        with QSignalBlocker(self.list):
+            earlier = self._rows.pop(picture.path, None)
+            if earlier is not None:
+                self.list.takeItem(self.list.row(earlier))
+            self.list.insertItem(0, item)
+            self.list.setCurrentRow(0)
+        self._rows[picture.path] = item
+        self._current = picture.path
+        self._show_answer_in_list(picture)
+
+    def _show_answer(self, picture: Picture) -> None:
+        self._show_answer_in_list(picture)
+        if picture.path == self._current:
+            self._show_current()
+
+    def _show_answer_in_list(self, picture: Picture) -> None:
+        self._rows[picture.path].setText(f"{picture.path.name}\n{_short_answer(picture)}")
 
     def _item_chosen(self, item: QListWidgetItem | None, _previous: object) -> None:
         self._current = None if item is None else item.data(Qt.ItemDataRole.UserRole)

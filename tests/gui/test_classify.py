@@ -1,0 +1,40 @@
+"""Classify with many pictures, broken ones, and runs that are of no use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gui.pages import classify
+
+
+def test_each_picture_has_its_thumbnail_made_once(
+    window, fake_core, image_folder, monkeypatch, qtbot
+) -> None:
+    made: list[Path] = []
+    make = classify._thumbnail
+
+    def count(picture):
+        made.append(picture.path)
+        return make(picture)
+
+    monkeypatch.setattr(classify, "_thumbnail", count)
+    paths = sorted(image_folder.rglob("*.png"))
+    window.commands.add_pictures(paths)
+    page = window.page("classify")
+    qtbot.waitUntil(lambda: page.list.count() == 8 and "90%" in page.list.item(7).text())
+    window.commands.choose_classifier("bundled/tf_efficientnet_lite1")
+    qtbot.waitUntil(lambda: "90%" in page.list.item(0).text())
+    assert sorted(made) == paths
+
+
+def test_a_picture_dropped_again_moves_to_the_top(window, fake_core, image_folder, qtbot) -> None:
+    paths = [image_folder / "ant" / f"{i}.png" for i in range(3)]
+    page = window.page("classify")
+    for dropped in (paths, paths[:1]):
+        window.commands.add_pictures(dropped)
+        top = dropped[-1].name
+        qtbot.waitUntil(
+            lambda name=top: page.list.count() and page.list.item(0).text() == f"{name}\nant · 90%"
+        )
+    assert page.list.count() == 3
+    assert page._file.text() == "0.png"

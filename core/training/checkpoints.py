@@ -33,30 +33,28 @@ _UNLIKE_SHARE = 0.99
 class Reference:
     """Training features that tell pictures unlike the training data (Sun et al. 2022, k-NN).
 
-    directions: float32 [M, D], standardised and of unit length. A picture is unlike them when its
+    directions: float32 [M, D], features scaled to unit length. A picture is unlike them when its
     nearest one is farther than `threshold`, the 99th percentile of that distance among the
     training images themselves, each against the others.
     """
 
-    mean: npt.NDArray[np.float32]
-    std: npt.NDArray[np.float32]
     directions: npt.NDArray[np.float32]
     threshold: float
 
     def distances(self, vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """1 − cosine to the nearest reference; float32 [N, D] → [N]"""
-        result: npt.NDArray[np.float32] = 1 - (self._directions(vectors) @ self.directions.T).max(1)
+        result: npt.NDArray[np.float32] = 1 - (_directions(vectors) @ self.directions.T).max(1)
         return result
 
     def is_unlike(self, vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
         result: npt.NDArray[np.bool_] = self.distances(vectors) > self.threshold
         return result
 
-    def _directions(self, vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        scaled = (vectors - self.mean) / self.std
-        lengths = np.linalg.norm(scaled, axis=1, keepdims=True)
-        directed: npt.NDArray[np.float32] = scaled / np.maximum(lengths, 1e-12)
-        return directed
+
+def _directions(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    directed: npt.NDArray[np.float32] = vectors / np.maximum(lengths, 1e-12)
+    return directed
 
 
 @dataclass(frozen=True)
@@ -72,19 +70,20 @@ class Head:
 
 
 def make_reference(vectors: npt.NDArray[np.float32], seed: int) -> Reference:
-    """From the training features, float32 [N, D], N ≥ 2; a seeded sample of at most 5,000."""
-    mean = vectors.mean(0)
-    std = vectors.std(0)
-    std = np.where(std > 1e-6 * max(float(std.max()), 1e-12), std, 1).astype(np.float32)
+    """From the training features, float32 [N, D], N ≥ 2; a seeded sample of at most 5,000.
+
+    The features are not standardised first: that lets noise in weak features outweigh what sets
+    pictures apart (with Lite0 trained on ants and bees, steel was told apart in 9 % of the
+    pictures standardised, in 68 % as they are; photographs of other things in 14 % and 86 %).
+    """
     if len(vectors) > _REFERENCE_IMAGES:
         chosen = np.random.default_rng(seed).choice(len(vectors), _REFERENCE_IMAGES, replace=False)
         vectors = vectors[np.sort(chosen)]
-    empty = np.empty((0, vectors.shape[1]), dtype=np.float32)
-    directions = Reference(mean, std, empty, 0.0)._directions(vectors)
+    directions = _directions(vectors)
     similarity = directions @ directions.T
     np.fill_diagonal(similarity, -1)
     threshold = float(np.quantile(1 - similarity.max(1), _UNLIKE_SHARE))
-    return Reference(mean, std, directions, threshold)
+    return Reference(directions, threshold)
 
 
 def save_checkpoint(
@@ -110,9 +109,7 @@ def save_checkpoint(
         {
             "weight": head.weight,
             "bias": head.bias,
-            "mean": torch.from_numpy(reference.mean),
-            "std": torch.from_numpy(reference.std),
-            "directions": torch.from_numpy(reference.directions).half(),
+            "directions": torch.from_numpy(reference.directions),
             "threshold": torch.tensor([reference.threshold]),
         },
     )
@@ -168,9 +165,7 @@ def load_checkpoint(checkpoint: Checkpoint) -> LoadedCheckpoint:
         built.preprocessing = _read_preprocessing(about["preprocessing"])
         tensors = load_file(checkpoint.reference)
         reference = Reference(
-            mean=tensors["mean"].numpy(),
-            std=tensors["std"].numpy(),
-            directions=tensors["directions"].float().numpy(),
+            directions=tensors["directions"].numpy(),
             threshold=float(tensors["threshold"][0]),
         )
         head = Head(tensors["weight"], tensors["bias"])

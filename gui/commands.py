@@ -41,6 +41,8 @@ class Commands(QObject):
         self._runner = runner
         self._settings = settings
         self._queued_pictures: list[Path] = []
+        self._broken: dict[Path, str] = {}
+        self._left_out = ""
 
     # -- start-up ----------------------------------------------------------------------------
 
@@ -117,6 +119,7 @@ class Commands(QObject):
             shown = "classify"
         else:
             self.add_pictures(destination.paths)
+            self._left_out = destination.rest
             shown = "classify"
         if destination.rest:
             self._session.notice(shown, destination.rest, "warning")
@@ -249,7 +252,7 @@ class Commands(QObject):
 
     def add_pictures(self, paths: Sequence[Path]) -> None:
         """Show pictures at once and classify them as soon as the compute slot is free."""
-        self._session.notice("classify", "")
+        self._begin_classify_action()
         self._session.show_page("classify")
         self._runner.submit(
             Work(
@@ -285,13 +288,12 @@ class Commands(QObject):
         self._runner.supersede("previews")
         self._runner.supersede("classify")
         self._queued_pictures.clear()
-        self._session.notice("classify", "")
+        self._begin_classify_action()
         self._session.set_pictures([])
 
     def _preview_read(self, preview: jobs.Thumbnail) -> None:
         if preview.error:
-            kept = " The other results are kept." if self._session.pictures else ""
-            self._session.notice("classify", f"{preview.error}{kept}", "error")
+            self._notice_broken(preview.path, preview.error)
             return
         self._session.add_picture(Picture(preview.path, preview.image))
         self._queued_pictures.append(preview.path)
@@ -328,7 +330,26 @@ class Commands(QObject):
         error = answer.classification.error
         self._session.answer_picture(answer.path, None if error else answer.classification)
         if error:
-            self._session.notice("classify", f"{answer.path.name}: {error}", "error")
+            self._notice_broken(answer.path, error)
+
+    def _begin_classify_action(self) -> None:
+        self._broken.clear()
+        self._left_out = ""
+        self._session.notice("classify", "")
+
+    def _notice_broken(self, path: Path, reason: str) -> None:
+        """One notice for all broken files of a drop; a second one would replace the first."""
+        self._broken[path] = reason
+        count = len(self._broken)
+        if count == 1:
+            said = reason
+        else:
+            names = ", ".join(f"“{known.name}”" for known in list(self._broken)[:3])
+            more = f" and {count - 3} more" if count > 3 else ""
+            said = f"{count} pictures cannot be read: {names}{more}."
+        if self._session.pictures:
+            said += " The other results are kept."
+        self._session.notice("classify", f"{said} {self._left_out}".strip(), "error")
 
     def _classify_failed(self, error: AppError) -> None:
         self._give_up_waiting()

@@ -27,6 +27,23 @@ def test_each_picture_has_its_thumbnail_made_once(
     assert sorted(made) == paths
 
 
+def test_broken_pictures_are_counted_and_named_in_one_notice(
+    window, fake_core, image_folder, tmp_path, drop, qtbot
+) -> None:
+    broken = [tmp_path / f"broken-{i}.jpg" for i in range(5)]
+    for path in broken:
+        path.write_bytes(b"no picture")
+    notes = tmp_path / "notes.txt"
+    notes.write_text("x")
+    assert drop(window, [broken[0], image_folder / "ant" / "0.png", *broken[1:], notes])
+    page = window.page("classify")
+    qtbot.waitUntil(lambda: page.answer.text() == "ant")
+    assert page.notices.text == (
+        "5 pictures cannot be read: “broken-0.jpg”, “broken-1.jpg”, “broken-2.jpg” and 2 more. "
+        "The other results are kept. “notes.txt” was left out: not an image."
+    )
+
+
 def test_a_picture_dropped_again_moves_to_the_top(window, fake_core, image_folder, qtbot) -> None:
     paths = [image_folder / "ant" / f"{i}.png" for i in range(3)]
     page = window.page("classify")

@@ -264,7 +264,6 @@ QMenu::separator { height: 1px; background: @border; margin: 4px 8px; }
 QMenu::icon { padding-left: 8px; }
 
 #rail { background: @window; border-right: 1px solid @border; }
-#more { padding: 4px 0; }
 #rail QToolButton {
   border: 0; border-radius: 6px; padding: 8px 12px; color: @muted; text-align: left;
 }
@@ -300,6 +299,7 @@ QPushButton[role="flat"], QToolButton[role="flat"] {
 }
 QPushButton[role="flat"]:hover, QToolButton[role="flat"]:hover { background: @sunken; }
 QPushButton[role="flat"]:focus, QToolButton[role="flat"]:focus { border-color: @accent; }
+QToolButton#more { padding: 4px 8px 4px 0; margin-left: -3px; }
 QPushButton[role="row"] {
   background: transparent; border: 1px solid transparent; border-radius: 6px; padding: 6px 8px;
   text-align: left;
@@ -358,6 +358,8 @@ QProgressBar {
 QProgressBar::chunk { background: @accent; border-radius: 3px; }
 
 QScrollArea { background: transparent; border: 0; }
+QScrollArea#run { border: 1px solid transparent; border-radius: 6px; }
+QScrollArea#run:focus { border-color: @accent; }
 QScrollBar:vertical { background: transparent; width: 10px; margin: 0; }
 QScrollBar:horizontal { background: transparent; height: 10px; margin: 0; }
 QScrollBar::handle { background: @strong_border; border-radius: 3px; margin: 2px; min-height: 24px;

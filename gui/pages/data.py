@@ -29,6 +29,7 @@ from gui.widgets.class_table import ClassTable
 from gui.widgets.drop_zone import DropZone
 from gui.widgets.findings import FindingsTable, list_duplicates, list_problems
 from gui.widgets.thumbnails import ThumbnailGrid
+from gui.words import count
 from gui.workers import JobRunner, Work
 
 if TYPE_CHECKING:
@@ -127,6 +128,9 @@ class DataPage(Page):
         card.body.addLayout(line)
         self.split_line = label("", "muted", wraps=True)
         card.body.addWidget(self.split_line)
+        self.notes_line = label("", "muted", wraps=True)
+        self.notes_line.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        card.body.addWidget(self.notes_line)
         return card
 
     def _make_tabs(self) -> QTabWidget:
@@ -197,6 +201,8 @@ class DataPage(Page):
         problems = list_problems(dataset)
         self.stats["problems"].set_value(f"{len(problems):,}", tone="warning" if problems else "")
         self.split_line.setText(describe_split(dataset))
+        self.notes_line.setText(" ".join(dataset.notes))
+        self.notes_line.setVisible(bool(dataset.notes))
         self.problems.show_rows(("File", "Reason"), problems)
         copies = list_duplicates(dataset)
         self.copies.show_rows(("Files with the same content", "Where"), copies)
@@ -215,7 +221,7 @@ class DataPage(Page):
         self.grid.show_paths(paths)
         name = dataset.classes[row]
         self.grid.setAccessibleName(f"Pictures of the class {name}")
-        self._caption.setText(f"{name}: {len(paths)} of {len(positions):,} pictures")
+        self._caption.setText(f"{name}: {len(paths):,} of {count(len(positions), 'picture')}")
         self._runner.submit(
             Work(
                 "thumbnails",
@@ -236,7 +242,12 @@ class DataPage(Page):
 
 
 def describe_split(dataset: DatasetIndex) -> str:
-    """Who made the split, in one line."""
+    """Who made the split and how large its parts are, in one line."""
+    splits = dataset.split_counts()
+    sizes = " / ".join(f"{images:,} {split}" for split, images in splits.items())
     if dataset.split_origin == "folders":
-        return "Split: your own train and val folders."
-    return "Split: 80/20 by Graftwork, stratified, copies kept together, seed 0."
+        return f"Split: your own folders: {sizes}."
+    return (
+        f"Split: a fifth (or one per class) drawn by Graftwork: {sizes}, stratified, "
+        "grouped by copies, seed 0."
+    )

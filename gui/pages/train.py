@@ -60,7 +60,7 @@ class TrainPage(Page):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(theme.M)
         card = Card()
-        self.form = RecipeForm()
+        self.form = RecipeForm(self.look)
         self.form.model_chosen.connect(self.session.set_model)
         card.body.addWidget(self.form)
         area = QScrollArea()

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import QLineEdit, QToolButton, QVBoxLayout, QWidget
 
 from core.recipe import Recipe
 from gui import theme
+from gui.theme import Theme
 from gui.widgets.basics import label
 from gui.widgets.inputs import ComboBox, NumberBox
 
@@ -24,8 +25,9 @@ class RecipeForm(QWidget):
 
     model_chosen = Signal(str)
 
-    def __init__(self) -> None:
+    def __init__(self, look: Theme) -> None:
         super().__init__()
+        self._theme = look
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.setSpacing(theme.XS)
@@ -44,6 +46,9 @@ class RecipeForm(QWidget):
         self._toggle.setText("More settings")
         self._toggle.setAccessibleName("More settings")
         self._toggle.setCheckable(True)
+        self._toggle.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self._toggle.setIconSize(QSize(theme.ICON_PX, theme.ICON_PX))
+        look.give_icon(self._toggle, "chevron-right")
         self._toggle.toggled.connect(self._show_more)
         self._column.addWidget(self._toggle)
         self._column.addWidget(self._make_more())
@@ -113,6 +118,7 @@ class RecipeForm(QWidget):
 
     def _show_more(self, is_shown: bool) -> None:
         self._more.setVisible(is_shown)
+        self._theme.give_icon(self._toggle, "chevron-down" if is_shown else "chevron-right")
         self._toggle.setText("Fewer settings" if is_shown else "More settings")
 
 

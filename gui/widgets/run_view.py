@@ -65,7 +65,10 @@ class RunView(QScrollArea):
         self._curve_timer.timeout.connect(self._show_next_curve)
         self._is_accuracy_next = False
         self.setWidgetResizable(True)
-        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        # Reached with Tab and scrolled with the arrow keys: the curves may be below its edge.
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.setObjectName("run")
+        self.setAccessibleName("Run")
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         inner = _Column()
         column = QVBoxLayout(inner)

@@ -14,12 +14,11 @@ from PySide6.QtTest import QAbstractItemModelTester
 from PySide6.QtWidgets import QMessageBox
 
 from core.data.dataset import Problem
-from core.evaluation.report import Report
 from core.errors import AppError
+from core.evaluation.report import Report
 from core.events import Notice
 from core.training.runs import RunSummary
 from gui import jobs
-from gui.pages import classify
 from gui.widgets.class_table import ClassModel
 from gui.widgets.confusion import describe_confusion
 
@@ -118,7 +117,16 @@ def test_data_shows_classes_counts_and_who_made_the_split(data) -> None:
     ]
     assert rows == [["ant", "3", "1", "4"], ["bee", "3", "1", "4"]]
     assert data.stats["images"].value == "8"
-    assert "80/20 by Graftwork, stratified" in data.split_line.text()
+    assert "drawn by Graftwork: 6 train / 2 val, stratified" in data.split_line.text()
+    assert data.notes_line.isHidden()
+
+
+def test_data_says_what_the_scan_decided(window, data, fake_core, qtbot) -> None:
+    note = "“valid” was read as val."
+    fake_core.dataset = replace(fake_core.dataset, notes=(note,))
+    window.commands.open_dataset(fake_core.dataset.root)
+    qtbot.waitUntil(lambda: data.notes_line.text() == note)
+    assert not data.notes_line.isHidden()
 
 
 def test_data_shows_the_pictures_of_the_selected_class(data, qtbot) -> None:
@@ -308,6 +316,8 @@ def test_a_small_window_scrolls_the_run_instead_of_squeezing_it(
         needed = plot._twin.heightForWidth(plot._twin.width())
         assert plot._twin.height() >= needed
     assert view.widget().width() <= view.viewport().width()
+    qtbot.keyClick(view, Qt.Key.Key_PageDown)
+    assert view.verticalScrollBar().value() > 0
 
 
 def test_stop_keeps_what_was_trained(window, data, fake_core, qtbot) -> None:
@@ -359,39 +369,6 @@ def test_several_pictures_make_a_list(window, fake_core, image_folder, qtbot) ->
     qtbot.waitUntil(lambda: page.list.count() == 3 and "90%" in page.list.item(2).text())
     assert page.list.isVisible()
     assert page.list.item(0).text() == "2.png\nant · 90%"
-
-
-def test_each_picture_has_its_thumbnail_made_once(
-    window, fake_core, image_folder, monkeypatch, qtbot
-) -> None:
-    made: list[Path] = []
-    make = classify._thumbnail
-
-    def count(picture):
-        made.append(picture.path)
-        return make(picture)
-
-    monkeypatch.setattr(classify, "_thumbnail", count)
-    paths = sorted(image_folder.rglob("*.png"))
-    window.commands.add_pictures(paths)
-    page = window.page("classify")
-    qtbot.waitUntil(lambda: page.list.count() == 8 and "90%" in page.list.item(7).text())
-    window.commands.choose_classifier("bundled/tf_efficientnet_lite1")
-    qtbot.waitUntil(lambda: "90%" in page.list.item(0).text())
-    assert sorted(made) == paths
-
-
-def test_a_picture_dropped_again_moves_to_the_top(window, fake_core, image_folder, qtbot) -> None:
-    paths = [image_folder / "ant" / f"{i}.png" for i in range(3)]
-    page = window.page("classify")
-    for dropped in (paths, paths[:1]):
-        window.commands.add_pictures(dropped)
-        top = dropped[-1].name
-        qtbot.waitUntil(
-            lambda name=top: page.list.count() and page.list.item(0).text() == f"{name}\nant · 90%"
-        )
-    assert page.list.count() == 3
-    assert page._file.text() == "0.png"
 
 
 def test_another_model_answers_again(window, fake_core, image_folder, qtbot) -> None:

@@ -6,6 +6,7 @@ usage, 1 failed.
 
 from __future__ import annotations
 
+import importlib.metadata
 import io
 import logging
 import os
@@ -15,12 +16,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from core.arguments import dataset_path, picture_paths, recipe_from, scan_dataset
 from core.console import (
+    answer_console,
     messages,
     number,
     print_json,
@@ -76,6 +77,21 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        answer_console().print(f"graftwork {importlib.metadata.version('graftwork')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say it.")
+    ] = False,
+) -> None:
+    """What every command knows."""
+
+
 def is_command(word: str) -> bool:
     """Whether a first argument belongs here; a path that is no command's name opens the window."""
     names = {
@@ -116,7 +132,7 @@ def scan(
 
     for label, name in enumerate(index.classes):
         table.add_row(escape(name), *(f"{counts[label, SPLITS.index(s)]:,}" for s in splits))
-    out = Console()
+    out = answer_console()
     out.print(table)
     origin = "your own folders" if index.split_origin == "folders" else "80/20, stratified, seed 0"
     out.print(f"Split: {origin}.")
@@ -199,7 +215,7 @@ def models(
             "×".join(map(str, card.input_size)) if card.input_size else "",
             "here" if card.id in here else "online",
         )
-    Console().print(table)
+    answer_console().print(table)
 
 
 @app.command()
@@ -219,7 +235,7 @@ def layers(
     if as_json:
         print_json(to_json(tree))
         return
-    print_layers(Console(), tree)
+    print_layers(answer_console(), tree)
 
 
 @app.command()
@@ -254,7 +270,7 @@ def advise(
     if as_json:
         print_json(advice.to_dict())
         return
-    out = Console()
+    out = answer_console()
     out.print(f"[bold]{describe(advice.decision).capitalize()}[/]")
     for reason in advice.reasons:
         out.print(f"• {escape(reason)}")
@@ -315,7 +331,7 @@ def train(
             }
         )
         return
-    out_console = Console()
+    out_console = answer_console()
     if report:
         print_report(out_console, report)
     out_console.print(f"{seconds:.1f} s from folder to report. Run: {escape(str(result.run))}")
@@ -338,7 +354,7 @@ def evaluate(
     if as_json:
         print_json(report.to_dict())
     else:
-        print_report(Console(), report)
+        print_report(answer_console(), report)
 
 
 @app.command()
@@ -381,7 +397,7 @@ def classify(
             }
         )
     else:
-        out = Console()
+        out = answer_console()
         for answer in answers:
             said = ", ".join(f"{g.label} {g.probability:.1%}" for g in answer.top)
             note = " [yellow](unlike the training images)[/]" if answer.unlike_training else ""
@@ -421,13 +437,15 @@ def runs(as_json: Json = False) -> None:
             }
         )
         return
-    table = Table("run", "model", "strategy", "classes", "accuracy", "status")
+    table = Table(
+        Column("run", overflow="fold"), "model", "strategy", "classes", "accuracy", "status"
+    )
     for run in found:
         accuracy = "" if run.report_accuracy is None else f"{run.report_accuracy:.1%}"
         table.add_row(
             escape(run.name), run.model, run.strategy, str(run.classes), accuracy, run.status
         )
-    out = Console()
+    out = answer_console()
     out.print(table if found else f"No runs yet in {store.root}.")
 
 
@@ -440,7 +458,7 @@ def doctor(as_json: Json = False) -> None:
     if as_json:
         print_json({"checks": [finding.to_dict() for finding in findings]})
     else:
-        out = Console()
+        out = answer_console()
         for finding in findings:
             mark = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "problem": "[red]problem[/]"}
             out.print(f"{mark[finding.status]:<16} {finding.name}: {escape(finding.text)}")
@@ -474,7 +492,7 @@ def catalog(
         from core.models import catalog as cards
 
         count = len(cards.load().cards)
-    Console().print(f"{count:,} models in the catalog.")
+    answer_console().print(f"{count:,} models in the catalog.")
 
 
 if __name__ == "__main__":

@@ -29,6 +29,11 @@ messages = Console(stderr=True, highlight=False)
 """Everything that is not the answer goes to stderr."""
 
 
+def answer_console() -> Console:
+    """For the answer, on stdout. A pipe has no width: names must not be cut to 80 columns."""
+    return Console() if sys.stdout.isatty() else Console(width=160)
+
+
 @contextmanager
 def progress() -> Iterator[OnProgress]:
     """A bar on stderr that is there only while there is something to wait for."""
@@ -110,7 +115,7 @@ def print_report(out: Console, report: Report) -> None:
         f"macro F1 {report.macro_f1:.3f}, calibration error {report.ece:.3f}."
     )
     if report.selected_on:
-        out.print(f"{escape(report.selected_on)}.")
+        out.print(f"{escape(report.selected_on[:1].upper() + report.selected_on[1:])}.")
     table = Table("class", "images", "precision", "recall", "F1")
     for score in report.per_class:
         table.add_row(

@@ -95,6 +95,11 @@ def _fit(
     should_stop: ShouldStop,
 ) -> RunResult:
     start = time.perf_counter()
+    if not index.root.is_dir():
+        raise DatasetError(
+            f"The dataset folder {index.root} is no longer there.",
+            "Put it back, or open the dataset at its new place.",
+        )
     run.write_classes(index.classes)
     sets = honest_sets(index, folds=recipe.selection_folds, seed=recipe.seed)
     built = build(catalog.load().resolve(recipe.model), num_classes=len(index.classes))

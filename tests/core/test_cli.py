@@ -131,6 +131,14 @@ def test_models_and_layers_speak_json(capsys):
     assert (tree["trainable_params"], tree["params"]) == (20_490, 23_528_522)
 
 
+def test_names_to_copy_are_not_cut_in_a_pipe_and_the_version_is_said(folder, capsys):
+    _, trained, _ = ask(capsys, "train", folder, "--json")
+    assert main(["runs"]) == 0
+    assert Path(trained["run"]).name in capsys.readouterr().out
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("graftwork ")
+
+
 def test_tables_for_people_are_printed_without_json(folder, capsys):
     for arguments in (["scan", folder], ["models", "resnet50"], ["layers", "resnet18"], ["runs"]):
         assert main([str(a) for a in arguments]) == 0

@@ -185,6 +185,14 @@ def test_a_file_cut_short_after_the_scan_is_named_and_left_out(folder):
     assert run.read_dataset()["unreadable"][0][0] == "train/circle/train_0002.png"
 
 
+def test_a_dataset_folder_that_has_gone_is_named(folder, tmp_path):
+    index = scan(folder)
+    run = RunStore().create("shapes", RECIPE)
+    folder.rename(tmp_path / "away")
+    with pytest.raises(DatasetError, match="no longer there"):
+        fit(RECIPE, index, run)
+
+
 def test_a_class_whose_every_training_file_went_bad_is_named(folder):
     index = scan(folder)
     for path in (folder / "train" / "square").iterdir():

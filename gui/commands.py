@@ -306,7 +306,7 @@ class Commands(QObject):
         if not paths:
             return
         if not self._session.classifier:
-            runs = self._session.runs
+            runs = self._session.usable_runs
             self._session.set_classifier(str(runs[0].path) if runs else FALLBACK_CLASSIFIER)
         asked = set(paths)
         for picture in self._session.pictures:

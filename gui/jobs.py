@@ -59,9 +59,14 @@ def list_models(link: Link) -> tuple[ModelCard, ...]:
 
 
 def list_runs(link: Link) -> tuple[RunSummary, ...]:
-    from core.training.runs import RunStore
+    """All runs but those stopped before there was a model: a summary does not tell these apart."""
+    from core.training.runs import Run, RunStore
 
-    return tuple(RunStore().runs())
+    return tuple(
+        run
+        for run in RunStore().runs()
+        if run.status != "stopped" or Run(run.path).best.weights.is_file()
+    )
 
 
 def scan_folder(path: Path, link: Link) -> DatasetIndex:

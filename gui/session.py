@@ -77,6 +77,15 @@ class Session(QObject):
         self.is_classifier_chosen = False
         self.pictures: list[Picture] = []
 
+    @property
+    def usable_runs(self) -> tuple[RunSummary, ...]:
+        """The runs with a model to classify with, newest first: not the failed ones."""
+        return tuple(
+            run
+            for run in self.runs
+            if run.report_accuracy is not None or run.status in ("done", "stopped")
+        )
+
     # -- telling -----------------------------------------------------------------------------
 
     def show_page(self, page: PageName) -> None:

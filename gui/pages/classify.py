@@ -157,11 +157,10 @@ class ClassifyPage(Page):
     def _choices(self) -> list[tuple[str, str]]:
         """(reference, text): runs, newest first, then the pretrained models."""
         choices = []
-        for run in self.session.runs:
-            if run.status in ("done", "stopped"):
-                accuracy = "" if run.report_accuracy is None else f" · {run.report_accuracy:.1%}"
-                text = f"Run {run.dataset} {run.started:%d %b %H:%M:%S}{accuracy}"
-                choices.append((str(run.path), text))
+        for run in self.session.usable_runs:
+            accuracy = "" if run.report_accuracy is None else f" · {run.report_accuracy:.1%}"
+            text = f"Run {run.dataset} {run.started:%d %b %H:%M:%S}{accuracy}"
+            choices.append((str(run.path), text))
         models = [card.id for card in self.session.models] or [FALLBACK_CLASSIFIER]
         choices += [(model_id, f"{name_model(model_id)} · ImageNet") for model_id in models]
         return choices

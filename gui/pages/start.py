@@ -109,7 +109,7 @@ class StartPage(Page):
 
     def _show_runs(self) -> None:
         links = []
-        for run in self.session.runs[:_SHOWN_RUNS]:
+        for run in self.session.usable_runs[:_SHOWN_RUNS]:
             accuracy = "" if run.report_accuracy is None else f"{run.report_accuracy:.1%} · "
             detail = f"{accuracy}{run.classes} classes · {run.started:%d %b %H:%M}"
             links.append(

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
+from core.events import RunEnded, never_stop, no_progress
+from core.recipe import make_recipe
+from core.training.runs import RunStatus, RunStore, RunSummary
+from gui import jobs
 from gui.pages import classify
+from gui.workers import Link
 
 
 def test_each_picture_has_its_thumbnail_made_once(
@@ -55,3 +61,39 @@ def test_a_picture_dropped_again_moves_to_the_top(window, fake_core, image_folde
         )
     assert page.list.count() == 3
     assert page._file.text() == "0.png"
+
+
+def _summary(path: Path, status: RunStatus, accuracy: float | None) -> RunSummary:
+    return RunSummary(
+        path=path, name=path.name, started=datetime(2026, 1, 2, 3, 4),
+        model="bundled/tf_efficientnet_lite0", strategy="feature-extraction", dataset=path.name,
+        status=status, report_accuracy=accuracy, classes=2,
+    )  # fmt: skip
+
+
+def test_runs_without_a_model_are_neither_offered_nor_taken_of_their_own_accord(
+    window, fake_core, image_folder, tmp_path, qtbot
+) -> None:
+    broken = [
+        _summary(tmp_path / status, status, None) for status in ("failed", "interrupted", "running")
+    ]
+    good = _summary(tmp_path / "good", "stopped", 0.9)
+    window.session.set_runs((*broken, good))
+    page = window.page("classify")
+    assert page.model.count() == 2
+    assert page.model.currentData() == str(good.path)
+    assert window.page("start").runs.names == ["good"]
+    window.commands.add_pictures([image_folder / "ant" / "0.png"])
+    qtbot.waitUntil(lambda: page.answer.text() == "ant")
+    assert fake_core.classified_with == [str(good.path)]
+
+
+def test_a_run_stopped_before_it_had_a_model_is_not_listed(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("GRAFTWORK_HOME", str(tmp_path))
+    for name in ("early", "late"):
+        run = RunStore().create(name, make_recipe({}))
+        run.write_classes(("ant", "bee"))
+        run.append_event(RunEnded("stopped", -1, 0.0))
+    run.make_checkpoint_folder().weights.write_bytes(b"")
+    link = Link(no_progress, print, never_stop)
+    assert [listed.dataset for listed in jobs.list_runs(link)] == ["late"]

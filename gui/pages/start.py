@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
 from gui import theme
 from gui.commands import Commands
@@ -77,9 +77,8 @@ class StartPage(Page):
 
     def _make_side(self) -> QWidget:
         side = QWidget()
-        side.setFixedWidth(_SIDE_PX)
         column = QVBoxLayout(side)
-        column.setContentsMargins(0, 0, 0, 0)
+        column.setContentsMargins(0, 0, theme.S, 0)
         column.setSpacing(theme.M)
         datasets = Card("Recent datasets", margin=theme.M)
         self.datasets = LinkList(self.look, empty="Datasets you open are listed here.")
@@ -94,7 +93,14 @@ class StartPage(Page):
         machine.body.addWidget(self.machine)
         column.addWidget(machine)
         column.addStretch(1)
-        return side
+        # A low window with a notice and all recent runs has no room for every row.
+        area = QScrollArea()
+        area.setFixedWidth(_SIDE_PX + theme.S)
+        area.setWidgetResizable(True)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        area.setWidget(side)
+        return area
 
     def _show_datasets(self) -> None:
         self.datasets.show_links(

@@ -106,6 +106,7 @@ class Commands(QObject):
 
     def open_paths(self, paths: Sequence[Path], page: PageName) -> None:
         """Whatever was dropped or chosen; `page` is where a refusal is shown."""
+        self._session.notice(page, "")
         try:
             destination = find_destination(paths)
         except AppError as error:
@@ -147,13 +148,16 @@ class Commands(QObject):
                 needs_compute=needs_compute,
             )
         )
-        self._session.notice("data", "")
+        for page in ("start", "data"):
+            self._session.notice(page, "")
         self._session.begin_scan(path)
         self._session.show_page("data")
 
     def _scanned(self, dataset: DatasetIndex) -> None:
         self._settings.remember_dataset(dataset.root)
         self._settings.last_folder = dataset.root.parent
+        if self._session.dataset is None:
+            self._session.notice("train", "")  # it may have said that there is none
         self._session.end_scan(dataset)
 
     def _scan_failed(self, error: AppError) -> None:
@@ -176,6 +180,7 @@ class Commands(QObject):
     def start_training(self, values: dict[str, Any]) -> None:
         """Train on the session's dataset; `values` are the recipe's."""
         self._session.show_page("train")
+        self._session.notice("train", "")
         if self._runner.find("train") is not None:
             self._session.notice(
                 "train",
@@ -189,7 +194,6 @@ class Commands(QObject):
                 "train", "There is nothing to train on yet. Open a folder of images first."
             )
             return
-        self._session.notice("train", "")
         self._session.begin_run(LiveRun(dataset.name or dataset.root.name))
         self._runner.submit(
             Work(
@@ -242,6 +246,7 @@ class Commands(QObject):
 
     def choose_classifier(self, reference: str) -> None:
         """Use another model; the pictures on the page are classified again."""
+        self._begin_classify_action()
         self._session.set_classifier(reference, is_chosen=True)
         self._runner.supersede("classify")
         for picture in self._session.pictures:
@@ -268,6 +273,7 @@ class Commands(QObject):
         )
 
     def paste_picture(self, image: QImage) -> None:
+        self._begin_classify_action()
         self._session.show_page("classify")
         self._runner.submit(
             Work(
@@ -353,6 +359,9 @@ class Commands(QObject):
 
     def _classify_failed(self, error: AppError) -> None:
         self._give_up_waiting()
+        if isinstance(error, jobs.RunGoneError):
+            self._session.set_classifier("")
+            self.refresh_runs()
         self._session.notice_error("classify", error)
 
     def _classify_cancelled(self) -> None:

@@ -164,6 +164,10 @@ class _ClassifierCache:
 _classifiers = _ClassifierCache()
 
 
+class RunGoneError(AppError):
+    """A run whose folder was moved or deleted while it was on offer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """The classification of one file."""
@@ -174,6 +178,11 @@ class Answer:
 
 def classify(reference: str, paths: Sequence[Path], link: Link) -> None:
     """Send one `Answer` per file, a few at a time."""
+    # A model's id is no path; a run is given by its folder.
+    if Path(reference).is_absolute() and not Path(reference).is_dir():
+        raise RunGoneError(
+            f"The run {Path(reference).name} is no longer there.", "Choose another model."
+        )
     link.on_progress(0, len(paths), "opening the model")
     classifier = _classifiers.open(reference)
     for start in range(0, len(paths), _CLASSIFY_BATCH):

@@ -12,6 +12,9 @@ from gui import jobs
 from gui.pages import classify
 from gui.workers import Link
 
+# Before any test puts its fake in its place.
+real_classify = jobs.classify
+
 
 def test_each_picture_has_its_thumbnail_made_once(
     window, fake_core, image_folder, monkeypatch, qtbot
@@ -97,3 +100,30 @@ def test_a_run_stopped_before_it_had_a_model_is_not_listed(tmp_path, monkeypatch
     run.make_checkpoint_folder().weights.write_bytes(b"")
     link = Link(no_progress, print, never_stop)
     assert [listed.dataset for listed in jobs.list_runs(link)] == ["late"]
+
+
+def test_a_run_deleted_while_it_is_offered_is_named_and_offered_no_more(
+    window, fake_core, image_folder, tmp_path, monkeypatch, qtbot
+) -> None:
+    monkeypatch.setattr(jobs, "classify", real_classify)
+    page = window.page("classify")
+    window.session.set_runs((_summary(tmp_path / "gone", "done", 0.9),))
+    assert page.model.count() == 2
+    window.commands.add_pictures([image_folder / "ant" / "0.png"])
+    qtbot.waitUntil(lambda: page.notices.text != "")
+    assert page.notices.text.startswith("The run gone is no longer there.")
+    qtbot.waitUntil(lambda: "gone" not in page.model.itemText(0))
+    monkeypatch.setattr(jobs, "classify", fake_core.classify)
+    window.commands.choose_classifier("bundled/tf_efficientnet_lite1")
+    assert page.notices.text == ""
+    qtbot.waitUntil(lambda: page.answer.text() == "ant")
+
+
+def test_the_refusal_to_train_without_a_dataset_goes_when_one_is_opened(
+    window, fake_core, qtbot
+) -> None:
+    window.actions_by_name["start_training"].trigger()
+    assert window.page("train").notices.text
+    window.commands.open_dataset(fake_core.dataset.root)
+    qtbot.waitUntil(lambda: window.session.scan_state == "ready")
+    assert window.page("train").notices.text == ""

@@ -20,6 +20,7 @@ from gui.drops import find_destination
 from gui.live_run import LiveRun
 from gui.session import PageName, Picture, Session
 from gui.settings import Settings
+from gui.words import count
 from gui.workers import Job, JobRunner, Work
 
 if TYPE_CHECKING:
@@ -227,8 +228,8 @@ class Commands(QObject):
         if result.status == "stopped":
             self._session.notice(
                 "train",
-                f"The run was stopped after {result.epochs} epochs; what it learned is saved "
-                "and can be used.",
+                f"The run was stopped after {count(result.epochs, 'epoch')}; what it learned "
+                "is saved and can be used.",
             )
         self.refresh_runs()
 
@@ -318,11 +319,11 @@ class Commands(QObject):
         for picture in self._session.pictures:
             if picture.path in asked:
                 picture.asked = self._session.classifier
-        count = "a picture" if len(paths) == 1 else f"{len(paths)} pictures"
+        what = "a picture" if len(paths) == 1 else count(len(paths), "picture")
         self._runner.submit(
             Work(
                 "classify",
-                f"Classifying {count}",
+                f"Classifying {what}",
                 partial(jobs.classify, self._session.classifier, tuple(paths)),
                 on_item=self._answered,
                 on_failure=self._classify_failed,

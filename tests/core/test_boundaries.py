@@ -1,4 +1,7 @@
-"""The house's rules: who may import whom, what loads no torch, how long a file may be."""
+"""The house's rules: who may import whom, what loads no torch, how long a file may be.
+
+The window's own rules are in tests/gui/test_boundaries.py.
+"""
 
 from __future__ import annotations
 
@@ -50,29 +53,6 @@ def relative(path: Path) -> str:
 @pytest.mark.parametrize("path", CORE, ids=relative)
 def test_core_knows_nothing_of_the_window(path):
     assert not roots(path) & {"gui", "PySide6", "pyqtgraph", "qtawesome"}
-
-
-@pytest.mark.parametrize("path", GUI, ids=relative)
-def test_the_window_never_imports_torch_itself(path):
-    assert not roots(path) & {"torch", "torchvision", "timm", "sklearn"}
-
-
-@pytest.mark.parametrize("path", sorted((REPOSITORY / "gui" / "pages").glob("*.py")), ids=relative)
-def test_pages_meet_in_the_session_and_never_import_each_other(path):
-    others = {name for name in imported(path) if name.startswith("gui.pages.")}
-    assert others <= {"gui.pages.page"} | {
-        name for name in others if name.startswith("gui.pages.page.")
-    }
-
-
-@pytest.mark.parametrize("path", GUI, ids=relative)
-def test_only_workers_has_threads_or_processes(path):
-    if path.name == "workers.py":
-        pytest.skip("this is the file that may")
-    names = imported(path)
-    forbidden = {"threading", "multiprocessing", "concurrent", "concurrent.futures"}
-    threads = {name for name in names if name.rpartition(".")[2] in ("QThread", "QThreadPool")}
-    assert not (names & forbidden) | threads
 
 
 @pytest.mark.parametrize("path", [*CORE, *GUI], ids=relative)

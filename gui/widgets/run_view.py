@@ -173,11 +173,12 @@ class RunView(QScrollArea):
         is_new, self._live = live is not self._live, live
         self._show_phase(live)
         if is_new:
-            self._shown_epochs = -1
+            self._shown_epochs = len(live.epochs)
             self._show_loss(live)
             self._show_accuracy(live)
         elif len(live.epochs) != self._shown_epochs and not self._curve_timer.isActive():
-            self._curve_timer.start()
+            # The first point at once: a small head is fitted before a second tick comes.
+            self._curve_timer.start(_CURVES_MS if self._shown_epochs else 0)
         for notices in (self.notices, self.result_notices):
             notices.show_notices(live)
         report = live.result.report if live.result is not None else None
@@ -214,7 +215,7 @@ class RunView(QScrollArea):
             self._show_loss(live)
         self._is_accuracy_next = not self._is_accuracy_next
         if self._is_accuracy_next or len(live.epochs) != self._shown_epochs:
-            self._curve_timer.start()
+            self._curve_timer.start(_CURVES_MS)
 
     def _show_loss(self, live: LiveRun) -> None:
         self.loss_plot.show_series(

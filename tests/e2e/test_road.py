@@ -80,7 +80,10 @@ def _drop_and_train(window: MainWindow, qtbot, folder: Path) -> list[int]:
         return not window.session.live_run.is_on
 
     qtbot.waitUntil(has_ended, timeout=_TRAIN_MS)
-    assert window.session.live_run.phase == "done", train.notices.text
+    live = window.session.live_run
+    assert live.phase == "done", train.notices.text
+    qtbot.waitUntil(lambda: train.run_view.loss_plot.points("selection") == len(live.epochs))
+    has_ended()
     return lengths
 
 

@@ -227,7 +227,7 @@ def _domain(
 
 
 def _estimate(evidence: Evidence, images: int, feature_dim: int) -> Estimate:
-    # The head's fit keeps about eight copies of the features; its time is small beside embedding.
+    # Embedding only: with a hundred classes the head's fit can take as long and a gigabyte more.
     now_mb = psutil.Process().memory_info().rss / 2**20
     return Estimate(
         seconds=images / evidence.images_per_s,

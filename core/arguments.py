@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import glob
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
 from core.console import progress, stop_on_interrupt
 from core.errors import AppError, DatasetError
-from core.recipe import Recipe, make_recipe, read_recipe
+from core.recipe import Recipe, Strategy, new_recipe, read_recipe
 
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+Dataset = Annotated[
+    Path | None, typer.Argument(help="A folder with one folder per class, or with train and val.")
+]
+Sample = Annotated[
+    str | None, typer.Option("--sample", help="A ready-made dataset in place of DATASET: digits.")
+]
+Model = Annotated[str, typer.Option("--model", help="Model id, see `graftwork models`.")]
 
 
 def dataset_path(dataset: Path | None, sample: str | None) -> Path:
@@ -44,23 +54,35 @@ def recipe_from(
     strategy: str | None,
     epochs: int | None,
 ) -> Recipe:
-    """File first, then `--set`, then the options of their own."""
-    values: dict[str, Any] = read_recipe(path).model_dump() if path else {}
+    """Preferences first, then the file, `--set`, and the options of their own."""
+    values: dict[str, Any] = {}
+    if path:
+        values = read_recipe(path).model_dump(exclude_unset=True)
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
         if not equals:
             raise typer.BadParameter(f"--set takes key=value; not “{assignment}”.")
         values[key.strip()] = value.strip()
-    if strategy not in (None, "auto", "feature-extraction"):
-        raise AppError(
-            f"“{strategy}” is not a strategy this version trains.",
-            "It trains feature-extraction; auto chooses it too.",
-        )
+    if strategy is not None:
+        values |= _strategy_values(strategy)
     if model is not None:
         values["model"] = model
     if epochs is not None:
         values["epochs"] = epochs
-    return make_recipe(values)
+    return new_recipe(values)
+
+
+def _strategy_values(strategy: str) -> dict[str, Any]:
+    """Raises: AppError naming what there is."""
+    if strategy == "gradual":
+        return {"strategy": "full", "gradual": True}
+    known = (*get_args(Strategy), "gradual")
+    if strategy not in known:
+        raise AppError(
+            f"“{strategy}” is not a strategy this version trains.",
+            f"It trains {', '.join(known)}; auto takes the advice of `graftwork advise`.",
+        )
+    return {"strategy": strategy}
 
 
 def picture_paths(paths: list[str]) -> list[Path]:

@@ -16,6 +16,7 @@ from core.errors import AppError, DecodeError, ModelError
 from core.events import OnProgress, ShouldStop, check_stop, never_stop, no_progress
 from core.models import catalog
 from core.models.build import BuiltModel, build
+from core.models.files import open_model_file
 from core.recipe import Recipe
 from core.training.checkpoints import Head, Reference, load_checkpoint
 from core.training.device import Compute, resolve_compute
@@ -23,6 +24,9 @@ from core.training.embed import Embedder, worker_pool
 from core.training.runs import RunStore, is_run
 
 Picture = Path | Image.Image
+
+FILE_PREFIX = "file:"
+"""Before the path of a file with weights, where a model is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +82,14 @@ class Classifier:
 
     @classmethod
     def open(cls, ref: str | Path, *, store: RunStore | None = None) -> Classifier:
-        """A run (folder or name) or a pretrained model (its id).
+        """A run (folder or name), a pretrained model (its id) or `file:` and a path to weights.
 
         Raises: AppError where there is no such thing, its weights are missing or do not fit.
         """
         store = store or RunStore()
         text = str(ref)
+        if text.startswith(FILE_PREFIX):
+            return cls._open_file(Path(text.removeprefix(FILE_PREFIX)))
         if text.startswith("run:") or is_run(Path(text)) or is_run(store.root / text):
             return cls._open_run(text, store)
         if isinstance(ref, Path) or Path(text).exists():
@@ -101,6 +107,14 @@ class Classifier:
         built = build(card)
         compute = resolve_compute(Recipe(precision="float32"), built)
         return cls(card.id, built, compute, classes=tuple(built.label_names()))
+
+    @classmethod
+    def _open_file(cls, path: Path) -> Classifier:
+        if not path.is_file():
+            raise ModelError(f"The file {path.name} is no longer there.", "Choose another model.")
+        built = open_model_file(path).build()
+        compute = resolve_compute(Recipe(precision="float32"), built)
+        return cls(path.name, built, compute, classes=tuple(built.label_names()))
 
     @classmethod
     def _open_run(cls, text: str, store: RunStore) -> Classifier:

@@ -11,7 +11,7 @@ import io
 import logging
 import os
 import sys
-import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +19,16 @@ import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
-from core.arguments import dataset_path, picture_paths, recipe_from, scan_dataset
+from core.arguments import (
+    Dataset,
+    Json,
+    Model,
+    Sample,
+    dataset_path,
+    picture_paths,
+    scan_dataset,
+)
+from core.cli_train import resume, train
 from core.console import (
     answer_console,
     messages,
@@ -28,12 +37,11 @@ from core.console import (
     print_layers,
     print_report,
     progress,
-    run_sink,
     stop_on_interrupt,
     write_csv,
 )
 from core.errors import AppError, Cancelled
-from core.recipe import DEFAULT_MODEL, make_recipe
+from core.recipe import DEFAULT_MODEL, new_recipe
 
 app = typer.Typer(
     add_completion=False,
@@ -41,15 +49,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Transfer learning for image classification. Without a command the window opens.",
 )
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
-Dataset = Annotated[
-    Path | None, typer.Argument(help="A folder with one folder per class, or with train and val.")
-]
-Sample = Annotated[
-    str | None, typer.Option("--sample", help="A ready-made dataset in place of DATASET: digits.")
-]
-Model = Annotated[str, typer.Option("--model", help="Model id, see `graftwork models`.")]
 
 
 def main(arguments: list[str]) -> int:
@@ -247,11 +246,15 @@ def advise(
         str, typer.Option(help="auto (measured), similar, somewhat or different.")
     ] = "auto",
     budget: Annotated[str | None, typer.Option(help="Time to train, e.g. 90s, 10m, 1h.")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Try fine-tuning on up to 200 images, too.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Which strategy, why, and what to expect: rules and measured evidence."""
     from core.advice.advise import advise as ask
-    from core.advice.advise import parse_budget
+    from core.advice.budget import parse_budget
+    from core.advice.check import check as try_arms
     from core.advice.rules import DOMAINS, describe
 
     if domain != "auto" and domain not in DOMAINS:
@@ -261,14 +264,17 @@ def advise(
     with progress() as on_progress, stop_on_interrupt() as should_stop:
         advice = ask(
             index,
-            make_recipe({"model": model}),
+            new_recipe({"model": model}),
             domain=domain,  # type: ignore[arg-type]
             budget_seconds=seconds,
             on_progress=on_progress,
             should_stop=should_stop,
         )
+        if check:
+            found = try_arms(index, advice, on_progress=on_progress, should_stop=should_stop)
     if as_json:
-        print_json(advice.to_dict())
+        tried = {"check": {**asdict(found), "verdict": found.verdict}} if check else {}
+        print_json({**advice.to_dict(), **tried})
         return
     out = answer_console()
     out.print(f"[bold]{describe(advice.decision).capitalize()}[/]")
@@ -279,62 +285,27 @@ def advise(
         table.add_row(row.rule + (" (decides)" if row.decided else ""), row.row, row.says)
     out.print(table)
     low, high = advice.estimate.interval
-    out.print(
-        f"Feature extraction here: about {advice.estimate.seconds:,.1f} s, "
-        f"{advice.estimate.memory_mb:,.0f} MB, accuracy {low:.1%}–{high:.1%}."
-    )
-
-
-@app.command()
-def train(
-    dataset: Dataset = None,
-    sample: Sample = None,
-    model: Annotated[str | None, typer.Option("--model", help="Model id.")] = None,
-    strategy: Annotated[str | None, typer.Option(help="auto or feature-extraction.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Most passes over the images.")] = None,
-    recipe_file: Annotated[Path | None, typer.Option("--recipe", help="A recipe in TOML.")] = None,
-    values: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value of the recipe; repeatable.")
-    ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder of the new run.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Train a classifier on a folder of images and evaluate it."""
-    path = dataset_path(dataset, sample)
-    recipe = recipe_from(recipe_file, values or [], model=model, strategy=strategy, epochs=epochs)
-    from core.training.fit import fit
-    from core.training.runs import RunStore, create_run
-
-    if out is not None and out.exists():
-        raise AppError(f"{out} exists already.", "A run is never overwritten: name a new folder.")
-    start = time.perf_counter()
-    index = scan_dataset(path)
-    try:
-        run = create_run(out, recipe) if out else RunStore().create(index.name, recipe)
-    except FileExistsError as error:  # made since it was looked for, or a link to nowhere
-        raise AppError(f"{out} exists already.", "Name a new folder.") from error
-    with progress() as on_progress, stop_on_interrupt() as should_stop:
-        result = fit(recipe, index, run, sink=run_sink(on_progress), should_stop=should_stop)
-    seconds = time.perf_counter() - start
-    report = result.report
-    if as_json:
-        print_json(
-            {
-                "run": str(result.run),
-                "strategy": result.strategy,
-                "model": result.model,
-                "epochs": result.epochs,
-                "best_selection_accuracy": result.best_selection_accuracy,
-                "val_accuracy": report.top1 if report else None,
-                "seconds": seconds,
-                "status": result.status,
-            }
+    table = Table("strategy", "trains", "parameters", "about", "memory", "risk")
+    for option in advice.alternatives:
+        table.add_row(
+            option.strategy + (" (advised)" if option.is_advised else ""),
+            option.trains,
+            f"{option.trainable_params:,} of {option.params:,}",
+            f"{option.seconds:,.0f} s",
+            f"{option.memory_mb:,.0f} MB",
+            option.risk,
         )
-        return
-    out_console = answer_console()
-    if report:
-        print_report(out_console, report)
-    out_console.print(f"{seconds:.1f} s from folder to report. Run: {escape(str(result.run))}")
+    out.print(table)
+    out.print(f"Frozen features reach {low:.1%}–{high:.1%}; fine-tuning begins there.")
+    if check:
+        out.print(f"Checked on {found.selection_images} held-out images: {found.verdict}")
+        for arm in found.arms:
+            low, high = arm.interval
+            out.print(f"• {arm.strategy}: {arm.accuracy:.1%} ({low:.1%}–{high:.1%})")
+
+
+app.command()(train)
+app.command()(resume)
 
 
 @app.command()

@@ -78,20 +78,29 @@ def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
 
 
 def run_sink(on_progress: OnProgress) -> Callable[[events.Event], None]:
+    steps_per_epoch = 1
+
     def sink(event: events.Event) -> None:
+        nonlocal steps_per_epoch
         match event:
             case events.Progress():
                 on_progress(event.done, event.total, event.note)
             case events.RunStarted():
+                steps_per_epoch = max(1, event.steps_per_epoch)
                 messages.print(
                     f"{event.model}, {event.strategy}, {event.device} in {event.precision}: "
                     f"{event.train_images:,} training and {event.report_images:,} report images"
                 )
+            case events.StepDone():
+                on_progress(event.step % steps_per_epoch, steps_per_epoch, f"epoch {event.epoch}")
+            case events.PlanChanged():
+                messages.print(f"epoch {event.epoch:3d}  now trains: {', '.join(event.opened)}")
             case events.EpochDone():
+                tail = f"L2 {event.l2:.2g}" if event.l2 else f"{event.images_per_s:.1f} images/s"
                 messages.print(
                     f"epoch {event.epoch:3d}  train loss {event.train_loss:.4f}  "
                     f"selection loss {event.selection_loss:.4f}  "
-                    f"accuracy {event.selection_accuracy:.2%}  L2 {event.l2:.2g}"
+                    f"accuracy {event.selection_accuracy:.2%}  {tail}"
                 )
             case events.Notice():
                 messages.print(f"[yellow]{escape(event.text)}[/]", soft_wrap=True)

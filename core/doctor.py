@@ -35,6 +35,7 @@ def examine() -> list[Finding]:
         _compute(),
         _bundled_weights(),
         _window(),
+        _preferences(),
         *(_folder(name, folder) for name, folder in _folders().items()),
     ]
 
@@ -86,6 +87,14 @@ def _window() -> Finding:
         return Finding("window", "ok", "Qt has what it needs")
     # A machine without a display is no fault: training servers have none.
     return Finding("window", "problem" if "package" in obstacle else "note", obstacle)
+
+
+def _preferences() -> Finding:
+    wishes, trouble = places.read_preferences()
+    if trouble:
+        return Finding("preferences", "note", trouble)
+    named = ", ".join(f"{key} {wish}" for key, wish in wishes.recipe_values().items())
+    return Finding("preferences", "ok", named or "device and precision are chosen by themselves")
 
 
 def _folders() -> dict[str, Path]:

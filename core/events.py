@@ -31,6 +31,19 @@ class RunStarted:
     selection_images: int
     report_images: int
     epochs: int
+    groups: tuple[str, ...] = ()
+    """Names of the plan's layer groups, stem first; rates of later events follow this order."""
+    steps_per_epoch: int = 0
+    """0: the head is fitted to cached features, without steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunResumed:
+    """The run goes on after `step` steps and `epoch` whole epochs; later events before this one
+    were lost with the process and count no more."""
+
+    step: int
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +58,24 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class StepDone:
+    """One step of the optimizer, counted from 1 through the whole run."""
+
     step: int
     epoch: int
     loss: float
-    lr: float
+    rates: tuple[float, ...]
+    """The learning rate of each layer group, 0 where frozen."""
     images_per_s: float
+    memory_mb: float = 0.0
+    """Of the process; on a GPU, the most that tensors took there."""
 
 
 @dataclass(frozen=True, slots=True)
 class EpochDone:
-    """One pass over the training images, counted from 1; losses in nats, accuracies in 0…1."""
+    """One pass over the training images, counted from 1; losses in nats, accuracies in 0…1.
+
+    Epoch 0 of fine-tuning is the head on frozen features that it begins with.
+    """
 
     epoch: int
     train_loss: float
@@ -63,10 +84,15 @@ class EpochDone:
     selection_accuracy: float
     seconds: float
     l2: float = 0.0
+    step: int = 0
+    """Steps done by the end of the epoch."""
+    images_per_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class PlanChanged:
+    """From this epoch on these layer groups train (`opened`) or no longer do (`frozen`)."""
+
     epoch: int
     opened: tuple[str, ...]
     frozen: tuple[str, ...]
@@ -94,14 +120,23 @@ class RunEnded:
 
 
 Event = (
-    RunStarted | Progress | StepDone | EpochDone | PlanChanged | CheckpointSaved | Notice | RunEnded
+    RunStarted
+    | RunResumed
+    | Progress
+    | StepDone
+    | EpochDone
+    | PlanChanged
+    | CheckpointSaved
+    | Notice
+    | RunEnded
 )
 Sink = Callable[[Event], None]
 
 _KINDS: dict[str, type] = {
     kind.__name__: kind
     for kind in (
-        RunStarted, Progress, StepDone, EpochDone, PlanChanged, CheckpointSaved, Notice, RunEnded,
+        RunStarted, RunResumed, Progress, StepDone, EpochDone, PlanChanged, CheckpointSaved,
+        Notice, RunEnded,
     )
 }  # fmt: skip
 

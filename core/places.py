@@ -11,6 +11,7 @@ from pathlib import Path
 
 from platformdirs import PlatformDirs
 
+from core import preferences
 from core.errors import AppError
 
 _DIRS = PlatformDirs("graftwork", appauthor=False)
@@ -45,7 +46,27 @@ def cache_dir() -> Path:
 
 
 def runs_dir() -> Path:
-    """Where runs are kept unless the user says otherwise."""
+    """Where runs are kept: the folder of the preferences, else the default.
+
+    Raises: AppError where the chosen folder is out of reach, e.g. on a drive that is not there;
+    runs must not turn up elsewhere without a word.
+    """
+    chosen = read_preferences()[0].runs_dir
+    if not chosen:
+        return default_runs_dir()
+    folder = Path(chosen)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AppError(
+            f"The folder of runs {folder} cannot be used: {error.strerror or error}.",
+            "Choose another one in the settings (Ctrl+,), or remove runs_dir from "
+            f"{preferences_file()}.",
+        ) from error
+    return folder
+
+
+def default_runs_dir() -> Path:
     home = os.environ.get("GRAFTWORK_HOME")
     return _place("runs", _DIRS.user_documents_path / "Graftwork" / "runs" if not home else Path())
 
@@ -53,6 +74,15 @@ def runs_dir() -> Path:
 def config_dir() -> Path:
     """Settings and window layout."""
     return _place("config", _DIRS.user_config_path)
+
+
+def preferences_file() -> Path:
+    return config_dir() / "preferences.toml"
+
+
+def read_preferences() -> tuple[preferences.Preferences, str]:
+    """What the person prefers, and a sentence where the file is not as it should be."""
+    return preferences.read(preferences_file())
 
 
 def log_dir() -> Path:

@@ -14,10 +14,13 @@ from typing import Any, Literal
 import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from core import places
 from core.errors import AppError
 
-Strategy = Literal["feature-extraction"]
-"""What the trainer of this version runs."""
+Strategy = Literal["feature-extraction", "partial", "full"]
+"""What trains: the head alone, the last layer groups with it, or everything."""
+
+_HEAD_EPOCHS, _FINE_TUNING_EPOCHS = 40, 10
 
 DEFAULT_MODEL = "bundled/tf_efficientnet_lite0"
 
@@ -29,8 +32,12 @@ class Recipe(BaseModel):
 
     model: str = Field(DEFAULT_MODEL, description="Model id of the pretrained backbone.")
     strategy: Strategy = Field("feature-extraction", description="What trains.")
-    epochs: int = Field(
-        40, ge=1, le=1000, description="Most passes over the training images; may end sooner."
+    epochs: int | None = Field(
+        None,
+        ge=1,
+        le=1000,
+        description="Most passes over the training images; may end sooner. Empty: 40 for a head "
+        "on cached features, 10 for fine-tuning.",
     )
     patience: int = Field(
         8, ge=1, le=1000, description="Epochs without a better selection loss before stopping."
@@ -58,6 +65,68 @@ class Recipe(BaseModel):
     batch_size: int | None = Field(
         None, ge=1, le=4096, description="Images per forward pass. Empty: what suits the device."
     )
+    layer_groups: int = Field(
+        2,
+        ge=1,
+        le=100,
+        description="Partial fine-tuning: how many of the last layer groups train with the head.",
+    )
+    gradual: bool = Field(
+        False,
+        description="Fine-tuning: begin with the head alone and open the layer groups that train "
+        "one after the other, the last first.",
+    )
+    open_every: int = Field(
+        3, ge=1, le=100, description="Epochs between two openings of gradual fine-tuning."
+    )
+    learning_rate: float = Field(
+        3e-4,
+        gt=0,
+        le=1,
+        description="Fine-tuning: the highest rate of the head. Usual: 1e-5 to 1e-3; 0.1 destroys "
+        "what the backbone knows.",
+    )
+    layer_decay: float = Field(
+        0.75,
+        gt=0,
+        le=1,
+        description="Fine-tuning: each older layer group learns at so much of the rate of the "
+        "next one (0.1: a tenth, 1: all alike).",
+    )
+    weight_decay: float = Field(
+        0.01, ge=0, le=1, description="Fine-tuning: AdamW's weight decay; none on biases and norms."
+    )
+    warmup: float = Field(
+        0.1,
+        ge=0,
+        le=0.9,
+        description="Fine-tuning: share of the steps in which the rate rises; then it falls as a "
+        "cosine.",
+    )
+    weight_average: float = Field(
+        0.98,
+        ge=0,
+        lt=1,
+        description="Fine-tuning: what is judged and handed over is a running mean of the weights "
+        "that keeps up to so much of itself at each step. 0: the weights of the last step.",
+    )
+    step_images: int = Field(
+        32, ge=1, le=4096, description="Fine-tuning: images per step of the optimizer."
+    )
+    augmentation: Literal["none", "light", "strong"] = Field(
+        "light",
+        description="Fine-tuning: how training images are varied. light: crops of 60 % or more, "
+        "mirrored, slight changes of brightness and contrast; strong: crops of 8 % or more, as "
+        "ImageNet models are trained.",
+    )
+
+    @property
+    def most_epochs(self) -> int:
+        """`epochs`, or what suits the strategy."""
+        if self.epochs is not None:
+            return self.epochs
+        is_head = self.strategy == "feature-extraction"
+        return _HEAD_EPOCHS if is_head else _FINE_TUNING_EPOCHS
 
     def with_values(self, **values: Any) -> Recipe:
         """A checked copy. Raises: AppError for an unknown key or a wrong value."""
@@ -89,7 +158,12 @@ def make_recipe(values: dict[str, Any]) -> Recipe:
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"Did you mean “{near[0]}”?" if near else f"Known keys: {', '.join(known)}."
             raise AppError(f"A recipe has no key “{key}”.", hint)
-    values = {key: None if value in ("", "none") else value for key, value in values.items()}
+    values = {
+        key: None
+        if value in ("", "none") and Recipe.model_fields[key].default is None
+        else value  # `augmentation` has a “none” of its own
+        for key, value in values.items()
+    }
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
@@ -99,6 +173,14 @@ def make_recipe(values: dict[str, Any]) -> Recipe:
             f"“{values.get(key)}” is not a value for {key}: {first['msg']}.",
             Recipe.model_fields[key].description or "" if key in known else "",
         ) from error
+
+
+def new_recipe(values: dict[str, Any]) -> Recipe:
+    """`make_recipe` with the person's preferences where the values say nothing.
+
+    Raises: AppError.
+    """
+    return make_recipe({**places.read_preferences()[0].recipe_values(), **values})
 
 
 def read_recipe(path: Path) -> Recipe:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
 
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QAction, QActionGroup, QKeySequence
 from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
     QGridLayout,
+    QHBoxLayout,
     QMainWindow,
+    QMenu,
+    QMessageBox,
     QVBoxLayout,
     QWidget,
 )
@@ -39,24 +45,36 @@ TABLE: tuple[ActionSpec, ...] = (
     ActionSpec("open_sample", "&File", "Open the &sample", "", "numeric"),
     ActionSpec("open_images", "&File", "&Classify images …", "Ctrl+I", "image-search-outline"),
     ActionSpec("paste", "&File", "&Paste an image", "Ctrl+V", "content-paste"),
+    ActionSpec("settings", "&File", "S&ettings …", "Ctrl+,", "cog-outline", starts_section=True),
     ActionSpec("quit", "&File", "&Quit", "Ctrl+Q", "exit-to-app", starts_section=True),
     ActionSpec("start_training", "&Train", "&Start training", "F5", "play"),
+    ActionSpec("pause_training", "&Train", "&Pause or go on", "Ctrl+F5", "pause"),
     ActionSpec("stop_training", "&Train", "S&top and save", "Shift+F5", "stop"),
     ActionSpec("page_start", "&View", "&Start", "Ctrl+1", "home-outline"),
-    ActionSpec("page_data", "&View", "&Data", "Ctrl+2", "folder-image"),
-    ActionSpec("page_train", "&View", "&Train", "Ctrl+3", "chart-line"),
-    ActionSpec("page_classify", "&View", "&Classify", "Ctrl+4", "image-search-outline"),
+    ActionSpec("page_models", "&View", "&Models", "Ctrl+2", "vector-polyline"),
+    ActionSpec("page_data", "&View", "&Data", "Ctrl+3", "folder-image"),
+    ActionSpec("page_strategy", "&View", "Strate&gy", "Ctrl+4", "compass-outline"),
+    ActionSpec("page_train", "&View", "&Train", "Ctrl+5", "chart-line"),
+    ActionSpec("page_results", "&View", "&Results", "Ctrl+6", "chart-box-outline"),
+    ActionSpec("page_classify", "&View", "&Classify", "Ctrl+7", "image-search-outline"),
+    ActionSpec("page_runs", "&View", "R&uns", "Ctrl+8", "history"),
     ActionSpec("theme_system", "&View", "Theme of the s&ystem", group="theme", starts_section=True),
     ActionSpec("theme_light", "&View", "&Light theme", group="theme"),
     ActionSpec("theme_dark", "&View", "Dar&k theme", group="theme"),
     ActionSpec("shortcuts", "&Help", "&Keyboard shortcuts", "F1", "keyboard-outline"),
     ActionSpec("open_log", "&Help", "Open the &log folder", "", "text-box-outline"),
+    ActionSpec(
+        "about", "&Help", "&About Graftwork", "", "information-outline", starts_section=True
+    ),
 )
 
+_LEFT_MENUS = ("&File", "&Train")
 _GESTURES = (
     ("Drop a folder anywhere", "open it as a dataset"),
     ("Drop images anywhere", "classify them"),
-    ("Drop a run folder anywhere", "classify with its model"),
+    ("Drop a run folder anywhere", "see its results"),
+    ("Drop a file of weights anywhere", "classify with it"),
+    ("Ctrl+F on Models", "search the models, or the layers"),
     ("Tab, Shift+Tab", "next and previous control"),
 )
 
@@ -98,9 +116,6 @@ class ShortcutSheet(QDialog):
         column = QVBoxLayout(self)
         column.setContentsMargins(theme.XL, theme.XL, theme.XL, theme.L)
         column.setSpacing(theme.L)
-        grid = QGridLayout()
-        grid.setHorizontalSpacing(theme.XL)
-        grid.setVerticalSpacing(theme.S)
         rows = [
             (
                 QKeySequence(spec.shortcut).toString(QKeySequence.SequenceFormat.NativeText),
@@ -109,13 +124,29 @@ class ShortcutSheet(QDialog):
             for spec in TABLE
             if spec.shortcut
         ]
-        for position, (keys, meaning) in enumerate([*rows, *_GESTURES]):
-            grid.addWidget(label(keys, "heading" if position < len(rows) else "body"), position, 0)
-            grid.addWidget(label(meaning, "muted"), position, 1)
-        column.addLayout(grid)
+        across = QHBoxLayout()
+        across.setSpacing(2 * theme.XL)
+        # The pages and what follows on the right: both columns are about as long.
+        first = sum(bool(spec.shortcut) and spec.menu in _LEFT_MENUS for spec in TABLE)
+        across.addLayout(_sheet_column(rows[:first], _GESTURES))
+        across.addLayout(_sheet_column(rows[first:]))
+        column.addLayout(across)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)
         column.addWidget(buttons)
+
+
+def _sheet_column(
+    keys: Sequence[tuple[str, str]], gestures: Sequence[tuple[str, str]] = ()
+) -> QGridLayout:
+    grid = QGridLayout()
+    grid.setHorizontalSpacing(theme.XL)
+    grid.setVerticalSpacing(theme.S)
+    for position, (what, meaning) in enumerate([*keys, *gestures]):
+        grid.addWidget(label(what, "heading" if position < len(keys) else "body"), position, 0)
+        grid.addWidget(label(meaning, "muted"), position, 1)
+    grid.setRowStretch(len(keys) + len(gestures), 1)
+    return grid
 
 
 def _plain(text: str) -> str:
@@ -124,3 +155,52 @@ def _plain(text: str) -> str:
 
 def _native(shortcut: str) -> str:
     return QKeySequence(shortcut).toString(QKeySequence.SequenceFormat.NativeText)
+
+
+class RecentMenu(QMenu):
+    """The datasets opened last, newest first; filled whenever it is about to be shown."""
+
+    wanted = Signal(Path)
+
+    def __init__(self, recent: Callable[[], list[Path]], parent: QWidget) -> None:
+        super().__init__("&Recent datasets", parent)
+        self._recent = recent
+        self.setToolTipsVisible(True)
+        self.aboutToShow.connect(self.fill)
+        self.triggered.connect(self._chosen)
+        self.fill()
+
+    def fill(self) -> None:
+        self.clear()
+        paths = self._recent()
+        for path in paths:
+            action = self.addAction(path.name.replace("&", "&&"))
+            action.setToolTip(str(path))
+            action.setData(str(path))
+        if not paths:
+            self.addAction("None yet").setEnabled(False)
+
+    def _chosen(self, action: QAction) -> None:
+        self.wanted.emit(Path(action.data()))
+
+
+def about_box(parent: QWidget) -> QMessageBox:
+    """Version and licence, and the versions of what computes and draws."""
+    box = QMessageBox(
+        QMessageBox.Icon.NoIcon, "About Graftwork", f"Graftwork {_version('graftwork')}",
+        QMessageBox.StandardButton.Close, parent,
+    )  # fmt: skip
+    used = "\n".join(f"{name} {_version(name)}" for name in ("torch", "torchvision", "timm"))
+    box.setInformativeText(
+        "Transfer learning for image classification.\nLicence: Apache-2.0\n\n"
+        f"{used}\nPySide6 {_version('PySide6-Essentials')}"
+    )
+    box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    return box
+
+
+def _version(distribution: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:  # e.g. run from a folder that was never installed
+        return "(version unknown)"

@@ -5,7 +5,7 @@ Pages and menus call these; none of them blocks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,12 +16,16 @@ from PySide6.QtGui import QImage
 from core import places
 from core.errors import AppError
 from gui import jobs
+from gui.commands_advice import AdviceCommands
+from gui.commands_models import ModelCommands
+from gui.commands_plan import PlanCommands
+from gui.commands_runs import RunsCommands
 from gui.drops import find_destination
 from gui.live_run import LiveRun
 from gui.session import PageName, Picture, Session
 from gui.settings import Settings
-from gui.words import count
-from gui.workers import Job, JobRunner, Work
+from gui.words import count, quote
+from gui.workers import Job, JobRunner, Link, Work
 
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
@@ -44,6 +48,11 @@ class Commands(QObject):
         self._queued_pictures: list[Path] = []
         self._broken: dict[Path, str] = {}
         self._left_out = ""
+        self.advice = AdviceCommands(session, runner, self)
+        self.runs = RunsCommands(session, runner, self.refresh_runs, self)
+        self.models = ModelCommands(session, runner, self)
+        self.models.file_recognised.connect(self.choose_classifier)
+        self.plans = PlanCommands(session, runner, self)
 
     # -- start-up ----------------------------------------------------------------------------
 
@@ -118,6 +127,9 @@ class Commands(QObject):
             shown: PageName = "data"
         elif destination.kind == "run":
             self.open_run(destination.paths[0])
+            shown = "results"
+        elif destination.kind == "model":
+            self.models.open_file(destination.paths[0])
             shown = "classify"
         else:
             self.add_pictures(destination.paths)
@@ -172,22 +184,15 @@ class Commands(QObject):
         self._session.notice("data", "The scan was cancelled; nothing was changed.")
 
     def open_run(self, path: Path) -> None:
-        """Classify with a run's model."""
-        self.choose_classifier(str(path))
-        self._session.show_page("classify")
+        """Show a run's results; from there it can classify."""
+        self._session.show_run(path)
+        self._session.show_page("results")
 
     # -- training ----------------------------------------------------------------------------
 
     def start_training(self, values: dict[str, Any]) -> None:
         """Train on the session's dataset; `values` are the recipe's."""
-        self._session.show_page("train")
-        self._session.notice("train", "")
-        if self._runner.find("train") is not None:
-            self._session.notice(
-                "train",
-                "A run is on already. Stop it first (Shift+F5), or wait for its end.",
-                "warning",
-            )
+        if not self._can_train():
             return
         dataset = self._session.dataset
         if dataset is None:
@@ -195,12 +200,38 @@ class Commands(QObject):
                 "train", "There is nothing to train on yet. Open a folder of images first."
             )
             return
-        self._session.begin_run(LiveRun(dataset.name or dataset.root.name))
+        name = dataset.name or dataset.root.name
+        self._session.begin_run(LiveRun(name))
+        self._submit_training(name, partial(jobs.train, values, dataset))
+
+    def resume_run(self, path: Path) -> None:
+        """Go on with a fine-tuning that was stopped or cut off."""
+        if not self._can_train():
+            return
+        known = next((run for run in self._session.runs if run.path == path), None)
+        name = known.dataset if known is not None else path.name
+        self._session.begin_run(LiveRun(name, path=path))
+        self._submit_training(name, partial(jobs.resume_run, path))
+
+    def _can_train(self) -> bool:
+        """Show the Train page; false, and said, where a run is on already."""
+        self._session.show_page("train")
+        self._session.notice("train", "")
+        if self._runner.find("train") is None:
+            return True
+        self._session.notice(
+            "train",
+            "A run is on already. Stop it first (Shift+F5), or wait for its end.",
+            "warning",
+        )
+        return False
+
+    def _submit_training(self, name: str, function: Callable[[Link], RunResult]) -> None:
         self._runner.submit(
             Work(
                 "train",
-                f"Training on “{dataset.name or dataset.root.name}”",
-                partial(jobs.train, values, dataset),
+                f"Training on {quote(name)}",
+                function,
                 on_success=self._trained,
                 on_failure=self._training_failed,
                 on_cancel=self._training_cancelled,
@@ -208,6 +239,17 @@ class Commands(QObject):
                 needs_compute=True,
             )
         )
+
+    def pause_training(self) -> None:
+        """Hold the run at its next step, or let it go on."""
+        job = self._runner.find("train")
+        if job is None or job.is_stopping:
+            return
+        if job.is_paused:
+            job.go_on()
+        else:
+            job.pause()
+        self._session.pause_run(is_paused=job.is_paused)
 
     def stop_training(self) -> None:
         job = self._runner.find("train")
@@ -222,6 +264,8 @@ class Commands(QObject):
 
     def _trained(self, result: RunResult) -> None:
         self._session.end_run(result)
+        if result.report is not None:
+            self._session.show_run(result.run)
         # Answers on the page keep their model, and a person's choice stands.
         if not self._session.is_classifier_chosen and not self._session.pictures:
             self._session.set_classifier(str(result.run))
@@ -229,7 +273,7 @@ class Commands(QObject):
             self._session.notice(
                 "train",
                 f"The run was stopped after {count(result.epochs, 'epoch')}; what it learned "
-                "is saved and can be used.",
+                "is saved and can be used." + _about_resuming(result),
             )
         self.refresh_runs()
 
@@ -373,3 +417,11 @@ class Commands(QObject):
         for picture in self._session.pictures:
             picture.is_waiting = False
         self._session.pictures_changed.emit()
+
+
+def _about_resuming(result: RunResult) -> str:
+    if result.strategy == "feature-extraction":
+        return ""
+    if result.report is None:
+        return " It can be resumed; there is no report before that."
+    return " It can be resumed."

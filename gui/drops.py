@@ -9,29 +9,42 @@ from typing import Literal
 
 from core.errors import AppError
 
+Kind = Literal["dataset", "run", "model", "images"]
+
+_MODEL_SUFFIXES = frozenset((".safetensors", ".pth", ".pt", ".bin"))
+_RUN_DEPTH = 4
+"""How far above a file of weights its run folder may stand."""
+
 
 @dataclass(frozen=True, slots=True)
 class Destination:
     """What to do with a drop. `rest` says in words what was left out."""
 
-    kind: Literal["dataset", "run", "images"]
+    kind: Kind
     paths: tuple[Path, ...]
     rest: str = ""
 
 
 def find_destination(paths: Sequence[Path]) -> Destination:
-    """Where these paths belong: a run folder before a dataset, a folder before images.
+    """Where these paths belong: folders before files of weights, these before images.
 
-    Raises: AppError saying why they belong nowhere.
+    Weights inside a run folder stand for the run. Raises: AppError saying why they belong nowhere.
     """
     folders = [path for path in paths if _is_folder(path)]
     images = [path for path in paths if path not in folders and _looks_like_image(path)]
     others = [path for path in paths if path not in folders and path not in images]
+    models = [path for path in others if path.suffix.lower() in _MODEL_SUFFIXES and path.is_file()]
     if folders:
         left_out = len(paths) - 1
         rest = f"Only “{folders[0].name}” was opened: one folder at a time." if left_out else ""
-        kind: Literal["dataset", "run"] = "run" if _is_run(folders[0]) else "dataset"
+        kind: Kind = "run" if _is_run(folders[0]) else "dataset"
         return Destination(kind, (folders[0],), rest)
+    if models:
+        rest = f"Only “{models[0].name}” was opened." if len(paths) > 1 else ""
+        run = _run_of(models[0])
+        if run is not None:
+            return Destination("run", (run,), rest)
+        return Destination("model", (models[0],), rest)
     if images:
         rest = f"{_names(others)} left out: not an image." if others else ""
         return Destination("images", tuple(images), rest)
@@ -42,7 +55,8 @@ def find_destination(paths: Sequence[Path]) -> Destination:
         raise AppError(f"“{missing[0].name}” is not there any more.", "Was it moved or deleted?")
     raise AppError(
         f"“{others[0].name}” is neither a folder nor an image.",
-        "Drop a folder with one folder of images per class, an image, or a run folder.",
+        "Drop a folder with one folder of images per class, an image, a run folder, or a file of "
+        "weights (.safetensors, .pth, .pt, .bin).",
     )
 
 
@@ -74,3 +88,8 @@ def _is_run(folder: Path) -> bool:
     from core.training.runs import is_run  # not before the first paint
 
     return is_run(folder)
+
+
+def _run_of(file: Path) -> Path | None:
+    """The run folder that a file of weights lies in."""
+    return next((folder for folder in file.parents[:_RUN_DEPTH] if _is_run(folder)), None)

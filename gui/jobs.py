@@ -15,7 +15,15 @@ from PySide6.QtGui import QImage
 
 from core import places
 from core.errors import AppError
-from core.events import EpochDone, Event, Progress, RunStarted, check_stop
+from core.events import (
+    EpochDone,
+    Event,
+    Progress,
+    RunEnded,
+    RunStarted,
+    StepDone,
+    check_stop,
+)
 from gui.workers import Link
 
 if TYPE_CHECKING:
@@ -51,11 +59,12 @@ def warm_up(link: Link) -> Machine:
 
 
 def list_models(link: Link) -> tuple[ModelCard, ...]:
-    """The models that come with the application."""
+    """The models whose weights are on this machine, those that come with the application first."""
     from core.models import catalog, weights
 
-    cards = (card for card in catalog.load().cards if card.source == "bundled")
-    return tuple(card for card in cards if weights.is_here(card))
+    cards = catalog.load().cards
+    here = weights.cards_here(cards)
+    return tuple(card for card in cards if card.id in here)
 
 
 def list_runs(link: Link) -> tuple[RunSummary, ...]:
@@ -118,14 +127,27 @@ def save_pasted(image: QImage, link: Link) -> Path:
 
 def train(values: dict[str, Any], dataset: DatasetIndex, link: Link) -> RunResult:
     """One run from the form's values. Raises: AppError for a value the recipe refuses."""
-    from core.recipe import make_recipe
+    from core.recipe import new_recipe
     from core.training.fit import fit
     from core.training.runs import RunStore
 
-    recipe = make_recipe(values)
+    recipe = new_recipe(values)
     run = RunStore().create(dataset.name or dataset.root.name, recipe)
     listener = _ProgressFromEvents(link)
     return fit(recipe, dataset, run, sink=listener.hear, should_stop=link.should_stop)
+
+
+def resume_run(path: Path, link: Link) -> RunResult:
+    """Go on with a stopped run; what it told before is told again first, for the curves."""
+    from core.training.fit import resume
+    from core.training.runs import Run
+
+    run = Run(path)
+    listener = _ProgressFromEvents(link)
+    for event in run.read_events():
+        if not isinstance(event, RunEnded):
+            listener.hear(event)
+    return resume(run, sink=listener.hear, should_stop=link.should_stop)
 
 
 class _ProgressFromEvents:
@@ -134,14 +156,18 @@ class _ProgressFromEvents:
     def __init__(self, link: Link) -> None:
         self._link = link
         self._epochs = 0
+        self._steps = 0  # in an epoch; 0 where a head is fitted to cached features
 
     def hear(self, event: Event) -> None:
         self._link.sink(event)
         if isinstance(event, RunStarted):
-            self._epochs = event.epochs
+            self._epochs, self._steps = event.epochs, event.steps_per_epoch
+        elif isinstance(event, StepDone):
+            most = self._epochs * self._steps
+            self._link.on_progress(event.step, most, "training")
         elif isinstance(event, Progress):
             self._link.on_progress(event.done, event.total, event.note)
-        elif isinstance(event, EpochDone):
+        elif isinstance(event, EpochDone) and not self._steps:
             self._link.on_progress(event.epoch, self._epochs, "training the head")
 
 

@@ -7,14 +7,34 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from core.events import EpochDone, Event, Notice, Progress, RunEnded, RunStarted
-from gui.words import count
+from core.events import (
+    CheckpointSaved,
+    EpochDone,
+    Event,
+    Notice,
+    PlanChanged,
+    Progress,
+    RunEnded,
+    RunResumed,
+    RunStarted,
+    StepDone,
+)
+from gui.curves import StepCurves
+from gui.words import count, duration
 
 if TYPE_CHECKING:
     from core.training.runs import RunResult
 
 Phase = Literal[
-    "waiting", "preparing", "embedding", "training", "stopping", "done", "stopped", "failed"
+    "waiting",
+    "preparing",
+    "embedding",
+    "training",
+    "paused",
+    "stopping",
+    "done",
+    "stopped",
+    "failed",
 ]
 ENDED: frozenset[Phase] = frozenset({"done", "stopped", "failed"})
 # The sentences in which a run tells of files it left out; any other notice counts as a note.
@@ -35,8 +55,23 @@ class LiveRun:
     left_out: int = 0
     """Files named by the notices as left out."""
     other_notices: int = 0
+    steps: StepCurves = field(default_factory=StepCurves)
+    changes: list[PlanChanged] = field(default_factory=list)
+    best_epoch: int | None = None
     result: RunResult | None = None
     error: str = ""
+
+    @property
+    def is_fine_tuning(self) -> bool:
+        return self.started is not None and self.started.steps_per_epoch > 0
+
+    @property
+    def epoch(self) -> int | None:
+        """The epoch under way, counted from 1; None while there is none."""
+        if not self.is_fine_tuning or self.phase not in ("training", "paused", "stopping"):
+            return None
+        done = self.epochs[-1].epoch if self.epochs else 0
+        return min(done + 1, self.started.epochs if self.started else 1)
 
     @property
     def is_on(self) -> bool:
@@ -49,10 +84,22 @@ class LiveRun:
             self._enter("preparing")
         elif isinstance(event, Progress):
             self.progress = event
-            self._enter("embedding")
+            # A look at the selection images between two epochs is part of the training.
+            self._enter("training" if self.epochs and self.is_fine_tuning else "embedding")
+        elif isinstance(event, StepDone):
+            self.steps.add(event)
+            self.progress = None
+            self._enter("training")
         elif isinstance(event, EpochDone):
             self.epochs.append(event)
+            self.progress = None
             self._enter("training")
+        elif isinstance(event, PlanChanged):
+            self.changes.append(event)
+        elif isinstance(event, CheckpointSaved) and event.kind == "best":
+            self.best_epoch = event.epoch
+        elif isinstance(event, RunResumed):
+            self._go_back(event)
         elif isinstance(event, Notice):
             self.notices.append(event)
             # Counted here, once: a damaged folder sends thousands of them.
@@ -63,9 +110,34 @@ class LiveRun:
             self.error = event.error
 
     def _enter(self, phase: Phase) -> None:
-        # A run that was asked to stop stays "stopping" whatever it still reports.
-        if self.phase != "stopping":
+        # A run that was asked to stop or to pause stays so whatever it still reports.
+        if self.phase not in ("stopping", "paused"):
             self.phase = phase
+
+    def _go_back(self, event: RunResumed) -> None:
+        """Forget what came after the state that the run goes on from."""
+        self.steps.forget_after(event.step)
+        self.epochs = [epoch for epoch in self.epochs if epoch.epoch <= event.epoch]
+        self.changes = [change for change in self.changes if change.epoch <= event.epoch + 1]
+        self.error = ""
+
+    def seconds_left(self) -> float | None:
+        """Until the last epoch is done, as fast as it went lately; None where nothing is known.
+
+        Patience may end the run sooner. A head on cached features makes no steps and takes
+        seconds: nothing is foretold.
+        """
+        started = self.started
+        if started is None or not started.steps_per_epoch or not len(self.steps):
+            return None
+        fit_images = started.train_images - started.selection_images
+        recent = sorted(self.steps.images_per_s[-50:])
+        per_epoch = fit_images / recent[len(recent) // 2]
+        learned = [epoch for epoch in self.epochs if epoch.epoch > 0]
+        if learned:  # with the look at the selection images
+            per_epoch = max(per_epoch, learned[-1].seconds)
+        done = self.steps.step[-1] / started.steps_per_epoch
+        return max(0.0, started.epochs - done) * per_epoch
 
     def sentence(self) -> str:
         """What the run does now, in words."""
@@ -73,8 +145,14 @@ class LiveRun:
             return "Waiting for its turn"
         if self.phase == "preparing":
             return "Preparing the model and the images"
+        if self.phase == "paused":
+            return "Paused. What else computes waits until the run goes on or is stopped"
         if self.phase == "embedding" and self.progress is not None:
             return describe_progress(self.progress)
+        if self.phase == "training" and self.progress is not None:
+            return describe_progress(self.progress)
+        if self.phase == "training" and self.is_fine_tuning:
+            return self._step_sentence()
         if self.phase == "training" and self.epochs:
             return self._epoch_sentence(self.epochs[-1])
         if self.phase == "stopping":
@@ -89,6 +167,16 @@ class LiveRun:
             f"Training the head: epoch {last.epoch:,}{most}, "
             f"selection accuracy {last.selection_accuracy:.1%}"
         )
+
+    def _step_sentence(self) -> str:
+        started = self.started
+        assert started is not None
+        text = f"Epoch {self.epoch or started.epochs:,} of at most {started.epochs:,}"
+        if len(self.steps):
+            step = int(self.steps.step[-1])
+            text += f" · step {step:,} · {self.steps.images_per_s[-1]:,.1f} images/s"
+        left = self.seconds_left()
+        return text if left is None else f"{text} · about {duration(left)} left"
 
     def notice_sentence(self) -> str:
         """How much the notices tell of: `5 files left out · 1 note`; empty without any."""
@@ -105,6 +193,11 @@ class LiveRun:
             return "The curve starts with the first epoch."
         first, last = self.epochs[0], self.epochs[-1]
         best = min(self.epochs, key=_selection_loss)
+        if len(self.steps):
+            return (
+                f"{self.steps.smooth[-1]:.3f} smoothed; selection lowest at epoch {best.epoch:,}: "
+                f"{best.selection_loss:.3f}."
+            )
         return (
             f"Training loss {first.train_loss:.3f} → {last.train_loss:.3f} over "
             f"{count(len(self.epochs), 'epoch')}; selection loss lowest at epoch {best.epoch:,} "
@@ -115,12 +208,62 @@ class LiveRun:
         """The accuracy plot in words."""
         if not self.epochs:
             return "The curve starts with the first epoch."
-        best = max(self.epochs, key=_selection_accuracy)
+        best = max(self.epochs, key=_how_good)
         last = self.epochs[-1]
         return (
-            f"Selection accuracy {last.selection_accuracy:.1%} at epoch {last.epoch:,}, "
-            f"highest {best.selection_accuracy:.1%} at epoch {best.epoch:,}."
+            f"Selection {last.selection_accuracy:.1%}, highest {best.selection_accuracy:.1%} "
+            f"at epoch {best.epoch:,}."
         )
+
+    def rates_sentence(self) -> str:
+        """The plot of the learning rates in words."""
+        if self.started is None or not self.steps.rates:
+            return "The curve starts with the first step."
+        now = [column[-1] for column in self.steps.rates]
+        open_ = [rate for rate in now if rate]
+        text = f"{len(open_)} of {count(len(now), 'group')} train"
+        return f"{text}, {min(open_):.1e} to {max(open_):.1e}." if open_ else f"{text}."
+
+    def speed_sentence(self) -> str:
+        """The plot of the throughput in words."""
+        if not len(self.steps):
+            return "The curve starts with the first step."
+        recent = self.steps.images_per_s[-50:]
+        return f"{sum(recent) / len(recent):,.1f} images/s over the last {len(recent):,} steps."
+
+    def memory_sentence(self) -> str:
+        """The plot of the memory in words."""
+        if not len(self.steps):
+            return "The curve starts with the first step."
+        memory = self.steps.memory_mb
+        return f"{memory[-1] / 1024:,.1f} GB in use, {max(memory) / 1024:,.1f} GB at most."
+
+    def reading(self) -> str:
+        """What the curves of a fine-tuning say, in a sentence; empty while they say nothing."""
+        learned = [epoch for epoch in self.epochs if epoch.epoch > 0]
+        if len(learned) < 2:
+            return ""
+        probe = next((epoch for epoch in self.epochs if epoch.epoch == 0), None)
+        best = max(self.epochs, key=_how_good)
+        last = learned[-1]
+        waited = last.epoch - best.epoch
+        if best.epoch == 0 and probe is not None:
+            return (
+                f"No epoch is better than the head on frozen features yet "
+                f"({probe.selection_accuracy:.1%} on selection)."
+            )
+        if waited >= 3 and last.selection_loss > best.selection_loss > last.train_loss:
+            return (
+                f"Selection has not improved for {count(waited, 'epoch')} while the training loss "
+                f"is lower: overfitting. Epoch {best.epoch} is kept."
+            )
+        if waited >= 3:
+            since = count(waited, "epoch")
+            return f"Selection has not improved for {since}; epoch {best.epoch} is kept."
+        gain = best.selection_accuracy - probe.selection_accuracy if probe is not None else 0.0
+        if gain > 0:
+            return f"{100 * gain:.1f} points better on selection than the head it began with."
+        return ""
 
 
 def describe_progress(progress: Progress) -> str:
@@ -142,5 +285,5 @@ def _selection_loss(epoch: EpochDone) -> float:
     return epoch.selection_loss
 
 
-def _selection_accuracy(epoch: EpochDone) -> float:
-    return epoch.selection_accuracy
+def _how_good(epoch: EpochDone) -> tuple[float, float]:
+    return epoch.selection_accuracy, -epoch.selection_loss

@@ -23,6 +23,7 @@ from PySide6.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QMainWindow,
+    QMenu,
     QMessageBox,
     QStackedWidget,
     QVBoxLayout,
@@ -39,16 +40,22 @@ from gui.session import PageName, PageNotice, Session
 from gui.settings import Settings, ThemeChoice
 from gui.theme import Theme
 from gui.widgets.frame import ContextLine, DropOverlay, Rail, StatusLine
+from gui.words import strategy_in_words
 from gui.workers import Job, JobRunner
 
 if TYPE_CHECKING:
     from gui.pages.train import TrainPage
+    from gui.widgets.settings_dialog import SettingsDialog
 
 PAGES: tuple[tuple[PageName, str, str], ...] = (
     ("start", "Start", "home-outline"),
+    ("models", "Models", "vector-polyline"),
     ("data", "Data", "folder-image"),
+    ("strategy", "Strategy", "compass-outline"),
     ("train", "Train", "chart-line"),
+    ("results", "Results", "chart-box-outline"),
     ("classify", "Classify", "image-search-outline"),
+    ("runs", "Runs", "history"),
 )
 
 _BREATH_MS = 50
@@ -71,6 +78,7 @@ class MainWindow(QMainWindow):
         self.painted_at: float | None = None
         self._question: QMessageBox | None = None
         self._sheet: actions.ShortcutSheet | None = None
+        self._settings_dialog: SettingsDialog | None = None
         self._is_leaving = False
         self._pages: dict[PageName, Page] = {}
         self._prepared: set[PageName] = set()
@@ -81,6 +89,7 @@ class MainWindow(QMainWindow):
         look.dress(self)
         self._build_frame()
         self.actions_by_name = actions.build_menus(self, look, self._handlers())
+        self._add_recent_menu()
         self.actions_by_name[f"theme_{settings.theme}"].setChecked(True)
         self._connect_session()
         self.show_page("start")
@@ -113,6 +122,20 @@ class MainWindow(QMainWindow):
         self.setCentralWidget(centre)
         self.overlay = DropOverlay(self.look, centre)
 
+    def _add_recent_menu(self) -> None:
+        after = self.actions_by_name["open_sample"]
+        self.recent = actions.RecentMenu(self._recent_datasets, self)
+        self.recent.wanted.connect(self._open_recent)
+        file_menu = after.associatedObjects()[-1]
+        assert isinstance(file_menu, QMenu)
+        file_menu.insertMenu(after, self.recent)
+
+    def _recent_datasets(self) -> list[Path]:
+        return self.settings.recent_datasets
+
+    def _open_recent(self, path: Path) -> None:
+        self.commands.open_paths([path], self.current_page)
+
     def _connect_session(self) -> None:
         session = self.session
         session.page_wanted.connect(self.show_page)
@@ -120,6 +143,7 @@ class MainWindow(QMainWindow):
         session.dataset_changed.connect(self._show_context)
         session.models_changed.connect(self._show_context)
         session.machine_changed.connect(self._show_context)
+        session.recipe_changed.connect(self._show_context)
         session.machine_changed.connect(self._prepare_pages)
         session.run_changed.connect(self._show_run_state)
         self.runner.idle.connect(self._jobs_are_idle)
@@ -130,18 +154,18 @@ class MainWindow(QMainWindow):
             "open_sample": self.commands.open_sample,
             "open_images": self.ask_for_images,
             "paste": self.paste,
+            "settings": self.show_settings,
             "quit": self._quit,
             "start_training": self.start_training,
+            "pause_training": self.commands.pause_training,
             "stop_training": self.commands.stop_training,
-            "page_start": self._show_start,
-            "page_data": self._show_data,
-            "page_train": self._show_train,
-            "page_classify": self._show_classify,
+            **{f"page_{name}": self._show_page_of_action for name, _text, _icon in PAGES},
             "theme_system": self._choose_system_theme,
             "theme_light": self._choose_light_theme,
             "theme_dark": self._choose_dark_theme,
             "shortcuts": self.show_shortcuts,
             "open_log": self._open_log,
+            "about": self.show_about,
         }
 
     def _make_page(self, name: PageName) -> Page:
@@ -151,20 +175,38 @@ class MainWindow(QMainWindow):
             start = StartPage(*parts)
             start.folder_wanted.connect(self.ask_for_folder)
             return start
+        return self._make_later_page(name)
+
+    def _make_later_page(self, name: PageName) -> Page:
+        parts = (self.session, self.commands, self.settings, self.look)
+        if name == "models":
+            from gui.pages.models import ModelsPage
+
+            return ModelsPage(*parts)
         if name == "data":
             from gui.pages.data import DataPage
 
             data = DataPage(*parts, self.runner)
             data.folder_wanted.connect(self.ask_for_folder)
-            data.train_wanted.connect(self._show_train)
             return data
+        if name == "strategy":
+            from gui.pages.strategy import StrategyPage
+
+            strategy = StrategyPage(*parts, self.runner)
+            strategy.folder_wanted.connect(self.ask_for_folder)
+            return strategy
         if name == "train":
             from gui.pages.train import TrainPage
 
-            train = TrainPage(*parts)
-            train.classify_wanted.connect(self._show_classify)
-            train.data_wanted.connect(self._show_data)
-            return train
+            return TrainPage(*parts)
+        if name == "results":
+            from gui.pages.results import ResultsPage
+
+            return ResultsPage(*parts, self.runner)
+        if name == "runs":
+            from gui.pages.runs import RunsPage
+
+            return RunsPage(*parts)
         from gui.pages.classify import ClassifyPage
 
         classify = ClassifyPage(*parts)
@@ -194,17 +236,10 @@ class MainWindow(QMainWindow):
         self.rail.set_current(name)
         page.setFocus()  # Tab goes on inside the page, and nothing is lit before it is pressed
 
-    def _show_start(self) -> None:
-        self.show_page("start")
-
-    def _show_data(self) -> None:
-        self.show_page("data")
-
-    def _show_train(self) -> None:
-        self.show_page("train")
-
-    def _show_classify(self) -> None:
-        self.show_page("classify")
+    def _show_page_of_action(self) -> None:
+        for name, _text, _icon in PAGES:
+            if self.sender() is self.actions_by_name[f"page_{name}"]:
+                self.show_page(name)
 
     def _show_notice(self, notice: PageNotice) -> None:
         bar = self.page(notice.page).notices
@@ -254,13 +289,17 @@ class MainWindow(QMainWindow):
             if dataset is None
             else f"{dataset.name or dataset.root.name} · {len(dataset):,} images",
             model=model or "No model yet",
-            strategy="Feature extraction",
+            strategy=strategy_in_words(
+                self.session.recipe_values.get("strategy", "feature-extraction"),
+                gradual=bool(self.session.recipe_values.get("gradual", False)),
+            ),
             device=device,
         )
 
     def _show_run_state(self) -> None:
         live = self.session.live_run
-        self.actions_by_name["stop_training"].setEnabled(live is not None and live.is_on)
+        for name in ("pause_training", "stop_training"):
+            self.actions_by_name[name].setEnabled(live is not None and live.is_on)
 
     def start_training(self) -> None:
         """F5: train with what the Train page's form says."""
@@ -271,6 +310,7 @@ class MainWindow(QMainWindow):
 
     def _choose_theme(self, choice: ThemeChoice) -> None:
         self.settings.theme = choice
+        self.actions_by_name[f"theme_{choice}"].setChecked(True)
         self.look.choose(choice)
 
     def _choose_system_theme(self) -> None:
@@ -286,6 +326,23 @@ class MainWindow(QMainWindow):
         if self._sheet is None:
             self._sheet = actions.ShortcutSheet(self)
         self._sheet.open()
+
+    def show_settings(self) -> None:
+        if self._settings_dialog is None:
+            from gui.widgets.settings_dialog import SettingsDialog
+
+            self._settings_dialog = SettingsDialog(
+                self,
+                self.session,
+                self.runner,
+                self.look,
+                self._choose_theme,
+                self.commands.refresh_runs,
+            )
+        self._settings_dialog.show_now()
+
+    def show_about(self) -> None:
+        actions.about_box(self).open()
 
     def _open_log(self) -> None:
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(crashes.log_file().parent)))
@@ -434,6 +491,8 @@ def _describe_drop(destination: Destination) -> str:
     if destination.kind == "dataset":
         return f"Drop to open “{first}” as a dataset"
     if destination.kind == "run":
-        return f"Drop to classify with the run “{first}”"
+        return f"Drop to see the results of the run “{first}”"
+    if destination.kind == "model":
+        return f"Drop to classify with the weights in “{first}”"
     count = len(destination.paths)
     return f"Drop to classify “{first}”" if count == 1 else f"Drop to classify {count} images"

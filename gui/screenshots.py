@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gui.main_window import MainWindow
     from gui.session import PageName
 
-_SCALES = (1, 2)
+_SCALES: tuple[float, ...] = (1, 1.5, 2)
 _SIZE = (1024, 700)
 _WAIT_SECONDS = 180.0
 
@@ -27,7 +27,7 @@ _WAIT_SECONDS = 180.0
 def main() -> int:
     parser = argparse.ArgumentParser(description="Render every page of the window to PNG files.")
     parser.add_argument("out", nargs="?", type=Path, default=Path("screenshots"))
-    parser.add_argument("--scale", type=int, help="Only this scale factor, in this process.")
+    parser.add_argument("--scale", type=float, help="Only this scale factor, in this process.")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -48,7 +48,7 @@ def main() -> int:
     return 0
 
 
-def _render(out: Path, scale: int) -> None:
+def _render(out: Path, scale: float) -> None:
     from PySide6.QtWidgets import QApplication
 
     from gui.app import make_window
@@ -65,7 +65,7 @@ def _render(out: Path, scale: int) -> None:
 class _Photographer:
     """Drives the window through its states and grabs each in both themes."""
 
-    def __init__(self, window: MainWindow, out: Path, scale: int) -> None:
+    def __init__(self, window: MainWindow, out: Path, scale: float) -> None:
         self._window = window
         self._out = out
         self._scale = scale
@@ -78,18 +78,46 @@ class _Photographer:
         self._shoot("start", "first")
         self._shoot("data", "empty")
         self._shoot("train", "empty")
+        self._shoot("results", "empty")
         self._shoot("classify", "empty")
+        self._shoot("strategy", "empty")
+        self._shoot("runs", "empty")
+        self._shoot_models()
         with tempfile.TemporaryDirectory() as folder:
             self._shoot_refusals(Path(folder))
         commands.open_sample()
         self._shoot("data", "busy")
         self._wait(lambda: session.scan_state == "ready" and window.runner.is_idle)
         self._shoot("data", "filled")
+        self._shoot_data_details()
+        self._shoot_advice()
         self._shoot("train", "ready")
         self._shoot_run()
+        self._shoot_results()
         self._shoot_answers()
+        self._shoot_runs()
         self._shoot("start", "recents")
         self._shoot_sheet()
+
+    def _shoot_models(self) -> None:
+        from gui.pages.models import ModelsPage
+
+        page = self._window.page("models")
+        assert isinstance(page, ModelsPage)
+        self._window.show_page("models")
+        self._wait(lambda: page.table.table_model.rowCount() > 0)
+        self._shoot("models", "first")
+        page.choose("torchvision/resnet50.IMAGENET1K_V2")
+        page.filters.search.setText("resnet 50")
+        self._shoot("models", "search")
+        page.tabs.setCurrentWidget(page.layers)
+        self._wait(lambda: page.layers.shown_model.startswith("torchvision/resnet50"))
+        page.layers.expand_one()
+        self._shoot("models", "layers")
+        page.tabs.setCurrentWidget(page.card)
+        page.filters.choices["max_params_m"].setCurrentIndex(1)
+        self._shoot("models", "nothing-fits")
+        page.filters.reset()
 
     def _shoot_sheet(self) -> None:
         from gui.actions import ShortcutSheet
@@ -97,7 +125,7 @@ class _Photographer:
         self._window.show_shortcuts()
         for sheet in self._window.findChildren(ShortcutSheet):
             self._settle()
-            sheet.grab().save(str(self._out / f"99-shortcuts-dark@{self._scale}x.png"))
+            sheet.grab().save(str(self._out / f"99-shortcuts-dark@{self._scale:g}x.png"))
             sheet.close()
 
     def _shoot_refusals(self, folder: Path) -> None:
@@ -115,6 +143,30 @@ class _Photographer:
         window.commands.clear_pictures()
         window.page("data").notices.clear()
 
+    def _shoot_advice(self) -> None:
+        from gui.pages.strategy import StrategyPage
+
+        page = self._window.page("strategy")
+        assert isinstance(page, StrategyPage)
+        for step, name in enumerate(("data", "domain", "budget")):
+            page.go_to(step)
+            self._shoot("strategy", name)
+        page.go_on()
+        self._shoot("strategy", "asking")
+        self._wait(lambda: page.advice_view.advice is not None)
+        self._shoot("strategy", "advice")
+        page.advice_view.table.selectRow(1)
+        self._shoot("strategy", "alternative")
+        bar = page.advice_view.verticalScrollBar()
+        bar.setValue(bar.maximum())
+        self._shoot("strategy", "rules")
+
+    def _shoot_runs(self) -> None:
+        self._window.show_page("runs")
+        self._settle()
+        self._wait(lambda: self._window.runner.is_idle)
+        self._shoot("runs", "filled")
+
     def _shoot_run(self) -> None:
         window = self._window
         window.start_training()
@@ -125,6 +177,62 @@ class _Photographer:
         self._wait(self._has_ended)
         self._wait(lambda: window.runner.is_idle)
         self._shoot("train", "result")
+        self._shoot_fine_tuning()
+
+    def _shoot_data_details(self) -> None:
+        from gui.pages.data import DataPage
+
+        page = self._window.page("data")
+        assert isinstance(page, DataPage)
+        page.table.selectRow(1)
+        page.grid.opened.emit(3)
+        self._wait(lambda: self._window.runner.is_idle)
+        self._shoot("data", "inspector")
+        page.inspector.close_picture()
+        for tab, state in ((1, "problems"), (2, "split"), (0, "class")):
+            page.tabs.setCurrentIndex(tab)
+            if tab:
+                self._shoot("data", state)
+
+    def _shoot_results(self) -> None:
+        from gui.pages.results import ResultsPage
+
+        page, session = self._window.page("results"), self._window.session
+        assert isinstance(page, ResultsPage)
+        if session.live_run is None:
+            return
+        session.show_run(session.live_run.path)
+        self._wait(lambda: page.asked.state == "ready")
+        self._window.show_page("results")
+        self._wait(lambda: page.pictures.gallery.filled_count > 0)
+        self._wait(lambda: self._window.runner.is_idle)
+        self._shoot("results", "matrix")
+        page.matrix.cell_chosen.emit(page.matrix.current)
+        page.pictures.gallery.opened.emit(0)
+        self._wait(lambda: self._window.runner.is_idle)
+        self._shoot("results", "inspector")
+        page.inspector.close_picture()
+        page.tabs.setCurrentIndex(1)
+        page.pictures.show_worst()
+        self._shoot("results", "classes")
+        page.tabs.setCurrentIndex(0)
+
+    def _shoot_fine_tuning(self) -> None:
+        """A partial fine-tuning under way, paused, and stopped so that it can be resumed."""
+        window, session = self._window, self._window.session
+        values = dict(session.recipe_values)
+        session.set_recipe_values({"strategy": "partial", "layer_groups": 1, "epochs": 3})
+        self._shoot("train", "fine-tuning-ready")
+        window.start_training()
+        self._wait(lambda: session.live_run is not None and len(session.live_run.steps) > 5)
+        self._shoot("train", "fine-tuning")
+        window.commands.pause_training()
+        self._shoot("train", "paused")
+        window.commands.stop_training()
+        self._wait(self._has_ended)
+        self._wait(lambda: window.runner.is_idle)
+        self._shoot("train", "stopped")
+        session.set_recipe_values(values)
 
     def _shoot_answers(self) -> None:
         session = self._window.session
@@ -166,7 +274,7 @@ class _Photographer:
         for theme in ("light", "dark"):
             self._window.look.choose("light" if theme == "light" else "dark")
             self._settle()
-            name = f"{self._number:02d}-{page}-{state}-{theme}@{self._scale}x.png"
+            name = f"{self._number:02d}-{page}-{state}-{theme}@{self._scale:g}x.png"
             self._window.grab().save(str(self._out / name))
 
     def _settle(self) -> None:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtGui import QImage
 
 from core.errors import AppError
-from core.events import Event
-from gui.live_run import LiveRun
+from core.events import Event, StepDone
+from gui.live_run import LiveRun, Phase
 
 if TYPE_CHECKING:
     from core.classify import Classification
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from core.training.runs import RunResult, RunSummary
     from core.warmup import Machine
 
-PageName = Literal["start", "data", "train", "classify"]
+PageName = Literal["start", "models", "data", "strategy", "train", "results", "classify", "runs"]
 ScanState = Literal["none", "busy", "ready"]
 
 
@@ -56,6 +56,8 @@ class Session(QObject):
     models_changed = Signal()
     runs_changed = Signal()
     run_changed = Signal()
+    recipe_changed = Signal()
+    shown_run_changed = Signal()
     classifier_changed = Signal()
     pictures_changed = Signal()
     picture_added = Signal(object)
@@ -73,6 +75,15 @@ class Session(QObject):
         self.runs: tuple[RunSummary, ...] = ()
         self.live_run: LiveRun | None = None
         self.model_id = ""
+        self.recipe_values: dict[str, Any] = {}
+        """What the next run is to do, beside the model; keys of the recipe, nothing that is left
+        at its default need stand here."""
+        self._phase_before_pause: Phase = "training"
+        self._step_timer = QTimer(self)
+        self._step_timer.setSingleShot(True)
+        self._step_timer.timeout.connect(self.run_changed)
+        self.shown_run: Path | None = None
+        """The run that Results shows."""
         self.classifier = ""
         self.is_classifier_chosen = False
         self.pictures: list[Picture] = []
@@ -130,6 +141,20 @@ class Session(QObject):
         self.model_id = model_id
         self.models_changed.emit()
 
+    def set_recipe_values(self, values: dict[str, Any]) -> None:
+        """Replace what the next run is to do; a `model` among the values is chosen too."""
+        values = dict(values)
+        model_id = values.pop("model", None)
+        self.recipe_values = values
+        if model_id is not None and model_id != self.model_id:
+            self.set_model(model_id)
+        self.recipe_changed.emit()
+
+    def show_run(self, path: Path | None) -> None:
+        """Let Results show this run."""
+        self.shown_run = path
+        self.shown_run_changed.emit()
+
     def set_runs(self, runs: tuple[RunSummary, ...]) -> None:
         self.runs = runs
         self.runs_changed.emit()
@@ -141,7 +166,22 @@ class Session(QObject):
     def apply_event(self, event: Event) -> None:
         if self.live_run is not None:
             self.live_run.apply(event)
-            self.run_changed.emit()
+            if isinstance(event, StepDone):
+                # Hundreds come in one go from a fast device: one change for all of them.
+                self._step_timer.start()
+            else:
+                self.run_changed.emit()
+
+    def pause_run(self, *, is_paused: bool) -> None:
+        live = self.live_run
+        if live is None or not live.is_on or live.phase == "stopping":
+            return
+        if is_paused:
+            self._phase_before_pause = live.phase
+            live.phase = "paused"
+        elif live.phase == "paused":
+            live.phase = self._phase_before_pause
+        self.run_changed.emit()
 
     def stop_run(self) -> None:
         if self.live_run is not None and self.live_run.is_on:

@@ -53,6 +53,17 @@ class Tokens:
     bad_tint: str
     series_1: str
     series_2: str
+    kind_conv: str
+    kind_pool: str
+    kind_norm: str
+    kind_activation: str
+    kind_linear: str
+    kind_block: str
+    kind_head: str
+    kind_attention: str
+    kind_embedding: str
+    kind_dropout: str
+    kind_other: str
 
 
 LIGHT = Tokens(
@@ -74,6 +85,17 @@ LIGHT = Tokens(
     bad_tint="#fcebe9",
     series_1="#2f6fd0",
     series_2="#14735a",
+    kind_conv="#2f6fd0",
+    kind_pool="#0f8b8d",
+    kind_norm="#8a6d00",
+    kind_activation="#c2540a",
+    kind_linear="#6b4fbb",
+    kind_block="#566272",
+    kind_head="#14735a",
+    kind_attention="#b3268a",
+    kind_embedding="#4a7d12",
+    kind_dropout="#7d8896",
+    kind_other="#7d8896",
 )
 
 DARK = Tokens(
@@ -95,6 +117,17 @@ DARK = Tokens(
     bad_tint="#3b2020",
     series_1="#6ea8fe",
     series_2="#4fc3a1",
+    kind_conv="#6ea8fe",
+    kind_pool="#4fc3c7",
+    kind_norm="#d9c25a",
+    kind_activation="#f2a365",
+    kind_linear="#b39ddb",
+    kind_block="#9ca7b5",
+    kind_head="#4fc3a1",
+    kind_attention="#f48fc9",
+    kind_embedding="#9ccc65",
+    kind_dropout="#8792a0",
+    kind_other="#8792a0",
 )
 
 
@@ -248,6 +281,13 @@ QLabel[role="muted-small"] { color: @muted; font-size: @small_pt; }
 QLabel[tone="good"] { color: @good; }
 QLabel[tone="warning"] { color: @warning; }
 QLabel[tone="bad"] { color: @bad; }
+QLabel[role="cell"] {
+  background: @window; border: 1px solid @window; border-radius: 4px; padding: 4px 8px;
+  color: @muted; font-size: @small_pt;
+}
+QLabel[role="cell"][applied="true"] {
+  background: @tint; border-color: @accent; color: @text; font-weight: 600;
+}
 QLabel[role="badge"] {
   background: @warning_tint; color: @warning; border-radius: 4px; padding: 4px 8px;
   font-size: @small_pt; font-weight: 600;
@@ -299,6 +339,23 @@ QPushButton[role="flat"], QToolButton[role="flat"] {
 }
 QPushButton[role="flat"]:hover, QToolButton[role="flat"]:hover { background: @sunken; }
 QPushButton[role="flat"]:focus, QToolButton[role="flat"]:focus { border-color: @accent; }
+QToolButton[role="menu"] {
+  background: transparent; border: 1px solid transparent; border-radius: 6px;
+  padding: 4px 20px 4px 8px; color: @text;
+}
+QToolButton[role="menu"]:hover { background: @sunken; }
+QToolButton[role="menu"]:focus { border-color: @accent; }
+QToolButton[role="menu"]:disabled { color: @strong_border; }
+QToolButton[role="menu"]::menu-indicator {
+  subcontrol-origin: padding; subcontrol-position: right center; right: 6px; width: 10px;
+}
+QToolButton[role="toggle"] {
+  background: @surface; border: 1px solid @strong_border; border-radius: 6px; padding: 4px 10px;
+  min-height: 22px; color: @text;
+}
+QToolButton[role="toggle"]:hover { background: @sunken; }
+QToolButton[role="toggle"]:focus { border-color: @accent; }
+QToolButton[role="toggle"]:checked { background: @tint; border-color: @accent; }
 QToolButton#more { padding: 4px 8px 4px 0; margin-left: -3px; }
 QPushButton[role="row"] {
   background: transparent; border: 1px solid transparent; border-radius: 6px; padding: 6px 8px;
@@ -320,6 +377,7 @@ QComboBox:focus, QSpinBox:focus, QLineEdit:focus { border-color: @accent; }
 QComboBox:disabled, QSpinBox:disabled, QLineEdit:disabled {
   background: @window; color: @muted; border-color: @border;
 }
+QComboBox[role="active"] { background: @tint; border-color: @accent; }
 QComboBox::drop-down { border: 0; width: 24px; }
 QComboBox::down-arrow { image: none; width: 0; }
 QComboBox QAbstractItemView {
@@ -328,17 +386,19 @@ QComboBox QAbstractItemView {
 }
 QSpinBox::up-button, QSpinBox::down-button { width: 0; border: 0; }
 
-QTableView, QListView, QAbstractScrollArea#thumbnails {
+QTableView, QListView, QTreeView, QAbstractScrollArea#thumbnails {
   background: @surface; border: 1px solid @border; border-radius: 6px; outline: 0;
   selection-background-color: @tint; selection-color: @text; gridline-color: transparent;
 }
 QTableView::item { padding: 0 8px; }
-QTableView:focus, QListView:focus { border-color: @accent; }
+QTableView:focus, QListView:focus, QTreeView:focus { border-color: @accent; }
 QHeaderView { background: @surface; border: 0; border-radius: 6px; }
 QHeaderView::section {
   background: @surface; color: @muted; border: 0; border-bottom: 1px solid @border;
   padding: 6px 11px; font-size: @small_pt;
 }
+QAbstractScrollArea::corner { background: transparent; border: 0; }
+QTreeView QHeaderView::section { padding: 6px 8px; }
 QTableCornerButton::section { background: @surface; border: 0; }
 
 QTabWidget::pane { border: 0; border-top: 1px solid @border; top: -1px; }

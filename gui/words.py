@@ -1,8 +1,61 @@
-"""Counts in words, the same way everywhere in the window. No Qt."""
+"""Counts, sizes and strategies in words, the same way everywhere in the window. No Qt."""
 
 from __future__ import annotations
+
+import unicodedata
 
 
 def count(number: int, one: str, many: str = "") -> str:
     """`1 epoch`, `2 epochs`, `12,000 classes`; `many` where adding an s is not enough."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def isolate(text: str) -> str:
+    """The text, between Unicode isolates where it runs from right to left.
+
+    Without them such a name scrambles the numbers and quotation marks beside it.
+    """
+    if text.isascii() or not any(unicodedata.bidirectional(c) in ("R", "AL") for c in text):
+        return text
+    return f"\u2068{text}\u2069"
+
+
+def quote(name: str) -> str:
+    """A name in quotation marks, isolated where that is needed."""
+    return f"“{isolate(name)}”"
+
+
+def short_number(number: int) -> str:
+    """`928`, `14 k`, `1.65 M`: parameters at a glance."""
+    for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if number >= size:
+            scaled = number / size
+            return f"{scaled:.0f} {unit}" if scaled >= 100 else f"{scaled:.3g} {unit}"
+    return f"{number}"
+
+
+_STRATEGIES = {
+    "feature-extraction": "Feature extraction",
+    "partial": "Partial fine-tuning",
+    "full": "Full fine-tuning",
+}
+
+
+def strategy_in_words(strategy: str, *, gradual: bool = False) -> str:
+    """`Partial fine-tuning, gradual`; a strategy this version does not know keeps its name."""
+    name = _STRATEGIES.get(strategy, strategy)
+    return f"{name}, gradual" if gradual and strategy != "feature-extraction" else name
+
+
+def duration(seconds: float) -> str:
+    """`8 s`, `3 min 20 s`, `2 h 5 min`."""
+    whole = round(seconds)
+    if whole < 1:
+        return "under 1 s"
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        minutes, rest = divmod(whole, 60)
+        return f"{minutes} min {rest} s" if rest and minutes < 10 else f"{minutes} min"
+    hours, rest = divmod(whole // 60, 60)
+    return f"{hours} h {rest} min" if rest else f"{hours} h"

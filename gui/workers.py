@@ -7,11 +7,14 @@ the functions do.
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
 import traceback
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +25,7 @@ from core.events import OnProgress, ShouldStop, StepDone, check_stop
 
 _DRAIN_MS = 33  # about 30 times a second: smooth, and a burst of steps costs one repaint
 _MAILBOX_STEPS = 512
+_COMPUTE_NICENESS = 10
 
 
 class Mailbox:
@@ -124,16 +128,37 @@ class Job(QThread):
         # An Event, made before the start: a queued slot would not be delivered while run() works,
         # and requestInterruption() before the start is lost.
         self._stop = threading.Event()
+        self._goes_on = threading.Event()
+        self._goes_on.set()
 
     def ask_to_stop(self) -> None:
         self._stop.set()
+        self._goes_on.set()
+
+    def pause(self) -> None:
+        """Hold the function at its next boundary: where it asks whether to stop, it waits."""
+        if not self._stop.is_set():
+            self._goes_on.clear()
+
+    def go_on(self) -> None:
+        self._goes_on.set()
+
+    @property
+    def is_paused(self) -> bool:
+        return not self._goes_on.is_set()
+
+    def _should_stop(self) -> bool:
+        self._goes_on.wait()
+        return self._stop.is_set()
 
     @property
     def is_stopping(self) -> bool:
         return self._stop.is_set()
 
     def run(self) -> None:
-        link = Link(self.mailbox.report, self.mailbox.post, self._stop.is_set)
+        if self.work.needs_compute:
+            _yield_to_window()
+        link = Link(self.mailbox.report, self.mailbox.post, self._should_stop)
         try:
             check_stop(link.should_stop)
             self.result = self.work.function(link)
@@ -154,6 +179,17 @@ class Job(QThread):
             self.succeeded.emit(self)
 
 
+def _yield_to_window() -> None:
+    """Let the window have the processor first: this thread and those it starts stand back.
+
+    On Linux a thread has a niceness of its own and hands it on to the threads it makes; elsewhere
+    a process has one for all of its threads, which would be of no use.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _COMPUTE_NICENESS)
+
+
 class JobRunner(QObject):
     """Owner of every job. Main thread only."""
 
@@ -168,6 +204,7 @@ class JobRunner(QObject):
         self._current: list[Job] = []  # waiting or running, and still wanted
         self._waiting: deque[Job] = deque()
         self._slot: Job | None = None
+        self._is_shut = False
         self._timer = QTimer(self)
         self._timer.setInterval(_DRAIN_MS)
         self._timer.timeout.connect(self._tick)
@@ -182,6 +219,8 @@ class JobRunner(QObject):
         job.succeeded.connect(self._job_succeeded)
         job.failed.connect(self._job_failed)
         job.cancelled.connect(self._job_cancelled)
+        if self._is_shut:
+            return job  # a timer's late question: nobody is left to hear the answer
         self._current.append(job)
         if work.needs_compute:
             self._waiting.append(job)
@@ -241,6 +280,7 @@ class JobRunner(QObject):
 
     def shut_down(self) -> None:
         """Stop everything and wait for it. Blocks; for when no window is left to look at."""
+        self._is_shut = True
         self._waiting.clear()
         self._current.clear()
         for job in self._threads:

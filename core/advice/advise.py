@@ -1,64 +1,63 @@
-"""Advice on a dataset: the rules, the evidence measured on a sample, and an estimate.
+"""Advice on a dataset: the rules, the evidence measured on a sample, a recipe for each strategy.
 
-The frozen backbone looks at a sample of the training images: how sure its pretrained head is of
-them, how well a head fitted to their features does on held-out ones, and how fast this machine
-embeds them. The features stay in the cache for the training.
+The table decides, the evidence may overrule it and the budget may ask for less; every step of
+that is a sentence among the reasons.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
-import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import psutil
-import torch
 
-from core.advice.rules import DOMAINS, Decision, Domain, RuleRow, decide, describe, published_rules
-from core.classify import Classifier
+from core.advice.estimate import (
+    Cost,
+    Sizes,
+    Speed,
+    cost_of_fine_tuning,
+    cost_of_head,
+    measure_training,
+)
+from core.advice.evidence import Evidence, measure
+from core.advice.rules import (
+    DOMAINS,
+    Decision,
+    Domain,
+    PlannedStrategy,
+    RuleRow,
+    Thresholds,
+    decide,
+    describe,
+    published_rules,
+)
 from core.data.dataset import DatasetIndex
 from core.data.splits import HonestSets, honest_sets
-from core.errors import AppError
-from core.evaluation.metrics import wilson_interval
-from core.events import OnProgress, ShouldStop, never_stop, no_progress
+from core.events import OnProgress, ShouldStop, check_stop, never_stop, no_progress
 from core.models import catalog
 from core.models.build import BuiltModel, build
 from core.recipe import Recipe
 from core.training.device import Compute, resolve_compute
-from core.training.embed import Embedder
-from core.training.features import FeatureCache, embed_files
-from core.training.head import fit_head
+from core.training.plan import Plan
+from core.training.plan_of import plan_of
 
-_SAMPLE = 400
-_ENTROPY_SAMPLE = 100
 _SURE_BELOW = 0.5
 """Between photographs (0.20–0.23) and steel defects or digits (0.82–0.85), measured with Lite0."""
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What the sample showed.
-
-    `head_entropy` is the mean entropy of the pretrained head's softmax on `domain_images` of the
-    sample, divided by its maximum; None where the model has no head.
-    """
-
-    images: int
-    head_entropy: float | None
-    domain_images: int
-    accuracy: float
-    interval: tuple[float, float]
-    images_per_s: float
+_ENOUGH = 0.99
+_POOR = 0.80
+_WORTH_TUNING = 200
+"""Training images per class from which fine-tuning a poor probe is worth a check."""
+_STRATEGIES: tuple[PlannedStrategy, ...] = ("feature-extraction", "partial", "full")
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Of feature extraction on the whole set. `accuracy` is that of heads cross-fitted on the
-    sample, with its 95 % interval; more images usually do better."""
+    """Of the advised strategy on the whole set, all of it "about".
+
+    `accuracy` is that of heads on frozen features cross-fitted on the sample, with its 95 %
+    interval: what feature extraction gives at least, and where fine-tuning begins.
+    """
 
     seconds: float
     memory_mb: float
@@ -67,8 +66,36 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
+class Alternative:
+    """One strategy, ready to be trained. The advised one is among them."""
+
+    strategy: PlannedStrategy
+    gradual: bool
+    augmentation: str
+    trains: str
+    trainable_params: int
+    params: int
+    seconds: float
+    memory_mb: float
+    fits_budget: bool
+    risk: str
+    why: str
+    is_advised: bool
+    recipe: Recipe
+    plan: Plan
+
+    def to_dict(self) -> dict[str, Any]:
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        del fields["plan"]
+        return {**fields, "recipe": self.recipe.model_dump()}
+
+
+@dataclass(frozen=True, slots=True)
 class Advice:
     decision: Decision
+    """What to do: the table's answer, or what evidence and budget made of it."""
+    table: Decision
+    """What the deciding table says."""
     domain: Domain
     domain_origin: Literal["said", "measured", "assumed"]
     images_per_class: float
@@ -77,11 +104,23 @@ class Advice:
     recipe: Recipe
     evidence: Evidence
     estimate: Estimate
-    alternatives: tuple[dict[str, str], ...]
+    alternatives: tuple[Alternative, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        fields = dataclasses.asdict(self)
-        return {**fields.pop("decision"), **fields, "recipe": self.recipe.model_dump()}
+        """For JSON; the keys of the decision stand at the top."""
+        return {
+            **dataclasses.asdict(self.decision),
+            "table": dataclasses.asdict(self.table),
+            "domain": self.domain,
+            "domain_origin": self.domain_origin,
+            "images_per_class": self.images_per_class,
+            "rules": [dataclasses.asdict(row) for row in self.rules],
+            "reasons": list(self.reasons),
+            "recipe": self.recipe.model_dump(),
+            "evidence": dataclasses.asdict(self.evidence),
+            "estimate": dataclasses.asdict(self.estimate),
+            "alternatives": [option.to_dict() for option in self.alternatives],
+        }
 
 
 def advise(
@@ -90,116 +129,228 @@ def advise(
     *,
     domain: Domain | Literal["auto"] = "auto",
     budget_seconds: float | None = None,
+    thresholds: Thresholds | None = None,
     on_progress: OnProgress = no_progress,
     should_stop: ShouldStop = never_stop,
 ) -> Advice:
-    """Raises: AppError where the set or the model cannot be used; Cancelled."""
+    """`recipe` gives the model and what every alternative has in common.
+
+    Raises: AppError where the set or the model cannot be used; Cancelled.
+    """
+    limits = thresholds or Thresholds()
     sets = honest_sets(index, folds=recipe.selection_folds, seed=recipe.seed)
     per_class = float(
         np.median(np.bincount(index.labels[sets.train], minlength=len(index.classes)))
     )
     built = build(catalog.load().resolve(recipe.model))
     compute = resolve_compute(recipe, built)
-    evidence = _measure(index, sets, built, compute, recipe, on_progress, should_stop)
+    evidence, speed = measure(index, sets, built, compute, recipe, on_progress, should_stop)
 
     chosen, origin, domain_reason = _domain(domain, evidence, built)
-    decision = decide(per_class, chosen)
-    estimate = _estimate(evidence, len(sets.train) + len(sets.report), built.feature_dim)
+    table = decide(per_class, chosen, thresholds=limits)
+    decision, overruled = overrule(table, evidence, per_class=per_class, domain=chosen)
+    options = _Options(recipe, table, limits, per_class)
+    costs = _costs(
+        [options.recipe(name) for name in _STRATEGIES],
+        sizes=_sizes(index, sets),
+        speed=speed,
+        built=built,
+        compute=compute,
+        on_progress=on_progress,
+        should_stop=should_stop,
+    )
+    fits = {
+        name: budget_seconds is None or cost.seconds <= budget_seconds
+        for name, (_plan, cost) in zip(_STRATEGIES, costs, strict=True)
+    }
+    final, budget_reasons = _within_budget(decision, fits, costs, budget_seconds)
+    alternatives = tuple(
+        options.alternative(name, plan, cost, fits=fits[name], is_advised=name == final.strategy)
+        for name, (plan, cost) in zip(_STRATEGIES, costs, strict=True)
+    )
+    advised = next(option for option in alternatives if option.is_advised)
     return Advice(
-        decision=decision,
+        decision=final,
+        table=table,
         domain=chosen,
         domain_origin=origin,
         images_per_class=per_class,
-        rules=published_rules(per_class, chosen),
-        reasons=_reasons(decision, per_class, domain_reason, evidence, estimate, budget_seconds),
-        recipe=recipe,
+        rules=published_rules(per_class, chosen, thresholds=limits),
+        reasons=(
+            f"The median class has {per_class:,.0f} training images: {table.row}.",
+            domain_reason,
+            _said_by_probe(evidence),
+            *table.notes,
+            *overruled,
+            *budget_reasons,
+            *_on_augmentation(table, final),
+        ),
+        recipe=advised.recipe,
         evidence=evidence,
-        estimate=estimate,
-        alternatives=_alternatives(decision),
+        estimate=Estimate(advised.seconds, advised.memory_mb, evidence.accuracy, evidence.interval),
+        alternatives=alternatives,
     )
 
 
-def _measure(
-    index: DatasetIndex,
-    sets: HonestSets,
+def overrule(
+    table: Decision, evidence: Evidence, *, per_class: float, domain: Domain
+) -> tuple[Decision, tuple[str, ...]]:
+    """The table's decision in the light of what was measured, and why."""
+    said = f"{evidence.accuracy:.1%}"
+    if table.strategy != "feature-extraction" and evidence.accuracy >= _ENOUGH:
+        frozen = Decision("feature-extraction", table.augmentation, False, table.row, table.notes)
+        return frozen, (
+            f"The table says {describe(table)}; the frozen features already get {said} of the "
+            "held-out images right, so feature extraction is enough.",
+        )
+    is_poor = evidence.accuracy < _POOR and domain != "similar"
+    if table.strategy == "feature-extraction" and is_poor and per_class >= _WORTH_TUNING:
+        return table, (
+            f"Frozen features get only {said} of the held-out images right in a domain they were "
+            f"not made for, and there are {per_class:,.0f} images per class to learn from: check "
+            "partial fine-tuning as well.",
+        )
+    return table, ()
+
+
+def _within_budget(
+    decision: Decision,
+    fits: dict[PlannedStrategy, bool],
+    costs: list[tuple[Plan, Cost]],
+    budget_seconds: float | None,
+) -> tuple[Decision, tuple[str, ...]]:
+    """The decision, or the next simpler strategy that the time allows."""
+    if budget_seconds is None or fits[decision.strategy]:
+        return decision, ()
+    needed = {name: cost.seconds for name, (_, cost) in zip(_STRATEGIES, costs, strict=True)}
+    simpler = _STRATEGIES[: _STRATEGIES.index(decision.strategy)]
+    for name in reversed(simpler):
+        if fits[name]:
+            is_head = name == "feature-extraction"
+            found = dataclasses.replace(
+                decision, strategy=name, gradual=decision.gradual and not is_head
+            )
+            return found, (
+                f"{_upper(_NAMES[decision.strategy])} would take about "
+                f"{_duration(needed[decision.strategy])} here, more than the budget of "
+                f"{_duration(budget_seconds)}: {_NAMES[name]} is the best that fits.",
+            )
+    least = Decision("feature-extraction", decision.augmentation, False, decision.row)
+    return dataclasses.replace(least, notes=decision.notes), (
+        f"No strategy fits the budget of {_duration(budget_seconds)}: feature extraction, the "
+        f"quickest, takes about {_duration(needed['feature-extraction'])} here. Choose a smaller "
+        "model, fewer images or more time.",
+    )
+
+
+_NAMES: dict[PlannedStrategy, str] = {
+    "feature-extraction": "feature extraction",
+    "partial": "partial fine-tuning",
+    "full": "full fine-tuning",
+}
+
+
+class _Options:
+    """A complete recipe and a few words for each strategy."""
+
+    def __init__(
+        self, recipe: Recipe, table: Decision, limits: Thresholds, per_class: float
+    ) -> None:
+        self._recipe = recipe
+        self._table = table
+        self._is_small = per_class < limits.medium
+        self._is_large = per_class >= limits.large
+
+    def recipe(self, strategy: PlannedStrategy) -> Recipe:
+        if strategy == "feature-extraction":
+            return self._recipe.with_values(strategy=strategy, gradual=False)
+        is_tables = strategy == self._table.strategy
+        varies = self._table.augmentation or not is_tables
+        return self._recipe.with_values(
+            strategy=strategy,
+            gradual=self._table.gradual if is_tables else self._is_small or self._table.gradual,
+            augmentation="light" if varies else "none",
+        )
+
+    def alternative(
+        self, strategy: PlannedStrategy, plan: Plan, cost: Cost, *, fits: bool, is_advised: bool
+    ) -> Alternative:
+        recipe = self.recipe(strategy)
+        trained = [group.name for group in plan.groups if group.is_trained]
+        what = {
+            "feature-extraction": "the head alone",
+            "partial": f"the head and {len(trained) - 1} of {len(plan.groups) - 1} groups",
+            "full": "everything",
+        }
+        why = {
+            "feature-extraction": "fastest; the baseline every other must beat",
+            "partial": "when the frozen features are good but not made for these images",
+            "full": "with thousands of images per class, or a domain far from photographs",
+        }
+        return Alternative(
+            strategy=strategy,
+            gradual=recipe.gradual,
+            augmentation="none" if strategy == "feature-extraction" else recipe.augmentation,
+            trains=what[strategy],
+            trainable_params=plan.trainable_params,
+            params=plan.params,
+            seconds=cost.seconds,
+            memory_mb=cost.memory_mb,
+            fits_budget=fits,
+            risk=self._risk(strategy),
+            why=why[strategy],
+            is_advised=is_advised,
+            recipe=recipe,
+            plan=plan,
+        )
+
+    def _risk(self, strategy: PlannedStrategy) -> str:
+        """Of overfitting, by how much learns from how little."""
+        if strategy == "feature-extraction" or self._is_large:
+            return "low"
+        if strategy == "partial":
+            return "medium" if self._is_small else "low"
+        return "high" if self._is_small else "medium"
+
+
+def _sizes(index: DatasetIndex, sets: HonestSets) -> Sizes:
+    return Sizes(
+        train=len(sets.train),
+        fit=len(sets.fit),
+        selection=len(sets.selection),
+        report=len(sets.report),
+        classes=len(index.classes),
+        folds=sets.folds,
+    )
+
+
+def _costs(
+    recipes: list[Recipe],
+    *,
+    sizes: Sizes,
+    speed: Speed,
     built: BuiltModel,
     compute: Compute,
-    recipe: Recipe,
     on_progress: OnProgress,
     should_stop: ShouldStop,
-) -> Evidence:
-    rng = np.random.default_rng(recipe.seed)
-    rows = np.sort(rng.permutation(len(sets.train))[:_SAMPLE])
-    rows = _with_every_class(rows, index.labels[sets.train], len(index.classes), rng)
-    cache = FeatureCache.of(built, compute)
-    embedder = Embedder(built, compute)
-    side = built.preprocessing
-    trial = torch.zeros((compute.batch_size, side.height, side.width, 3), dtype=torch.uint8)
-    embedder.embed(trial)  # warm-up, not timed
-    try:
-        features = embed_files(
-            [index.path(int(i)) for i in sets.train[rows]],
-            embedder,
-            compute,
-            cache=cache,
-            on_progress=on_progress,
-            should_stop=should_stop,
+) -> list[tuple[Plan, Cost]]:
+    """Plan and cost of each recipe; the steps of fine-tuning are timed."""
+    probe = cost_of_head(sizes, speed, built.feature_dim)
+    pixel_bytes = 3 * built.preprocessing.resize_px**2
+    found = []
+    for number, recipe in enumerate(recipes):
+        check_stop(should_stop)
+        on_progress(number, len(recipes), "timing a training step")
+        plan = plan_of(recipe, sizes.classes)
+        if recipe.strategy == "feature-extraction":
+            found.append((plan, probe))
+            continue
+        trained = measure_training(recipe, sizes.classes, compute)
+        cost = cost_of_fine_tuning(
+            sizes, speed, trained, plan, recipe, probe=probe, pixel_bytes=pixel_bytes
         )
-    finally:
-        cache.close()
-    if features.computed >= compute.batch_size * compute.workers:
-        images_per_s = features.computed / features.seconds
-    else:  # all cached: time a pass alone
-        begin = time.perf_counter()
-        embedder.embed(trial)
-        images_per_s = compute.batch_size / (time.perf_counter() - begin)
-    ok = np.flatnonzero(features.is_ok)
-    vectors = torch.from_numpy(features.vectors[ok])
-    labels = torch.from_numpy(index.labels[sets.train[rows[ok]]].astype(np.int64))
-    seen = [index.path(int(i)) for i in sets.train[rows[ok]][:: max(1, len(ok) // _ENTROPY_SAMPLE)]]
-    entropy = (
-        _head_entropy(seen, built, compute, should_stop) if built.card.num_classes > 1 else None
-    )
-    head = fit_head(
-        vectors,
-        labels,
-        torch.from_numpy(sets.fold[rows[ok]].astype(np.int64)),
-        classes=len(index.classes),
-        epochs=recipe.epochs,
-        patience=recipe.patience,
-        should_stop=should_stop,
-    )
-    hits = round(head.selection_accuracy * head.selection_images)
-    return Evidence(
-        images=len(ok),
-        head_entropy=entropy,
-        domain_images=len(seen) if entropy is not None else 0,
-        accuracy=head.selection_accuracy,
-        interval=wilson_interval(hits, head.selection_images),
-        images_per_s=images_per_s,
-    )
-
-
-def _with_every_class(
-    rows: np.ndarray[Any, Any], labels: np.ndarray[Any, Any], classes: int, rng: np.random.Generator
-) -> np.ndarray[Any, Any]:
-    """Add two images of each class the sample lacks."""
-    counts = np.bincount(labels[rows], minlength=classes)
-    extra = [
-        rng.permutation(np.flatnonzero(labels == label))[:2] for label in np.flatnonzero(counts < 2)
-    ]
-    return np.unique(np.concatenate([rows, *extra])) if extra else rows
-
-
-def _head_entropy(
-    paths: list[Path], built: BuiltModel, compute: Compute, should_stop: ShouldStop
-) -> float:
-    """Mean entropy of the pretrained head's softmax on the pictures, as a share of its maximum."""
-    classifier = Classifier(built.card.id, built, compute, classes=("",) * built.card.num_classes)
-    scores = classifier.score(paths, should_stop=should_stop)
-    p = scores.probabilities[[i for i in range(len(paths)) if i not in scores.errors]]
-    entropy = torch.special.entr(p).sum(1).mean()
-    return float(entropy) / math.log(p.shape[1])
+        found.append((plan, cost))
+    return found
 
 
 def _domain(
@@ -212,7 +363,7 @@ def _domain(
             "somewhat",
             "assumed",
             f"{built.card.id} has no pretrained classifier to measure the domain with; "
-            "“somewhat different” is assumed. Say it with --domain.",
+            "“somewhat different” is assumed. Say the domain yourself if you know better.",
         )
     share = evidence.head_entropy
     chosen: Domain = "similar" if share < _SURE_BELOW else "somewhat"
@@ -222,71 +373,32 @@ def _domain(
         f"0.8), so the domain is taken as {DOMAINS[chosen]}."
     )
     if chosen == "somewhat":
-        reason += " It cannot tell “very different” apart: say --domain different if it is."
+        reason += " It cannot tell “very different” apart: say so yourself if it is."
     return chosen, "measured", reason
 
 
-def _estimate(evidence: Evidence, images: int, feature_dim: int) -> Estimate:
-    # Embedding only: with a hundred classes the head's fit can take as long and a gigabyte more.
-    now_mb = psutil.Process().memory_info().rss / 2**20
-    return Estimate(
-        seconds=images / evidence.images_per_s,
-        memory_mb=now_mb + 8 * images * feature_dim * 4 / 2**20,
-        accuracy=evidence.accuracy,
-        interval=evidence.interval,
-    )
-
-
-def _reasons(
-    decision: Decision,
-    per_class: float,
-    domain_reason: str,
-    evidence: Evidence,
-    estimate: Estimate,
-    budget_seconds: float | None,
-) -> tuple[str, ...]:
+def _said_by_probe(evidence: Evidence) -> str:
     low, high = evidence.interval
-    reasons = [
-        f"The median class has {per_class:,.0f} training images: {decision.row}.",
-        domain_reason,
-        f"A head on frozen features got {evidence.accuracy:.1%} of {evidence.images} sampled "
-        f"training images right, each judged by heads fitted without it ({low:.1%}–{high:.1%}).",
-        *decision.notes,
-    ]
-    if decision.strategy != "feature-extraction" or decision.augmentation:
-        reasons.append(
-            f"The table says {describe(decision)}; this version trains feature extraction without "
-            "augmentation, which is the baseline to beat."
-        )
-    if budget_seconds is not None and estimate.seconds > budget_seconds:
-        reasons.append(
-            f"Embedding the images takes about {estimate.seconds:,.0f} s here, more than the "
-            f"budget of {budget_seconds:,.0f} s: choose a smaller model or fewer images."
-        )
-    return tuple(reasons)
-
-
-def _alternatives(decision: Decision) -> tuple[dict[str, str], ...]:
-    why = {
-        "feature-extraction": "fastest, least overfitting; the baseline every other must beat",
-        "partial": "when feature extraction has stopped improving with more images",
-        "full": "with thousands of images per class, or a domain far from photographs",
-    }
-    return tuple(
-        {"strategy": name, "why": reason}
-        for name, reason in why.items()
-        if name != decision.strategy
+    return (
+        f"A head on frozen features got {evidence.accuracy:.1%} of {evidence.images:,} sampled "
+        f"training images right, each judged by heads fitted without it ({low:.1%}–{high:.1%})."
     )
 
 
-def parse_budget(text: str) -> float:
-    """Seconds of `90`, `90s`, `10m` or `1.5h`. Raises: AppError."""
-    units = {"s": 1, "m": 60, "h": 3600}
-    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
-    try:
-        seconds = float(number) * units[unit]
-    except ValueError:
-        seconds = -1
-    if not seconds > 0:
-        raise AppError(f"“{text}” is not a time budget.", "Write for example 90s, 10m or 1.5h.")
-    return seconds
+def _on_augmentation(table: Decision, final: Decision) -> tuple[str, ...]:
+    if not table.augmentation or final.strategy != "feature-extraction":
+        return ()
+    return (
+        "The table asks for augmentation. Feature extraction trains on features computed once per "
+        "image, so its images are not varied here; the fine-tuning alternatives do vary them.",
+    )
+
+
+def _upper(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:,.0f} s"
+    return f"{seconds / 60:,.0f} min" if seconds < 5400 else f"{seconds / 3600:,.1f} h"

@@ -50,6 +50,20 @@ class RuleRow:
     decided: bool
 
 
+@dataclass(frozen=True, slots=True)
+class RuleTable:
+    """A whole rule as a grid, and the cell that applied."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[str, ...]
+    cells: tuple[tuple[str, ...], ...]
+    """cells[row][column]: what the rule says there."""
+    applied: tuple[int, int]
+    """Row and column."""
+    decides: bool
+
+
 _FEATURES_MAY_NOT_TRANSFER = (
     "ImageNet features may not transfer to this domain: prefer weights pretrained on it where "
     "there are any."
@@ -81,9 +95,11 @@ def decide(
     return Decision("full", False, False, row, notes)
 
 
-def published_rules(images_per_class: float, domain: Domain) -> tuple[RuleRow, RuleRow, RuleRow]:
+def published_rules(
+    images_per_class: float, domain: Domain, *, thresholds: Thresholds | None = None
+) -> tuple[RuleRow, RuleRow, RuleRow]:
     """Both published rules and the deciding table, each with the row that applies."""
-    decision = decide(images_per_class, domain)
+    decision = decide(images_per_class, domain, thresholds=thresholds)
     return (
         _by_size(images_per_class),
         _by_size_and_domain(images_per_class, domain),
@@ -94,6 +110,49 @@ def published_rules(images_per_class: float, domain: Domain) -> tuple[RuleRow, R
             decided=True,
         ),
     )
+
+
+def rule_tables(
+    images_per_class: float, domain: Domain, *, thresholds: Thresholds | None = None
+) -> tuple[RuleTable, RuleTable, RuleTable]:
+    """The deciding table and both published rules in full, for who wants to see what else it said.
+
+    The published rules keep their own thresholds, whatever those of the deciding table are.
+    """
+    limits = thresholds or Thresholds()
+    sizes = (0, limits.medium, limits.large)
+    size = sum(images_per_class >= limit for limit in sizes[1:])
+    domains: tuple[Domain, ...] = ("similar", "somewhat", "different")
+    heads = ("natural photographs", "somewhat different", "very different")
+    deciding = RuleTable(
+        "Deciding table",
+        heads,
+        tuple(
+            decide(n, "similar", thresholds=limits).row.replace(" training images", "")
+            for n in sizes
+        ),
+        tuple(tuple(describe(decide(n, d, thresholds=limits)) for d in domains) for n in sizes),
+        (size, domains.index(domain)),
+        decides=True,
+    )
+    published = (0, 1_000, 10_000)
+    by_size = RuleTable(
+        "Published rule by size",
+        ("says",),
+        tuple(_by_size(n).row for n in published),
+        tuple((_by_size(n).says,) for n in published),
+        (sum(images_per_class >= limit for limit in published[1:]), 0),
+        decides=False,
+    )
+    by_both = RuleTable(
+        "Published rule by size and domain",
+        heads,
+        ("small: fewer than 1,000 per class", "large: 1,000 or more per class"),
+        tuple(tuple(_by_size_and_domain(n, d).says for d in domains) for n in (0, 1_000)),
+        (int(images_per_class >= 1_000), domains.index(domain)),
+        decides=False,
+    )
+    return deciding, by_size, by_both
 
 
 def describe(decision: Decision) -> str:

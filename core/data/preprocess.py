@@ -43,11 +43,15 @@ class Preprocessing:
 
         Pixel for pixel what torchvision's and timm's own validation transforms give.
         """
-        image = (
-            image
-            if (size := self._scaled(image.size)) == image.size
-            else image.resize(size, _FILTERS[self.interpolation])
-        )
+        return self.cut(self.resized(image))
+
+    def resized(self, image: Image.Image) -> Image.Image:
+        """The picture at the size it is cut from; again resized it stays as it is."""
+        size = self._scaled(image.size)
+        return image if size == image.size else image.resize(size, _FILTERS[self.interpolation])
+
+    def cut(self, image: Image.Image) -> npt.NDArray[np.uint8]:
+        """uint8 [height, width, 3] of a picture that `resized` gave."""
         if self.crop_mode == "border":
             return np.asarray(self._on_mean_colour(image), dtype=np.uint8)
         left = round((image.width - self.width) / 2.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -9,9 +10,18 @@ import torch
 from core.classify import Classifier
 from core.errors import RunError
 from core.evaluation.metrics import make_report
+from core.evaluation.predictions import make_predictions
 from core.evaluation.report import Report
 from core.events import OnProgress, ShouldStop, never_stop, no_progress
-from core.training.runs import Run
+from core.training.runs import Prediction, Run
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A report and the predictions it counts."""
+
+    report: Report
+    predictions: tuple[Prediction, ...]
 
 
 def evaluate(
@@ -21,7 +31,22 @@ def evaluate(
     on_progress: OnProgress = no_progress,
     should_stop: ShouldStop = never_stop,
 ) -> Report:
-    """The report of `run` on `split` (its report set by default), computed from the files.
+    """The report of `run` on `split`; as `evaluate_images`, without the predictions."""
+    return evaluate_images(
+        run, split=split, on_progress=on_progress, should_stop=should_stop
+    ).report
+
+
+def evaluate_images(
+    run: Run,
+    *,
+    split: str | None = None,
+    on_progress: OnProgress = no_progress,
+    should_stop: ShouldStop = never_stop,
+) -> Evaluation:
+    """What the model of `run` says of each image of `split` (its report set by default).
+
+    Computed from the files as they are now; the run folder is only read.
 
     Raises: RunError where the split has no images, the dataset has gone or files have changed so
     that nothing can be read; Cancelled.
@@ -54,12 +79,17 @@ def evaluate(
     read = [i for i in range(len(files)) if i not in scores.errors]
     if not read:
         raise RunError(f"None of the {len(files)} images of the split “{wanted}” can be read.")
-    return make_report(
-        scores.probabilities[read],
-        torch.tensor([labels[i] for i in read]),
-        classes=run.read_classes(),
-        split=wanted,
-        selected_on=_selected_on(wanted, len(scores.errors)),
+    probabilities = scores.probabilities[read]
+    true = torch.tensor([labels[i] for i in read])
+    return Evaluation(
+        make_report(
+            probabilities,
+            true,
+            classes=run.read_classes(),
+            split=wanted,
+            selected_on=_selected_on(wanted, len(scores.errors)),
+        ),
+        make_predictions(probabilities, true, [files[i] for i in read]),
     )
 
 

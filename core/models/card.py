@@ -5,6 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+LABEL_SETS = {
+    1000: "ImageNet-1k",
+    11221: "ImageNet-21k, MIIL's part",
+    11821: "ImageNet-12k",
+    21841: "ImageNet-21k",
+    21842: "ImageNet-21k, Microsoft's order",
+    21843: "ImageNet-21k, Google's",
+}
+"""Number of outputs → the classes they stand for. Other numbers are the width of a space that
+images share with text, or of features: no classes."""
+
 Source = Literal["bundled", "torchvision", "timm", "hf-hub", "file"]
 
 
@@ -33,3 +44,15 @@ class ModelCard:
     license: str = ""
     weights: str = ""
     """Where the weights come from: a URL, a hub id, or `bundled`."""
+
+    @property
+    def label_set(self) -> str:
+        """The classes its head answers for, by name; empty where these are not known."""
+        return LABEL_SETS.get(self.num_classes, "")
+
+    @property
+    def top1_per_m(self) -> float | None:
+        """Top-1 in percent per million parameters."""
+        if self.top1 is None or not self.params:
+            return None
+        return self.top1 / (self.params / 1e6)

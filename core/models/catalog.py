@@ -11,15 +11,14 @@ import difflib
 import functools
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass, fields
-from fnmatch import fnmatchcase
 from typing import Any
 
 from core import places
 from core.errors import ModelError
-from core.models.card import ModelCard, Source
-
-SOURCES: tuple[Source, ...] = ("bundled", "torchvision", "timm")
+from core.models.card import ModelCard
+from core.models.search import SOURCES, CardFilter, haystack_of, matcher
 
 COLUMNS = (
     "source", "arch", "tag", "family", "params", "macs", "top1", "top5", "height", "width",
@@ -57,7 +56,36 @@ class Catalog:
 
     @functools.cached_property
     def _haystacks(self) -> tuple[str, ...]:
-        return tuple(f"{card.id} {card.family}".lower() for card in self.cards)
+        return tuple(haystack_of(card) for card in self.cards)
+
+    @functools.cached_property
+    def families(self) -> tuple[str, ...]:
+        """Every family there is, by name."""
+        return tuple(sorted({card.family for card in self.cards}, key=str.lower))
+
+    @functools.cached_property
+    def licenses(self) -> tuple[str, ...]:
+        """Every licence there is, the most frequent first; unknown ones are left out."""
+        counts = Counter(card.license for card in self.cards if card.license)
+        counts.pop("unknown", None)
+        return tuple(name for name, _ in counts.most_common())
+
+    def positions(self, wanted: CardFilter) -> list[int]:
+        """Where in `cards` those stand that fit, in catalog order. A millisecond or two."""
+        fits = matcher(wanted)
+        pairs = enumerate(zip(self.cards, self._haystacks, strict=True))
+        return [position for position, (card, haystack) in pairs if fits(card, haystack)]
+
+    def variants(self, card: ModelCard) -> tuple[ModelCard, ...]:
+        """All cards of the card's architecture, whatever the source; the card is among them."""
+        return self._by_arch.get(card.arch, (card,))
+
+    @functools.cached_property
+    def _by_arch(self) -> dict[str, tuple[ModelCard, ...]]:
+        found: dict[str, list[ModelCard]] = {}
+        for card in self.cards:
+            found.setdefault(card.arch, []).append(card)
+        return {arch: tuple(cards) for arch, cards in found.items()}
 
     def resolve(self, text: str) -> ModelCard:
         """The card that `text` names.
@@ -121,9 +149,7 @@ class Catalog:
     ) -> list[ModelCard]:
         """The cards that fit, in catalog order or by the column `sort`.
 
-        Each word of `query` must occur in the id or the family; a word with `*` or `?` is a
-        pattern for the whole architecture name or id. Case does not matter. `license` may be a
-        part (`apache`). A bound on a figure leaves out cards where it is unknown. Sorting puts
+        What fits, `CardFilter` says. Sorting puts
         the best or largest first for `top1`, `top5` and `num_classes`, else the smallest or
         first; `-column` turns it round; unknown is last either way.
 
@@ -133,20 +159,15 @@ class Catalog:
             raise ModelError(
                 f"“{source}” is no source of models.", f"Sources: {', '.join(SOURCES)}."
             )
-        words = query.lower().split()
-        patterns = [word for word in words if set(word) & set("*?[")]
-        plain = [word for word in words if word not in patterns]
-        found = [
-            card
-            for card, haystack in zip(self.cards, self._haystacks, strict=True)
-            if all(word in haystack for word in plain)
-            and all(_fits(card, pattern) for pattern in patterns)
-            and (source is None or card.source == source)
-            and _within(card.params, max_params_m, unit=1e6)
-            and _within(card.macs, max_gmacs, unit=1e9)
-            and (min_top1 is None or (card.top1 is not None and card.top1 >= min_top1))
-            and (license is None or license.lower() in card.license.lower())
-        ]
+        wanted = CardFilter(
+            query=query,
+            source=source,
+            max_params_m=max_params_m,
+            max_gmacs=max_gmacs,
+            min_top1=min_top1,
+            license=license,
+        )
+        found = [self.cards[position] for position in self.positions(wanted)]
         return sorted_cards(found, sort) if sort else found
 
 
@@ -223,14 +244,6 @@ def _hub_card(name: str) -> ModelCard:
         num_classes=0,
         weights=f"hf-hub:{repository}",
     )
-
-
-def _fits(card: ModelCard, pattern: str) -> bool:
-    return fnmatchcase(card.arch.lower(), pattern) or fnmatchcase(card.id.lower(), pattern)
-
-
-def _within(value: int | None, bound: float | None, *, unit: float) -> bool:
-    return bound is None or (value is not None and value <= bound * unit)
 
 
 def _listed(names: list[str], *, most: int = 12) -> str:

@@ -15,7 +15,10 @@ from torch import Tensor, nn
 from core.models import skeleton
 from core.models.build import bare_outline, has_classifier, outline_of
 from core.models.card import ModelCard
+from core.models.groups import layer_groups
 from core.models.head import Heads, find_heads
+from core.recipe import Recipe
+from core.training.plan import make_plan
 
 Kind = Literal[
     "conv", "pool", "norm", "activation", "linear", "block", "head", "attention", "embedding",
@@ -40,9 +43,14 @@ class LayerNode:
     """Without the batch, e.g. (64, 112, 112); None where the forward pass goes past it."""
     macs: int
     """Multiply-adds of one image, with its children."""
-    trainable: bool
-    """Whether a parameter in it trains."""
+    trainable_params: int
+    """How many of `total_params` train."""
     children: tuple[LayerNode, ...]
+
+    @property
+    def trainable(self) -> bool:
+        """Whether a parameter in it trains."""
+        return self.trainable_params > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +63,25 @@ class LayerTree:
 
 
 def layer_tree(
-    card: ModelCard, *, num_classes: int | None = None, depth: int | None = None
+    card: ModelCard,
+    *,
+    num_classes: int | None = None,
+    depth: int | None = None,
+    recipe: Recipe | None = None,
 ) -> LayerTree:
     """The layers of the card's model, `depth` levels deep (all of them by default).
 
-    With `num_classes` the head is a new one and the only part that trains (feature extraction);
-    else everything counts as trainable. Raises: ModelError, WeightsError (hf-hub only).
+    With `num_classes` the head is a new one. What trains says the plan of `recipe`; without one
+    a new head alone trains (feature extraction), and all of a model as it was published.
+    Raises: ModelError, WeightsError (hf-hub only).
     """
     with skeleton.collecting_later():
-        return _layer_tree(card, num_classes=num_classes, depth=depth)
+        return _layer_tree(card, num_classes=num_classes, depth=depth, recipe=recipe)
 
 
-def _layer_tree(card: ModelCard, *, num_classes: int | None, depth: int | None) -> LayerTree:
+def _layer_tree(
+    card: ModelCard, *, num_classes: int | None, depth: int | None, recipe: Recipe | None
+) -> LayerTree:
     if num_classes is None:
         card, module = bare_outline(card)
         record, output = _run(card, module)
@@ -77,6 +92,8 @@ def _layer_tree(card: ModelCard, *, num_classes: int | None, depth: int | None) 
         for name in heads.names:
             module.get_submodule(name).requires_grad_(True)
         record, _ = _run(card, module)
+    if recipe is not None:
+        _apply_plan(module, heads, recipe)
     layers = _children(module, "", record=record, heads=heads, depth=depth)
     return LayerTree(
         model=card.id,
@@ -85,6 +102,22 @@ def _layer_tree(card: ModelCard, *, num_classes: int | None, depth: int | None) 
         macs=record.macs[""],
         layers=layers,
     )
+
+
+def _apply_plan(module: nn.Module, heads: Heads, recipe: Recipe) -> None:
+    """Let those parameters take gradients that ever train under the recipe."""
+    parameters = dict(module.named_parameters())
+    groups = [
+        (group.name, group.parameters)
+        for group in layer_groups(module, (*heads.names, *heads.auxiliary))
+    ]
+    if not heads.names:
+        groups.append(("head", ()))  # the one it will be given for the classes of a dataset
+    sized = [(name, sum(parameters[key].numel() for key in keys)) for name, keys in groups]
+    plan = make_plan(recipe, sized)
+    for (_, keys), planned in zip(groups, plan.groups, strict=True):
+        for key in keys:
+            parameters[key].requires_grad_(planned.is_trained)
 
 
 def to_json(tree: LayerTree) -> dict[str, Any]:
@@ -184,7 +217,7 @@ def _children(
                 total_params=sum(p.numel() for p in parameters),
                 output_shape=record.shapes.get(child_path),
                 macs=record.macs.get(child_path, 0),
-                trainable=any(p.requires_grad for p in parameters),
+                trainable_params=sum(p.numel() for p in parameters if p.requires_grad),
                 children=_children(child, child_path, record=record, heads=heads, depth=deeper),
             )
         )

@@ -15,7 +15,7 @@ import re
 import socket
 import threading
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,6 +60,31 @@ def is_here(card: ModelCard) -> bool:
             for name in _HUB_FILES
         )
     return _hub_cache().joinpath(Path(urlparse(card.weights).path).name).is_file()
+
+
+def cards_here(cards: Iterable[ModelCard]) -> frozenset[str]:
+    """The ids of the cards whose weights are here.
+
+    As `is_here`, but the two caches are listed once: the whole catalog in 20 ms instead of 230.
+    """
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    repositories, files = _names_in(Path(HF_HUB_CACHE)), _names_in(_hub_cache())
+
+    def may_be_here(card: ModelCard) -> bool:
+        if card.weights.startswith("hf-hub:"):
+            repository = card.weights.removeprefix("hf-hub:").partition("@")[0]
+            return f"models--{repository.replace('/', '--')}" in repositories
+        return card.source == "bundled" or Path(urlparse(card.weights).path).name in files
+
+    return frozenset(card.id for card in cards if may_be_here(card) and is_here(card))
+
+
+def _names_in(folder: Path) -> frozenset[str]:
+    try:
+        return frozenset(path.name for path in folder.iterdir())
+    except OSError:  # not there: nothing was ever downloaded
+        return frozenset()
 
 
 def bundled_here() -> list[str]:

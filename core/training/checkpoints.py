@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -99,20 +102,20 @@ def save_checkpoint(
     """Set the head, write model, reference and description; the description comes last, as the
     sign that all is there.
 
-    Raises: OSError (a full disk): what stood there before is left.
+    Raises: OSError (a full disk): what stood there before is left, all of it.
     """
     built.set_head(head.weight, head.bias)
     state = {name: tensor.contiguous() for name, tensor in built.module.state_dict().items()}
-    _save_tensors(checkpoint.weights, state)
-    _save_tensors(
-        checkpoint.reference,
-        {
-            "weight": head.weight,
-            "bias": head.bias,
-            "directions": torch.from_numpy(reference.directions),
-            "threshold": torch.tensor([reference.threshold]),
-        },
-    )
+    others = {
+        "weight": head.weight,
+        "bias": head.bias,
+        "directions": torch.from_numpy(reference.directions),
+        "threshold": torch.tensor([reference.threshold]),
+    }
+    # Both are written before either takes its place: new weights under the head of the epoch
+    # before would answer, and wrongly.
+    with _written(checkpoint.weights, state), _written(checkpoint.reference, others):
+        pass
     files.write_json(
         checkpoint.description,
         {
@@ -126,18 +129,19 @@ def save_checkpoint(
     )
 
 
-def _save_tensors(path: Any, tensors: dict[str, torch.Tensor]) -> None:
+@contextmanager
+def _written(path: Path, tensors: dict[str, torch.Tensor]) -> Iterator[None]:
+    """The tensors beside `path`; they take its place where the block ends well."""
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         # Copies: tensors that share memory (tied weights) cannot be stored as they are.
         save_file({name: tensor.clone() for name, tensor in tensors.items()}, temporary)
+        yield
         temporary.replace(path)
     except SafetensorError as error:  # it wraps the operating system's errors
-        temporary.unlink(missing_ok=True)
         raise OSError(str(error)) from error
-    except BaseException:
+    finally:
         temporary.unlink(missing_ok=True)
-        raise
 
 
 @dataclass(frozen=True)

@@ -92,6 +92,12 @@ class _Choice:
         return float(difference.mean()) <= error
 
 
+def multiply_adds(images: int, *, folds: int, classes: int, feature_dim: int) -> int:
+    """Of one forward pass of all heads that `fit_head` fits side by side."""
+    parts, strengths = _plan(images, folds, classes, feature_dim)
+    return len(strengths) * (parts + 1) * images * classes * feature_dim
+
+
 def is_cross_fitted(images: int, *, folds: int, classes: int, feature_dim: int) -> bool:
     """Whether all training images are held out in turn, or one part of them once."""
     return _plan(images, folds, classes, feature_dim)[0] > 1
@@ -348,6 +354,11 @@ def _choose(logits: torch.Tensor, labels: torch.Tensor) -> _Choice:
     ]
     best = min(choices, key=lambda choice: choice.loss)
     return [choice for choice in choices if choice is best or choice.is_as_good_as(best)][-1]
+
+
+def inverse_temperature(logits: torch.Tensor, labels: torch.Tensor) -> float:
+    """1 / the temperature that suits these images best; logits float32 [M, C], labels int64 [M]."""
+    return float(_inverse_temperatures(logits.unsqueeze(0), labels)[0])
 
 
 def _inverse_temperatures(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

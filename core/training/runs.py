@@ -3,7 +3,8 @@
     <runs>/<name>-YYYYMMDD-HHMMSS/
         recipe.toml  dataset.json  env.json  classes.json  events.jsonl  metrics.csv
         checkpoints/best/   model.safetensors  reference.safetensors  model.json
-        report.json
+        checkpoints/last/   fine-tuning's state, to go on from
+        report.json  predictions.json
 
 Every file is written whole or not at all (events.jsonl and metrics.csv grow by whole lines), and
 a folder is never reused.
@@ -18,7 +19,8 @@ import json
 import os
 import platform
 import re
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,7 +32,7 @@ import psutil
 from core import events, files, places
 from core.errors import AppError, RunError
 from core.evaluation.report import Report
-from core.events import EpochDone, Event, RunEnded
+from core.events import EpochDone, Event, RunEnded, RunResumed
 
 if TYPE_CHECKING:
     from core.recipe import Recipe
@@ -39,6 +41,8 @@ RunStatus = Literal["done", "stopped", "failed", "running", "interrupted"]
 
 _RECIPE, _CLASSES, _EVENTS, _REPORT = "recipe.toml", "classes.json", "events.jsonl", "report.json"
 _DATASET, _ENV, _METRICS = "dataset.json", "env.json", "metrics.csv"
+_PREDICTIONS = "predictions.json"
+_TAIL_BYTES = 1 << 15
 _LIBRARIES = ("torch", "torchvision", "timm", "numpy", "pillow", "scikit-learn", "graftwork")
 
 
@@ -54,6 +58,20 @@ class RunResult:
     best_selection_accuracy: float
     report: Report | None
     seconds: float
+    best_epoch: int = -1
+    probe_selection_accuracy: float | None = None
+    """Fine-tuning: of the head on frozen features it began with, on the selection images."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the model said of one image of the report set; `file` is relative to the dataset."""
+
+    file: str
+    label: int
+    predicted: int
+    probability: float
+    """Of the predicted class."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +87,10 @@ class RunSummary:
     status: RunStatus
     report_accuracy: float | None
     classes: int
+    best_selection_accuracy: float | None = None
+    best_epoch: int | None = None
+    can_resume: bool = False
+    """It was stopped, cut off or failed in fine-tuning, and its state is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +125,11 @@ class Run:
     def best(self) -> Checkpoint:
         return Checkpoint(self.path / "checkpoints" / "best")
 
+    @property
+    def last(self) -> Path:
+        """The folder of the state to go on from; its content is the trainer's business."""
+        return self.path / "checkpoints" / "last"
+
     # -- writing, by the trainer ---------------------------------------------------------
 
     def write_classes(self, classes: tuple[str, ...]) -> None:
@@ -128,11 +155,24 @@ class Run:
     def write_report(self, report: Report) -> None:
         files.write_json(self.path / _REPORT, report.to_dict())
 
+    def write_predictions(self, predictions: Sequence[Prediction]) -> None:
+        columns = {
+            field.name: [getattr(prediction, field.name) for prediction in predictions]
+            for field in dataclasses.fields(Prediction)
+        }
+        files.write_json(self.path / _PREDICTIONS, columns)
+
     def append_event(self, event: Event) -> None:
-        with (self.path / _EVENTS).open("a", encoding="utf-8") as file:
-            file.write(events.to_json(event) + "\n")
+        with (self.path / _EVENTS).open("ab+") as file:
+            if file.seek(0, os.SEEK_END):
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":  # half a line of a process that was killed
+                    file.write(b"\n")
+            file.write(f"{events.to_json(event)}\n".encode())
         if isinstance(event, EpochDone):
             self._append_metrics(event)
+        elif isinstance(event, RunResumed):
+            self._forget_metrics(since=event.epoch)
 
     def _append_metrics(self, event: EpochDone) -> None:
         row = dataclasses.asdict(event)
@@ -143,6 +183,24 @@ class Run:
             if is_new:
                 writer.writeheader()
             writer.writerow(row)
+
+    def _forget_metrics(self, *, since: int) -> None:
+        """Leave out the epochs after `since`: the resumed run does them again."""
+        path = self.path / _METRICS
+        if not path.exists():
+            return
+        header, *rows = path.read_text(encoding="utf-8").splitlines()
+        kept = [row for row in rows if row.partition(",")[0] in map(str, range(since + 1))]
+        files.write_text(path, "".join(f"{line}\r\n" for line in (header, *kept)))
+
+    def forget_report(self) -> None:
+        """A report on a model that is no longer the best says nothing of the one that is."""
+        for name in (_REPORT, _PREDICTIONS):
+            (self.path / name).unlink(missing_ok=True)
+
+    def forget_state(self) -> None:
+        """Nothing is left to go on with."""
+        shutil.rmtree(self.last, ignore_errors=True)
 
     def make_checkpoint_folder(self) -> Checkpoint:
         self.best.folder.mkdir(parents=True, exist_ok=True)
@@ -179,6 +237,20 @@ class Run:
                 f"The report of the run {self.path.name} is damaged: {error}."
             ) from error
 
+    def read_predictions(self) -> tuple[Prediction, ...]:
+        """What the report counts, image by image; nothing where the run keeps none."""
+        if not (self.path / _PREDICTIONS).exists():
+            return ()
+        columns = self._read_json(_PREDICTIONS)
+        try:
+            names = [field.name for field in dataclasses.fields(Prediction)]
+            rows = zip(*(columns[name] for name in names), strict=True)
+            return tuple(Prediction(*row) for row in rows)
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(
+                f"The predictions of the run {self.path.name} are damaged: {error}."
+            ) from error
+
     def read_events(self) -> list[Event]:
         """All events in order; a half-written last line is left out."""
         return list(self._iterate_events())
@@ -205,9 +277,9 @@ class Run:
 
     def read_status(self) -> RunStatus:
         """How the run ended, or whether its process still lives."""
-        last = [event for event in self._iterate_events() if isinstance(event, RunEnded)]
-        if last:
-            return last[-1].status
+        ended = self.read_end()
+        if ended is not None:
+            return ended.status
         try:
             process = self.read_environment()["process"]
             alive = psutil.Process(process["pid"]).create_time() == process["started"]
@@ -215,12 +287,40 @@ class Run:
             alive = False
         return "running" if alive else "interrupted"
 
+    def _has_last(self) -> bool:
+        """Whether a whole state is there; what is being written has a hidden name."""
+        return self.last.is_dir() and any(p.name[0] != "." for p in self.last.iterdir())
+
+    def read_end(self) -> RunEnded | None:
+        """The end of the run, unless it was resumed since.
+
+        Only the tail of the file is read: the end is its last word, or it has not ended. A listing
+        of hundreds of runs with many thousand steps each stays a matter of a moment.
+        """
+        try:
+            with (self.path / _EVENTS).open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
+                lines = file.read().splitlines()
+        except OSError:
+            return None
+        for line in reversed(lines):
+            with suppress(KeyError, TypeError, ValueError):  # half a line, or of another version
+                event = events.from_json(line.decode("utf-8"))
+                if isinstance(event, RunEnded | RunResumed):
+                    return event if isinstance(event, RunEnded) else None
+        return None
+
     def summary(self) -> RunSummary:
         """Raises: AppError where the folder is not a run."""
         recipe = self.read_recipe()
-        classes = self.read_classes()
+        ended = self.read_end()
+        # What fails before it begins has no classes yet, and is to be seen with its reason.
+        is_stillborn = ended is not None and ended.status == "failed"
+        has_classes = not is_stillborn or (self.path / _CLASSES).is_file()
+        classes = self.read_classes() if has_classes else ()
         report = self.read_report()
         name, started = _split_name(self.path)
+        status = self.read_status()
         return RunSummary(
             path=self.path,
             name=self.path.name,
@@ -228,9 +328,12 @@ class Run:
             model=recipe.model,
             strategy=recipe.strategy,
             dataset=name,
-            status=self.read_status(),
+            status=status,
             report_accuracy=report.top1 if report else None,
             classes=len(classes),
+            best_selection_accuracy=ended.best_selection_accuracy if ended else None,
+            best_epoch=ended.best_epoch if ended else None,
+            can_resume=status in ("stopped", "interrupted", "failed") and self._has_last(),
         )
 
 

@@ -43,6 +43,8 @@ class ClassifyPage(Page):
     ) -> None:
         super().__init__("Classify", session, commands, settings, look)
         self._current: Path | None = None
+        self._files: list[str] = []
+        """Weights that were dropped: they stay on offer when another model is chosen."""
         self._rows: dict[Path, QListWidgetItem] = {}  # oldest first
         self._show_soon = QTimer(self)
         self._show_soon.setSingleShot(True)
@@ -142,6 +144,9 @@ class ClassifyPage(Page):
     # -- the model ---------------------------------------------------------------------------
 
     def _show_choices(self) -> None:
+        chosen = self.session.classifier
+        if chosen.startswith("file:") and chosen not in self._files:
+            self._files.append(chosen)
         choices = self._choices()
         self.model.clear()
         for reference, text in choices:
@@ -161,8 +166,11 @@ class ClassifyPage(Page):
             accuracy = "" if run.report_accuracy is None else f" · {run.report_accuracy:.1%}"
             text = f"Run {run.dataset} {run.started:%d %b %H:%M:%S}{accuracy}"
             choices.append((str(run.path), text))
-        models = [card.id for card in self.session.models] or [FALLBACK_CLASSIFIER]
-        choices += [(model_id, f"{name_model(model_id)} · ImageNet") for model_id in models]
+        # Outputs without names are features: there is nothing such a model could answer.
+        models = [(card.id, card.label_set) for card in self.session.models if card.label_set]
+        models = models or [(FALLBACK_CLASSIFIER, "ImageNet-1k")]
+        choices += [(model_id, f"{name_model(model_id)} · {labels}") for model_id, labels in models]
+        choices += [(file, f"File {Path(file).name}") for file in self._files]
         return choices
 
     def _name_classifier(self, reference: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
+    QCheckBox,
     QHBoxLayout,
     QProgressBar,
     QSplitter,
@@ -18,31 +19,38 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from gui import jobs, theme
+from gui import jobs_data, theme
 from gui.commands import Commands
+from gui.dataset_check import DatasetCheck
+from gui.gallery_feed import GalleryFeed
 from gui.pages.page import Page
 from gui.session import Session
 from gui.settings import Settings
 from gui.theme import Theme
 from gui.widgets.basics import Card, ElidedLabel, Stat, button, label
+from gui.widgets.check_line import CheckLine
 from gui.widgets.class_table import ClassTable
 from gui.widgets.drop_zone import DropZone
-from gui.widgets.findings import FindingsTable, list_duplicates, list_problems
-from gui.widgets.thumbnails import ThumbnailGrid
-from gui.words import count
+from gui.widgets.gallery import Gallery
+from gui.widgets.gallery_entries import DatasetEntries, FileEntries, NoEntries
+from gui.widgets.inputs import ComboBox
+from gui.widgets.inspector import Inspector
+from gui.widgets.problems_view import ProblemsView
+from gui.widgets.split_view import SplitView, describe_split
+from gui.words import count, isolate, quote
 from gui.workers import JobRunner, Work
 
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
 
-_SHOWN_PICTURES = 60
+_PREVIEW_PX = 480
+_UNEVEN = 3  # times as many images in the largest class as in the smallest: worth a sentence
 
 
 class DataPage(Page):
     """Empty, busy and filled; a failed scan is a notice over whichever it was before."""
 
     folder_wanted = Signal()
-    train_wanted = Signal()
 
     def __init__(
         self,
@@ -54,8 +62,9 @@ class DataPage(Page):
     ) -> None:
         super().__init__("Data", session, commands, settings, look)
         self._runner = runner
+        self.check = DatasetCheck(session, runner, self)
         self.train_button = button(
-            "Train", self.train_wanted.emit, role="primary", icon=(look, "play", "on_accent")
+            "Train", self._show_train, role="primary", icon=(look, "play", "on_accent")
         )
         self.header.addWidget(self.train_button)
         self.stack = QStackedWidget()
@@ -71,10 +80,15 @@ class DataPage(Page):
         self._filled = self._make_filled()
         for state in (self._empty, self._busy, self._filled):
             self.stack.addWidget(state)
+        self._shown: DatasetIndex | None = None
+        self._positions: dict[str, int] = {}
+        self._troubles: dict[str, list[str]] = {}
         session.dataset_changed.connect(self._show_dataset)
         runner.progressed.connect(self._show_progress)
-        self._shown: DatasetIndex | None = None
         self._show_dataset()
+
+    def _show_train(self) -> None:
+        self.session.show_page("train")
 
     # -- building ----------------------------------------------------------------------------
 
@@ -100,23 +114,24 @@ class DataPage(Page):
         filled = QWidget()
         column = QVBoxLayout(filled)
         column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(theme.M)
+        column.setSpacing(theme.S)
         column.addWidget(self._make_totals())
-        splitter = QSplitter(Qt.Orientation.Horizontal)
-        splitter.setChildrenCollapsible(False)
-        splitter.setHandleWidth(theme.M)
-        self.table = ClassTable(self.look)
-        self.table.class_selected.connect(self._show_class)
-        splitter.addWidget(self.table)
-        splitter.addWidget(self._make_tabs())
-        splitter.setStretchFactor(0, 1)
-        splitter.setStretchFactor(1, 1)
-        splitter.setSizes([420, 420])
-        column.addWidget(splitter, 1)
+        self._splitter = QSplitter(Qt.Orientation.Horizontal)
+        self._splitter.setChildrenCollapsible(False)
+        self._splitter.setHandleWidth(theme.M)
+        self._splitter.addWidget(self._make_tabs())
+        self.inspector = Inspector(self.look)
+        self.inspector.classify_wanted.connect(self._classify)
+        self.inspector.closed.connect(self._inspector_closed)
+        self._splitter.addWidget(self.inspector)
+        self._splitter.setStretchFactor(0, 1)
+        self._splitter.setStretchFactor(1, 0)
+        column.addWidget(self._splitter, 1)
         return filled
 
     def _make_totals(self) -> Card:
         card = Card(margin=theme.M)
+        card.body.setSpacing(theme.XS)
         line = QHBoxLayout()
         line.setSpacing(0)
         self.stats = {
@@ -125,9 +140,13 @@ class DataPage(Page):
         for stat in self.stats.values():
             line.addWidget(stat)
         line.addStretch(1)
+        self.check_line = CheckLine(self.check)
+        line.addWidget(self.check_line)
         card.body.addLayout(line)
-        self.split_line = label("", "muted", wraps=True)
+        self.split_line = ElidedLabel("", "muted")
         card.body.addWidget(self.split_line)
+        self.balance_line = label("", "muted", wraps=True)
+        card.body.addWidget(self.balance_line)
         self.notes_line = label("", "muted", wraps=True)
         self.notes_line.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         card.body.addWidget(self.notes_line)
@@ -136,22 +155,56 @@ class DataPage(Page):
     def _make_tabs(self) -> QTabWidget:
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
-        self.tabs.tabBar().setAccessibleName("Pictures, problems and copies")
-        pictures = QWidget()
-        column = QVBoxLayout(pictures)
-        column.setContentsMargins(0, theme.S, 0, 0)
-        column.setSpacing(theme.XS)
-        self.grid = ThumbnailGrid(self.look)
-        self.grid.current_changed.connect(self._show_path)
-        column.addWidget(self.grid, 1)
-        self._caption = ElidedLabel("", "muted-small")
-        column.addWidget(self._caption)
-        self.problems = FindingsTable("Problems", empty="Every file could be read.")
-        self.copies = FindingsTable("Copies", empty="No picture is there twice.")
-        self.tabs.addTab(pictures, "Pictures")
+        self.tabs.tabBar().setAccessibleName("Pictures, problems and split")
+        self.problems = ProblemsView(self.look)
+        self.problems.picture_chosen.connect(self._inspect_file)
+        self.problems.picture_moved_to.connect(self._follow_file)
+        self._strip_feed = GalleryFeed(self.problems.strip, self._runner, key="cells of problems")
+        self.split_view = SplitView(self.look)
+        self.tabs.addTab(self._make_pictures(), "Pictures")
         self.tabs.addTab(self.problems, "Problems")
-        self.tabs.addTab(self.copies, "Copies")
+        self.tabs.addTab(self.split_view, "Split")
         return self.tabs
+
+    def _make_pictures(self) -> QWidget:
+        pictures = QWidget()
+        across = QHBoxLayout(pictures)
+        across.setContentsMargins(0, theme.S, 0, 0)
+        across.setSpacing(theme.M)
+        self.table = ClassTable(self.look)
+        self.table.classes_selected.connect(self._show_pictures)
+        left = QVBoxLayout()
+        left.setSpacing(theme.S)
+        left.addWidget(self.table, 1)
+        self.all_button = button("All classes", self._choose_all)
+        left.addWidget(self.all_button, 0, Qt.AlignmentFlag.AlignLeft)
+        across.addLayout(left, 6)
+        side = QVBoxLayout()
+        side.setSpacing(theme.S)
+        side.addLayout(self._make_filters())
+        self.grid = Gallery(self.look)
+        self.grid.current_changed.connect(self._picture_passed)
+        self.grid.opened.connect(self._open_picture)
+        self._feed = GalleryFeed(self.grid, self._runner, key="cells of data")
+        side.addWidget(self.grid, 1)
+        self._caption = ElidedLabel("", "muted-small")
+        side.addWidget(self._caption)
+        across.addLayout(side, 7)
+        return pictures
+
+    def _make_filters(self) -> QHBoxLayout:
+        line = QHBoxLayout()
+        line.setSpacing(theme.M)
+        self.split_choice = ComboBox()
+        self.split_choice.setAccessibleName("Part of the split")
+        self.split_choice.currentIndexChanged.connect(self._show_pictures)
+        self.problems_only = QCheckBox("Only problems")
+        self.problems_only.setAccessibleName("Only pictures with a problem")
+        self.problems_only.toggled.connect(self._show_pictures)
+        line.addWidget(self.split_choice)
+        line.addWidget(self.problems_only)
+        line.addStretch(1)
+        return line
 
     # -- showing -----------------------------------------------------------------------------
 
@@ -172,7 +225,7 @@ class DataPage(Page):
         path = self.session.scanned_path
         self.set_subtitle("" if path is None else str(path))
         self._busy_text.setText(
-            "Opening the sample …" if path is None else f"Scanning “{path.name}” …"
+            "Opening the sample …" if path is None else f"Scanning {quote(path.name)} …"
         )
         self._busy_bar.setRange(0, 0)
         self._busy_count.setText("")
@@ -191,6 +244,7 @@ class DataPage(Page):
         self.set_subtitle(f"{dataset.name or dataset.root.name}  ·  {dataset.root}")
         if dataset is self._shown:
             return
+        is_other = self._shown is None or self._shown.root != dataset.root
         self._shown = dataset
         splits = dataset.split_counts()
         self.stats["images"].set_value(f"{len(dataset):,}")
@@ -198,56 +252,177 @@ class DataPage(Page):
         for split in ("train", "val", "test"):
             self.stats[split].setVisible(split in splits)
             self.stats[split].set_value(f"{splits.get(split, 0):,}")
-        problems = list_problems(dataset)
-        self.stats["problems"].set_value(f"{len(problems):,}", tone="warning" if problems else "")
         self.split_line.setText(describe_split(dataset))
+        self.balance_line.setText(describe_balance(dataset))
+        self.balance_line.setVisible(bool(self.balance_line.text()))
         self.notes_line.setText(" ".join(dataset.notes))
         self.notes_line.setVisible(bool(dataset.notes))
-        self.problems.show_rows(("File", "Reason"), problems)
-        copies = list_duplicates(dataset)
-        self.copies.show_rows(("Files with the same content", "Where"), copies)
-        self.tabs.setTabText(1, f"Problems ({len(problems):,})" if problems else "Problems")
-        self.tabs.setTabText(2, f"Copies ({len(copies):,})" if copies else "Copies")
+        self._positions = {file: i for i, file in enumerate(dataset.files)}
+        self._fill_problems(dataset)
+        self.split_view.show_dataset(dataset)
         self.table.show_dataset(dataset)
+        self._fill_split_choice(splits)
+        if is_other:
+            self.problems_only.setChecked(False)
+            self.inspector.close_picture()
+        self._show_pictures()
 
-    def _show_class(self, row: int) -> None:
-        dataset = self.session.dataset
-        if dataset is None or row >= len(dataset.classes):
+    def _fill_problems(self, dataset: DatasetIndex) -> None:
+        self.problems.show_dataset(dataset)
+        findings = self.problems.findings
+        number = len(findings)
+        self.stats["problems"].set_value(f"{number:,}", tone="warning" if number else "")
+        self.tabs.setTabText(1, f"Problems ({number:,})" if number else "Problems")
+        self._troubles = {}
+        for finding in findings:
+            for file in finding.files:
+                said = f"{finding.title}: {finding.reason}."
+                self._troubles.setdefault(file, []).append(said)
+        self.problems_only.setEnabled(bool(self._troubles))
+
+    def _fill_split_choice(self, splits: dict[str, int]) -> None:
+        self.split_choice.blockSignals(True)
+        self.split_choice.clear()
+        self.split_choice.addItem("All parts", "")
+        for split in splits:
+            self.split_choice.addItem(split, split)
+        self.split_choice.blockSignals(False)
+
+    def _choose_all(self) -> None:
+        self.table.clearSelection()
+        self.split_choice.setCurrentIndex(0)
+        self.problems_only.setChecked(False)
+
+    def _show_pictures(self, _changed: object = None) -> None:
+        """The gallery as the table and the filters above it have it."""
+        dataset = self._shown
+        if dataset is None:
+            self.grid.show_entries(NoEntries())
             return
-        positions = np.flatnonzero(dataset.labels == row)
-        # Spread over the class: neighbours in a folder often come from one series.
-        step = max(1, len(positions) // _SHOWN_PICTURES)
-        paths = [dataset.path(int(i)) for i in positions[::step][:_SHOWN_PICTURES]]
-        self.grid.show_paths(paths)
-        name = dataset.classes[row]
-        self.grid.setAccessibleName(f"Pictures of the class {name}")
-        self._caption.setText(f"{name}: {len(paths):,} of {count(len(positions), 'picture')}")
+        chosen = self.table.selected_classes
+        split = self.split_choice.currentData() or ""
+        name = _say_classes(dataset, chosen)
+        if self.problems_only.isChecked():
+            files = self._troubled_files(dataset, chosen, split)
+            captions = [self._troubles[file][0].partition(":")[0] for file in files]
+            self.grid.show_entries(
+                FileEntries(dataset.root, files, captions), empty_text=f"No problem in {name}."
+            )
+        else:
+            keep = np.isin(dataset.labels, chosen) if chosen else np.ones(len(dataset), dtype=bool)
+            if split:
+                keep[np.setdiff1d(np.arange(len(dataset)), dataset.indices(split))] = False
+            self.grid.show_entries(
+                DatasetEntries(dataset, np.flatnonzero(keep)),
+                empty_text=f"No picture of {name} in {split or 'this dataset'}.",
+            )
+        self.grid.setAccessibleName(f"Pictures: {name}{f', {split}' if split else ''}")
+        self.all_button.setEnabled(bool(chosen or split or self.problems_only.isChecked()))
+        what = "picture" if not self.problems_only.isChecked() else "picture with a problem"
+        many = "pictures with a problem" if self.problems_only.isChecked() else ""
+        self._caption.setText(f"{name}: {count(len(self.grid.entries), what, many)}")
+
+    def _troubled_files(
+        self, dataset: DatasetIndex, chosen: tuple[int, ...], split: str
+    ) -> list[str]:
+        names = {dataset.classes[label] for label in chosen}
+        files = []
+        for file in self._troubles:
+            i = self._positions.get(file)
+            if i is None:  # unreadable: its folders alone tell where it belongs
+                folders = set(file.split("/")[:-1])
+                if (not names or names & folders) and (not split or split in folders):
+                    files.append(file)
+            elif (not chosen or int(dataset.labels[i]) in chosen) and (
+                not split or _split_of(dataset, i) == split
+            ):
+                files.append(file)
+        return files
+
+    # -- looking closely ---------------------------------------------------------------------
+
+    def _picture_passed(self, position: int) -> None:
+        file = self._file_at(position)
+        self._caption.setText(file)
+        self._follow_file(file)
+
+    def _open_picture(self, position: int) -> None:
+        self._inspect_file(self._file_at(position))
+
+    def _file_at(self, position: int) -> str:
+        entries = self.grid.entries
+        if isinstance(entries, FileEntries):
+            return entries.files[position]
+        return entries.path(position).relative_to(self._root()).as_posix()
+
+    def _root(self) -> Path:
+        return self._shown.root if self._shown is not None else Path()
+
+    def _follow_file(self, file: str) -> None:
+        """An open inspector shows whatever picture is current."""
+        if self.inspector.path is not None:
+            self._inspect_file(file)
+
+    def _inspect_file(self, file: str) -> None:
+        dataset = self._shown
+        if dataset is None or not file:
+            return
+        path = dataset.root / file
+        facts = [("Folder", isolate(file.rpartition("/")[0]) or dataset.name)]
+        i = self._positions.get(file)
+        if i is not None:
+            facts.append(("Class", isolate(dataset.classes[dataset.labels[i]])))
+            facts.append(("Part", _split_of(dataset, i)))
+        was_open = self.inspector.path is not None
+        self.inspector.show_path(path, facts, "\n".join(self._troubles.get(file, ())))
+        if not was_open:
+            width = self._splitter.width()
+            side = self.inspector.sizeHint().width()
+            self._splitter.setSizes([width - side, side])
         self._runner.submit(
             Work(
-                "thumbnails",
-                "Reading thumbnails",
-                partial(jobs.read_thumbnails, tuple(paths), jobs.THUMBNAIL_PX),
-                on_item=self._fill_thumbnail,
+                "inspect",
+                "Reading a picture",
+                partial(jobs_data.inspect_picture, path, _PREVIEW_PX),
+                on_success=self.inspector.show_inspected,
                 is_quiet=True,
             )
         )
 
-    def _fill_thumbnail(self, thumbnail: jobs.Thumbnail) -> None:
-        self.grid.fill(thumbnail.path, thumbnail.image)
+    def _inspector_closed(self) -> None:
+        on_problems = self.tabs.currentWidget() is self.problems
+        (self.problems.strip if on_problems else self.grid).setFocus()
 
-    def _show_path(self, path: Path) -> None:
-        dataset = self.session.dataset
-        root = dataset.root if dataset is not None else path.parent
-        self._caption.setText(str(path.relative_to(root)))
+    def _classify(self, path: Path) -> None:
+        self.commands.add_pictures([path])
 
 
-def describe_split(dataset: DatasetIndex) -> str:
-    """Who made the split and how large its parts are, in one line."""
-    splits = dataset.split_counts()
-    sizes = " / ".join(f"{images:,} {split}" for split, images in splits.items())
-    if dataset.split_origin == "folders":
-        return f"Split: your own folders: {sizes}."
+def _split_of(dataset: DatasetIndex, i: int) -> str:
+    from core.data.dataset import SPLITS
+
+    return SPLITS[dataset.splits[i]]
+
+
+def _say_classes(dataset: DatasetIndex, chosen: tuple[int, ...]) -> str:
+    if not chosen:
+        return "All classes"
+    if len(chosen) == 1:
+        return isolate(dataset.classes[chosen[0]])
+    return count(len(chosen), "class", "classes")
+
+
+def describe_balance(dataset: DatasetIndex) -> str:
+    """A sentence where the largest class is many times the smallest; else nothing."""
+    counts = dataset.class_counts()
+    if not counts:
+        return ""
+    largest = max(counts, key=lambda name: counts[name])
+    smallest = min(counts, key=lambda name: counts[name])
+    times = counts[largest] / max(1, counts[smallest])
+    if times < _UNEVEN:
+        return ""
     return (
-        f"Split: a fifth (or one per class) drawn by Graftwork: {sizes}, stratified, "
-        "grouped by copies, seed 0."
+        f"Uneven: {quote(largest)} has {count(counts[largest], 'image')}, {times:,.0f} times as "
+        f"many as {quote(smallest)} ({counts[smallest]:,}). Look at the balanced accuracy and the "
+        "F1 of the small classes, not at the accuracy alone."
     )

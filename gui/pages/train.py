@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import Qt, QUrl, Signal
+from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QHBoxLayout, QScrollArea, QStackedWidget, QVBoxLayout, QWidget
 
@@ -17,18 +17,36 @@ from gui.session import Session
 from gui.settings import Settings
 from gui.theme import Theme
 from gui.widgets.basics import Card, button, label, row
-from gui.widgets.recipe_form import RecipeForm
+from gui.widgets.plan_picture import PlanPicture
+from gui.widgets.recipe_form import RecipeForm, name_model
 from gui.widgets.run_view import RunView
 from gui.words import count
 
+if TYPE_CHECKING:
+    from core.training.plan import Plan
+
 _FORM_PX = 248
+_HEAD_STEPS = (
+    "Every picture is read once and turned into features by the pretrained backbone, which stays "
+    "as it is.",
+    "A new head learns your classes from the features. How strongly it is regularised and when it "
+    "stops is chosen on selection images, held out of the training part.",
+    "The accuracy shown at the end comes from pictures that took part in none of it, with its 95% "
+    "interval.",
+)
+_TUNE_STEPS = (
+    "A head is fitted to the features of the frozen backbone first: epoch 0, and what every later "
+    "epoch has to beat.",
+    "Then the layers marked in the plan learn with it, older ones at lower rates, on pictures that "
+    "are varied anew each time. After each epoch held-out selection images judge the model; the "
+    "best one is kept.",
+    "The accuracy shown at the end comes from pictures that took part in none of it, with its 95% "
+    "interval.",
+)
 
 
 class TrainPage(Page):
     """Left the recipe, right the run."""
-
-    classify_wanted = Signal()
-    data_wanted = Signal()
 
     def __init__(
         self, session: Session, commands: Commands, settings: Settings, look: Theme
@@ -38,17 +56,31 @@ class TrainPage(Page):
         columns.setSpacing(theme.L)
         self.body.addLayout(columns, 1)
         columns.addWidget(self._make_form())
+        right = QVBoxLayout()
+        right.setSpacing(theme.M)
+        columns.addLayout(right, 1)
+        self._plan_card = Card(margin=theme.M)
+        self.plan = PlanPicture(look)
+        self._plan_card.body.addWidget(self.plan)
+        right.addWidget(self._plan_card)
         self.stack = QStackedWidget()
-        columns.addWidget(self.stack, 1)
+        right.addWidget(self.stack, 1)
         self._empty = self._make_empty()
         self.stack.addWidget(self._empty)
         # The plots are built later: pyqtgraph would delay the page otherwise.
         self.run_view: RunView | None = None
+        self._is_own_change = False
+        self._shown_epoch: int | None = None
+        commands.plans.planned.connect(self._show_plan)
         self._run_of: tuple[LiveRun, Path | None] | None = None
         session.models_changed.connect(self._show_models)
+        session.recipe_changed.connect(self._show_recipe)
         session.dataset_changed.connect(self._show_state)
+        session.dataset_changed.connect(self._ask_for_plan)
+        session.machine_changed.connect(self._ask_for_plan)
         session.run_changed.connect(self._show_state)
         self._show_models()
+        self._show_recipe()
         self._show_state()
 
     # -- building ----------------------------------------------------------------------------
@@ -62,6 +94,7 @@ class TrainPage(Page):
         card = Card()
         self.form = RecipeForm(self.look)
         self.form.model_chosen.connect(self.session.set_model)
+        self.form.values_changed.connect(self._form_changed)
         card.body.addWidget(self.form)
         area = QScrollArea()
         area.setWidgetResizable(True)
@@ -72,10 +105,18 @@ class TrainPage(Page):
         self.start_button = button(
             "Start training", self.start, role="primary", icon=(self.look, "play", "on_accent")
         )
+        self.resume_button = button(
+            "Resume this run", self._resume, icon=(self.look, "play-circle-outline", "accent")
+        )
+        self.pause_button = button(
+            "Pause", self.commands.pause_training, icon=(self.look, "pause", "muted")
+        )
         self.stop_button = button(
             "Stop and save", self.commands.stop_training, icon=(self.look, "stop", "bad")
         )
         column.addWidget(self.start_button)
+        column.addWidget(self.resume_button)
+        column.addWidget(self.pause_button)
         column.addWidget(self.stop_button)
         return side
 
@@ -84,22 +125,13 @@ class TrainPage(Page):
         empty.body.setSpacing(theme.M)
         self._empty_heading = label("", "heading", wraps=True)
         empty.body.addWidget(self._empty_heading)
-        for number, text in enumerate(
-            (
-                "Every picture is read once and turned into features by the pretrained backbone, "
-                "which stays as it is.",
-                "A new head learns your classes from the features. How strongly it is regularised "
-                "and when it stops is chosen on selection images, held out of the training part.",
-                "The accuracy shown at the end comes from pictures that took part in none of it, "
-                "with its 95% interval.",
-            ),
-            start=1,
-        ):
+        self._steps = [label("", "muted", wraps=True) for _ in _HEAD_STEPS]
+        for number, text in enumerate(self._steps, start=1):
             line = row(spacing=theme.M, stretch=False)
             line.addWidget(label(f"{number}", "number"), 0, Qt.AlignmentFlag.AlignTop)
-            line.addWidget(label(text, "muted", wraps=True), 1, Qt.AlignmentFlag.AlignTop)
+            line.addWidget(text, 1, Qt.AlignmentFlag.AlignTop)
             empty.body.addLayout(line)
-        self._open_data = button("Open a dataset", self.data_wanted.emit)
+        self._open_data = button("Open a dataset", self._show_data)
         empty.body.addLayout(row(self._open_data))
         empty.body.addStretch(1)
         return empty
@@ -112,6 +144,27 @@ class TrainPage(Page):
     def values(self) -> dict[str, Any]:
         return self.form.values()
 
+    def _resume(self) -> None:
+        live = self.session.live_run
+        if live is not None and live.result is not None:
+            self.commands.resume_run(live.result.run)
+
+    def _form_changed(self) -> None:
+        values = self.form.values()
+        values.pop("model", None)
+        self._is_own_change = True
+        self.session.set_recipe_values(values)
+        self._is_own_change = False
+
+    def _show_data(self) -> None:
+        self.session.show_page("data")
+
+    def _show_classify(self) -> None:
+        self.session.show_page("classify")
+
+    def _show_results(self) -> None:
+        self.session.show_page("results")
+
     def _open_run_folder(self) -> None:
         live = self.session.live_run
         if live is not None and live.path is not None:
@@ -121,12 +174,59 @@ class TrainPage(Page):
 
     def _show_models(self) -> None:
         self.form.show_models(self.session.models, self.session.model_id)
+        self._ask_for_plan()
+
+    def _show_recipe(self) -> None:
+        if not self._is_own_change:
+            self.form.show_values(self.session.recipe_values)
+        self._show_steps()
+        self._ask_for_plan()
+
+    def _show_steps(self) -> None:
+        """What will happen, in three sentences."""
+        is_head = self.form.strategy == "feature-extraction"
+        for line, text in zip(self._steps, _HEAD_STEPS if is_head else _TUNE_STEPS, strict=True):
+            line.setText(text)
+
+    def _ask_for_plan(self) -> None:
+        """Have the plan of the form's values drawn; the model is outlined in a worker."""
+        values = self.form.values()
+        dataset = self.session.dataset
+        if self.session.machine is None or not values.get("model"):
+            return  # the libraries are still being loaded
+        classes = len(dataset.classes) if dataset is not None else 2
+        self.commands.plans.ask(values, classes)
+
+    def _show_plan(self, plan: Plan) -> None:
+        values = self.form.values()
+        cards = {card.id: card for card in self.session.models}
+        card = cards.get(values["model"])
+        live = self.session.live_run
+        self.plan.show_plan(
+            plan,
+            model=name_model(values["model"]),
+            image_px=card.input_size[1] if card is not None and card.input_size else None,
+            epoch=live.epoch if live is not None else None,
+        )
 
     def _show_state(self) -> None:
         live = self.session.live_run
         dataset = self.session.dataset
         is_on = live is not None and live.is_on
         self.start_button.setEnabled(dataset is not None and not is_on)
+        is_tuning = live is not None and live.is_fine_tuning
+        can_resume = (
+            live is not None
+            and live.result is not None
+            and live.result.status == "stopped"
+            and live.result.strategy != "feature-extraction"
+        )
+        self.resume_button.setVisible(can_resume)
+        self.pause_button.setVisible(is_on)
+        self.pause_button.setEnabled(live is not None and is_on and live.phase != "stopping")
+        is_paused = live is not None and live.phase == "paused"
+        self._show_pause(is_paused=is_paused)
+        self.start_button.setVisible(not is_on)
         self.stop_button.setVisible(is_on)
         self.stop_button.setEnabled(live is not None and is_on and live.phase != "stopping")
         self.form.setEnabled(not is_on)
@@ -141,12 +241,23 @@ class TrainPage(Page):
                 f"{name} · {count(len(dataset), 'image')} · "
                 f"{count(len(dataset.classes), 'class', 'classes')}"
             )
+        self._plan_card.setVisible(live is None or live.is_on or is_tuning)
         if live is None:
             self.stack.setCurrentWidget(self._empty)
             return
+        if is_tuning and live.epoch != self._shown_epoch:
+            self._shown_epoch = live.epoch
+            self._ask_for_plan()
         view = self.prepare_plots()
         view.show_run(live, is_of_another=self._is_of_another(live))
         self.stack.setCurrentWidget(view)
+
+    def _show_pause(self, *, is_paused: bool) -> None:
+        text = "Go on" if is_paused else "Pause"
+        if self.pause_button.accessibleName() != text:
+            self.pause_button.setAccessibleName(text)
+            self.pause_button.setText(f" {text}")
+            self.look.give_icon(self.pause_button, "play" if is_paused else "pause", "muted")
 
     def _is_of_another(self, live: LiveRun) -> bool:
         """Whether the window holds another dataset than `live` learned from."""
@@ -161,7 +272,8 @@ class TrainPage(Page):
         """Build the run's view, where it is not there yet; takes a moment because of the plots."""
         if self.run_view is None:
             self.run_view = RunView(self.look)
-            self.run_view.classify_wanted.connect(self.classify_wanted)
+            self.run_view.classify_wanted.connect(self._show_classify)
+            self.run_view.results_wanted.connect(self._show_results)
             self.run_view.folder_wanted.connect(self._open_run_folder)
             self.stack.addWidget(self.run_view)
         return self.run_view

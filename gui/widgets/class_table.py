@@ -10,10 +10,11 @@ from PySide6.QtCore import (
     QPersistentModelIndex,
     QRectF,
     QSize,
+    QSortFilterProxyModel,
     Qt,
     Signal,
 )
-from PySide6.QtGui import QPainter
+from PySide6.QtGui import QPainter, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
@@ -32,7 +33,11 @@ if TYPE_CHECKING:
 
 _Index = QModelIndex | QPersistentModelIndex
 SHARE_ROLE = Qt.ItemDataRole.UserRole + 1
+SORT_ROLE = Qt.ItemDataRole.UserRole + 2
 ROW_PX = 30
+_SPLIT_PX = 58
+_WIDE_PX = 330
+"""Below this width the splits' columns give way to the names."""
 
 
 class ClassModel(QAbstractTableModel):
@@ -44,6 +49,7 @@ class ClassModel(QAbstractTableModel):
         self._splits: tuple[str, ...] = ()
         self._counts: list[list[int]] = []
         self._totals: list[int] = []
+        self._largest = 1
 
     def show_dataset(self, dataset: DatasetIndex) -> None:
         from core.data.dataset import SPLITS
@@ -55,6 +61,7 @@ class ClassModel(QAbstractTableModel):
         self._splits = tuple(SPLITS[i] for i in columns)
         self._counts = table[:, columns].tolist()
         self._totals = table.sum(axis=1).tolist()
+        self._largest = max(1, *self._totals)
         self.endResetModel()
 
     @property
@@ -78,8 +85,15 @@ class ClassModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.ToolTipRole and column == 0:
             return self._classes[row]
         if role == SHARE_ROLE and column == self.balance_column:
-            return self._totals[row] / max(1, *self._totals)
+            return self._totals[row] / self._largest
+        if role == SORT_ROLE:
+            return self._sort_key(row, column)
         return None
+
+    def _sort_key(self, row: int, column: int) -> int | str:
+        if column == 0:
+            return self._classes[row].casefold()
+        return self._totals[row] if column == self.balance_column else self._counts[row][column - 1]
 
     def _text(self, row: int, column: int) -> str:
         if column == 0:
@@ -147,41 +161,75 @@ class _BalanceBar(QStyledItemDelegate):
 
 
 class ClassTable(QTableView):
-    """The table; `class_selected` carries the row of the class."""
+    """The table. Several classes may be chosen; `classes_selected` carries their rows, none: all"""
 
-    class_selected = Signal(int)
+    classes_selected = Signal(object)
 
     def __init__(self, look: Theme) -> None:
         super().__init__()
         self.class_model = ClassModel()
-        self.setModel(self.class_model)
+        self._is_filling = False
+        self._sorted = QSortFilterProxyModel(self)
+        self._sorted.setSourceModel(self.class_model)
+        self._sorted.setSortRole(SORT_ROLE)
+        self.setModel(self._sorted)
         self.setItemDelegate(_BalanceBar(look, self))
         self.setAccessibleName("Classes")
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.setTabKeyNavigation(False)
         self.setShowGrid(False)
         self.setWordWrap(False)
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.verticalHeader().hide()
         self.verticalHeader().setDefaultSectionSize(ROW_PX)
-        self.horizontalHeader().setHighlightSections(False)
+        header = self.horizontalHeader()
+        header.setHighlightSections(False)
+        header.setMinimumSectionSize(40)
+        header.setSectionsClickable(True)
+        self.setSortingEnabled(True)
+        self.sortByColumn(0, Qt.SortOrder.AscendingOrder)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.selectionModel().currentRowChanged.connect(self._row_changed)
+        self.selectionModel().selectionChanged.connect(self._selection_changed)
         look.changed.connect(self.viewport().update)
 
     def show_dataset(self, dataset: DatasetIndex) -> None:
+        """Nothing is chosen afterwards, and nothing told."""
+        self._is_filling = True
         self.class_model.show_dataset(dataset)
+        self.clearSelection()
+        self._is_filling = False
+        self._lay_out_columns()
+
+    def _lay_out_columns(self) -> None:
         header = self.horizontalHeader()
+        if not self.class_model.columnCount():
+            return
         for column in range(1, self.class_model.balance_column):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.Fixed)
-            self.setColumnWidth(column, 64)
+            self.setColumnWidth(column, _SPLIT_PX)
+            self.setColumnHidden(column, self.width() < _WIDE_PX)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         header.setSectionResizeMode(self.class_model.balance_column, QHeaderView.ResizeMode.Stretch)
-        self.selectRow(0)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        was_wide = event.oldSize().width() >= _WIDE_PX
+        super().resizeEvent(event)
+        if was_wide != (self.width() >= _WIDE_PX):
+            self._lay_out_columns()
 
     def sizeHint(self) -> QSize:
-        return QSize(420, 320)
+        return QSize(360, 320)
 
-    def _row_changed(self, current: QModelIndex, _previous: QModelIndex) -> None:
-        if current.isValid():
-            self.class_selected.emit(current.row())
+    def minimumSizeHint(self) -> QSize:
+        return QSize(160, 120)
+
+    @property
+    def selected_classes(self) -> tuple[int, ...]:
+        """Rows of the classes in the dataset's order, however the table is sorted."""
+        chosen = self.selectionModel().selectedRows()
+        return tuple(sorted(self._sorted.mapToSource(index).row() for index in chosen))
+
+    def _selection_changed(self, _now: object, _before: object) -> None:
+        if not self._is_filling:
+            self.classes_selected.emit(self.selected_classes)

@@ -1,44 +1,74 @@
-"""The recipe as a short form. What the recipe allows, it asks the recipe's schema."""
+"""The recipe as a form. What is allowed and what a key means, it asks the recipe's schema."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtWidgets import QLineEdit, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtCore import QSignalBlocker, QSize, Qt, Signal
+from PySide6.QtWidgets import QCheckBox, QLineEdit, QToolButton, QVBoxLayout, QWidget
 
-from core.recipe import Recipe
+from core.recipe import Recipe, make_recipe
 from gui import theme
 from gui.theme import Theme
 from gui.widgets.basics import label
 from gui.widgets.inputs import ComboBox, NumberBox
+from gui.words import strategy_in_words
 
 if TYPE_CHECKING:
     from core.models.card import ModelCard
 
 _INT_MAX = 2**31 - 1
+_HEAD, _TUNE, _PARTIAL = "feature-extraction", ("partial", "full"), ("partial",)
+_BOTH = (_HEAD, *_TUNE)
+_CHOICES = {
+    "strategy": [(key, strategy_in_words(key)) for key in _BOTH],
+    "augmentation": [("none", "None"), ("light", "Light"), ("strong", "Strong")],
+}
+_FIELDS: tuple[tuple[str, str, tuple[str, ...], bool], ...] = (
+    # key, caption, strategies it belongs to, whether it stands under “More settings”
+    ("strategy", "Strategy", _BOTH, False),
+    ("layer_groups", "Last layer groups that train", _PARTIAL, False),
+    ("epochs", "Most epochs", _BOTH, False),
+    ("learning_rate", "Learning rate of the head", _TUNE, False),
+    ("augmentation", "Augmentation", _TUNE, False),
+    ("gradual", "Open the layers gradually", _TUNE, False),
+    ("open_every", "Epochs between openings", _TUNE, True),
+    ("layer_decay", "Rate from group to group", _TUNE, True),
+    ("step_images", "Images per step", _TUNE, True),
+    ("weight_decay", "Weight decay", _TUNE, True),
+    ("weight_average", "Mean of the weights (share kept)", _TUNE, True),
+    ("warmup", "Warm-up (share of the steps)", _TUNE, True),
+    ("patience", "Patience (epochs)", _BOTH, True),
+    ("selection_folds", "Selection folds", _BOTH, True),
+    ("l2", "L2 penalty of the head", _BOTH, True),
+    ("seed", "Seed", _BOTH, True),
+)
 
 
 class RecipeForm(QWidget):
-    """Model, epochs, seed; the rest under “More”."""
+    """Model, strategy and what belongs to it; the rest under “More settings”."""
 
     model_chosen = Signal(str)
+    values_changed = Signal()
 
     def __init__(self, look: Theme) -> None:
         super().__init__()
         self._theme = look
+        self._boxes: dict[str, QWidget] = {}
+        self._captions: dict[str, QWidget] = {}
+        self._cards: tuple[ModelCard, ...] = ()
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.setSpacing(theme.XS)
-        self._numbers: dict[str, NumberBox] = {}
         self.model = ComboBox()
         self.model.activated.connect(self._model_activated)
-        self._add("Model", self.model, self._column)
+        self._add("model", "Model", self.model, self._column)
         self._model_facts = label("", "muted-small", wraps=True)
         self._column.addWidget(self._model_facts)
-        self._add_number("epochs", "Most epochs", self._column)
-        self._add_number("seed", "Seed", self._column)
+        for key, caption, _strategies, is_more in _FIELDS:
+            if not is_more:
+                self._add(key, caption, self._make_box(key), self._column)
         self._column.addSpacing(theme.S)
         self._toggle = QToolButton()
         self._toggle.setProperty("role", "flat")
@@ -51,70 +81,157 @@ class RecipeForm(QWidget):
         look.give_icon(self._toggle, "chevron-right")
         self._toggle.toggled.connect(self._show_more)
         self._column.addWidget(self._toggle)
-        self._column.addWidget(self._make_more())
-        self._column.addStretch(1)
-        self._cards: tuple[ModelCard, ...] = ()
-
-    def _make_more(self) -> QWidget:
         self._more = QWidget()
         column = QVBoxLayout(self._more)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(theme.XS)
-        self._add_number("patience", "Patience (epochs)", column)
-        self._add_number("selection_folds", "Selection folds", column)
-        self.l2 = QLineEdit()
-        self.l2.setPlaceholderText("chosen on selection")
-        self.l2.setAcceptDrops(False)  # drops belong to the window
-        self._add("L2 penalty", self.l2, column, _explain("l2"))
+        for key, caption, _strategies, is_more in _FIELDS:
+            if is_more:
+                self._add(key, caption, self._make_box(key), column)
         self._more.hide()
-        return self._more
+        self._column.addWidget(self._more)
+        self._column.addStretch(1)
+        self.show_values({})
 
-    def _add_number(self, key: str, text: str, column: QVBoxLayout) -> None:
-        box = NumberBox()
-        low, high = _limits(key)
-        box.setRange(low, high)
-        box.setValue(Recipe.model_fields[key].default)
-        self._numbers[key] = box
-        self._add(text, box, column, _explain(key))
+    # -- building ----------------------------------------------------------------------------
 
-    def _add(self, text: str, box: QWidget, column: QVBoxLayout, tip: str = "") -> None:
-        caption = label(text, "muted-small")
-        caption.setBuddy(box)
+    def _make_box(self, key: str) -> QWidget:
+        if key in _CHOICES:
+            combo = ComboBox()
+            for value, text in _CHOICES[key]:
+                combo.addItem(text, value)
+            combo.activated.connect(self._changed)
+            return combo
+        field = Recipe.model_fields[key]
+        if field.annotation is bool:
+            tick = QCheckBox(next(caption for k, caption, *_ in _FIELDS if k == key))
+            tick.toggled.connect(self._changed)
+            return tick
+        if field.annotation in (int, int | None):
+            number = NumberBox()
+            number.setRange(*_limits(key))
+            number.valueChanged.connect(self._changed)
+            return number
+        edit = QLineEdit()
+        edit.setAcceptDrops(False)  # drops belong to the window
+        if field.default is None:
+            edit.setPlaceholderText("chosen on selection")
+        edit.editingFinished.connect(self._changed)
+        return edit
+
+    def _add(self, key: str, text: str, box: QWidget, column: QVBoxLayout) -> None:
+        tip = _explain(key)
         box.setAccessibleName(text)
         box.setAccessibleDescription(tip)
         box.setToolTip(tip)
+        self._boxes[key] = box
         column.addSpacing(theme.XS)
-        column.addWidget(caption)
+        if not isinstance(box, QCheckBox):
+            caption = label(text, "muted-small")
+            caption.setBuddy(box)
+            self._captions[key] = caption
+            column.addWidget(caption)
         column.addWidget(box)
 
+    # -- models ------------------------------------------------------------------------------
+
     def show_models(self, cards: Sequence[ModelCard], current: str) -> None:
+        """The models on offer; `current` is offered even where it is none of them."""
         self._cards = tuple(cards)
         self.model.clear()
         for card in self._cards:
             self.model.addItem(name_model(card.id), card.id)
+        if current and self.model.findData(current) < 0:
+            self.model.insertItem(0, name_model(current), current)
         self.model.setCurrentIndex(max(0, self.model.findData(current)))
         self.model.setEnabled(bool(cards))
         self._show_facts()
-
-    def values(self) -> dict[str, Any]:
-        """What the recipe is made from; only what the form knows."""
-        values: dict[str, Any] = {key: box.value() for key, box in self._numbers.items()}
-        if self.model.currentData():
-            values["model"] = self.model.currentData()
-        values["l2"] = self.l2.text().strip()
-        return values
-
-    def number(self, key: str) -> NumberBox:
-        return self._numbers[key]
 
     def _model_activated(self, position: int) -> None:
         self._show_facts()
         self.model_chosen.emit(self.model.itemData(position))
 
     def _show_facts(self) -> None:
-        position = self.model.currentIndex()
-        if 0 <= position < len(self._cards):
-            self._model_facts.setText(describe_card(self._cards[position]))
+        known = {card.id: card for card in self._cards}
+        card = known.get(self.model.currentData())
+        self._model_facts.setText(describe_card(card) if card is not None else "")
+        self._model_facts.setVisible(card is not None)
+
+    # -- values ------------------------------------------------------------------------------
+
+    @property
+    def strategy(self) -> str:
+        return str(self.box("strategy").currentData())
+
+    def values(self) -> dict[str, Any]:
+        """What the recipe is made from: the keys of the chosen strategy."""
+        values: dict[str, Any] = {}
+        for key in self._keys_of(self.strategy):
+            box = self._boxes[key]
+            if isinstance(box, ComboBox):
+                values[key] = box.currentData()
+            elif isinstance(box, QCheckBox):
+                values[key] = box.isChecked()
+            elif isinstance(box, NumberBox):
+                values[key] = box.value()
+            elif isinstance(box, QLineEdit):
+                values[key] = box.text().strip()
+        if self.model.currentData():
+            values["model"] = self.model.currentData()
+        return values
+
+    def show_values(self, values: Mapping[str, Any]) -> None:
+        """Show these values, and the recipe's own defaults for the others."""
+        defaults = Recipe()
+        strategy = values.get("strategy", defaults.strategy)
+        epochs = make_recipe({"strategy": strategy}).most_epochs
+        for key, _caption, _strategies, _is_more in _FIELDS:
+            value = values.get(key, getattr(defaults, key))
+            if key == "epochs" and value is None:
+                value = epochs
+            self._set(key, value)
+        self._show_fields()
+
+    def _set(self, key: str, value: Any) -> None:
+        box = self._boxes[key]
+        blocker = QSignalBlocker(box)
+        if isinstance(box, ComboBox):
+            box.setCurrentIndex(max(0, box.findData(value)))
+        elif isinstance(box, QCheckBox):
+            box.setChecked(bool(value))
+        elif isinstance(box, NumberBox):
+            box.setValue(int(value))
+        elif isinstance(box, QLineEdit):
+            box.setText("" if value is None else f"{value:g}" if value != "" else "")
+        blocker.unblock()
+
+    def box(self, key: str) -> Any:
+        """The field of a key."""
+        return self._boxes[key]
+
+    def number(self, key: str) -> NumberBox:
+        box = self._boxes[key]
+        assert isinstance(box, NumberBox)
+        return box
+
+    def _keys_of(self, strategy: str) -> Iterator[str]:
+        for key, _caption, strategies, _is_more in _FIELDS:
+            if strategy in strategies:
+                yield key
+
+    def _changed(self) -> None:
+        if self.sender() is self._boxes["strategy"]:
+            # What suits one strategy is no default of another.
+            self._set("epochs", make_recipe({"strategy": self.strategy}).most_epochs)
+        self._show_fields()
+        self.values_changed.emit()
+
+    def _show_fields(self) -> None:
+        wanted = set(self._keys_of(self.strategy))
+        for key, _caption, _strategies, _is_more in _FIELDS:
+            for part in (self._boxes[key], self._captions.get(key)):
+                if part is not None:
+                    part.setVisible(key in wanted)
 
     def _show_more(self, is_shown: bool) -> None:
         self._more.setVisible(is_shown)

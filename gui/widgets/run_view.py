@@ -5,27 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, Qt, QTimer, Signal
+from PySide6.QtGui import QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QScrollArea, QVBoxLayout, QWidget
 
 from gui import theme
 from gui.live_run import ENDED, LiveRun
 from gui.theme import Theme, set_role
-from gui.widgets.basics import Card, Stat, button, label, row
-from gui.widgets.confusion import (
-    MOST_IN_MATRIX,
-    ConfusionMatrix,
-    ConfusionTable,
-    describe_confusion,
-)
-from gui.widgets.live_plot import LivePlot
+from gui.widgets.basics import Card, button, label, row
 from gui.widgets.notice_list import NoticeList
-from gui.words import count
+from gui.widgets.run_plots import RunPlots
+from gui.words import count, duration, isolate, quote
 
 if TYPE_CHECKING:
     from core.evaluation.report import Report
     from core.training.runs import RunResult
 
-_CURVES_MS = 200
+_CURVES_MS = 120
 
 
 class _Column(QWidget):
@@ -40,7 +35,8 @@ class _Column(QWidget):
         if event.type() in (QEvent.Type.LayoutRequest, QEvent.Type.Resize):
             layout = self.layout()
             if layout is not None:
-                self.setMinimumHeight(layout.minimumHeightForWidth(self.width()))
+                # -1 while nothing is laid out
+                self.setMinimumHeight(max(0, layout.minimumHeightForWidth(self.width())))
         return is_done
 
 
@@ -48,22 +44,21 @@ class RunView(QScrollArea):
     """Grows with the run: phase line, plots, then the result above them."""
 
     classify_wanted = Signal()
+    results_wanted = Signal()
     folder_wanted = Signal()
 
     def __init__(self, look: Theme) -> None:
         super().__init__()
         self._theme = look
-        self._shown_epochs = -1
         self._live: LiveRun | None = None
-        self._shown_report: Report | None = None
-        # Epochs of a cached head come faster than plots can be painted without holding up the
-        # window: the curves follow five times a second, one after the other, because both in one
-        # go held it up for 30–55 ms beside a training.
+        self._was_fine_tuning: bool | None = None
+        # Steps and epochs come faster than plots can be painted without holding up the window:
+        # the curves follow one after the other, because two in one go held it up for 30–55 ms
+        # beside a training.
         self._curve_timer = QTimer(self)
         self._curve_timer.setSingleShot(True)
         self._curve_timer.setInterval(_CURVES_MS)
         self._curve_timer.timeout.connect(self._show_next_curve)
-        self._is_accuracy_next = False
         self.setWidgetResizable(True)
         # Reached with Tab and scrolled with the arrow keys: the curves may be below its edge.
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
@@ -91,55 +86,58 @@ class RunView(QScrollArea):
         self._phase_card.body.addWidget(self._bar)
         self._facts = label("", "muted-small", wraps=True)
         self._phase_card.body.addWidget(self._facts)
+        self.reading = label("", "body", wraps=True)
+        self._phase_card.body.addWidget(self.reading)
         self.notices = NoticeList(self._theme)
         self._phase_card.body.addWidget(self.notices)
         return self._phase_card
 
     def _make_result(self) -> Card:
-        self._result_card = Card()
-        self.of_dataset = label("", "heading", wraps=True)
+        self._result_card = Card(margin=theme.M)
+        self.of_dataset = label("", "muted-small", wraps=True)
         self._result_card.body.addWidget(self.of_dataset)
         self.of_another = label("", "muted", wraps=True)
         self._result_card.body.addWidget(self.of_another)
-        columns = QHBoxLayout()
-        columns.setSpacing(theme.M)
+        line = QHBoxLayout()
+        line.setSpacing(theme.L)
+        figure = QVBoxLayout()
+        figure.setSpacing(0)
+        self.accuracy = label("", "display")
+        figure.addWidget(self.accuracy)
+        self._accuracy_caption = label("Validation accuracy", "muted-small")
+        figure.addWidget(self._accuracy_caption)
+        line.addLayout(figure)
         words = QVBoxLayout()
         words.setSpacing(theme.XS)
-        self._accuracy_caption = label("Validation accuracy", "muted")
-        words.addWidget(self._accuracy_caption)
-        self.accuracy = label("", "display")
-        words.addWidget(self.accuracy)
         self.interval = label("", "muted", wraps=True)
         words.addWidget(self.interval)
+        self.comparison = label("", "body", wraps=True)
+        words.addWidget(self.comparison)
         self._selected_on = label("", "muted-small", wraps=True)
         words.addWidget(self._selected_on)
-        words.addSpacing(theme.S)
-        self._stats = {name: Stat(name) for name in ("balanced", "macro F1", "seconds")}
-        words.addLayout(row(*self._stats.values(), spacing=0))
         words.addStretch(1)
+        line.addLayout(words, 1)
+        self._result_card.body.addLayout(line)
+        self.results_button = button(
+            "See the results",
+            self.results_wanted.emit,
+            role="primary",
+            icon=(self._theme, "chart-box-outline", "on_accent"),
+        )
         self.classify_button = button(
             "Classify an image",
             self.classify_wanted.emit,
-            role="primary",
-            icon=(self._theme, "image-search-outline", "on_accent"),
+            icon=(self._theme, "image-search-outline", "muted"),
         )
         self.folder_button = button(
-            "Open run folder",
-            self.folder_wanted.emit,
-            icon=(self._theme, "folder-open-outline", "muted"),
+            "", self.folder_wanted.emit, icon=(self._theme, "folder-open-outline", "muted")
         )
-        words.addSpacing(theme.S)
-        words.addLayout(row(self.classify_button, self.folder_button))
-        columns.addLayout(words, 1)
-        matrix = QVBoxLayout()
-        self.confusion = ConfusionMatrix(self._theme)
-        matrix.addWidget(self.confusion, 1)
-        self._confusion_twin = label("", "muted-small", wraps=True)
-        matrix.addWidget(self._confusion_twin)
-        columns.addLayout(matrix, 1)
-        self._result_card.body.addLayout(columns)
-        self.confusions = ConfusionTable()  # two names beside each other need the whole width
-        self._result_card.body.addWidget(self.confusions)
+        self.folder_button.setText("")
+        self.folder_button.setAccessibleName("Open run folder")
+        self.folder_button.setToolTip("Open run folder")
+        self._result_card.body.addLayout(
+            row(self.results_button, self.classify_button, self.folder_button)
+        )
         self.result_notices = NoticeList(self._theme)
         self._result_card.body.addWidget(self.result_notices)
         self._result_card.hide()
@@ -147,23 +145,8 @@ class RunView(QScrollArea):
 
     def _make_plots(self) -> Card:
         card = Card(margin=theme.M)
-        line = QHBoxLayout()
-        line.setSpacing(theme.L)
-        self.loss_plot = LivePlot(
-            self._theme,
-            title="Loss per epoch",
-            series={"training": "series_1", "selection": "series_2"},
-            is_share=False,
-        )
-        self.accuracy_plot = LivePlot(
-            self._theme,
-            title="Accuracy per epoch, %",
-            series={"selection": "series_2"},
-            is_share=True,
-        )
-        line.addWidget(self.loss_plot, 1)
-        line.addWidget(self.accuracy_plot, 1)
-        card.body.addLayout(line)
+        self.plots = RunPlots(self._theme)
+        card.body.addWidget(self.plots, 1)
         return card
 
     # -- showing -----------------------------------------------------------------------------
@@ -172,22 +155,19 @@ class RunView(QScrollArea):
         """`is_of_another`: the window holds another dataset than the run learned from."""
         is_new, self._live = live is not self._live, live
         self._show_phase(live)
-        if is_new:
-            self._shown_epochs = len(live.epochs)
-            self._show_loss(live)
-            self._show_accuracy(live)
-        elif len(live.epochs) != self._shown_epochs and not self._curve_timer.isActive():
-            # The first point at once: a small head is fitted before a second tick comes.
-            self._curve_timer.start(_CURVES_MS if self._shown_epochs else 0)
+        if is_new or live.is_fine_tuning != self._was_fine_tuning:
+            self._was_fine_tuning = live.is_fine_tuning
+            self.plots.begin(live)
+        if not self._curve_timer.isActive():
+            self._curve_timer.start()
         for notices in (self.notices, self.result_notices):
             notices.show_notices(live)
-        report = live.result.report if live.result is not None else None
         self._result_card.setVisible(live.result is not None)
         self.of_another.setVisible(is_of_another)
         if live.result is not None:
-            self.of_dataset.setText(f"“{live.dataset}” · run {live.result.run.name}")
-            self.of_another.setText(f"This report is of “{live.dataset}”.")
-            self._show_result(live.result, report)
+            self.of_dataset.setText(f"{quote(live.dataset)} · run {isolate(live.result.run.name)}")
+            self.of_another.setText(f"This result is of {quote(live.dataset)}.")
+            self._show_result(live.result, live.result.report)
 
     def _show_phase(self, live: LiveRun) -> None:
         sentence = live.error if live.phase == "failed" and live.error else live.sentence()
@@ -198,70 +178,67 @@ class RunView(QScrollArea):
         done, total = 0, 0
         if live.phase == "embedding" and live.progress is not None:
             done, total = live.progress.done, live.progress.total
-        elif live.phase == "training" and live.started is not None:
+        elif live.phase == "training" and live.started and not live.is_fine_tuning:
             done, total = len(live.epochs), live.started.epochs
+        elif live.phase in ("training", "paused") and live.is_fine_tuning and live.started:
+            total = live.started.epochs * live.started.steps_per_epoch
+            done = int(live.steps.step[-1]) if len(live.steps) else 0
         self._bar.setRange(0, total)
         self._bar.setValue(done)
         self._facts.setText(_describe_start(live))
+        reading = live.reading()
+        self.reading.setText(reading)
+        self.reading.setVisible(bool(reading))
 
     def _show_next_curve(self) -> None:
-        live = self._live
-        if live is None:
-            return
-        if self._is_accuracy_next:
-            self._show_accuracy(live)
-        else:
-            self._shown_epochs = len(live.epochs)
-            self._show_loss(live)
-        self._is_accuracy_next = not self._is_accuracy_next
-        if self._is_accuracy_next or len(live.epochs) != self._shown_epochs:
-            self._curve_timer.start(_CURVES_MS)
+        # One plot a tick; a page nobody looks at draws nothing and catches up when it is shown.
+        if self._live is not None and self.isVisible() and self.plots.draw_next(self._live):
+            self._curve_timer.start()
 
-    def _show_loss(self, live: LiveRun) -> None:
-        self.loss_plot.show_series(
-            [event.epoch for event in live.epochs],
-            {
-                "training": [event.train_loss for event in live.epochs],
-                "selection": [event.selection_loss for event in live.epochs],
-            },
-            live.loss_sentence(),
-        )
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.plots.fit_into(self.viewport().width())
 
-    def _show_accuracy(self, live: LiveRun) -> None:
-        self.accuracy_plot.show_series(
-            [event.epoch for event in live.epochs],
-            {"selection": [event.selection_accuracy for event in live.epochs]},
-            live.accuracy_sentence(),
-        )
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if self._live is not None:
+            self._curve_timer.start()
 
     def _show_result(self, result: RunResult, report: Report | None) -> None:
-        self._stats["seconds"].set_value(f"{result.seconds:,.1f}")
-        for name in ("balanced", "macro F1"):
-            self._stats[name].setVisible(report is not None)
-        is_many = report is not None and len(report.classes) > MOST_IN_MATRIX
-        self.confusion.setVisible(report is not None and not is_many)
-        self.confusions.setVisible(is_many)
+        self.results_button.setVisible(report is not None)
+        self.comparison.setText(_describe_gain(result))
+        self.comparison.setVisible(bool(self.comparison.text()))
+        took = f"{duration(result.seconds)} in all"
         if report is None:
             self._accuracy_caption.setText("Selection accuracy")
             self.accuracy.setText(f"{result.best_selection_accuracy:.1%}")
-            self.interval.setText("There were no pictures to report on.")
+            self.interval.setText(f"There is no report on other pictures yet · {took}")
             self._selected_on.setText("The epoch was chosen on these pictures.")
-            self._confusion_twin.setText("")
-            self._shown_report = None
             return
         low, high = report.interval
         name = {"val": "Validation", "test": "Test"}.get(report.split, report.split)
         self._accuracy_caption.setText(f"{name} accuracy")
         self.accuracy.setText(f"{report.top1:.1%}")
-        self.interval.setText(f"95% interval {low:.1%} – {high:.1%} · {count(report.n, 'image')}")
+        self.interval.setText(
+            f"95% interval {low:.1%} – {high:.1%} · {count(report.n, 'image')} · {took}"
+        )
         self._selected_on.setText(_sentence(report.selected_on))
-        self._stats["balanced"].set_value(f"{report.balanced_accuracy:.1%}")
-        self._stats["macro F1"].set_value(f"{report.macro_f1:.3f}")
-        if report is not self._shown_report:
-            self._shown_report = report
-            self.confusion.show_report(report)
-            self.confusions.show_report(report)
-            self._confusion_twin.setText(describe_confusion(report))
+
+
+def _describe_gain(result: RunResult) -> str:
+    """What fine-tuning brought against the head it began with; empty for a head alone."""
+    probe = result.probe_selection_accuracy
+    if probe is None:
+        return ""
+    if result.best_epoch == 0:
+        return (
+            f"No epoch beat the head on frozen features on the selection images ({probe:.1%}): "
+            "that head is what you get."
+        )
+    return (
+        f"On the selection images {probe:.1%} with the head alone, "
+        f"{result.best_selection_accuracy:.1%} after fine-tuning (epoch {result.best_epoch})."
+    )
 
 
 def _describe_start(live: LiveRun) -> str:

@@ -283,7 +283,7 @@ def test_a_full_disk_ends_the_run_with_one_sentence(folder, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("core.training.fit.save_checkpoint", full)
+    monkeypatch.setattr("core.training.strategy_head.save_checkpoint", full)
     with pytest.raises(RunError, match="No space left on device"):
         train(folder)
 

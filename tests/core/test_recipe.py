@@ -57,6 +57,6 @@ def test_a_file_that_is_not_toml_is_refused_in_one_sentence(tmp_path):
 def test_with_values_gives_a_checked_copy():
     recipe = Recipe()
     assert recipe.with_values(epochs=3).epochs == 3
-    assert recipe.epochs == 40
+    assert recipe.most_epochs == 40
     with pytest.raises(AppError):
         recipe.with_values(epochs=-3)

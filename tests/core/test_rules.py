@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.advice.advise import parse_budget
+from core.advice.budget import parse_budget
 from core.advice.rules import Thresholds, decide, describe, published_rules
 from core.errors import AppError
 

@@ -74,7 +74,7 @@ def _drop_and_train(window: MainWindow, qtbot, folder: Path) -> list[int]:
 
     def has_ended() -> bool:
         if train.run_view is not None:
-            points = train.run_view.loss_plot.points("selection")
+            points = train.run_view.plots.loss.points("selection")
             if not lengths or points != lengths[-1]:
                 lengths.append(points)
         return not window.session.live_run.is_on
@@ -82,7 +82,7 @@ def _drop_and_train(window: MainWindow, qtbot, folder: Path) -> list[int]:
     qtbot.waitUntil(has_ended, timeout=_TRAIN_MS)
     live = window.session.live_run
     assert live.phase == "done", train.notices.text
-    qtbot.waitUntil(lambda: train.run_view.loss_plot.points("selection") == len(live.epochs))
+    qtbot.waitUntil(lambda: train.run_view.plots.loss.points("selection") == len(live.epochs))
     has_ended()
     return lengths
 
@@ -149,8 +149,9 @@ def test_a_run_folder_dropped_later_classifies_again(
     run = window.session.live_run.result.run
     window.commands.choose_classifier("bundled/tf_efficientnet_lite0")
     _drop(window, run)
-    assert window.current_page == "classify"
-    assert window.session.classifier == str(run)
+    assert window.current_page == "results"
+    assert window.session.shown_run == run
+    window.commands.choose_classifier(str(run))
     image = sorted((folder / "val" / "circle").iterdir())[0]
     assert _classify(window, qtbot, image) == "circle"
 

@@ -8,27 +8,39 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import shiboken6
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDragMoveEvent, QDropEvent, QImage
 from PySide6.QtWidgets import QApplication, QWidget
 
 from core.data.dataset import DatasetIndex
 from core.evaluation.report import ClassScore, Report
-from core.events import EpochDone, Progress, RunStarted
+from core.events import (
+    CheckpointSaved,
+    EpochDone,
+    PlanChanged,
+    Progress,
+    RunResumed,
+    RunStarted,
+    StepDone,
+)
 from core.models.card import ModelCard
+from core.recipe import make_recipe
+from core.training.plan import Plan, make_plan
 from core.training.runs import RunResult
 from core.warmup import Machine
-from gui import crashes, jobs
+from gui import crashes, jobs, jobs_advice, jobs_data
 from gui.app import make_window
 from gui.main_window import MainWindow
-from gui.workers import Link
+from gui.workers import Job, Link
 
 
 @pytest.fixture
@@ -42,6 +54,28 @@ def window(qtbot, qapp) -> Iterator[MainWindow]:
     yield made
     made.runner.shut_down()
     crashes.stop_log()
+
+
+@pytest.fixture(autouse=True)
+def no_job_outlives_its_test(monkeypatch) -> Iterator[None]:
+    """A thread left running would take the process down in some later, innocent test.
+
+    It is named here by its work's key. Requested first, so checked after `window` has ended.
+    """
+    made: weakref.WeakSet[Job] = weakref.WeakSet()
+    begin = Job.__init__
+
+    def remember(job: Job, *arguments: object) -> None:
+        begin(job, *arguments)
+        made.add(job)
+
+    monkeypatch.setattr(Job, "__init__", remember)
+    yield
+    left = [job for job in made if shiboken6.isValid(job) and job.isRunning()]
+    for job in left:
+        job.ask_to_stop()
+        job.wait(2000)
+    assert not left, "still running: " + ", ".join(sorted(job.work.key for job in left))
 
 
 @pytest.fixture(autouse=True)
@@ -63,17 +97,25 @@ class FakeCore:
     fails_with: Exception | None = None
     trained_with: list[dict] = field(default_factory=list)
     classified_with: list[str] = field(default_factory=list)
+    resumed: list[Path] = field(default_factory=list)
+    boundaries: int = 0
+    """How often a fine-tuning went past its gate."""
 
     def scan_folder(self, path: Path, link: Link) -> DatasetIndex:
         if self.fails_with is not None:
             raise self.fails_with
         return self.dataset
 
+    def verify_dataset(self, root: Path, link: Link) -> DatasetIndex:
+        return replace(self.dataset, verified=True)
+
     def scan_sample(self, link: Link) -> DatasetIndex:
         return self.scan_folder(self.dataset.root, link)
 
     def train(self, values: dict, dataset: DatasetIndex, link: Link) -> RunResult:
         self.trained_with.append(values)
+        if values.get("strategy", "feature-extraction") != "feature-extraction":
+            return self._fine_tune(values["strategy"], link, first_epoch=1)
         link.sink(
             RunStarted(
                 run=str(self.run_path), model="bundled/tf_efficientnet_lite0",
@@ -100,6 +142,54 @@ class FakeCore:
             report=make_report(), seconds=1.5,
         )  # fmt: skip
 
+    def resume_run(self, path: Path, link: Link) -> RunResult:
+        """Goes on after the first epoch, which is told again."""
+        self.resumed.append(path)
+        return self._fine_tune("full", link, first_epoch=1, is_resumed=True)
+
+    def _fine_tune(
+        self, strategy: str, link: Link, *, first_epoch: int, is_resumed: bool = False
+    ) -> RunResult:
+        """Two epochs of three steps; the second waits for the gate in its middle."""
+        link.sink(
+            RunStarted(
+                run=str(self.run_path), model="bundled/tf_efficientnet_lite0", strategy=strategy,
+                device="cpu", precision="float32", train_images=6, selection_images=2,
+                report_images=2, epochs=2, groups=("stem", "blocks.0", "head"), steps_per_epoch=3,
+            )
+        )  # fmt: skip
+        link.sink(_epoch(0, 0.5))
+        link.sink(CheckpointSaved("best", 0, "best"))
+        link.sink(PlanChanged(1, ("head",), ("stem", "blocks.0")))
+        self._steps(link, 1, range(1, 4))
+        link.sink(_epoch(1, 0.75))
+        link.sink(CheckpointSaved("best", 1, "best"))
+        link.sink(PlanChanged(2, ("blocks.0",), ("stem",)))
+        self._steps(link, 2, range(4, 5))
+        if is_resumed:
+            link.sink(RunResumed(step=3, epoch=1))
+            self._steps(link, 2, range(4, 5))
+        while not self.train_gate.wait(0.01) and not link.should_stop():
+            pass
+        self.boundaries += 1
+        if self.fails_with is not None:
+            raise self.fails_with
+        is_stopped = link.should_stop()
+        if not is_stopped:
+            self._steps(link, 2, range(5, 7))
+            link.sink(_epoch(2, 0.7))
+        return RunResult(
+            run=self.run_path, status="stopped" if is_stopped else "done",
+            model="bundled/tf_efficientnet_lite0", strategy=strategy, epochs=1 if is_stopped else 2,
+            best_selection_accuracy=0.75, report=make_report(), seconds=61.0, best_epoch=1,
+            probe_selection_accuracy=0.5,
+        )  # fmt: skip
+
+    def _steps(self, link: Link, epoch: int, steps: range) -> None:
+        for step in steps:
+            rates = (0.0, 1e-4 if epoch == 2 else 0.0, 3e-4)
+            link.sink(StepDone(step, epoch, 1 / step, rates, 20.0, 1536.0))
+
     def classify(self, reference: str, paths: tuple[Path, ...], link: Link) -> None:
         self.classified_with.append(reference)
         for path in paths:
@@ -110,6 +200,13 @@ class FakeCore:
             )
             answer = SimpleNamespace(file=path.name, top=top, unlike_training=True, error="")
             link.sink(jobs.Answer(path, answer))
+
+
+def _epoch(epoch: int, accuracy: float) -> EpochDone:
+    return EpochDone(
+        epoch=epoch, train_loss=0.5, train_accuracy=0.9, selection_loss=1 - accuracy,
+        selection_accuracy=accuracy, seconds=30.0, step=3 * epoch, images_per_s=20.0,
+    )  # fmt: skip
 
 
 def make_report() -> Report:
@@ -153,9 +250,11 @@ def fake_core(image_folder: Path, tmp_path: Path, monkeypatch) -> FakeCore:
         name="insects",
     )
     fake = FakeCore(dataset, tmp_path / "runs" / "insects-20260101-000000")
-    for name in ("scan_folder", "scan_sample", "train", "classify"):
+    for name in ("scan_folder", "scan_sample", "train", "resume_run", "classify"):
         monkeypatch.setattr(jobs, name, getattr(fake, name))
+    monkeypatch.setattr(jobs_data, "verify_dataset", fake.verify_dataset)
     monkeypatch.setattr(jobs, "warm_up", _fake_machine)
+    monkeypatch.setattr(jobs_advice, "plan_of", _fake_plan)
     monkeypatch.setattr(jobs, "list_models", _fake_models)
     monkeypatch.setattr(jobs, "list_runs", _no_runs)
     return fake
@@ -163,6 +262,12 @@ def fake_core(image_folder: Path, tmp_path: Path, monkeypatch) -> FakeCore:
 
 def _fake_machine(link: Link) -> Machine:
     return Machine("Test CPU", 2, 8.0, "", "float32")
+
+
+def _fake_plan(values: dict, classes: int, link: Link) -> Plan:
+    """The plan of a model with three layer groups: none has to be outlined with torch."""
+    head = 1280 * classes + classes
+    return make_plan(make_recipe(values), [("stem", 928), ("blocks.0", 2_000_000), ("head", head)])
 
 
 def _fake_models(link: Link) -> tuple[ModelCard, ...]:

@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QApplication, QLabel, QWidget
 
 from gui.actions import TABLE, ShortcutSheet
 
-PAGES = ("start", "data", "train", "classify")
+PAGES = ("start", "models", "data", "strategy", "train", "results", "classify", "runs")
 
 
 def _fill(window, fake_core, qtbot, image_folder) -> None:
@@ -42,10 +42,11 @@ def test_every_focusable_control_has_an_accessible_name(
 def test_every_plot_and_matrix_has_a_text_twin(window, fake_core, qtbot, image_folder) -> None:
     _fill(window, fake_core, qtbot, image_folder)
     view = window.page("train").run_view
-    for plot in (view.loss_plot, view.accuracy_plot):
+    window.show_page("train")
+    for plot in (view.plots.loss, view.plots.accuracy):
+        qtbot.waitUntil(lambda plot=plot: bool(plot.twin))
         assert plot._plot.accessibleDescription() == plot.twin
         assert plot.twin
-    assert view.confusion.accessibleDescription()
 
 
 def test_the_road_by_keyboard_alone(window, fake_core, qtbot, image_folder) -> None:

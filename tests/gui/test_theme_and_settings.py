@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from itertools import product
 from pathlib import Path
 
 import pytest
 from PySide6.QtGui import QColor
+from PySide6.QtWidgets import QMessageBox
 
 from gui.app import make_window
 from gui.settings import Settings
@@ -86,3 +88,30 @@ def test_everything_fits_into_1024_by_700(window, fake_core, qtbot) -> None:
         window.show_page(page)
         assert window.minimumSizeHint().width() <= 1024, page
         assert window.minimumSizeHint().height() <= 700, page
+
+
+def test_the_file_menu_opens_a_recent_dataset_again(window, fake_core, qtbot) -> None:
+    window.recent.fill()
+    assert [action.text() for action in window.recent.actions()] == ["None yet"]
+    window.settings.remember_dataset(fake_core.dataset.root)
+    window.recent.fill()
+    (action,) = window.recent.actions()
+    assert action.text() == "insects"
+    action.trigger()
+    qtbot.waitUntil(lambda: window.session.scan_state == "ready")
+
+
+def test_about_names_the_versions(window) -> None:
+    window.actions_by_name["about"].trigger()
+    box = window.findChild(QMessageBox)
+    assert "Apache-2.0" in box.informativeText()
+    assert f"torch {metadata.version('torch')}" in box.informativeText()
+    assert "unknown" not in box.text() + box.informativeText()
+    box.close()
+
+
+def test_the_shortcut_sheet_fits_into_a_low_window(window) -> None:
+    window.show_shortcuts()
+    assert window._sheet.sizeHint().height() <= 640
+    assert window._sheet.sizeHint().width() <= 1024
+    window._sheet.close()

@@ -203,7 +203,7 @@ def test_a_full_mailbox_drops_old_steps_and_nothing_else() -> None:
     epoch = EpochDone(1, 0.5, 0.5, 0.5, 0.5, 0.1)
     mailbox.post(epoch)
     for step in range(5):
-        mailbox.post(StepDone(step, 1, 0.5, 0.1, 10.0))
+        mailbox.post(StepDone(step, 1, 0.5, (0.1,), 10.0))
     items = mailbox.drain()
     assert items[0] is epoch
     assert [item.step for item in items[1:]] == [3, 4]

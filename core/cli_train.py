@@ -1,0 +1,125 @@
+"""The commands that train: `train` and `resume`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from core.arguments import Dataset, Json, Sample, dataset_path, recipe_from, scan_dataset
+from core.console import (
+    answer_console,
+    messages,
+    print_json,
+    print_report,
+    progress,
+    run_sink,
+    stop_on_interrupt,
+)
+from core.errors import AppError
+
+if TYPE_CHECKING:
+    from core.data.dataset import DatasetIndex
+    from core.recipe import Recipe
+    from core.training.runs import RunResult
+
+
+def train(
+    dataset: Dataset = None,
+    sample: Sample = None,
+    model: Annotated[str | None, typer.Option("--model", help="Model id.")] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option(help="auto (takes the advice), feature-extraction, partial, full or gradual."),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Most passes over the images.")] = None,
+    recipe_file: Annotated[Path | None, typer.Option("--recipe", help="A recipe in TOML.")] = None,
+    values: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value of the recipe; repeatable.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder of the new run.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Train a classifier on a folder of images and evaluate it."""
+    path = dataset_path(dataset, sample)
+    is_auto = strategy == "auto"
+    recipe = recipe_from(
+        recipe_file,
+        values or [],
+        model=model,
+        strategy=None if is_auto else strategy,
+        epochs=epochs,
+    )
+    from core.training.fit import fit
+    from core.training.runs import RunStore, create_run
+
+    if out is not None and out.exists():
+        raise AppError(f"{out} exists already.", "A run is never overwritten: name a new folder.")
+    start = time.perf_counter()
+    index = scan_dataset(path)
+    if is_auto:
+        recipe = _advised(index, recipe)
+    try:
+        run = create_run(out, recipe) if out else RunStore().create(index.name, recipe)
+    except FileExistsError as error:  # made since it was looked for, or a link to nowhere
+        raise AppError(f"{out} exists already.", "Name a new folder.") from error
+    with progress() as on_progress, stop_on_interrupt() as should_stop:
+        result = fit(recipe, index, run, sink=run_sink(on_progress), should_stop=should_stop)
+    _print_result(result, time.perf_counter() - start, as_json=as_json)
+
+
+def resume(
+    run: Annotated[str, typer.Argument(help="Folder or name of a run.")], as_json: Json = False
+) -> None:
+    """Go on with a fine-tuning that was stopped or cut off."""
+    from core.training.fit import resume as go_on
+    from core.training.runs import RunStore
+
+    start = time.perf_counter()
+    with progress() as on_progress, stop_on_interrupt() as should_stop:
+        result = go_on(RunStore().open(run), sink=run_sink(on_progress), should_stop=should_stop)
+    _print_result(result, time.perf_counter() - start, as_json=as_json)
+
+
+def _advised(index: DatasetIndex, recipe: Recipe) -> Recipe:
+    """The recipe of the advice, with what else was asked for."""
+    from core.advice.advise import advise
+
+    with progress() as on_progress, stop_on_interrupt() as should_stop:
+        advice = advise(index, recipe, on_progress=on_progress, should_stop=should_stop)
+    for reason in advice.reasons:
+        messages.print(f"• {escape(reason)}", soft_wrap=True)
+    return advice.recipe
+
+
+def _print_result(result: RunResult, seconds: float, *, as_json: bool) -> None:
+    report = result.report
+    if as_json:
+        print_json(
+            {
+                "run": str(result.run),
+                "strategy": result.strategy,
+                "model": result.model,
+                "epochs": result.epochs,
+                "best_epoch": result.best_epoch,
+                "best_selection_accuracy": result.best_selection_accuracy,
+                "probe_selection_accuracy": result.probe_selection_accuracy,
+                "val_accuracy": report.top1 if report else None,
+                "seconds": seconds,
+                "status": result.status,
+            }
+        )
+        return
+    out = answer_console()
+    if report:
+        print_report(out, report)
+    if result.probe_selection_accuracy is not None:
+        out.print(
+            f"Epoch {result.best_epoch} was best on selection: "
+            f"{result.best_selection_accuracy:.1%}; the head on frozen features (epoch 0) "
+            f"had {result.probe_selection_accuracy:.1%}."
+        )
+    out.print(f"{seconds:.1f} s. Run: {escape(str(result.run))}")

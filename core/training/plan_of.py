@@ -1,0 +1,17 @@
+"""The plan of a recipe for its model, from the model's outline (no weights, a moment)."""
+
+from __future__ import annotations
+
+from core.models import catalog
+from core.models.build import build
+from core.recipe import Recipe
+from core.training.plan import Plan, make_plan
+
+
+def plan_of(recipe: Recipe, num_classes: int) -> Plan:
+    """What trains of the recipe's model with a new head for so many classes.
+
+    Raises: ModelError, WeightsError where the model is not known or cannot be outlined.
+    """
+    card = catalog.load().resolve(recipe.model)
+    return make_plan(recipe, build(card, num_classes=num_classes, meta=True).group_sizes())

@@ -1,0 +1,221 @@
+"""Partial and full fine-tuning: the probe first, then the backbone with it, the best epoch kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from core.data.pixels import PixelCache
+from core.data.splits import stratified_folds
+from core.errors import Cancelled, DatasetError
+from core.evaluation.evaluate import Evaluation, evaluate_images
+from core.events import (
+    CheckpointSaved,
+    EpochDone,
+    Notice,
+    Progress,
+    RunResumed,
+    check_stop,
+    never_stop,
+)
+from core.recipe import Recipe
+from core.training.checkpoints import Head, make_reference, save_checkpoint
+from core.training.finetune import (
+    FineTuning,
+    Judgement,
+    TrainingSet,
+    fine_tune,
+    judgement_of,
+    make_optimizer,
+)
+from core.training.head import fit_head
+from core.training.prepare import Frozen, Job, Outcome, tell_no_report
+from core.training.state import load_state, save_state
+from core.training.trainee import Trainee
+
+_REPORTED_AT_ONCE = 500
+"""Report images that a run which is stopped still evaluates: seconds, also on a small machine."""
+
+
+def fine_tuning(job: Job, frozen: Frozen, *, is_resumed: bool) -> Outcome:
+    """The probe first, then the backbone with it; the best epoch on `selection` is kept."""
+    recipe, run = job.recipe, job.run
+    is_selection = _chooses(job, frozen)
+    fit_rows, selection_rows = frozen.trains[~is_selection], frozen.trains[is_selection]
+    if not len(fit_rows) or not len(selection_rows):
+        raise DatasetError(
+            f"Only {len(frozen.trains)} training images can be read, too few to hold any out.",
+            "Add readable images.",
+        )
+    data = TrainingSet(
+        pixels=PixelCache(
+            [job.index.path(int(i)) for i in frozen.positions], job.built.preprocessing
+        ),
+        labels=frozen.labels,
+        fit=fit_rows,
+        selection=selection_rows,
+    )
+
+    def keep_best(judgement: Judgement, epoch: int) -> None:
+        softness = 1 / judgement.temperature
+        save_checkpoint(
+            run.make_checkpoint_folder(),
+            trainee.kept,
+            compute=job.compute,
+            classes=job.index.classes,
+            head=Head(judgement.head.weight * softness, judgement.head.bias * softness),
+            # Of images that no gradient saw: fewer, but as new ones will look.
+            reference=make_reference(judgement.features.numpy(), recipe.seed),
+            facts={
+                "strategy": recipe.strategy,
+                "epoch": epoch,
+                "temperature": judgement.temperature,
+                "selection": {
+                    "images": len(selection_rows),
+                    "loss": judgement.loss,
+                    "accuracy": judgement.accuracy,
+                    "cross_fitted": False,
+                },
+            },
+        )
+        run.forget_report()
+        job.tell(CheckpointSaved("best", epoch, str(run.best.folder)))
+
+    def new_trainee(head: Head) -> Trainee:
+        return Trainee(job.built, head, job.plan, job.compute, weight_average=recipe.weight_average)
+
+    def keep_last(progress: FineTuning) -> None:
+        save_state(run.last, trainee, optimizer, progress)
+        job.tell(CheckpointSaved("last", progress.epoch, str(run.last)))
+
+    if is_resumed:
+        empty = torch.zeros(job.built.num_classes, job.built.feature_dim)
+        trainee = new_trainee(Head(empty, empty[:, 0]))
+        optimizer = make_optimizer(trainee, recipe, job.plan)
+        progress = load_state(run.last, trainee, optimizer)
+        job.tell(RunResumed(progress.step, progress.epoch))
+    else:
+        probe, first_head = _probe(job, frozen, fit_rows, selection_rows)
+        trainee = new_trainee(first_head)
+        optimizer = make_optimizer(trainee, recipe, job.plan)
+        progress = FineTuning(
+            best_accuracy=probe.accuracy, best_loss=probe.loss, probe_accuracy=probe.accuracy
+        )
+        keep_best(probe, 0)
+    progress = fine_tune(
+        trainee,
+        data,
+        recipe,
+        job.plan,
+        compute=job.compute,
+        progress=progress,
+        optimizer=optimizer,
+        keep_best=keep_best,
+        keep_last=keep_last,
+        tell=job.tell,
+        sink=job.sink,
+        should_stop=job.should_stop,
+    )
+    evaluation = _evaluate_best(job, frozen, progress, selection_images=len(selection_rows))
+    return Outcome(
+        epochs=progress.epoch,
+        best_epoch=progress.best_epoch,
+        selection_accuracy=progress.best_accuracy,
+        was_stopped=progress.was_stopped,
+        evaluation=evaluation,
+        probe_accuracy=progress.probe_accuracy,
+    )
+
+
+def _chooses(job: Job, frozen: Frozen) -> npt.NDArray[np.bool_]:
+    """bool [len(trains)]: what is held out to choose. Unreadable files may have left a class
+    with those images alone; then they train, or the class would never be learned."""
+    labels = frozen.labels.numpy()[frozen.trains]
+    is_selection = job.sets.fold[frozen.trains] == 0
+    return is_selection & np.isin(labels, labels[~is_selection])
+
+
+def _probe(
+    job: Job, frozen: Frozen, fit_rows: npt.NDArray[np.int64], selection_rows: npt.NDArray[np.int64]
+) -> tuple[Judgement, Head]:
+    """Epoch 0: the head on frozen features, fitted without the selection images, calibrated; and
+    the same as fine-tuning begins with it, never sharpened: large logits would tear the backbone
+    (steel defects: the loss of single batches rose to 3.7 in the first epoch).
+
+    Raises: Cancelled.
+    """
+    job.sink(Progress(0, 0, "fitting the first head"))
+    begin = time.perf_counter()
+    labels = frozen.labels[fit_rows]
+    folds = stratified_folds(labels.numpy(), folds=4, seed=job.recipe.seed, fewest=2)
+    if len(np.unique(folds)) < 2:
+        folds = np.arange(len(folds)) % 2
+    device = torch.device(job.compute.device)
+    head = fit_head(
+        frozen.vectors[fit_rows].to(device),
+        labels.to(device),
+        torch.from_numpy(np.unique(folds, return_inverse=True)[1].astype(np.int64)).to(device),
+        classes=len(job.index.classes),
+        epochs=Recipe().most_epochs,
+        patience=Recipe().patience,
+        l2=job.recipe.l2,
+        should_stop=job.should_stop,
+    )
+    check_stop(job.should_stop)
+    first = Head(head.weight, head.bias)
+    judgement = judgement_of(frozen.vectors[selection_rows], first, frozen.labels[selection_rows])
+    learned = judgement_of(frozen.vectors[fit_rows], first, labels)
+    job.tell(
+        EpochDone(
+            epoch=0,
+            train_loss=learned.loss,
+            train_accuracy=learned.accuracy,
+            selection_loss=judgement.loss,
+            selection_accuracy=judgement.accuracy,
+            seconds=time.perf_counter() - begin,
+            l2=head.l2,
+        )
+    )
+    softness = min(1.0, head.temperature)
+    return judgement, Head(head.weight * softness, head.bias * softness)
+
+
+def _evaluate_best(
+    job: Job, frozen: Frozen, progress: FineTuning, *, selection_images: int
+) -> Evaluation | None:
+    """The saved model on the report set, as it will answer later."""
+    if not len(frozen.reports):
+        tell_no_report(job)
+        return None
+    if progress.was_stopped and len(frozen.reports) > _REPORTED_AT_ONCE:
+        job.tell(Notice("info", "The run was stopped: its report waits until it is evaluated."))
+        return None
+
+    def on_progress(done: int, total: int, note: str) -> None:
+        job.sink(Progress(done, total, "evaluating the best epoch"))
+
+    try:
+        evaluation = evaluate_images(
+            job.run,
+            on_progress=on_progress,
+            # It was asked to stop already, and that is what it is doing.
+            should_stop=never_stop if progress.was_stopped else job.should_stop,
+        )
+    except Cancelled:  # the model is there; resumed, the run comes straight back to this
+        progress.was_stopped = True
+        job.tell(
+            Notice("info", "All epochs are done; only the report is missing. Resume to make it.")
+        )
+        return None
+    split = job.sets.report_split
+    chosen = (
+        f"epoch {progress.best_epoch} and temperature were chosen on {selection_images:,} training "
+        f"images held out; no {split} image chose anything"
+    )
+    return dataclasses.replace(
+        evaluation, report=dataclasses.replace(evaluation.report, selected_on=chosen)
+    )

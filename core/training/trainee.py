@@ -1,0 +1,258 @@
+"""The model while it is fine-tuned: backbone and head with gradients, from one thread or several.
+
+On the CPU each core runs its own share of a batch through its own replica, on one thread: no
+barrier between cores inside a layer. Measured with Lite0 at 32 images on two cores without bf16:
+15.8 images/s, against 10.8 with two OpenMP threads on the same layout and 3.7 for the plain loop.
+The replicas share their weights; the gradients are added in a fixed order, so a step gives the
+same bits each time.
+
+The backbone stays in eval mode while it learns: BatchNorm keeps the statistics it was pretrained
+with (they would drift on few images), and nothing inside it draws random numbers, which is what
+lets replicas agree and a resumed run repeat itself.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from timm.utils import ModelEmaV3
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from core.data.augment import View, relight
+from core.models.build import BuiltModel
+from core.training.checkpoints import Head
+from core.training.device import Compute
+from core.training.embed import worker_pool
+from core.training.plan import HEAD, Plan
+
+_SMALL_SHARE = 8
+"""Images a core takes at once: their activations stay in its cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gradients:
+    """What one batch gave: mean loss in nats, and how many of its images were right."""
+
+    loss: float
+    right: int
+
+
+class _Replica:
+    """One copy of the model for one thread. The first is the model itself."""
+
+    def __init__(self, built: BuiltModel, head: nn.Linear) -> None:
+        self.module = built.module
+        self.head = head
+        self.backbone = built.backbone()
+        self.parameters = [*built.module.parameters(), *head.parameters()]
+
+    def logits(self, images: Tensor) -> Tensor:
+        """float [N, 3, H, W] → float [N, C]"""
+        logits: Tensor = self.head(self.backbone(images))
+        return logits
+
+
+class Trainee:
+    """A model in training. One caller at a time; use it inside `working()`."""
+
+    def __init__(
+        self,
+        built: BuiltModel,
+        head: Head,
+        plan: Plan,
+        compute: Compute,
+        *,
+        weight_average: float = 0.0,
+    ) -> None:
+        """Takes `built` over: its module moves to the device and learns.
+
+        With a `weight_average` the model to judge and to keep is a running mean of the weights
+        (Polyak & Juditsky 1992), which keeps up to that share of itself at each step.
+        """
+        self._compute = compute
+        self._device = torch.device(compute.device)
+        self._format = (
+            torch.channels_last
+            if compute.memory_format == "channels_last"
+            else torch.contiguous_format
+        )
+        built.module.float().eval().to(self._device).to(memory_format=self._format)
+        self.built = built
+        self.linear = nn.Linear(head.weight.shape[1], head.weight.shape[0]).to(self._device)
+        with torch.no_grad():
+            self.linear.weight.copy_(head.weight)
+            self.linear.bias.copy_(head.bias)
+        self._parameters_of = self._by_group(plan)
+        self._both = nn.ModuleDict({"model": built.module, HEAD: self.linear})
+        self._mean_of_steps = (
+            ModelEmaV3(self._both, decay=weight_average, use_warmup=True)
+            if weight_average
+            else None
+        )
+        self._replicas = [_Replica(built, self.linear)]
+        if self._device.type == "cpu":
+            self._replicas += [self._twin() for _ in range(compute.workers - 1)]
+        self._steps = 0
+        mean = torch.tensor(built.preprocessing.mean, device=self._device).view(1, 3, 1, 1)
+        std = torch.tensor(built.preprocessing.std, device=self._device).view(1, 3, 1, 1)
+        self._mean, self._std = mean, std
+        self._pool: ThreadPoolExecutor | None = None
+        # float16 alone needs it; elsewhere it does nothing.
+        self.scaler = torch.amp.GradScaler(
+            self._device.type, enabled=compute.precision == "float16"
+        )
+
+    def _by_group(self, plan: Plan) -> dict[str, list[str]]:
+        names = {group.name: list(group.parameters) for group in self.built.groups}
+        return {group.name: names[group.name] for group in plan.groups if group.name != HEAD}
+
+    def _twin(self) -> _Replica:
+        """A replica whose weights are the model's own storage."""
+        module, head = copy.deepcopy((self.built.module, self.linear))
+        twin = _Replica(self.built.with_module(module), head)
+        mine = [*self.built.module.parameters(), *self.linear.parameters()]
+        for copied, original in zip(twin.parameters, mine, strict=True):
+            copied.data = original.data
+        return twin
+
+    # -- what trains -------------------------------------------------------------------------
+
+    def parameters(self, group: str) -> list[tuple[str, nn.Parameter]]:
+        """The named parameters of a layer group of the plan."""
+        if group == HEAD:
+            return [(f"{HEAD}.{name}", p) for name, p in self.linear.named_parameters()]
+        return [
+            (name, self.built.module.get_parameter(name)) for name in self._parameters_of[group]
+        ]
+
+    def open(self, groups: Sequence[str]) -> None:
+        """Let these layer groups train and no others."""
+        trained = {name for group in groups for name, _ in self.parameters(group)}
+        for replica in self._replicas:
+            for name, parameter in replica.module.named_parameters():
+                parameter.requires_grad_(name in trained)
+                if name not in trained:
+                    parameter.grad = None
+            replica.head.requires_grad_(HEAD in groups)
+
+    # -- learning ----------------------------------------------------------------------------
+
+    @contextmanager
+    def working(self) -> Iterator[ThreadPoolExecutor]:
+        """Threads to work with: also for whoever prepares the pictures."""
+        with worker_pool(self._compute) as pool:
+            self._pool = pool
+            try:
+                yield pool
+            finally:
+                self._pool = None
+
+    def learn(self, views: Sequence[View], labels: Tensor) -> Gradients:
+        """Fill the parameters' `.grad` with the gradient of the batch's mean loss.
+
+        labels: int64 [N].
+        """
+        assert self._pool is not None
+        shares = torch.arange(len(views)).tensor_split(len(self._replicas))
+        work = [
+            self._pool.submit(self._learn_share, replica, views, labels, share.tolist())
+            for replica, share in zip(self._replicas, shares, strict=True)
+        ]
+        loss, right = 0.0, 0
+        for future in work:
+            share_loss, share_right = future.result()
+            loss, right = loss + share_loss, right + share_right
+        self._add_up()
+        return Gradients(loss, right)
+
+    def _learn_share(
+        self, replica: _Replica, views: Sequence[View], labels: Tensor, share: list[int]
+    ) -> tuple[float, int]:
+        for parameter in replica.parameters:
+            parameter.grad = None
+        size = _SMALL_SHARE if self._device.type == "cpu" else max(1, len(share))
+        loss, right = torch.zeros((), device=self._device), torch.zeros((), device=self._device)
+        for start in range(0, len(share), size):
+            part = share[start : start + size]
+            truth = labels[part].to(self._device)
+            with torch.autocast(
+                self._device.type,
+                self._compute.dtype,
+                enabled=self._compute.precision != "float32",
+            ):
+                logits = replica.logits(self._images([views[i] for i in part])).float()
+            part_loss = cross_entropy(logits, truth, reduction="sum") / len(views)
+            self.scaler.scale(part_loss).backward()
+            loss += part_loss.detach()
+            right += (logits.detach().argmax(1) == truth).sum()
+        return float(loss), int(right)
+
+    def _images(self, views: Sequence[View]) -> Tensor:
+        """float32 [N, 3, H, W], normalised, on the device."""
+        pixels = torch.stack([view.pixels for view in views]).to(self._device)
+        images = pixels.to(torch.float32, memory_format=self._format).div_(255)
+        if any(view.brightness != 1 or view.contrast != 1 for view in views):
+            brightness = torch.tensor([view.brightness for view in views], device=self._device)
+            contrast = torch.tensor([view.contrast for view in views], device=self._device)
+            images = relight(images, brightness.float(), contrast.float())
+        return images.sub_(self._mean).div_(self._std)
+
+    def _add_up(self) -> None:
+        """The replicas' gradients into those of the first, in their order."""
+        first = self._replicas[0]
+        for twin in self._replicas[1:]:
+            pairs = [
+                (mine.grad, other.grad)
+                for mine, other in zip(first.parameters, twin.parameters, strict=True)
+                if mine.grad is not None and other.grad is not None
+            ]
+            if pairs:  # a batch smaller than the cores leaves the last of them without a share
+                torch._foreach_add_([mine for mine, _ in pairs], [other for _, other in pairs])
+
+    def average(self) -> None:
+        """Take the weights of this step into the running mean."""
+        self._steps += 1
+        if self._mean_of_steps is not None:
+            self._mean_of_steps.update(self._both, step=self._steps)
+
+    # -- state -------------------------------------------------------------------------------
+
+    @property
+    def kept(self) -> BuiltModel:
+        """The model to judge and to keep: the running mean where there is one."""
+        if self._mean_of_steps is None:
+            return self.built
+        return self.built.with_module(self._mean_of_steps.module["model"])
+
+    def head(self) -> Head:
+        """The head that belongs to `kept`, float32 on the CPU; a copy."""
+        linear = self.linear
+        if self._mean_of_steps is not None:
+            linear = self._mean_of_steps.module[HEAD]
+        weight, bias = linear.weight, linear.bias
+        return Head(weight.detach().cpu().clone(), bias.detach().cpu().clone())
+
+    def state(self) -> dict[str, Any]:
+        """All weights, and the running mean of them."""
+        mean = self._mean_of_steps
+        return {
+            "weights": self._both.state_dict(),
+            "mean": {} if mean is None else mean.module.state_dict(),
+            "steps": self._steps,
+            "scaler": self.scaler.state_dict(),
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Fill in what `state` gave, in place: the replicas see it too."""
+        self._both.load_state_dict(state["weights"], strict=True)
+        if self._mean_of_steps is not None:
+            self._mean_of_steps.module.load_state_dict(state["mean"], strict=True)
+        self._steps = state["steps"]
+        self.scaler.load_state_dict(state["scaler"])

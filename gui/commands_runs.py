@@ -1,0 +1,103 @@
+"""What a person can ask of the Runs page. Attached to `Commands`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal
+
+from core.errors import AppError
+from gui import jobs_runs
+from gui.jobs_runs import RunDetails, Trashed
+from gui.session import Session
+from gui.words import count
+from gui.workers import JobRunner, Work
+
+
+class RunsCommands(QObject):
+    """Main thread only."""
+
+    details_read = Signal(object)
+
+    def __init__(
+        self,
+        session: Session,
+        runner: JobRunner,
+        refresh: Callable[[], None],
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._runner = runner
+        self.refresh = refresh
+
+    def read_details(self, path: Path, other: Path | None) -> None:
+        """What the table does not say of a run, compared with another; the answer is a signal."""
+        self._runner.submit(
+            Work(
+                "run-details",
+                "Reading a run",
+                partial(jobs_runs.read_details, path, other),
+                on_success=self._details_read,
+                on_failure=self._failed,
+                is_quiet=True,
+            )
+        )
+
+    def use_settings(self, path: Path) -> None:
+        """Let the next run do what this one did."""
+        self._session.notice("runs", "")
+        self._runner.submit(
+            Work(
+                "run-settings",
+                "Reading a recipe",
+                partial(jobs_runs.read_settings, path),
+                on_success=self._settings_read,
+                on_failure=self._failed,
+                is_quiet=True,
+            )
+        )
+
+    def move_to_trash(self, paths: Sequence[Path]) -> None:
+        """Asked and answered: the page did."""
+        self._session.notice("runs", "")
+        self._runner.submit(
+            Work(
+                "trash",
+                f"Moving {count(len(paths), 'run')} to the trash",
+                partial(jobs_runs.move_to_trash, tuple(paths)),
+                on_success=self._trashed,
+                on_failure=self._failed,
+                queues_up=True,
+            )
+        )
+
+    def _details_read(self, details: RunDetails) -> None:
+        self.details_read.emit(details)
+
+    def _settings_read(self, values: dict[str, Any]) -> None:
+        self._session.set_recipe_values(values)
+        self._session.show_page("train")
+
+    def _trashed(self, trashed: Trashed) -> None:
+        session = self._session
+        gone = set(trashed.paths)
+        if session.shown_run in gone:
+            session.show_run(None)
+        if session.classifier and Path(session.classifier) in gone:
+            session.set_classifier("")
+        session.set_runs(tuple(run for run in session.runs if run.path not in gone))
+        moved = f"{count(len(gone), 'run')} moved to the trash."
+        if trashed.problem:
+            session.notice(
+                "runs", f"{moved} {trashed.problem}" if gone else trashed.problem, "warning"
+            )
+        else:
+            session.notice("runs", moved)
+        self.refresh()
+
+    def _failed(self, error: AppError) -> None:
+        self._session.notice_error("runs", error)

@@ -1,0 +1,107 @@
+"""What the galleries, the inspector and the Data page have done in worker threads.
+
+As in `jobs`: each function calls core, imported inside, and hands back values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QImage
+
+from core.errors import AppError
+from core.events import check_stop
+from gui.workers import Link
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from core.data.dataset import DatasetIndex
+    from core.data.facts import PictureFacts
+
+_COARSE = 4
+"""A picture this many times smaller than its cell is shown pixel by pixel, not smeared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A picture cut to a square of `side_px`; `image` is null where it cannot be read."""
+
+    path: Path
+    side_px: int
+    image: QImage
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """One picture to look at closely; `facts` is None where its file cannot be read."""
+
+    path: Path
+    image: QImage
+    facts: PictureFacts | None
+    error: str = ""
+
+
+def read_cells(paths: Sequence[Path], side_px: int, link: Link) -> None:
+    """Send one `Cell` per file, in order."""
+    from core.data.decode import read_image
+
+    for path in paths:
+        check_stop(link.should_stop)
+        try:
+            square = _cut_square(read_image(path, short_side=side_px))
+        except AppError as error:
+            link.sink(Cell(path, side_px, QImage(), error.message))
+            continue
+        is_coarse = square.width() * _COARSE <= side_px
+        # Scaled here, so that the main thread has only to paint it.
+        scaled = square.scaled(
+            side_px,
+            side_px,
+            Qt.AspectRatioMode.IgnoreAspectRatio,
+            Qt.TransformationMode.FastTransformation
+            if is_coarse
+            else Qt.TransformationMode.SmoothTransformation,
+        )
+        link.sink(Cell(path, side_px, scaled))
+
+
+def inspect_picture(path: Path, side_px: int, link: Link) -> Inspected:
+    """The picture at about `side_px` pixels and what its file says of itself."""
+    from core.data.decode import read_image
+    from core.data.facts import read_facts
+
+    try:
+        facts = read_facts(path)
+        picture = read_image(path, short_side=side_px)
+    except AppError as error:
+        return Inspected(path, QImage(), None, error.message)
+    check_stop(link.should_stop)
+    if min(picture.size) > 2 * side_px:
+        picture.thumbnail((2 * side_px, 2 * side_px))
+    return Inspected(path, _to_qimage(picture), facts)
+
+
+def verify_dataset(root: Path, link: Link) -> DatasetIndex:
+    """Scan once more and decode every picture to its end."""
+    from core.data.scan import scan
+
+    return scan(root, verify=True, on_progress=link.on_progress, should_stop=link.should_stop)
+
+
+def _cut_square(picture: Image.Image) -> QImage:
+    side = min(picture.size)
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    return _to_qimage(picture.crop((left, top, left + side, top + side)))
+
+
+def _to_qimage(picture: Image.Image) -> QImage:
+    width, height = picture.size
+    buffer = picture.tobytes()
+    # copy(): a QImage made from a buffer does not keep it alive.
+    return QImage(buffer, width, height, 3 * width, QImage.Format.Format_RGB888).copy()

@@ -1,0 +1,142 @@
+"""What a gallery shows: a sequence of pictures asked one by one, so that 100,000 cost nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from gui.words import isolate
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from core.data.dataset import DatasetIndex
+    from core.training.runs import Prediction
+
+
+class Entries(Protocol):
+    """Pictures by position; every method is called for visible positions only."""
+
+    def __len__(self) -> int: ...
+
+    def path(self, position: int) -> Path: ...
+
+    @property
+    def caption_lines(self) -> int:
+        """How many lines stand under every picture."""
+
+    def caption(self, position: int) -> tuple[str, str]:
+        """The lines under the picture and their colour token."""
+
+    def describe(self, position: int) -> str:
+        """The picture in words: for the tooltip and for those who listen to the screen."""
+
+
+class NoEntries:
+    """An empty gallery."""
+
+    caption_lines = 0
+
+    def __len__(self) -> int:
+        return 0
+
+    def path(self, position: int) -> Path:
+        raise IndexError(position)
+
+    def caption(self, position: int) -> tuple[str, str]:
+        return "", ""
+
+    def describe(self, position: int) -> str:
+        return ""
+
+
+class DatasetEntries:
+    """Images of a dataset by their positions in it."""
+
+    caption_lines = 0
+
+    def __init__(self, dataset: DatasetIndex, positions: npt.NDArray[np.int64]) -> None:
+        self.dataset = dataset
+        self.positions = positions
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def path(self, position: int) -> Path:
+        return self.dataset.path(int(self.positions[position]))
+
+    def caption(self, position: int) -> tuple[str, str]:
+        return "", ""
+
+    def describe(self, position: int) -> str:
+        from core.data.dataset import SPLITS
+
+        i = int(self.positions[position])
+        label = self.dataset.classes[self.dataset.labels[i]]
+        return f"{self.dataset.files[i]}, class {isolate(label)}, {SPLITS[self.dataset.splits[i]]}"
+
+
+@dataclass(frozen=True)
+class FileEntries:
+    """Files below a folder, each with a line of its own or none."""
+
+    root: Path
+    files: Sequence[str]
+    captions: Sequence[str] = ()
+
+    @property
+    def caption_lines(self) -> int:
+        return 1 if self.captions else 0
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def path(self, position: int) -> Path:
+        return self.root / self.files[position]
+
+    def caption(self, position: int) -> tuple[str, str]:
+        return (self.captions[position], "muted") if self.captions else ("", "")
+
+    def describe(self, position: int) -> str:
+        said = f", {self.captions[position]}" if self.captions else ""
+        return self.files[position] + said
+
+
+@dataclass(frozen=True)
+class PredictionEntries:
+    """Predictions of a run, with what was true and what was answered."""
+
+    root: Path
+    classes: tuple[str, ...]
+    predictions: Sequence[Prediction]
+    is_of_one_class: bool = False
+    """All of one true class, which then need not stand under every picture."""
+
+    @property
+    def caption_lines(self) -> int:
+        return 1 if self.is_of_one_class else 2
+
+    def __len__(self) -> int:
+        return len(self.predictions)
+
+    def path(self, position: int) -> Path:
+        return self.root / self.predictions[position].file
+
+    def caption(self, position: int) -> tuple[str, str]:
+        said = self.predictions[position]
+        answered = isolate(self.classes[said.predicted])
+        if said.label == said.predicted:
+            return f"{said.probability:.0%} {answered}", "good"
+        true = "" if self.is_of_one_class else f"{isolate(self.classes[said.label])}\n"
+        return f"{true}{said.probability:.0%} → {answered}", "bad"
+
+    def describe(self, position: int) -> str:
+        said = self.predictions[position]
+        answered = isolate(self.classes[said.predicted])
+        if said.label == said.predicted:
+            return f"{said.file}: {answered}, answered rightly with {said.probability:.1%}"
+        true = isolate(self.classes[said.label])
+        return f"{said.file}: {true}, answered as {answered} with {said.probability:.1%}"

@@ -1,0 +1,252 @@
+"""What a model must be: words, bounds, and the usual needs. Tells of every change at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QSignalBlocker, Qt, Signal
+from PySide6.QtGui import QAction, QKeyEvent
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QLineEdit,
+    QMenu,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from core.models.search import SOURCES, CardFilter
+from gui import theme
+from gui.theme import Theme, set_role
+from gui.widgets.basics import button
+from gui.widgets.inputs import ComboBox
+
+if TYPE_CHECKING:
+    from core.models.catalog import Catalog
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A filter of the catalog, and whether the weights must be on this machine."""
+
+    card: CardFilter = field(default_factory=CardFilter)
+    here_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A usual need and the models that serve it; `query` finds exactly these."""
+
+    title: str
+    models: str
+    query: str
+
+
+NEEDS: tuple[Need, ...] = (
+    Need("Learning or prototyping", "ResNet-18 and 34", "*/resnet[13][84].*"),
+    Need("Accuracy in production", "EfficientNet-B4 and B5", "*/*efficientnet_b[45].*"),
+    Need("Mobile or edge", "MobileNetV3", "*/*mobilenet*v3*"),
+    Need("Features", "ResNet-50", "*/resnet50.*"),
+    Need("Video in real time", "MobileNetV3-Large", "*/*mobilenet*v3*large*"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bound:
+    """A choice among steps: `key` is the field of `CardFilter`."""
+
+    key: str
+    name: str
+    pattern: str
+    steps: tuple[float, ...]
+
+
+_BOUNDS: tuple[_Bound, ...] = (
+    _Bound("max_params_m", "Parameters", "≤ {:g} M", (1, 3, 5, 10, 25, 50, 100, 300, 1000)),
+    _Bound("max_gmacs", "GMACs", "≤ {:g} G", (0.1, 0.3, 0.6, 1, 2, 5, 10, 20, 50, 100)),
+    _Bound("min_top1", "Top-1", "≥ {:g} %", (70, 75, 78, 80, 82, 84, 86, 88)),
+    _Bound(
+        "max_input_px",
+        "Input",
+        "≤ {:g} px",
+        (128, 160, 192, 224, 240, 256, 288, 320, 384, 448, 512),
+    ),
+)
+_NARROWEST_PX = 84
+
+
+class SearchField(QLineEdit):
+    """One line of words; Down goes on into what was found."""
+
+    down_pressed = Signal()
+
+    def __init__(self, look: Theme, *, name: str, hint: str) -> None:
+        super().__init__()
+        self.setAccessibleName(name)
+        self.setPlaceholderText(hint)
+        self.setClearButtonEnabled(True)
+        self.setAcceptDrops(False)  # drops belong to the window
+        icon = QAction(self)
+        icon.setEnabled(False)
+        look.give_icon(icon, "magnify")
+        self.addAction(icon, QLineEdit.ActionPosition.LeadingPosition)
+        for made in self.findChildren(QToolButton):
+            made.setAccessibleName("Clear the search" if made.isEnabled() else "Search")
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() == Qt.Key.Key_Down:
+            self.down_pressed.emit()
+        elif event.key() == Qt.Key.Key_Escape and self.text():
+            self.clear()
+        else:
+            super().keyPressEvent(event)
+
+
+class ModelFilters(QWidget):
+    """Two lines of controls; `changed` comes with every keystroke and choice."""
+
+    changed = Signal()
+    need_chosen = Signal()
+
+    def __init__(self, look: Theme) -> None:
+        super().__init__()
+        self._is_setting = False
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(theme.S)
+        self.search = SearchField(
+            look,
+            name="Search models",
+            hint="Search: words or wildcards, such as resnet 50 or *vit*",
+        )
+        self.search.textChanged.connect(self._tell)
+        self.here_only = QToolButton()
+        self.here_only.setText("Weights here")
+        self.here_only.setAccessibleName("Only models whose weights are on this machine")
+        self.here_only.setToolTip("Only models whose weights are on this machine")
+        self.here_only.setProperty("role", "toggle")
+        self.here_only.setCheckable(True)
+        self.here_only.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.here_only.toggled.connect(self._tell)
+        self.needs = self._make_needs(look)
+        self.reset_button = button("Reset", self.reset)
+        self.reset_button.setToolTip("Show all models again")
+        first = QHBoxLayout()
+        first.setSpacing(theme.S)
+        first.addWidget(self.search, 1)
+        for made in (self.here_only, self.needs, self.reset_button):
+            first.addWidget(made)
+        column.addLayout(first)
+        self.choices: dict[str, ComboBox] = {}
+        second = QHBoxLayout()
+        second.setSpacing(theme.S)
+        self._add_choice("source", "Source", second)
+        self._add_choice("family", "Family", second)
+        for bound in _BOUNDS:
+            box = self._add_choice(bound.key, bound.name, second)
+            for step in bound.steps:
+                box.addItem(bound.pattern.format(step), step)
+        self._add_choice("license", "Licence", second)
+        for source in SOURCES:
+            self.choices["source"].addItem(source, source)
+        column.addLayout(second)
+        self._show_state()
+
+    def _make_needs(self, look: Theme) -> QToolButton:
+        made = QToolButton()
+        made.setText(" Usual needs")
+        made.setAccessibleName("Models for the usual needs")
+        made.setProperty("role", "menu")
+        made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        made.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        made.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        look.give_icon(made, "lightbulb-on-outline")
+        menu = QMenu(made)
+        for need in NEEDS:
+            action = menu.addAction(f"{need.title}:  {need.models}")
+            action.setData(need)
+        menu.triggered.connect(self._need_triggered)
+        made.setMenu(menu)
+        return made
+
+    def _add_choice(self, key: str, name: str, line: QHBoxLayout) -> ComboBox:
+        box = ComboBox()
+        box.setAccessibleName(name)
+        box.setMinimumWidth(_NARROWEST_PX)
+        # Its own name stands for "any": seven boxes side by side have no room for captions.
+        box.addItem("Params" if name == "Parameters" else name, None)
+        box.setToolTip(name)
+        box.currentIndexChanged.connect(self._tell)
+        self.choices[key] = box
+        line.addWidget(box, 1)
+        return box
+
+    # -- values ------------------------------------------------------------------------------
+
+    def show_catalog(self, catalog: Catalog) -> None:
+        """Offer the families and licences there are; what was chosen stays."""
+        for key, names in (("family", catalog.families), ("license", catalog.licenses)):
+            box = self.choices[key]
+            chosen = box.currentData()
+            with QSignalBlocker(box):
+                while box.count() > 1:
+                    box.removeItem(1)
+                for name in names:
+                    box.addItem(name, name)
+                box.setCurrentIndex(max(0, box.findData(chosen)))
+
+    def wish(self) -> Wish:
+        values: dict[str, Any] = {key: box.currentData() for key, box in self.choices.items()}
+        return Wish(CardFilter(query=self.search.text(), **values), self.here_only.isChecked())
+
+    def set_wish(self, wish: Wish) -> None:
+        """Set all controls and tell once."""
+        # Not by blocking signals: the search field's clear button lives on them.
+        self._is_setting = True
+        self.search.setText(wish.card.query)
+        self.here_only.setChecked(wish.here_only)
+        for key, box in self.choices.items():
+            box.setCurrentIndex(max(0, box.findData(getattr(wish.card, key))))
+        self._is_setting = False
+        self._tell()
+
+    def reset(self) -> None:
+        self.set_wish(Wish())
+        self.search.setFocus()
+
+    def _need_triggered(self, action: QAction) -> None:
+        self.choose_need(action.data())
+
+    def choose_need(self, need: Need) -> None:
+        """Show the models that serve a need, and nothing else in the way."""
+        self.set_wish(Wish(CardFilter(query=need.query)))
+        self.need_chosen.emit()
+
+    def parts(self) -> tuple[tuple[str, Wish], ...]:
+        """What is asked for, in words, each with the wish that leaves just that out."""
+        wish = self.wish()
+        parts: list[tuple[str, Wish]] = []
+        if wish.card.query.strip():
+            without = replace(wish, card=replace(wish.card, query=""))
+            parts.append((f"“{wish.card.query.strip()}”", without))
+        for key, box in self.choices.items():
+            if box.currentIndex() > 0:
+                nothing: dict[str, Any] = {key: None}
+                without = replace(wish, card=replace(wish.card, **nothing))
+                parts.append((f"{box.accessibleName()} {box.currentText()}", without))
+        if wish.here_only:
+            parts.append(("Weights here", replace(wish, here_only=False)))
+        return tuple(parts)
+
+    def _tell(self, _value: object = None) -> None:
+        if not self._is_setting:
+            self._show_state()
+            self.changed.emit()
+
+    def _show_state(self) -> None:
+        self.reset_button.setEnabled(self.wish() != Wish())
+        for box in self.choices.values():
+            role = "active" if box.currentIndex() > 0 else ""
+            if box.property("role") != role:
+                set_role(box, role=role)

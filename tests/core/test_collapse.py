@@ -1,0 +1,113 @@
+"""Runs of equal blocks become one line, and nothing is lost by it."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+
+from core.models import catalog
+from core.models.collapse import collapse, line_fits, to_csv, to_markdown, trains_text, walk
+from core.models.layers import LayerNode, layer_tree
+from core.recipe import Recipe
+
+CARDS = catalog.load()
+
+
+def block(name: str, *, params: int = 10, trains: int = 0, children: int = 1) -> LayerNode:
+    inner = tuple(
+        LayerNode(str(i), f"{name}.{i}", "Conv2d", "conv", params, params, (4, 8, 8), 5, trains, ())
+        for i in range(children)
+    )
+    total = params * children
+    return LayerNode(
+        name, name, "Block", "block", 0, total, (4, 8, 8), 5 * children, trains * children, inner
+    )
+
+
+def test_equal_blocks_in_a_row_become_one_line_with_their_sums():
+    (line,) = collapse([block(str(i)) for i in range(6)])
+    assert (line.title, line.name, line.repeats) == ("Block × 6", "0 … 5", 6)
+    assert (line.params, line.macs, len(line.children)) == (60, 30, 6)
+    assert [child.path for child in line.children] == list("012345")
+
+
+def test_a_block_that_differs_ends_the_run():
+    lines = collapse([block("0", children=2), block("1"), block("2"), block("3", params=11)])
+    assert [line.title for line in lines] == ["Block", "Block × 2", "Block"]
+
+
+def test_blocks_that_train_are_not_hidden_among_frozen_ones():
+    lines = collapse([block("0"), block("1"), block("2", trains=10), block("3", trains=10)])
+    assert [(line.title, trains_text(line)) for line in lines] == [
+        ("Block × 2", "frozen"),
+        ("Block × 2", "all"),
+    ]
+
+
+def test_single_layers_in_a_row_stay_apart():
+    nodes = block("x", children=3).children
+    assert [line.repeats for line in collapse(nodes)] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("model", ["torchvision/resnet50", "timm/vit_base_patch16_224"])
+def test_no_layer_and_no_parameter_is_lost(model):
+    tree = layer_tree(CARDS.resolve(model))
+    lines = collapse(tree.layers)
+
+    def paths(nodes):
+        for node in nodes:
+            yield node.path
+            yield from paths(node.children)
+
+    assert [line.path for _, line in walk(lines) if not line.is_run] == list(paths(tree.layers))
+    assert sum(line.params for line in lines) == sum(node.total_params for node in tree.layers)
+
+
+def test_the_third_stage_of_resnet50_is_six_bottlenecks():
+    stage = next(n for n in layer_tree(CARDS.resolve("resnet50")).layers if n.name == "layer3")
+    assert [line.title for line in collapse(stage.children)] == ["Bottleneck", "Bottleneck × 5"]
+
+
+def test_the_plan_marks_what_trains():
+    card = CARDS.resolve("torchvision/resnet18")
+    recipe = Recipe(strategy="partial", layer_groups=1)
+    by_name = {n.name: n for n in layer_tree(card, num_classes=2, recipe=recipe).layers}
+    assert by_name["fc"].trainable_params == by_name["fc"].total_params == 1026
+    assert by_name["layer4"].trainable
+    assert not by_name["layer1"].trainable
+    full = layer_tree(card, num_classes=2, recipe=Recipe(strategy="full"))
+    assert full.trainable_params == full.params
+    head_only = layer_tree(card, recipe=Recipe())
+    assert head_only.trainable_params == 513_000
+
+
+def test_a_model_without_a_head_trains_nothing_before_it_has_one():
+    card = next(
+        card for card in CARDS.search("vit_small dino", source="timm") if not card.num_classes
+    )
+    assert layer_tree(card, recipe=Recipe()).trainable_params == 0
+    assert layer_tree(card, recipe=Recipe(strategy="partial")).trainable_params > 0
+
+
+def test_search_finds_by_path_type_and_kind_but_not_the_run_itself():
+    (line,) = collapse([block(str(i)) for i in range(3)])
+    found = [found.path for _, found in walk([line]) if line_fits(found, "conv")]
+    assert found == ["0.0", "1.0", "2.0"]
+    assert not line_fits(line, "block")
+    assert line_fits(line.children[0], "BLOCK")
+
+
+def test_copies_hold_every_layer_and_the_totals():
+    tree = layer_tree(CARDS.resolve("torchvision/resnet18"), num_classes=10)
+    lines = collapse(tree.layers)
+    rows = list(csv.DictReader(io.StringIO(to_csv(lines))))
+    assert rows[0] == {
+        "layer": "conv1", "type": "Conv2d", "kind": "conv", "output": "64x112x112",
+        "parameters": "9408", "trainable": "0", "MACs": "118013952",
+    }  # fmt: skip
+    assert len(rows) == sum(1 for _, line in walk(lines) if not line.is_run)
+    text = to_markdown(walk(lines), tree=tree)
+    assert "| conv1 | Conv2d | 64×112×112 | 9,408 | frozen | 118,013,952 |" in text
+    assert "5,130 of 11,181,642 parameters train" in text

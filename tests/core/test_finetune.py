@@ -1,0 +1,369 @@
+"""Fine-tuning: from the probe, by the plan, resumable to the bit, and never worse than it began."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from torch import nn
+
+from core.classify import Classifier
+from core.data.augment import relight, training_view
+from core.data.decode import read_image
+from core.data.pixels import PixelCache
+from core.data.scan import scan
+from core.errors import RunError
+from core.evaluation.evaluate import evaluate
+from core.events import EpochDone, Notice, PlanChanged, RunEnded, RunResumed, StepDone
+from core.models import catalog
+from core.models.build import build
+from core.recipe import Recipe
+from core.training.checkpoints import Head
+from core.training.device import Compute
+from core.training.fit import fit, resume
+from core.training.plan import make_plan
+from core.training.runs import Run, RunResult, RunStore, create_run
+from core.training.trainee import Trainee
+
+MODEL = "bundled/tf_efficientnet_lite0"
+RECIPE = Recipe(
+    strategy="full",
+    epochs=2,
+    step_images=8,
+    selection_folds=3,
+    precision="float32",
+    device="cpu",
+)
+
+
+@pytest.fixture
+def folder(tmp_path, make_image_folder):
+    return make_image_folder(tmp_path / "shapes", per_class={"train": 9, "val": 4})
+
+
+def train(folder, recipe=RECIPE, **listeners):
+    index = scan(folder)
+    run = RunStore().create(index.name, recipe)
+    return fit(recipe, index, run, **listeners), run
+
+
+@dataclasses.dataclass
+class Whole:
+    """A full fine-tuning that never stopped."""
+
+    folder: Path
+    result: RunResult
+    run: Run
+    events: list
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, make_image_folder) -> Whole:
+    root = tmp_path_factory.mktemp("whole")
+    folder = make_image_folder(root / "shapes", per_class={"train": 9, "val": 4})
+    run = create_run(root / "run", RECIPE)
+    events = []
+    result = fit(RECIPE, scan(folder), run, sink=events.append)
+    return Whole(folder, result, run, events)
+
+
+def of_kind(events, kind):
+    return [event for event in events if isinstance(event, kind)]
+
+
+def stop_after(calls):
+    """A `should_stop` that says yes once the run has made so many steps."""
+    state = {"steps": 0}
+
+    def sink(event):
+        state["steps"] += isinstance(event, StepDone)
+
+    return sink, lambda: state["steps"] >= calls
+
+
+def test_full_fine_tuning_leaves_a_run_that_is_not_worse_than_its_probe(whole):
+    result, run, events = whole.result, whole.run, whole.events
+
+    assert result.status == "done"
+    assert result.strategy == "full"
+    assert result.report is not None
+    assert result.report.n == 12
+    epochs = of_kind(events, EpochDone)
+    assert [epoch.epoch for epoch in epochs] == [0, 1, 2]
+    assert result.probe_selection_accuracy == epochs[0].selection_accuracy
+    assert result.best_selection_accuracy == max(e.selection_accuracy for e in epochs)
+    assert result.best_epoch in {0, 1, 2}
+    steps = of_kind(events, StepDone)
+    assert [step.step for step in steps] == list(range(1, 7))  # 18 images, 8 a step, 2 epochs
+    assert all(step.images_per_s > 0 and step.memory_mb > 0 for step in steps)
+    assert not run.last.exists()  # nothing is left to resume
+    assert run.read_report() == result.report
+    assert len(run.read_predictions()) == 12
+    assert evaluate(run).confusion == result.report.confusion
+    with (run.path / "metrics.csv").open(encoding="utf-8") as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["0", "1", "2"]
+
+
+def test_rates_rise_fall_and_are_lower_in_older_layers(whole):
+    steps = of_kind(whole.events, StepDone)
+    for step in steps:
+        ratios = [a / b for a, b in itertools.pairwise(step.rates) if b]
+        assert ratios == pytest.approx([RECIPE.layer_decay] * len(ratios))
+    heads = [step.rates[-1] for step in steps]
+    assert max(heads) == pytest.approx(RECIPE.learning_rate, rel=0.1)
+    assert heads[-1] < 0.2 * max(heads)
+
+
+def test_the_model_on_disk_answers_as_the_report_says(whole):
+    run = whole.run
+    predictions = run.read_predictions()
+    classifier = Classifier.open(run.path)
+    answers = classifier.classify([whole.folder / p.file for p in predictions], top=1)
+    for prediction, answer in zip(predictions, answers, strict=True):
+        assert answer.top[0].label == run.read_classes()[prediction.predicted]
+        assert answer.top[0].probability == pytest.approx(prediction.probability, abs=1e-4)
+    assert whole.result.report.top1 == np.mean([p.label == p.predicted for p in predictions])
+
+
+def test_a_run_stopped_and_resumed_gives_the_bits_of_one_that_never_stopped(whole):
+    run = whole.run
+    sink, should_stop = stop_after(4)  # in the middle of the second epoch
+    stopped, cut = train(whole.folder, sink=sink, should_stop=should_stop)
+    assert stopped.status == "stopped"
+    assert cut.summary().can_resume
+
+    events = []
+    resumed = resume(cut, sink=events.append)
+
+    assert resumed.status == "done"
+    assert of_kind(events, RunResumed) == [RunResumed(step=4, epoch=1)]
+    assert [step.step for step in of_kind(events, StepDone)] == [5, 6]
+    assert dataclasses.replace(resumed, run=run.path, seconds=0) == dataclasses.replace(
+        whole.result, seconds=0
+    )
+    ours, theirs = load_file(cut.best.weights), load_file(run.best.weights)
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    last = [of_kind(r.read_events(), EpochDone)[-1] for r in (run, cut)]
+    assert last[0].selection_loss == last[1].selection_loss
+    assert last[0].train_loss == pytest.approx(last[1].train_loss)
+    assert cut.read_status() == "done"
+
+
+def test_a_finished_run_and_one_without_a_state_are_not_resumed(whole):
+    with pytest.raises(RunError, match="has finished"):
+        resume(whole.run)
+    empty = RunStore().create("empty", RECIPE)
+    empty.append_event(RunEnded("stopped", -1, 0.0))
+    with pytest.raises(RunError, match="no state to go on from"):
+        resume(empty)
+
+
+def test_a_damaged_state_is_refused_in_words_and_the_best_model_stays(folder):
+    sink, should_stop = stop_after(4)
+    _result, run = train(folder, sink=sink, should_stop=should_stop)
+    (run.last / "state.pt").write_bytes(b"not a state")
+    with pytest.raises(RunError, match="damaged"):
+        resume(run)
+    assert Classifier.open(run.path).classes == ("circle", "square", "triangle")
+
+
+def test_partial_fine_tuning_changes_its_groups_and_nothing_else(folder):
+    recipe = RECIPE.with_values(strategy="partial", layer_groups=1, learning_rate=1e-3)
+    events = []
+    result, run = train(folder, recipe, sink=events.append)
+    built = build(catalog.load().resolve(MODEL), num_classes=3)
+    before = built.module.state_dict()
+    opened = {g.name for g in make_plan(recipe, built.group_sizes()).groups if g.is_trained}
+    assert of_kind(events, PlanChanged)[0].opened == ("blocks.6", "head")
+    after = load_file(run.best.weights)
+    trained = {n for g in built.groups if g.name in opened for n in g.parameters}
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed <= trained
+    # Where the probe was best it is what was saved: the pretrained backbone.
+    assert any(name.startswith("blocks.6") for name in changed) == (result.best_epoch > 0)
+
+
+def test_batch_norm_statistics_stay_as_pretrained(folder):
+    built = build(catalog.load().resolve(MODEL), num_classes=3)
+    before = {n: b.clone() for n, b in built.module.named_buffers()}
+    trainee, views = a_trainee(built, folder)
+    optimizer = torch.optim.SGD([p for _, p in trainee.parameters("blocks.6")], lr=0.1)
+    weight = trainee.built.module.get_parameter("blocks.6.0.conv_pw.weight").detach().clone()
+    with trainee.working():
+        trainee.learn(views, torch.zeros(len(views), dtype=torch.int64))
+    optimizer.step()
+    assert all(torch.equal(before[n], b) for n, b in trainee.built.module.named_buffers())
+    assert not torch.equal(weight, trainee.built.module.get_parameter("blocks.6.0.conv_pw.weight"))
+
+
+def a_trainee(built, folder, workers=2):
+    compute = Compute("cpu", "float32", "channels_last", workers, 1, 8)
+    plan = make_plan(RECIPE, built.group_sizes())
+    generator = torch.Generator().manual_seed(0)
+    head = Head(torch.randn(3, built.feature_dim, generator=generator) / 30, torch.zeros(3))
+    trainee = Trainee(built, head, plan, compute)
+    trainee.open(plan.open_in(1))
+    paths = sorted((folder / "train").rglob("*.png"))[:10]
+    pixels = PixelCache(paths, built.preprocessing)
+    views = [
+        training_view(pixels.working(i), built.preprocessing, "light", np.random.default_rng(i))
+        for i in range(len(paths))
+    ]
+    return trainee, views
+
+
+def test_replicas_give_the_gradient_of_one_model(folder):
+    gradients = []
+    labels = torch.arange(10) % 3
+    for workers in (1, 2):
+        built = build(catalog.load().resolve(MODEL), num_classes=3)
+        trainee, views = a_trainee(built, folder, workers)
+        with trainee.working():
+            done = trainee.learn(views, labels)
+        gradients.append([p.grad for _, p in trainee.parameters("blocks.3")])
+        assert 0 <= done.right <= 10
+    for one, two in zip(*gradients, strict=True):
+        assert torch.allclose(one, two, atol=1e-5, rtol=1e-3)
+
+
+def test_the_gradient_is_that_of_the_plain_way(folder):
+    built = build(catalog.load().resolve(MODEL), num_classes=3)
+    trainee, views = a_trainee(built, folder)
+    labels = torch.arange(10) % 3
+    with trainee.working():
+        done = trainee.learn(views, labels)
+    plain = build(catalog.load().resolve(MODEL), num_classes=3)
+    head = trainee.head()
+    plain.set_head(head.weight, head.bias)
+    images = torch.stack([v.pixels for v in views]).float() / 255
+    images = relight(
+        images,
+        torch.tensor([v.brightness for v in views]).float(),
+        torch.tensor([v.contrast for v in views]).float(),
+    )
+    mean = torch.tensor(plain.preprocessing.mean).view(1, 3, 1, 1)
+    std = torch.tensor(plain.preprocessing.std).view(1, 3, 1, 1)
+    loss = nn.functional.cross_entropy(plain.module((images - mean) / std), labels)
+    loss.backward()
+    assert done.loss == pytest.approx(loss.item(), abs=1e-5)
+    ours = dict(trainee.parameters("blocks.2"))
+    for name, parameter in plain.module.named_parameters():
+        if name.startswith("blocks.2."):
+            error = (ours[name].grad - parameter.grad).norm() / parameter.grad.norm()
+            assert error < 0.01, name
+
+
+def test_gradual_fine_tuning_opens_one_group_after_the_other(folder):
+    recipe = RECIPE.with_values(
+        strategy="partial", layer_groups=2, gradual=True, open_every=1, epochs=3, patience=9
+    )
+    events = []
+    train(folder, recipe, sink=events.append)
+    changes = [(c.epoch, c.opened) for c in of_kind(events, PlanChanged)]
+    assert changes == [(1, ("head",)), (2, ("blocks.6",)), (3, ("blocks.5",))]
+    first = of_kind(events, StepDone)[0]
+    assert [rate > 0 for rate in first.rates] == [False] * (len(first.rates) - 1) + [True]
+
+
+def test_a_picture_that_vanishes_during_the_run_is_named_and_left_out(folder):
+    events = []
+    gone = folder / "train" / "circle" / "train_0000.png"
+
+    def sink(event):
+        events.append(event)
+        if isinstance(event, EpochDone) and event.epoch == 0:
+            gone.unlink()
+
+    result, _run = train(folder, RECIPE.with_values(selection_folds=2, seed=3), sink=sink)
+    assert result.status == "done"
+    texts = [notice.text for notice in of_kind(events, Notice)]
+    assert any("train_0000.png" in text for text in texts)
+
+
+# -- pixels and augmentation -----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def preprocessing():
+    return build(catalog.load().resolve(MODEL), meta=True).preprocessing
+
+
+@pytest.mark.parametrize("size", [(300, 200), (200, 300), (64, 64), (1000, 90)])
+@pytest.mark.parametrize("budget", [0, 10**9])
+def test_cached_pixels_are_those_of_the_validation_preprocessing(
+    tmp_path, preprocessing, size, budget
+):
+    path = tmp_path / "picture.png"
+    noise = np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path)
+    cache = PixelCache([path], preprocessing, budget_bytes=budget)
+    expected = preprocessing.pixels(read_image(path, short_side=preprocessing.resize_px))
+    for _ in range(2):
+        assert np.array_equal(cache.validation(0), expected)
+    assert cache.kept == (1 if budget else 0)
+    view = training_view(cache.working(0), preprocessing, "none", np.random.default_rng(0))
+    assert np.array_equal(view.pixels.permute(1, 2, 0).numpy(), expected)
+
+
+@pytest.mark.parametrize("augmentation", ["light", "strong"])
+@pytest.mark.parametrize("size", [(256, 256), (900, 256), (256, 700), (3, 256)])
+def test_views_have_the_models_size_and_repeat_with_their_seed(preprocessing, augmentation, size):
+    working = np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
+    views = [
+        training_view(working, preprocessing, augmentation, np.random.default_rng([1, 2]))
+        for _ in range(2)
+    ]
+    assert views[0].pixels.shape == (3, preprocessing.height, preprocessing.width)
+    assert torch.equal(views[0].pixels, views[1].pixels)
+    assert views[0].brightness == views[1].brightness
+    other = training_view(working, preprocessing, augmentation, np.random.default_rng([1, 3]))
+    assert not torch.equal(views[0].pixels, other.pixels)
+
+
+def test_relight_is_what_torchvision_does():
+    from torchvision.transforms.v2 import functional
+
+    images = torch.rand(3, 3, 8, 8)
+    brightness, contrast = torch.tensor([0.8, 1.0, 1.2]), torch.tensor([1.2, 0.8, 1.0])
+    expected = [
+        functional.adjust_contrast(functional.adjust_brightness(x, float(b)), float(c))
+        for x, b, c in zip(images, brightness, contrast, strict=True)
+    ]
+    got = relight(images.clone(), brightness, contrast)
+    assert torch.allclose(got, torch.stack(expected), atol=1e-5)
+
+
+def test_the_running_mean_is_what_is_judged_and_kept(folder):
+    built = build(catalog.load().resolve(MODEL), num_classes=3)
+    compute = Compute("cpu", "float32", "channels_last", 1, 1, 8)
+    plan = make_plan(RECIPE, built.group_sizes())
+    head = Head(torch.zeros(3, built.feature_dim), torch.zeros(3))
+    trainee = Trainee(built, head, plan, compute, weight_average=0.5)
+    trainee.average()
+    with torch.no_grad():
+        for _ in range(4):
+            trainee.linear.bias += 1
+            trainee.average()
+    assert 0 < float(trainee.head().bias[0]) < 4
+    assert trainee.linear.bias[0].item() == 4
+    plain = Trainee(built, head, plan, compute)
+    assert plain.kept is built
+
+
+def test_a_full_disk_in_fine_tuning_ends_the_run_and_keeps_the_best_model(folder, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("core.training.strategy_tune.save_state", full)
+    run = RunStore().create("full", RECIPE)
+    with pytest.raises(RunError, match="No space left on device"):
+        fit(RECIPE, scan(folder), run)
+    assert run.read_status() == "failed"
+    assert Classifier.open(run.path).classes == ("circle", "square", "triangle")

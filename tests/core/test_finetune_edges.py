@@ -1,0 +1,287 @@
+"""Fine-tuning where it ends badly: killed, full disks, stops at awkward moments, tiny sets."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import psutil
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from core.data.pixels import PixelCache
+from core.data.scan import scan
+from core.errors import Cancelled, RunError
+from core.events import CheckpointSaved, EpochDone, Progress, RunEnded, RunResumed, StepDone
+from core.models import catalog
+from core.models.build import build
+from core.recipe import Recipe
+from core.training import checkpoints, state
+from core.training.checkpoints import Head, make_reference, save_checkpoint
+from core.training.device import Compute
+from core.training.finetune import FineTuning, TrainingSet, _Batches, _Unreadable, make_optimizer
+from core.training.fit import fit, resume
+from core.training.plan import make_plan
+from core.training.runs import Run, RunStore, create_run
+from core.training.trainee import Trainee
+
+MODEL = "bundled/tf_efficientnet_lite0"
+COMPUTE = Compute("cpu", "float32", "channels_last", 1, 1, 8)
+RECIPE = Recipe(
+    strategy="partial",
+    layer_groups=1,
+    epochs=2,
+    step_images=8,
+    selection_folds=3,
+    precision="float32",
+    device="cpu",
+)
+
+
+@pytest.fixture
+def folder(tmp_path, make_image_folder):
+    return make_image_folder(tmp_path / "shapes", per_class={"train": 6, "val": 2})
+
+
+def start(folder, recipe=RECIPE):
+    index = scan(folder)
+    return index, RunStore().create(index.name, recipe)
+
+
+def stopped_run(folder, steps=1):
+    """A run that was stopped after so many steps."""
+    index, run = start(folder)
+    done: list[StepDone] = []
+
+    def sink(event):
+        if isinstance(event, StepDone):
+            done.append(event)
+
+    fit(RECIPE, index, run, sink=sink, should_stop=lambda: len(done) >= steps)
+    return run
+
+
+def an_epoch(number):
+    return EpochDone(number, 0.5, 0.5, 0.5, 0.5, 1.0, step=number)
+
+
+def test_events_after_half_a_line_are_read():
+    run = RunStore().create("torn", RECIPE)
+    run.append_event(an_epoch(0))
+    with (run.path / "events.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"event": "StepDone", "st')  # killed here
+    run.append_event(RunResumed(step=1, epoch=0))
+    assert run.read_events() == [an_epoch(0), RunResumed(step=1, epoch=0)]
+
+
+def test_epochs_that_a_resumed_run_does_again_stand_in_the_metrics_once():
+    run = RunStore().create("twice", RECIPE)
+    for number in range(3):
+        run.append_event(an_epoch(number))
+    run.append_event(RunResumed(step=1, epoch=1))  # killed before the state of epoch 2 was whole
+    run.append_event(an_epoch(2))
+    with (run.path / "metrics.csv").open(encoding="utf-8", newline="") as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["0", "1", "2"]
+
+
+def test_a_half_written_state_is_nothing_to_resume():
+    run = RunStore().create("half", RECIPE)
+    run.write_classes(("a", "b"))
+    run.append_event(RunEnded("stopped", 1, 0.5))
+    run.last.mkdir(parents=True)
+    (run.last / ".state.pt.tmp").write_bytes(b"half")
+    assert not run.summary().can_resume
+    (run.last / "state.pt").write_bytes(b"whole")
+    assert run.summary().can_resume
+
+
+def test_a_run_that_failed_can_be_resumed_from_its_state():
+    run = RunStore().create("full-disk", RECIPE)
+    run.write_classes(("a", "b"))
+    run.append_event(RunEnded("failed", -1, 0.0, "no space"))
+    run.last.mkdir(parents=True)
+    (run.last / "state.pt").write_bytes(b"whole")
+    assert run.summary().can_resume
+
+
+def test_a_stop_before_a_resumed_run_trains_forgets_nothing(folder):
+    run = stopped_run(folder)
+    before = run.read_end()
+    with pytest.raises(Cancelled):
+        resume(run, should_stop=lambda: True)
+    assert run.read_end() == before
+    assert run.summary().can_resume
+
+
+def test_a_new_best_model_makes_the_report_of_the_one_before_void(folder):
+    """Stopped: a report. Resumed, better, stopped while evaluating: that report is of the past."""
+    run = stopped_run(folder, steps=2)
+    assert run.read_report() is not None
+    asked: list[Progress] = []
+    bests: list[CheckpointSaved] = []
+
+    def sink(event):
+        if isinstance(event, Progress) and "evaluating" in event.note:
+            asked.append(event)
+        if isinstance(event, CheckpointSaved) and event.kind == "best":
+            bests.append(event)
+
+    result = resume(run, sink=sink, should_stop=lambda: bool(asked))
+    if result.status == "stopped":
+        assert (run.read_report() is None) == bool(bests)
+
+
+def test_the_state_stays_until_the_report_is_written(folder, monkeypatch):
+    run = stopped_run(folder)
+
+    def full(self, report):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "write_report", full)
+        with pytest.raises(RunError, match="No space"):
+            resume(run)
+    assert run.summary().can_resume
+    assert resume(run).status == "done"
+    assert not run.last.exists()
+
+
+def a_trainee():
+    built = build(catalog.load().resolve(MODEL), num_classes=2)
+    plan = make_plan(RECIPE, built.group_sizes())
+    head = Head(torch.zeros(2, built.feature_dim), torch.zeros(2))
+    trainee = Trainee(built, head, plan, COMPUTE)
+    return trainee, make_optimizer(trainee, RECIPE, plan)
+
+
+def test_a_loaded_state_holds_its_file_open_no_longer(tmp_path):
+    """On Windows the next state could not take its place."""
+    folder = tmp_path / "run" / "checkpoints" / "last"
+    trainee, optimizer = a_trainee()
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    state.save_state(folder, trainee, optimizer, FineTuning(epoch=1))
+    trainee, optimizer = a_trainee()
+    assert state.load_state(folder, trainee, optimizer).epoch == 1
+    maps = getattr(psutil.Process(), "memory_maps", list)()
+    assert not [entry.path for entry in maps if str(folder) in entry.path]
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04"])
+def test_a_state_cut_short_is_refused_in_words(tmp_path, content):
+    folder = tmp_path / "run" / "checkpoints" / "last"
+    folder.mkdir(parents=True)
+    (folder / "state.pt").write_bytes(content)
+    with pytest.raises(RunError, match="damaged"):
+        state.load_state(folder, *a_trainee())
+
+
+def test_a_disk_that_fills_up_leaves_model_and_head_of_one_epoch(tmp_path, monkeypatch):
+    """New weights under the head of the epoch before would answer wrongly, and silently."""
+    built = build(catalog.load().resolve(MODEL), num_classes=2)
+    run = create_run(tmp_path / "run", RECIPE)
+    features = np.random.default_rng(0).random((4, built.feature_dim), np.float32)
+
+    def save(value):
+        save_checkpoint(
+            run.make_checkpoint_folder(),
+            built,
+            compute=COMPUTE,
+            classes=("a", "b"),
+            head=Head(torch.full((2, built.feature_dim), value), torch.full((2,), value)),
+            reference=make_reference(features, 0),
+            facts={"epoch": value},
+        )
+
+    save(1.0)
+    write = checkpoints.save_file
+
+    def full(tensors, path):
+        if "directions" in tensors:
+            raise OSError(28, "No space left on device")
+        write(tensors, path)
+
+    monkeypatch.setattr(checkpoints, "save_file", full)
+    with pytest.raises(OSError, match="No space"):
+        save(2.0)
+    assert float(load_file(run.best.reference)["bias"][0]) == 1.0
+    assert float(load_file(run.best.weights)["classifier.bias"][0]) == 1.0
+    assert sorted(p.name for p in run.best.folder.iterdir()) == [
+        "model.json",
+        "model.safetensors",
+        "reference.safetensors",
+    ]
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 10])
+def test_every_group_that_trains_opens_before_the_run_ends(epochs):
+    recipe = Recipe(strategy="full", gradual=True, epochs=epochs)
+    plan = make_plan(recipe, [("stem", 1), ("a", 1), ("b", 1), ("head", 1)])
+    assert all(group.opens_at <= epochs for group in plan.groups)
+
+
+def test_a_class_whose_other_images_are_unreadable_still_learns(tmp_path, make_image_folder):
+    """What is left of a class trains; it is never only among the images that choose."""
+    folder = make_image_folder(
+        tmp_path / "two", classes=("a", "b"), per_class={"train": 2, "val": 1}
+    )
+    from core.data.splits import honest_sets
+
+    index = scan(folder)
+    sets = honest_sets(index, folds=RECIPE.selection_folds, seed=RECIPE.seed)
+    trains = next(int(i) for i in sets.fit if index.labels[i] == 0)
+    index.path(trains).write_bytes(b"no picture")
+    run = RunStore().create(index.name, RECIPE)
+    events = []
+    fit(RECIPE.with_values(epochs=1), index, run, sink=events.append)
+    epochs = [event for event in events if isinstance(event, EpochDone)]
+    assert len(epochs) == 2
+    assert (run.best.description).is_file()
+    learned = load_file(run.best.reference)["bias"]
+    assert torch.isfinite(learned).all()
+    said = [event.step for event in events if isinstance(event, StepDone)]
+    assert said == [1]
+    # Both classes were learned from: two images of three, one of them of the damaged class.
+    head = load_file(run.best.reference)["weight"]
+    assert not torch.equal(head[0], head[1])
+
+
+def test_a_batch_of_unreadable_pictures_counts_when_the_epoch_goes_on(tmp_path, make_image_folder):
+    folder = make_image_folder(tmp_path / "one", classes=("a", "b"), per_class=3)
+    paths = sorted((folder / "train").rglob("*.png"))
+    trainee, _optimizer = a_trainee()
+    recipe = RECIPE.with_values(step_images=1, augmentation="none")
+    pixels = PixelCache(paths, trainee.built.preprocessing)
+    every = np.arange(len(paths))
+    data = TrainingSet(pixels, every_label(paths), every, every[:1])
+    order = np.random.default_rng([recipe.seed, 1]).permutation(every)
+    paths[order[1]].unlink()
+    batches = _Batches(data, recipe)
+    with trainee.working() as pool:
+        numbers = [n for n, _v, _l in batches(1, 0, pool, _Unreadable(lambda event: None))]
+    assert numbers == [0, 2, 3, 4, 5]
+
+
+def every_label(paths):
+    return torch.tensor([int(path.parent.name == "b") for path in paths])
+
+
+def test_a_selection_picture_that_vanishes_does_not_end_the_run(folder):
+    index, run = start(folder)
+    from core.data.splits import honest_sets
+
+    sets = honest_sets(index, folds=RECIPE.selection_folds, seed=RECIPE.seed)
+    gone = index.path(int(sets.selection[0]))
+    events = []
+
+    def sink(event):
+        events.append(event)
+        if isinstance(event, EpochDone) and event.epoch == 0:
+            gone.unlink()
+
+    result = fit(RECIPE, index, run, sink=sink)
+    assert result.status == "done"
+    assert any(gone.name in getattr(event, "text", "") for event in events)

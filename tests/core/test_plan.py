@@ -1,0 +1,57 @@
+"""The plan: what trains from which epoch at which rate."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.recipe import make_recipe
+from core.training.plan import make_plan
+from core.training.plan_of import plan_of
+
+_GROUPS = [("stem", 10), ("layer1", 100), ("layer2", 200), ("layer3", 400), ("head", 20)]
+
+
+def plan(**values):
+    return make_plan(make_recipe(values), _GROUPS)
+
+
+def test_gradual_partial_fine_tuning_follows_the_known_schedule():
+    made = plan(strategy="partial", layer_groups=2, gradual=True, epochs=10)
+    assert [group.opens_at for group in made.groups] == [None, None, 7, 4, 1]
+    assert made.open_in(3) == ("head",)
+    assert made.open_in(4) == ("layer3", "head")
+    assert made.open_in(7) == ("layer2", "layer3", "head")
+
+
+def test_rates_fall_from_the_head_backwards_by_the_layer_decay():
+    made = plan(strategy="full", learning_rate=1e-3, layer_decay=0.1)
+    rates = [group.learning_rate for group in made.groups]
+    assert rates == pytest.approx([1e-7, 1e-6, 1e-5, 1e-4, 1e-3])
+
+
+def test_nothing_trains_but_the_head_in_feature_extraction():
+    made = plan()
+    assert made.open_in(40) == ("head",)
+    assert (made.trainable_params, made.params) == (20, 730)
+    assert made.groups[-1].learning_rate == 0  # a solver fits it
+
+
+def test_full_fine_tuning_opens_everything_in_time_even_in_few_epochs():
+    made = plan(strategy="full", gradual=True, epochs=5)
+    opens = [group.opens_at for group in made.groups]
+    assert opens == sorted(opens, reverse=True)
+    assert opens[0] <= 5
+    assert made.trainable_params == made.params
+
+
+def test_more_groups_than_there_are_are_all_of_them():
+    assert plan(strategy="partial", layer_groups=99).trainable_params == 730
+
+
+def test_the_plan_of_a_model_knows_its_layer_groups_without_its_weights():
+    made = plan_of(make_recipe({"model": "torchvision/resnet50", "strategy": "partial"}), 10)
+    assert [group.name for group in made.groups] == [
+        "stem", "layer1", "layer2", "layer3", "layer4", "head",
+    ]  # fmt: skip
+    assert made.params == 23_528_522
+    assert made.groups[-1].params == 20_490

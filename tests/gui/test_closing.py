@@ -1,0 +1,305 @@
+"""The way out: closing the window and cancelling from the status line, in every state."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QMessageBox, QPushButton
+
+from core.errors import AppError, Cancelled
+from gui import jobs, jobs_advice
+from gui.workers import Link
+
+_LEFT = Qt.MouseButton.LeftButton
+
+
+class Gated:
+    """A job that says it has begun and then waits for its gate, or to be stopped."""
+
+    def __init__(self, function) -> None:
+        self._function = function
+        self.has_begun = threading.Event()
+        self.was_stopped = threading.Event()
+        self.gate = threading.Event()
+
+    def __call__(self, *arguments):
+        link: Link = arguments[-1]
+        self.has_begun.set()
+        link.on_progress(1, 4, "reading")
+        while not self.gate.wait(0.01):
+            if link.should_stop():
+                self.was_stopped.set()
+                raise Cancelled
+        return self._function(*arguments)
+
+
+@pytest.fixture
+def hold(fake_core, monkeypatch):
+    """Put a gate before one of the window's jobs."""
+
+    def put(module, name: str) -> Gated:
+        gated = Gated(getattr(module, name))
+        monkeypatch.setattr(module, name, gated)
+        return gated
+
+    return put
+
+
+@pytest.fixture
+def ready(window, fake_core, qtbot):
+    """The window with a dataset, the machine known and nothing under way."""
+    window.commands.look_around()
+    window.commands.open_dataset(fake_core.dataset.root)
+    qtbot.waitUntil(lambda: window.session.machine is not None)
+    qtbot.waitUntil(lambda: window.session.scan_state == "ready")
+    return window
+
+
+def train(window, qtbot, strategy="full"):
+    window.session.set_recipe_values({"strategy": strategy, "epochs": 2})
+    window.start_training()
+    qtbot.waitUntil(lambda: len(window.session.live_run.steps) >= 4)
+    return window.session.live_run
+
+
+def answer(window, qtbot, text: str) -> None:
+    """Press a button of the one question that is open."""
+    (question,) = window.findChildren(QMessageBox)
+    (button,) = [b for b in question.findChildren(QPushButton) if b.text() == text]
+    qtbot.mouseClick(button, _LEFT)
+
+
+def cancel(window, qtbot) -> None:
+    """Press the button of the status line."""
+    (button,) = window.status.findChildren(QPushButton)
+    assert button.isVisible()
+    assert button.isEnabled()
+    qtbot.mouseClick(button, _LEFT)
+
+
+def assert_gone(window, qtbot) -> None:
+    """Closed, and every thread has ended by itself."""
+    qtbot.waitUntil(lambda: not window.isVisible())
+    qtbot.waitUntil(lambda: window.runner.is_idle)
+    qtbot.waitUntil(lambda: not window.findChildren(QMessageBox))
+
+
+# -- closing ---------------------------------------------------------------------------------
+
+
+def test_closing_while_idle_asks_nothing(ready, qtbot) -> None:
+    qtbot.waitUntil(lambda: ready.runner.is_idle)
+    assert ready.close()
+    assert_gone(ready, qtbot)
+
+
+def test_closing_before_anything_was_opened(window, fake_core, qtbot) -> None:
+    window.commands.look_around()
+    assert window.close()
+    assert_gone(window, qtbot)
+
+
+def test_closing_while_scanning_stops_the_scan(window, fake_core, hold, qtbot) -> None:
+    scan = hold(jobs, "scan_folder")
+    window.commands.open_dataset(fake_core.dataset.root)
+    qtbot.waitUntil(scan.has_begun.is_set)
+    assert window.close()
+    assert_gone(window, qtbot)
+    assert scan.was_stopped.is_set()
+    assert window.session.dataset is None
+
+
+def test_closing_while_training_asks_and_keeps_training(ready, fake_core, qtbot) -> None:
+    live = train(ready, qtbot)
+    assert not ready.close()
+    assert not ready.close()  # asked again: there is one question, not two
+    answer(ready, qtbot, "Keep training")
+    qtbot.waitUntil(lambda: not ready.findChildren(QMessageBox))
+    assert ready.isVisible()
+    assert live.is_on
+    fake_core.train_gate.set()
+    qtbot.waitUntil(lambda: live.phase == "done")
+    assert ready.isVisible()
+    assert ready.close()
+    assert_gone(ready, qtbot)
+
+
+def test_escape_keeps_training(ready, qtbot) -> None:
+    live = train(ready, qtbot)
+    ready.close()
+    (question,) = ready.findChildren(QMessageBox)
+    qtbot.keyClick(question, Qt.Key.Key_Escape)
+    qtbot.waitUntil(lambda: not ready.findChildren(QMessageBox))
+    assert ready.isVisible()
+    assert live.is_on
+
+
+def test_closing_while_training_stops_saves_and_closes(ready, qtbot) -> None:
+    live = train(ready, qtbot)
+    ready.close()
+    answer(ready, qtbot, "Stop, save and close")
+    assert_gone(ready, qtbot)
+    assert live.phase == "stopped"
+    assert live.result is not None
+
+
+def test_closing_while_paused_asks_and_the_stop_ends_the_pause(ready, fake_core, qtbot) -> None:
+    live = train(ready, qtbot)
+    ready.commands.pause_training()
+    assert live.phase == "paused"
+    fake_core.train_gate.set()
+    assert not ready.close()
+    qtbot.wait(50)
+    assert live.phase == "paused"
+    answer(ready, qtbot, "Stop, save and close")
+    assert_gone(ready, qtbot)
+    assert live.phase == "stopped"
+
+
+def test_a_run_that_ends_while_the_question_is_open_lets_the_window_close(
+    ready, fake_core, qtbot
+) -> None:
+    live = train(ready, qtbot)
+    ready.close()
+    fake_core.train_gate.set()
+    qtbot.waitUntil(lambda: live.phase == "done")
+    answer(ready, qtbot, "Stop, save and close")
+    assert_gone(ready, qtbot)
+    assert live.phase == "done"
+
+
+def test_a_run_that_fails_while_it_is_stopped_lets_the_window_close(
+    ready, fake_core, qtbot
+) -> None:
+    live = train(ready, qtbot)
+    fake_core.fails_with = AppError("The disk is full.")
+    ready.close()
+    answer(ready, qtbot, "Stop, save and close")
+    assert_gone(ready, qtbot)
+    assert live.phase == "failed"
+
+
+def test_closing_while_a_run_waits_for_its_turn(window, fake_core, hold, qtbot) -> None:
+    warm_up = hold(jobs, "warm_up")
+    window.commands.look_around()
+    window.commands.open_dataset(fake_core.dataset.root)
+    qtbot.waitUntil(warm_up.has_begun.is_set)
+    qtbot.waitUntil(lambda: window.session.scan_state == "ready")
+    window.start_training()
+    assert window.session.live_run.phase == "waiting"
+    assert not window.close()
+    answer(window, qtbot, "Stop, save and close")
+    assert_gone(window, qtbot)
+    assert warm_up.was_stopped.is_set()
+    assert not fake_core.trained_with
+
+
+def test_closing_while_pictures_wait_for_the_run(ready, fake_core, image_folder, qtbot) -> None:
+    train(ready, qtbot)
+    ready.commands.add_pictures([image_folder / "ant" / "0.png"])
+    qtbot.waitUntil(lambda: ready.runner.find("classify") is not None)
+    assert ready.runner.is_waiting(ready.runner.find("classify"))
+    ready.close()
+    answer(ready, qtbot, "Stop, save and close")
+    assert_gone(ready, qtbot)
+    assert not fake_core.classified_with
+
+
+def test_closing_while_a_plan_is_drawn(ready, hold, qtbot) -> None:
+    qtbot.waitUntil(lambda: ready.runner.is_idle)
+    plan = hold(jobs_advice, "plan_of")
+    ready.show_page("train")
+    ready.session.set_recipe_values({"strategy": "partial"})
+    qtbot.waitUntil(plan.has_begun.is_set)
+    assert ready.close()
+    assert_gone(ready, qtbot)
+    assert plan.was_stopped.is_set()
+
+
+# -- cancelling in the status line -----------------------------------------------------------
+
+
+def test_a_scan_is_cancelled(window, fake_core, hold, qtbot) -> None:
+    scan = hold(jobs, "scan_folder")
+    window.commands.open_dataset(fake_core.dataset.root)
+    qtbot.waitUntil(scan.has_begun.is_set)
+    cancel(window, qtbot)
+    qtbot.waitUntil(lambda: "cancelled" in window.page("data").notices.text)
+    qtbot.waitUntil(lambda: window.status.text == "Ready")
+    scan.gate.set()
+    window.commands.open_dataset(fake_core.dataset.root)
+    qtbot.waitUntil(lambda: window.session.scan_state == "ready")
+
+
+def test_a_run_is_stopped_and_saved(ready, qtbot) -> None:
+    live = train(ready, qtbot)
+    cancel(ready, qtbot)
+    assert live.phase in ("stopping", "stopped")
+    qtbot.waitUntil(lambda: live.phase == "stopped")
+    assert live.result is not None
+    qtbot.waitUntil(lambda: ready.status.text == "Ready")
+
+
+def test_a_paused_run_is_stopped(ready, qtbot) -> None:
+    live = train(ready, qtbot)
+    ready.commands.pause_training()
+    cancel(ready, qtbot)
+    qtbot.waitUntil(lambda: live.phase == "stopped")
+
+
+def test_what_a_run_waits_for_is_cancelled_and_its_turn_comes(
+    window, fake_core, hold, qtbot
+) -> None:
+    warm_up = hold(jobs, "warm_up")
+    window.commands.look_around()
+    window.commands.open_dataset(fake_core.dataset.root)
+    qtbot.waitUntil(warm_up.has_begun.is_set)
+    qtbot.waitUntil(lambda: window.session.scan_state == "ready")
+    window.start_training()
+    assert "waits for" in window.status.text
+    # The foremost job has the button, which is what the run waits for.
+    cancel(window, qtbot)
+    qtbot.waitUntil(lambda: window.session.live_run.phase == "training")
+    window.commands.stop_training()
+    qtbot.waitUntil(lambda: window.session.live_run.phase == "stopped")
+
+
+def test_advice_is_cancelled(ready, hold, qtbot) -> None:
+    advise = hold(jobs_advice, "advise")
+    ready.show_page("strategy")
+    page = ready.page("strategy")
+    page.go_to(3)
+    qtbot.waitUntil(advise.has_begun.is_set)
+    cancel(ready, qtbot)
+    qtbot.waitUntil(lambda: "cancelled" in page.notices.text)
+    assert page.step == 2
+
+
+# -- after a failure -------------------------------------------------------------------------
+
+
+def test_after_a_scan_that_failed_the_window_works(window, fake_core, qtbot) -> None:
+    fake_core.fails_with = AppError("The folder holds no images.")
+    window.commands.open_dataset(fake_core.dataset.root)
+    qtbot.waitUntil(lambda: "no images" in window.page("data").notices.text)
+    fake_core.fails_with = None
+    window.commands.open_dataset(fake_core.dataset.root)
+    qtbot.waitUntil(lambda: window.session.scan_state == "ready")
+    assert not window.page("data").notices.text
+    assert window.close()
+    assert_gone(window, qtbot)
+
+
+def test_after_a_run_that_failed_another_one_runs(ready, fake_core, qtbot) -> None:
+    fake_core.fails_with = AppError("The disk is full.")
+    first = train(ready, qtbot)
+    fake_core.train_gate.set()
+    qtbot.waitUntil(lambda: first.phase == "failed")
+    fake_core.fails_with = None
+    second = train(ready, qtbot)
+    qtbot.waitUntil(lambda: second.phase == "done")
+    assert second is not first
+    assert ready.close()
+    assert_gone(ready, qtbot)

@@ -1,0 +1,400 @@
+"""The Models page as a person uses it: search, filters, cards, layers; by mouse and by keyboard."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import replace
+
+import pytest
+from PySide6.QtCore import QModelIndex, Qt
+from PySide6.QtTest import QAbstractItemModelTester
+from PySide6.QtWidgets import QApplication, QPushButton
+
+from core.errors import ModelError
+from core.models.card import ModelCard
+from core.models.collapse import LayerLine, collapse
+from core.models.layers import LayerNode
+from core.models.search import CardFilter
+from gui import jobs_models
+from gui.model_rows import COLUMNS, make_row
+from gui.widgets.layer_model import LayerModel
+from gui.widgets.model_filters import NEEDS, Wish
+from gui.widgets.model_table import ModelTableModel
+
+KEYS = [column.key for column in COLUMNS]
+
+
+@pytest.fixture
+def models(window, fake_core, qtbot):
+    """The Models page with the real catalog on it; the machine is known, so nothing warms up."""
+    window.show_page("models")
+    page = window.page("models")
+    qtbot.waitUntil(lambda: page.table.table_model.rowCount() > 1900)
+    window.commands.look_around()
+    qtbot.waitUntil(lambda: window.session.machine is not None)
+    return page
+
+
+def shown(page, key: str = "model") -> list[str]:
+    table, column = page.table.table_model, KEYS.index(key)
+    return [table.index(row, column).data() for row in range(table.rowCount())]
+
+
+def numbers(page, key: str) -> list[float]:
+    return [float(text.replace(",", "")) for text in shown(page, key) if text]
+
+
+def show_layers(page, qtbot, card_id: str) -> None:
+    page.tabs.setCurrentWidget(page.layers)
+    page.choose(card_id)
+    qtbot.waitUntil(lambda: page.layers.shown_model == page.card.card.id, timeout=30_000)
+    assert page.card.card.id.startswith(card_id)
+
+
+# -- the models of Qt ------------------------------------------------------------------------
+
+
+def _rows(count: int = 6):
+    cards = [
+        ModelCard(
+            id=f"timm/net{i}.a", source="timm", arch=f"net{i}", tag="a", family="Net",
+            params=1_000_000 * (i + 1), top1=None if i % 2 else 70.0 + i, input_size=(224, 224),
+        )
+        for i in range(count)
+    ]  # fmt: skip
+    return tuple(make_row(card, is_here=card.id == "timm/net1.a") for card in cards)
+
+
+def test_the_table_model_is_a_proper_item_model(qtmodeltester) -> None:
+    model = ModelTableModel()
+    model.show_rows(_rows(), range(6))
+    model.filter([0, 2, 5])
+    model.sort(KEYS.index("top1"), Qt.SortOrder.DescendingOrder)
+    qtmodeltester.check(model)
+
+
+def test_the_layer_model_is_a_proper_item_model(qtmodeltester) -> None:
+    model = LayerModel()
+    model.show_lines(_lines(), macs=100)
+    qtmodeltester.check(model)
+
+
+def test_the_models_stay_proper_while_they_change(qapp) -> None:
+    table, layers = ModelTableModel(), LayerModel()
+    fatal = QAbstractItemModelTester.FailureReportingMode.Fatal
+    testers = [QAbstractItemModelTester(model, fatal) for model in (table, layers)]
+    table.show_rows(_rows(), range(6))
+    for fitting in ([1, 2], [], range(6)):
+        table.filter(fitting)
+        table.sort(1, Qt.SortOrder.DescendingOrder)
+    layers.show_lines(_lines(), macs=10)
+    layers.show_lines((), macs=0)
+    assert (table.rowCount(), layers.rowCount()) == (6, 0)
+    assert testers
+
+
+def _lines() -> tuple[LayerLine, ...]:
+    leaf = LayerNode("conv", "b.conv", "Conv2d", "conv", 10, 10, (4, 8, 8), 20, 0, ())
+    blocks = tuple(
+        LayerNode(str(i), f"b.{i}", "Block", "block", 0, 10, (4, 8, 8), 20, 0, (leaf,))
+        for i in range(3)
+    )
+    body = LayerNode("body", "body", "Sequential", "block", 0, 30, (4, 8, 8), 60, 0, blocks)
+    head = LayerNode("fc", "fc", "Linear", "head", 8, 8, (2,), 8, 8, ())
+    return collapse((body, head))
+
+
+def test_a_layer_model_knows_parents_and_children() -> None:
+    model = LayerModel()
+    model.show_lines(_lines(), macs=80)
+    body = model.index(0, 0)
+    run = model.index(0, 0, body)
+    assert (body.data(), run.data()) == ("body  Sequential", "0 … 2  Block × 3")
+    assert model.rowCount(run) == 3
+    assert model.parent(model.index(1, 0, run)) == run
+    assert model.parent(body) == QModelIndex()
+    assert [model.index(1, column).data() for column in range(1, 6)] == [
+        "head", "2", "8", "10.0%", "all",
+    ]  # fmt: skip
+
+
+# -- searching and filtering -----------------------------------------------------------------
+
+
+def test_every_model_of_the_catalog_is_in_the_table(models) -> None:
+    assert models.subtitle == "1,944 models"
+    assert models.card.card.id == "bundled/tf_efficientnet_lite0"
+    assert models.table.currentIndex().row() == 0
+
+
+def test_typing_words_finds_models(models, qtbot) -> None:
+    qtbot.keyClicks(models.filters.search, "resnet 50 a1")
+    found = shown(models)
+    assert "resnet50.a1_in1k" in found
+    assert all("resnet" in name and "50" in name for name in found)
+    assert models.subtitle == f"{len(found):,} of 1,944 models"
+
+
+def test_wildcards_mean_the_whole_name_and_half_a_pattern_does_no_harm(models, qtbot) -> None:
+    qtbot.keyClicks(models.filters.search, "resnet1?")
+    assert {name.partition(".")[0] for name in shown(models)} == {"resnet18"}
+    models.filters.search.setText("resnet[1")
+    assert models.stack.currentWidget() is not models.table
+    models.filters.search.clear()
+    assert models.subtitle == "1,944 models"
+
+
+def test_each_filter_narrows_what_is_shown(models) -> None:
+    filters = models.filters
+    filters.set_wish(Wish(CardFilter(max_params_m=10, max_gmacs=1, min_top1=75, max_input_px=224)))
+    assert max(numbers(models, "params")) <= 10
+    assert max(numbers(models, "gmacs")) <= 1
+    assert min(numbers(models, "top1")) >= 75
+    assert set(shown(models, "input")) <= {"224", "192", "160", "176", "128", "184", "188", "208"}
+    filters.set_wish(Wish(CardFilter(source="torchvision", family="ResNet")))
+    assert set(shown(models, "source")) == {"torchvision"}
+    assert set(shown(models, "family")) == {"ResNet"}
+    filters.set_wish(Wish(CardFilter(license="mit")))
+    assert set(shown(models, "license")) == {"mit"}
+    filters.reset()
+    assert models.subtitle == "1,944 models"
+    assert not filters.reset_button.isEnabled()
+
+
+def test_only_models_whose_weights_are_here(models) -> None:
+    models.filters.here_only.click()
+    here = {card.id.rpartition("/")[2] for card in models.session.models}
+    assert set(shown(models)) == here
+    assert set(shown(models, "weights")) == {"here"}
+
+
+@pytest.mark.parametrize("need", NEEDS, ids=[need.title for need in NEEDS])
+def test_a_usual_need_shows_its_models(models, need) -> None:
+    models.filters.set_wish(Wish(CardFilter(max_params_m=1), here_only=True))
+    models.filters.choose_need(need)
+    archs = {name.partition(".")[0].lower() for name in shown(models)}
+    wanted = {
+        "ResNet-18 and 34": lambda a: a in ("resnet18", "resnet34"),
+        "EfficientNet-B4 and B5": lambda a: a.endswith(("efficientnet_b4", "efficientnet_b5")),
+        "MobileNetV3": lambda a: "mobilenet" in a and "v3" in a,
+        "ResNet-50": lambda a: a == "resnet50",
+        "MobileNetV3-Large": lambda a: "v3" in a and "large" in a,
+    }[need.models]
+    assert archs
+    assert all(wanted(arch) for arch in archs)
+    assert models.table.currentIndex().row() == 0
+
+
+def test_an_empty_table_says_what_to_loosen_and_loosens_it(models) -> None:
+    models.filters.set_wish(Wish(CardFilter(query="resnet50", max_params_m=1)))
+    assert models.stack.currentWidget() is not models.table
+    assert models.empty_hint.text() == "Nothing fits all of “resnet50”, Parameters ≤ 1 M."
+    buttons = models.stack.currentWidget().findChildren(QPushButton)
+    ways = {button.text(): button for button in buttons if not button.isHidden()}
+    assert "Without Parameters ≤ 1 M: 62 models" in ways
+    ways["Without Parameters ≤ 1 M: 62 models"].click()
+    assert models.subtitle == "62 of 1,944 models"
+    assert models.filters.search.text() == "resnet50"
+
+
+def test_sorting_is_by_number_with_unknown_values_last_in_both_directions(models) -> None:
+    header = models.table.horizontalHeader()
+    column = KEYS.index("top1")
+    for order in (Qt.SortOrder.DescendingOrder, Qt.SortOrder.AscendingOrder):
+        header.setSortIndicator(column, order)
+        texts = shown(models, "top1")
+        known = numbers(models, "top1")
+        assert known == sorted(known, reverse=order == Qt.SortOrder.DescendingOrder)
+        assert texts[len(known) :] == [""] * (len(texts) - len(known))
+    header.setSortIndicator(KEYS.index("params"), Qt.SortOrder.AscendingOrder)
+    assert numbers(models, "params") == sorted(numbers(models, "params"))
+    header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
+    assert shown(models)[0] == "tf_efficientnet_lite0"
+
+
+def test_the_chosen_model_stays_chosen_while_the_filter_changes(models) -> None:
+    models.choose("timm/resnet50.a1_in1k")
+    models.filters.search.setText("resnet50")
+    assert models.table.currentIndex().data() == "resnet50.a1_in1k"
+    models.filters.search.setText("vit_base")
+    assert models.card.card.id == "timm/resnet50.a1_in1k"
+    assert not models.table.selectionModel().hasSelection()
+    models.filters.search.setText("")
+    assert models.table.currentIndex().data() == "resnet50.a1_in1k"
+
+
+# -- the card --------------------------------------------------------------------------------
+
+
+def test_the_card_tells_figures_their_source_and_the_family(models) -> None:
+    models.choose("torchvision/resnet50.IMAGENET1K_V1")
+    card = models.card
+    assert card.fact("Parameters") == "25,557,032"
+    assert card.fact("Top-1") == "76.13 %"
+    assert card.fact("Input") == "224 × 224 pixels"
+    assert card.fact("Classes") == "1,000 (ImageNet-1k)"
+    assert "published by torchvision" in card.figures_source.text()
+    assert card.family.text() == "ResNet, 2015"
+    assert "F(x) + x" in card.ideas.text()
+    assert "needs a network" in card._fetch_note.text()
+
+
+def test_unknown_facts_are_called_unknown_and_unknown_families_are_not_described(models) -> None:
+    card = next(
+        row.card
+        for row in models._listing.rows
+        if row.card.top1 is None and row.card.family == "Qwen3 ViT"
+    )
+    models.choose(card.id)
+    assert models.card.fact("Top-1") == "unknown"
+    assert models.card.ideas.isHidden()
+
+
+def test_a_licence_against_commercial_use_is_said(models) -> None:
+    models.filters.set_wish(Wish(CardFilter(license="cc-by-nc-4.0")))
+    models.table.choose_row(0)
+    assert models.card.fact("Licence") == "cc-by-nc-4.0: no commercial use"
+
+
+def test_other_weights_of_the_architecture_are_a_click_away(models) -> None:
+    models.choose("torchvision/resnet50.IMAGENET1K_V1")
+    names = {b.objectName(): b for b in models.card.findChildren(QPushButton) if b.objectName()}
+    assert {"torchvision/resnet50.IMAGENET1K_V2", "timm/resnet50.a1_in1k"} <= set(names)
+    names["timm/resnet50.a1_in1k"].click()
+    assert models.card.card.id == "timm/resnet50.a1_in1k"
+    assert models.table.currentIndex().data() == "resnet50.a1_in1k"
+
+
+def test_use_this_model_sets_the_model_of_the_session(models, window) -> None:
+    models.choose("timm/resnet50.a1_in1k")
+    assert models.card.use_button.isEnabled()
+    models.card.use_button.click()
+    assert window.session.model_id == "timm/resnet50.a1_in1k"
+    assert "needs a network" in models.notices.text
+    assert not models.card.use_button.isEnabled()
+    models.choose("bundled/tf_efficientnet_lite1")
+    models.card.use_button.click()
+    assert "network" not in models.notices.text
+
+
+# -- layers ----------------------------------------------------------------------------------
+
+
+def test_the_layers_of_the_chosen_model_are_shown_with_what_trains(
+    models, window, fake_core, qtbot
+) -> None:
+    window.session.end_scan(fake_core.dataset)
+    window.show_page("models")
+    show_layers(models, qtbot, "torchvision/resnet18.IMAGENET1K_V1")
+    tree = models.layers.model
+    names = [tree.index(row, 0).data().split()[0] for row in range(tree.rowCount())]
+    assert names[0] == "conv1"
+    assert names[-1] == "fc"
+    assert tree.index(0, 2).data() == "64×112×112"
+    assert tree.index(0, 5).data() == "frozen"
+    assert tree.index(tree.rowCount() - 1, 5).data() == "all"
+    assert "1,026 of 11,177,538 parameters train (0.01%)" in models.layers.totals.text()
+    assert "new head for 2 classes" in models.layers.totals.text()
+
+
+def test_the_marks_follow_the_plan(models, window, qtbot) -> None:
+    show_layers(models, qtbot, "torchvision/resnet18.IMAGENET1K_V1")
+    window.session.set_recipe_values({"strategy": "full"})
+    qtbot.waitUntil(lambda: "full fine-tuning" in models.layers.totals.text())
+    assert models.layers.model.index(0, 5).data() == "all"
+
+
+def test_a_search_in_the_layers_opens_the_way_to_what_it_finds(models, qtbot) -> None:
+    show_layers(models, qtbot, "torchvision/resnet50.IMAGENET1K_V1")
+    qtbot.keyClicks(models.layers.search, "layer3 bn2")
+    assert models.layers.hits.text() == "6 hits"
+    current = models.layers.tree.currentIndex()
+    assert models.layers.model.line(current).path == "layer3.0.bn2"
+    assert models.layers.tree.isExpanded(current.parent())
+    qtbot.keyClick(models.layers.search, Qt.Key.Key_Return)
+    current = models.layers.tree.currentIndex()
+    assert models.layers.model.line(current).path == "layer3.1.bn2"
+    assert models.layers.hits.text() == "2 of 6 hits"
+
+
+def test_copies_go_to_the_clipboard(models, qtbot) -> None:
+    show_layers(models, qtbot, "torchvision/resnet18.IMAGENET1K_V1")
+    models.layers.copy_csv()
+    rows = list(csv.DictReader(io.StringIO(QApplication.clipboard().text())))
+    assert sum(int(row["parameters"]) for row in rows if "." not in row["layer"]) == 11_689_512
+    models.layers.copy_markdown()
+    short = QApplication.clipboard().text()
+    assert "| layer1 | Sequential | 64×56×56 | 147,968 |" in short
+    models.layers.expand_all()
+    models.layers.copy_markdown()
+    assert len(QApplication.clipboard().text()) > 3 * len(short)
+
+
+def test_a_failure_is_a_sentence_in_the_place_of_the_tree(models, qtbot, monkeypatch) -> None:
+    def fail(question, link):
+        raise ModelError("The layers of it cannot be worked out.", "It can still be used.")
+
+    monkeypatch.setattr(jobs_models, "work_out_layers", fail)
+    models.tabs.setCurrentWidget(models.layers)
+    models.choose("timm/resnet50.a1_in1k")
+    qtbot.waitUntil(lambda: "cannot be worked out" in models.layers.message.text())
+    assert models.layers.stack.currentWidget() is models.layers.message
+    assert not models.layers.copy_button.isEnabled()
+
+
+def test_whoever_arrows_on_gets_the_layers_of_where_they_stop(models, qtbot, monkeypatch) -> None:
+    asked = []
+    real = jobs_models.work_out_layers
+
+    def watch(question, link):
+        asked.append(question.card.id)
+        return real(question, link)
+
+    monkeypatch.setattr(jobs_models, "work_out_layers", watch)
+    models.tabs.setCurrentWidget(models.layers)
+    models.table.enter()
+    for _ in range(12):
+        qtbot.keyClick(models.table, Qt.Key.Key_Down)
+    last = models.card.card.id
+    qtbot.waitUntil(lambda: models.layers.shown_model == last, timeout=30_000)
+    assert asked[-1] == last
+    assert len(asked) <= 3
+
+
+def test_a_recipe_that_is_refused_is_said_in_the_place_of_the_tree(models, window, qtbot) -> None:
+    window.session.set_recipe_values({"strategy": "sideways"})
+    models.tabs.setCurrentWidget(models.layers)
+    models.choose("torchvision/resnet18.IMAGENET1K_V1")
+    qtbot.waitUntil(lambda: "sideways" in models.layers.message.text())
+
+
+def test_a_model_without_a_description_on_this_machine_says_so(models, qtbot, monkeypatch) -> None:
+    card = replace(models._listing.rows[0].card, id="timm/no_such", arch="no_such", source="timm")
+    models.tabs.setCurrentWidget(models.layers)
+    models._show_card(card)
+    qtbot.waitUntil(lambda: "no_such" in models.layers.message.text(), timeout=30_000)
+    qtbot.waitUntil(lambda: "has no model" in models.layers.message.text(), timeout=30_000)
+
+
+# -- keyboard --------------------------------------------------------------------------------
+
+
+def test_the_page_works_by_keyboard_alone(models, window, qtbot) -> None:
+    window.activateWindow()
+    qtbot.keyClick(models, Qt.Key.Key_F, Qt.KeyboardModifier.ControlModifier)
+    qtbot.waitUntil(models.filters.search.hasFocus)
+    qtbot.keyClicks(models.filters.search, "*/resnet18.*")
+    qtbot.keyClick(models.filters.search, Qt.Key.Key_Down)
+    qtbot.waitUntil(models.table.hasFocus)
+    assert models.table.currentIndex().row() == 0
+    qtbot.keyClick(models.table, Qt.Key.Key_Down)
+    chosen = models.card.card.id
+    assert models.table.currentIndex().row() == 1
+    qtbot.keyClick(models.table, Qt.Key.Key_Return)
+    assert window.session.model_id == chosen
+    qtbot.keyClick(models.table, Qt.Key.Key_Up)
+    qtbot.keyClick(models.table, Qt.Key.Key_Up)
+    qtbot.waitUntil(models.filters.search.hasFocus)
+    qtbot.keyClick(models.filters.search, Qt.Key.Key_Escape)
+    assert models.filters.search.text() == ""

@@ -1,0 +1,300 @@
+"""The Runs page on real run folders: listing, details, comparing, resuming and the trash."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QApplication, QMessageBox
+
+from core.evaluation.report import ClassScore, Report
+from core.events import EpochDone, RunEnded, StepDone, to_json
+from core.recipe import make_recipe
+from core.training.runs import Run, RunStore, create_run
+from gui import jobs, jobs_runs
+from gui.live_run import LiveRun
+from gui.workers import Link
+
+_LEFT = Qt.MouseButton.LeftButton
+
+
+def make_run(store: Path, name: str, *, end=None, accuracy=None, alive=False, **values) -> Run:
+    run = create_run(store / name, make_recipe(values))
+    run.write_classes(("ant", "bee"))
+    for epoch in (1, 2):
+        run.append_event(EpochDone(epoch, 0.5, 0.8, 0.4, 0.9, seconds=20.0))
+    if end is not None:
+        run.append_event(end)
+    if accuracy is not None:
+        score = ClassScore("ant", 1, 1.0, 1.0, 1.0)
+        run.write_report(
+            Report(
+                split="val", n=2, top1=accuracy, interval=(0.1, 0.9), balanced_accuracy=0.5,
+                macro_f1=0.4, ece=0.1, classes=("ant", "bee"), per_class=(score, score),
+                confusion=((1, 0), (1, 0)), selected_on="",
+            )
+        )  # fmt: skip
+    if not alive:  # as if another process had begun it, which is gone
+        env = run.path / "env.json"
+        document = json.loads(env.read_text())
+        document["process"]["started"] = 1.0
+        env.write_text(json.dumps(document))
+    return run
+
+
+@pytest.fixture
+def store(tmp_path) -> Path:
+    """Four runs: two done, one failed, one fine-tuning that was cut off."""
+    root = tmp_path / "store"
+    done = RunEnded("done", 2, 0.93)
+    make_run(root, "bugs-20261001-100000", end=done, accuracy=0.9, seed=1)
+    make_run(root, "bugs-20261002-100000", end=done, accuracy=0.95, seed=2, learning_rate=1e-4)
+    why = RunEnded("failed", -1, 0.0, "No training image of the class “bee” could be read.")
+    make_run(root, "steel-20261003-100000", end=why)
+    cut = make_run(root, "bugs-20261004-100000", strategy="partial")
+    cut.last.mkdir(parents=True)
+    return root
+
+
+@pytest.fixture
+def page(qtbot, window, fake_core, store, monkeypatch):
+    monkeypatch.setattr(jobs, "list_runs", lambda link: tuple(RunStore(store).runs()))
+    window.commands.look_around()
+    qtbot.waitUntil(lambda: len(window.session.runs) == 4)
+    qtbot.waitUntil(lambda: window.session.machine is not None)
+    window.show_page("runs")
+    return window.page("runs")
+
+
+def choose(page, store, *names):
+    page.table.clearSelection()
+    for row in range(page.table.proxy.rowCount()):
+        index = page.table.proxy.index(row, 0)
+        if page.table._run(index).name in names:
+            flags = page.table.selectionModel().SelectionFlag
+            page.table.selectionModel().select(index, flags.Select | flags.Rows)
+
+
+def details_of(qtbot, page):
+    qtbot.waitUntil(lambda: page.details.compared.isVisible() or "MB" in page.details.facts.text())
+    return page.details
+
+
+def find_question(page) -> QMessageBox:
+    assert page._question is not None
+    return page._question
+
+
+def test_without_runs_the_page_says_how_they_come(qtbot, window, fake_core):
+    window.show_page("runs")
+    page = window.page("runs")
+    assert page.stack.currentIndex() == 0
+    assert not page.search.isVisible()
+    qtbot.mouseClick(page.stack.currentWidget(), _LEFT)
+    assert window.current_page == "train"
+
+
+def test_runs_are_listed_newest_first_with_status_and_accuracy(page):
+    model = page.table.proxy
+    rows = [[model.index(r, c).data() for c in range(3)] for r in range(model.rowCount())]
+    assert rows == [
+        ["bugs", "interrupted", "–"],
+        ["steel", "failed", "–"],
+        ["bugs", "done", "95.0%"],
+        ["bugs", "done", "90.0%"],
+    ]
+    assert not model.index(0, 1).data(Qt.ItemDataRole.DecorationRole).isNull()
+
+
+def test_a_click_on_a_header_sorts_and_a_search_narrows(qtbot, page):
+    page.table.sortByColumn(2, Qt.SortOrder.DescendingOrder)
+    assert page.table.proxy.index(0, 2).data() == "95.0%"
+    qtbot.keyClicks(page.search, "BUGS done")
+    assert page.table.shown == 2
+    assert page.found.text() == "2 of 4 runs"
+    page.search.setText("nothing")
+    assert page.found.text() == "No run has all these words."
+    assert not page.details.trash.isVisible()
+
+
+def test_a_failed_run_tells_its_reason(qtbot, page, store):
+    choose(page, store, "steel-20261003-100000")
+    qtbot.waitUntil(lambda: "“bee” could be read" in page.details.error.text())
+    assert page.details.error.isVisible()
+    assert not page.details.results.isEnabled()
+    assert not page.details.classify.isEnabled()
+
+
+def test_one_run_is_compared_with_the_one_before_of_its_dataset(qtbot, page, store):
+    choose(page, store, "bugs-20261002-100000")
+    details = details_of(qtbot, page)
+    assert "the run before" in details.compared.text()
+    texts = [child.text() for child in details._grid.children() if hasattr(child, "text")]
+    assert texts == ["seed", "1 → 2", "learning rate", "0.0003 → 0.0001"]
+    assert "2 epochs in 40 s" in details.facts.text()
+
+
+def test_two_runs_are_compared_with_each_other(qtbot, page, store):
+    choose(page, store, "bugs-20261001-100000", "bugs-20261004-100000")
+    details = details_of(qtbot, page)
+    assert details.title.text() == "Two runs"
+    texts = [child.text() for child in details._grid.children() if hasattr(child, "text")]
+    assert "feature-extraction → partial" in texts
+    assert not details.results.isVisible()
+    assert details.trash.isVisible()
+
+
+def test_results_open_by_button_by_enter_and_not_without_a_report(qtbot, window, page, store):
+    choose(page, store, "bugs-20261002-100000")
+    qtbot.mouseClick(page.details.results, _LEFT)
+    assert window.current_page == "results"
+    assert window.session.shown_run == store / "bugs-20261002-100000"
+    window.show_page("runs")
+    choose(page, store, "steel-20261003-100000")
+    qtbot.keyClick(page.table, Qt.Key.Key_Return)
+    assert window.current_page == "runs"
+    assert "no report" in page.notices.text
+
+
+def test_a_run_can_classify_and_give_its_settings_to_the_next(qtbot, window, page, store):
+    choose(page, store, "bugs-20261002-100000")
+    qtbot.mouseClick(page.details.settings, _LEFT)
+    qtbot.waitUntil(lambda: window.current_page == "train")
+    assert window.session.recipe_values["seed"] == 2
+    assert window.session.recipe_values["learning_rate"] == 1e-4
+    qtbot.mouseClick(page.details.classify, _LEFT)
+    assert window.current_page == "classify"
+    assert window.session.classifier == str(store / "bugs-20261002-100000")
+
+
+def test_only_what_can_be_resumed_offers_it(page, store, window, monkeypatch):
+    resumed = []
+    monkeypatch.setattr(window.commands, "resume_run", resumed.append)
+    choose(page, store, "bugs-20261002-100000")
+    assert not page.details.resume.isVisible()
+    choose(page, store, "bugs-20261004-100000")
+    page.details.resume.click()
+    assert resumed == [store / "bugs-20261004-100000"]
+
+
+def test_the_trash_asks_first_and_keeps_what_is_not_agreed_to(qtbot, page, store, monkeypatch):
+    gone = []
+    monkeypatch.setattr(jobs_runs, "_trash", gone.append)
+    choose(page, store, "bugs-20261001-100000", "steel-20261003-100000")
+    qtbot.keyClick(page.table, Qt.Key.Key_Delete)
+    question = find_question(page)
+    assert "these 2 runs" in question.text()
+    assert not question.isModal() or question.isVisible()
+    question.reject()
+    assert not gone
+
+
+def test_several_runs_go_to_the_trash_at_once(qtbot, window, page, store, monkeypatch):
+    trash = store.parent / "trash"
+    trash.mkdir()
+    monkeypatch.setattr(jobs_runs, "_trash", lambda path: path.rename(trash / path.name))
+    window.session.set_classifier(str(store / "bugs-20261001-100000"))
+    choose(page, store, "bugs-20261001-100000", "steel-20261003-100000")
+    qtbot.mouseClick(page.details.trash, _LEFT)
+    question = find_question(page)
+    move = next(b for b in question.buttons() if b.text() == "Move to trash")
+    qtbot.mouseClick(move, _LEFT)
+    qtbot.waitUntil(lambda: page.table.shown == 2)
+    assert "2 runs moved to the trash." in page.notices.text
+    assert len(list(trash.iterdir())) == 2
+    assert window.session.classifier == ""
+    assert page._question is None
+
+
+def test_where_there_is_no_trash_nothing_is_lost_and_it_is_said(
+    qtbot, window, page, store, monkeypatch
+):
+    def refuse(path):
+        raise OSError(0, "no trash folder on this volume")
+
+    monkeypatch.setattr(jobs_runs, "_trash", refuse)
+    window.commands.runs.move_to_trash([store / "bugs-20261001-100000"])
+    qtbot.waitUntil(lambda: "no trash folder" in page.notices.text)
+    assert "left as it is" in page.notices.text
+    assert (store / "bugs-20261001-100000").is_dir()
+
+
+def test_the_run_that_is_on_never_goes(qtbot, window, page, store, monkeypatch):
+    gone = []
+    monkeypatch.setattr(jobs_runs, "_trash", gone.append)
+    live = LiveRun("bugs", path=store / "bugs-20261004-100000")
+    window.session.begin_run(live)
+    choose(page, store, "bugs-20261004-100000")
+    qtbot.keyClick(page.table, Qt.Key.Key_Delete)
+    assert page._question is None
+    assert "The run that is on stays" in page.notices.text
+    window.session.end_run(None)
+    # begun by another process, or after the listing: the job asks the folder itself
+    running = make_run(store, "new-20261005-100000", alive=True)
+    link = Link(lambda *_: None, lambda _: None, lambda: False)
+    answer = jobs_runs.move_to_trash([running.path], link)
+    assert not answer.paths
+    assert "is on" in answer.problem
+    assert not gone
+
+
+def test_a_run_that_ends_appears_and_the_choice_stays(qtbot, window, page, store):
+    choose(page, store, "bugs-20261001-100000")
+    done = RunEnded("done", 2, 0.93)
+    make_run(store, "new-20261006-100000", end=done, accuracy=0.5)
+    window.commands.refresh_runs()
+    qtbot.waitUntil(lambda: page.table.shown == 5)
+    assert [run.name for run in page.table.selected] == ["bugs-20261001-100000"]
+
+
+def test_a_run_folder_that_has_gone_is_said_to_be(qtbot, page, store, window):
+    import shutil
+
+    shutil.rmtree(store / "bugs-20261002-100000")
+    choose(page, store, "bugs-20261002-100000")
+    qtbot.mouseClick(page.details.settings, _LEFT)
+    qtbot.waitUntil(lambda: bool(page.notices.text))
+    assert "bugs-20261002-100000" in page.notices.text
+
+
+def test_a_dropped_run_folder_opens_its_results(qtbot, window, fake_core, store, drop):
+    assert drop(window, [store / "bugs-20261002-100000"])
+    assert window.current_page == "results"
+    assert window.session.shown_run == store / "bugs-20261002-100000"
+
+
+def test_the_tables_are_proper_models(qtmodeltester, page):
+    qtmodeltester.check(page.table.runs_model)
+    qtmodeltester.check(page.table.proxy)
+
+
+def test_everything_has_a_name_for_screen_readers(page):
+    QApplication.processEvents()
+    assert page.table.accessibleName() == "Runs"
+    assert page.search.accessibleName()
+    assert all(made.accessibleName() for made in page.details.buttons)
+
+
+def test_what_failed_before_it_began_is_listed(tmp_path):
+    run = create_run(tmp_path / "gone-20261001-100000", make_recipe({}))
+    run.append_event(RunEnded("failed", -1, 0.0, "The dataset folder is no longer there."))
+    (found,) = RunStore(tmp_path).runs()
+    assert (found.status, found.classes) == ("failed", 0)
+    assert run.read_end().error == "The dataset folder is no longer there."
+
+
+def test_a_long_run_is_listed_from_the_tail_of_its_events(tmp_path):
+    step = to_json(StepDone(1, 1, 0.5, (1e-4, 3e-4), 20.0)) + "\n"
+    for number in range(20):
+        run = make_run(tmp_path, f"long-20261001-1000{number:02d}")
+        with (run.path / "events.jsonl").open("a", encoding="utf-8") as file:
+            file.write(step * 20_000)
+        run.append_event(RunEnded("done", 2, 0.9))
+    begin = time.perf_counter()
+    runs = RunStore(tmp_path).runs()
+    seconds = time.perf_counter() - begin
+    assert {run.status for run in runs} == {"done"}
+    assert seconds < 1.0  # 0.02 s measured; reading all of it takes three seconds and more

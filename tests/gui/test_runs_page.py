@@ -56,6 +56,7 @@ def store(tmp_path) -> Path:
     make_run(root, "steel-20261003-100000", end=why)
     cut = make_run(root, "bugs-20261004-100000", strategy="partial")
     cut.last.mkdir(parents=True)
+    (cut.last / "state.pt").write_bytes(b"state")
     return root
 
 

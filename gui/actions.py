@@ -1,4 +1,4 @@
-"""One table of everything the menus offer: menus, shortcuts and the shortcut sheet come from it."""
+"""One table of what the menus offer: menus, toolbar, shortcuts and their sheet come from it."""
 
 from __future__ import annotations
 
@@ -68,6 +68,7 @@ TABLE: tuple[ActionSpec, ...] = (
     ),
 )
 
+_TOOLBAR = ("open_folder", "open_images", "start_training", "pause_training", "stop_training")
 _LEFT_MENUS = ("&File", "&Train")
 _GESTURES = (
     ("Drop a folder anywhere", "open it as a dataset"),
@@ -95,6 +96,7 @@ def build_menus(
         action = QAction(spec.text, window)
         if spec.shortcut:
             action.setShortcut(QKeySequence(spec.shortcut))
+            action.setToolTip(f"{_plain(spec.text)} ({_native(spec.shortcut)})")
         if spec.icon:
             look.give_icon(action, spec.icon)
         if spec.group:
@@ -105,6 +107,11 @@ def build_menus(
         menu.addAction(action)
         made[spec.name] = action
     return made
+
+
+def toolbar_actions(made: Mapping[str, QAction]) -> list[QAction]:
+    """Those of the built actions that the toolbar shows, left to right."""
+    return [made[name] for name in _TOOLBAR]
 
 
 class ShortcutSheet(QDialog):

@@ -89,6 +89,7 @@ class MainWindow(QMainWindow):
         look.dress(self)
         self._build_frame()
         self.actions_by_name = actions.build_menus(self, look, self._handlers())
+        self.context.add_tools(actions.toolbar_actions(self.actions_by_name))
         self._add_recent_menu()
         self.actions_by_name[f"theme_{settings.theme}"].setChecked(True)
         self._connect_session()

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal
-from PySide6.QtGui import QPainter, QPaintEvent, QPen
+from PySide6.QtGui import QAction, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import (
     QButtonGroup,
     QFrame,
@@ -26,6 +26,7 @@ from gui.workers import Job, JobRunner
 
 RAIL_PX = 136
 LINE_PX = 40
+_TOOL_PX = 30
 
 
 class Rail(QFrame):
@@ -73,15 +74,16 @@ class Rail(QFrame):
 
 
 class ContextLine(QFrame):
-    """What the session holds: dataset · model · strategy · device."""
+    """What the session holds: dataset · model · strategy · device; on the right the toolbar."""
 
     def __init__(self, look: Theme) -> None:
         super().__init__()
         self.setObjectName("context")
         self.setFixedHeight(LINE_PX)
         self._theme = look
-        line = QHBoxLayout(self)
-        line.setContentsMargins(theme.XL, 0, theme.XL, 0)
+        self.tools: list[QToolButton] = []
+        self._line = line = QHBoxLayout(self)
+        line.setContentsMargins(theme.XL, 0, theme.M, 0)
         line.setSpacing(theme.S)
         self._icons: list[tuple[QLabel, str]] = []
         self._texts: dict[str, ElidedLabel] = {}
@@ -103,6 +105,19 @@ class ContextLine(QFrame):
         line.addStretch(1)
         look.changed.connect(self._draw_icons)
         self._draw_icons()
+
+    def add_tools(self, tools: Sequence[QAction]) -> None:
+        """One button per action; text, state and icon stay the action's own."""
+        for action in tools:
+            tool = QToolButton()
+            tool.setDefaultAction(action)
+            tool.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
+            tool.setAutoRaise(True)
+            tool.setIconSize(QSize(18, 18))
+            tool.setFixedSize(_TOOL_PX, _TOOL_PX)
+            tool.setAccessibleName(action.toolTip())
+            self._line.addWidget(tool)
+            self.tools.append(tool)
 
     def show_values(self, **values: str) -> None:
         for name, value in values.items():

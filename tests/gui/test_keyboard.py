@@ -114,3 +114,14 @@ def test_arrows_move_through_the_pictures(window, fake_core, qtbot, image_folder
     page = window.page("data")
     qtbot.keyClick(page.grid, Qt.Key.Key_Right)
     assert page._caption.text() == page.grid.paths[1].relative_to(image_folder).as_posix()
+
+
+def test_the_toolbar_holds_the_actions_of_the_menus(window) -> None:
+    tools = window.context.tools
+    names = [tool.accessibleName() for tool in tools]
+
+    assert "Open folder (Ctrl+O)" in names
+    for tool in tools:
+        assert tool.defaultAction() in window.actions_by_name.values()
+        assert tool.isEnabled() == tool.defaultAction().isEnabled()
+    assert not tools[-1].isEnabled(), "there is nothing to stop"

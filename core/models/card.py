@@ -16,7 +16,7 @@ LABEL_SETS = {
 """Number of outputs → the classes they stand for. Other numbers are the width of a space that
 images share with text, or of features: no classes."""
 
-Source = Literal["bundled", "torchvision", "timm", "hf-hub", "file"]
+Source = Literal["bundled", "torchvision", "timm", "hub", "hf-hub", "file"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,21 @@ class ModelCard:
     license: str = ""
     weights: str = ""
     """Where the weights come from: a URL, a hub id, or `bundled`."""
+    pretraining: str = ""
+    """The data it was trained on, in words, e.g. `ImageNet-21k, then ImageNet-1k`."""
+    feature_dim: int | None = None
+    """How wide the features are that the head is given."""
+    layer_groups: int | None = None
+    """How many groups can be opened one after the other, stem and head among them."""
+    activations: int | None = None
+    """Elements that convolutions and linear layers give for one image: what memory goes with."""
+    interpolation: str = ""
+    crop_pct: float | None = None
+    """Which share of the resized image's shorter side the input is."""
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    images_per_s: float | None = None
+    """Published throughput; `Catalog.throughput_hardware` says on what."""
 
     @property
     def label_set(self) -> str:

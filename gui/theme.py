@@ -64,6 +64,10 @@ class Tokens:
     kind_embedding: str
     kind_dropout: str
     kind_other: str
+    chart_1: str
+    chart_2: str
+    chart_3: str
+    chart_4: str
 
 
 LIGHT = Tokens(
@@ -96,6 +100,11 @@ LIGHT = Tokens(
     kind_embedding="#4a7d12",
     kind_dropout="#7d8896",
     kind_other="#7d8896",
+    # Told apart with any kind of colour blindness: 24 or more apart in Lab, simulated.
+    chart_1="#2f6fd0",
+    chart_2="#e08a00",
+    chart_3="#7a1f5c",
+    chart_4="#8792a0",
 )
 
 DARK = Tokens(
@@ -128,6 +137,10 @@ DARK = Tokens(
     kind_embedding="#9ccc65",
     kind_dropout="#8792a0",
     kind_other="#8792a0",
+    chart_1="#4f93ff",
+    chart_2="#ffb83d",
+    chart_3="#c93c8a",
+    chart_4="#d3d9e0",
 )
 
 

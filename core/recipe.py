@@ -9,10 +9,10 @@ from __future__ import annotations
 import difflib
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tomlkit
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from core import places
 from core.errors import AppError
@@ -67,7 +67,7 @@ class Recipe(BaseModel):
     )
     layer_groups: int = Field(
         2,
-        ge=1,
+        ge=0,
         le=100,
         description="Partial fine-tuning: how many of the last layer groups train with the head.",
     )
@@ -119,6 +119,25 @@ class Recipe(BaseModel):
         "mirrored, slight changes of brightness and contrast; strong: crops of 8 % or more, as "
         "ImageNet models are trained.",
     )
+
+    layer_rates: dict[str, Annotated[float, Field(ge=0, le=100)]] = Field(
+        {},
+        description="Fine-tuning: by a layer's dotted name, a factor on its learning rate. 0 keeps "
+        "it frozen, more than 0 lets it learn whatever the strategy says; the longest name that "
+        "fits a weight decides.",
+    )
+    # A table of its own in TOML: it has to stay the last key.
+
+    @field_validator("layer_rates", mode="before")
+    @classmethod
+    def _read_layer_rates(cls, value: Any) -> Any:
+        """`layer4.1=0.5, conv1=0` of the command line as a table."""
+        if not isinstance(value, str):
+            return value
+        pairs = [piece.rpartition("=") for piece in value.split(",") if piece.strip()]
+        if any(not name.strip() for name, _, _ in pairs):
+            raise ValueError("write it as NAME=FACTOR, NAME=FACTOR")
+        return {name.strip(): factor.strip() for name, _, factor in pairs}
 
     @property
     def most_epochs(self) -> int:

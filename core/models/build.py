@@ -47,10 +47,10 @@ class BuiltModel:
         """Dotted names of the classifier layers; none for a model without a head."""
         return self.heads.names
 
-    def group_sizes(self) -> list[tuple[str, int]]:
-        """(name, parameters) of each layer group, stem first, head last."""
+    def group_sizes(self) -> list[tuple[str, dict[str, int]]]:
+        """Name of each layer group, stem first, head last, and its parameters with their sizes."""
         sizes = {name: p.numel() for name, p in self.module.named_parameters()}
-        return [(group.name, sum(sizes[n] for n in group.parameters)) for group in self.groups]
+        return [(group.name, {n: sizes[n] for n in group.parameters}) for group in self.groups]
 
     def backbone(self) -> Backbone:
         """The model up to its head: images float [N, 3, H, W] → features float [N, D]."""

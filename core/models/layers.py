@@ -5,8 +5,8 @@ Made from a skeleton on meta tensors: no weights, no storage, whatever the size 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
@@ -18,7 +18,7 @@ from core.models.card import ModelCard
 from core.models.groups import layer_groups
 from core.models.head import Heads, find_heads
 from core.recipe import Recipe
-from core.training.plan import make_plan
+from core.training.plan import GroupSizes, make_plan
 
 Kind = Literal[
     "conv", "pool", "norm", "activation", "linear", "block", "head", "attention", "embedding",
@@ -60,6 +60,10 @@ class LayerTree:
     trainable_params: int
     macs: int
     layers: tuple[LayerNode, ...]
+    groups: GroupSizes = ()
+    """Layer groups, stem first, head last, with the names and sizes of their parameters."""
+    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Other names of parameters that several layers share, by the first of them."""
 
 
 def layer_tree(
@@ -92,8 +96,9 @@ def _layer_tree(
         for name in heads.names:
             module.get_submodule(name).requires_grad_(True)
         record, _ = _run(card, module)
+    groups = _sized_groups(module, heads)
     if recipe is not None:
-        _apply_plan(module, heads, recipe)
+        _apply_plan(module, groups, recipe)
     layers = _children(module, "", record=record, heads=heads, depth=depth)
     return LayerTree(
         model=card.id,
@@ -101,23 +106,36 @@ def _layer_tree(
         trainable_params=sum(p.numel() for p in module.parameters() if p.requires_grad),
         macs=record.macs[""],
         layers=layers,
+        groups=groups,
+        aliases=_aliases(module),
     )
 
 
-def _apply_plan(module: nn.Module, heads: Heads, recipe: Recipe) -> None:
+def _apply_plan(module: nn.Module, groups: GroupSizes, recipe: Recipe) -> None:
     """Let those parameters take gradients that ever train under the recipe."""
     parameters = dict(module.named_parameters())
-    groups = [
-        (group.name, group.parameters)
-        for group in layer_groups(module, (*heads.names, *heads.auxiliary))
-    ]
-    if not heads.names:
-        groups.append(("head", ()))  # the one it will be given for the classes of a dataset
-    sized = [(name, sum(parameters[key].numel() for key in keys)) for name, keys in groups]
-    plan = make_plan(recipe, sized)
-    for (_, keys), planned in zip(groups, plan.groups, strict=True):
-        for key in keys:
+    for planned in make_plan(recipe, groups).groups:
+        for key in planned.parameters:
             parameters[key].requires_grad_(planned.is_trained)
+
+
+def _sized_groups(module: nn.Module, heads: Heads) -> tuple[tuple[str, dict[str, int]], ...]:
+    """The layer groups with the sizes of their parameters; always with a head at the end."""
+    sizes = {name: parameter.numel() for name, parameter in module.named_parameters()}
+    groups = tuple(
+        (group.name, {name: sizes[name] for name in group.parameters})
+        for group in layer_groups(module, (*heads.names, *heads.auxiliary))
+    )
+    # Without one it will be given one for the classes of a dataset.
+    return groups if heads.names else (*groups, ("head", {}))
+
+
+def _aliases(module: nn.Module) -> dict[str, tuple[str, ...]]:
+    """The first name of each shared parameter → all the others."""
+    names: dict[int, list[str]] = {}
+    for name, parameter in module.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+    return {found[0]: tuple(found[1:]) for found in names.values() if len(found) > 1}
 
 
 def to_json(tree: LayerTree) -> dict[str, Any]:

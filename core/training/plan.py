@@ -7,9 +7,10 @@ follows the same paper: the head first, then one group after the other, the last
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from core.errors import AppError
 from core.recipe import Recipe
 
 HEAD = "head"
@@ -17,16 +18,24 @@ HEAD = "head"
 _ALL_OPEN_BY = 0.7
 """Share of the epochs by which every group that trains is open."""
 
+GroupSizes = Sequence[tuple[str, Mapping[str, int]]]
+"""Layer groups, stem first, head last: name and the parameters in it with their elements."""
+
 
 @dataclass(frozen=True, slots=True)
 class PlanGroup:
-    """One layer group. `opens_at` counts epochs from 1; None: it stays frozen."""
+    """One layer group, or the part of one that `layer_rates` treats in its own way.
+
+    `opens_at` counts epochs from 1; None: it stays frozen.
+    """
 
     name: str
     params: int
     opens_at: int | None
     learning_rate: float
     """The highest of the run; 0 where frozen, and where a solver fits the head without a rate."""
+    parameters: tuple[str, ...] = ()
+    """Dotted names."""
 
     @property
     def is_trained(self) -> bool:
@@ -52,26 +61,119 @@ class Plan:
         return tuple(g.name for g in self.groups if g.opens_at is not None and g.opens_at <= epoch)
 
 
-def make_plan(recipe: Recipe, groups: Sequence[tuple[str, int]]) -> Plan:
-    """The plan of a recipe for a model with these (name, parameters), stem first, head last."""
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What of a layer group has one factor. `age`: groups between it and the head."""
+
+    name: str
+    sizes: Mapping[str, int]
+    age: int
+    factor: float | None
+
+
+def make_plan(recipe: Recipe, groups: GroupSizes) -> Plan:
+    """The plan of a recipe for a model with these layer groups.
+
+    Raises: AppError where `layer_rates` names a layer that is not there, or freezes the head.
+    """
     last = len(groups) - 1
-    if recipe.strategy == "feature-extraction":
+    is_fine_tuning = recipe.strategy != "feature-extraction"
+    if not is_fine_tuning:
         trained = 0
     elif recipe.strategy == "partial":
         trained = min(recipe.layer_groups, last)
     else:
         trained = last
-    span = _opening_epochs(recipe, trained) if recipe.gradual else 0
+    parts = _parts(groups, recipe.layer_rates if is_fine_tuning else {})
+
+    def trains(part: _Part) -> bool:
+        return part.age <= trained if part.factor is None else part.factor > 0
+
+    deepest = max((part.age for part in parts if trains(part)), default=0)
+    span = _opening_epochs(recipe, deepest) if recipe.gradual else 0
     planned = []
-    for position, (name, params) in enumerate(groups):
-        age = last - position  # 0: the head
-        if age > trained:
-            planned.append(PlanGroup(name, params, None, 0.0))
+    for part in parts:
+        params, names = sum(part.sizes.values()), tuple(part.sizes)
+        if not trains(part):
+            planned.append(PlanGroup(part.name, params, None, 0.0, names))
             continue
-        opens_at = 1 + math.ceil(age * span / trained) if trained else 1
-        rate = recipe.learning_rate * recipe.layer_decay**age if trained else 0.0
-        planned.append(PlanGroup(name, params, opens_at, rate))
+        opens_at = 1 + math.ceil(part.age * span / deepest) if deepest else 1
+        rate = recipe.learning_rate * recipe.layer_decay**part.age if is_fine_tuning else 0.0
+        factor = 1.0 if part.factor is None else part.factor
+        planned.append(PlanGroup(part.name, params, opens_at, rate * factor, names))
     return Plan(tuple(planned))
+
+
+def factor_of(parameter: str, layer_rates: Mapping[str, float]) -> tuple[str, float] | None:
+    """The longest path of `layer_rates` that a parameter lies under, and its factor."""
+    pieces = parameter.split(".")
+    for length in range(len(pieces), 0, -1):
+        path = ".".join(pieces[:length])
+        if path in layer_rates:
+            return path, layer_rates[path]
+    return None
+
+
+def _parts(groups: GroupSizes, layer_rates: Mapping[str, float]) -> list[_Part]:
+    """The groups, cut where `layer_rates` treats a part differently. The head stays whole."""
+    last = len(groups) - 1
+    if not layer_rates:
+        return [_Part(name, sizes, last - at, None) for at, (name, sizes) in enumerate(groups)]
+    parts: list[_Part] = []
+    used: set[str] = set()
+    for at, (name, sizes) in enumerate(groups):
+        by_factor: dict[float | None, dict[str, int]] = {}
+        paths: dict[float | None, list[str]] = {}
+        for parameter, elements in sizes.items():
+            found = factor_of(parameter, layer_rates)
+            factor = None if found is None else found[1]
+            by_factor.setdefault(factor, {})[parameter] = elements
+            if found is not None:
+                used.add(found[0])
+                paths.setdefault(factor, [])
+                if found[0] not in paths[factor]:
+                    paths[factor].append(found[0])
+        if at == last:
+            parts.append(_Part(name, sizes, 0, _head_factor(by_factor)))
+            continue
+        for factor, inside in by_factor.items():
+            own = name if factor is None or len(by_factor) == 1 else _listed(paths[factor])
+            parts.append(_Part(_distinct(own, parts), inside, last - at, factor))
+    strange = [path for path in layer_rates if path not in used and not _is_known(path, groups)]
+    if strange:
+        raise AppError(
+            f"The recipe's layer_rates names “{strange[0]}”, and the model has no such layer with "
+            "parameters.",
+            "Clear it, or choose layers of this model.",
+        )
+    return parts
+
+
+def _is_known(path: str, groups: GroupSizes) -> bool:
+    """Longer paths may leave nothing for a path to decide."""
+    return any(name == path or name.startswith(f"{path}.") for _, sizes in groups for name in sizes)
+
+
+def _head_factor(by_factor: Mapping[float | None, object]) -> float | None:
+    if 0 in by_factor:
+        raise AppError(
+            "The recipe's layer_rates freezes the head, which is new and has to learn.",
+            "Freeze layers before it.",
+        )
+    return next(iter(by_factor)) if len(by_factor) == 1 else None
+
+
+def _listed(paths: list[str]) -> str:
+    return paths[0] if len(paths) == 1 else f"{paths[0]} + {len(paths) - 1}"
+
+
+def _distinct(name: str, parts: Sequence[_Part]) -> str:
+    taken = {part.name for part in parts}
+    number, made = 1, name
+    while made in taken:
+        number += 1
+        made = f"{name} ({number})"
+    return made
 
 
 def _opening_epochs(recipe: Recipe, trained: int) -> int:

@@ -110,8 +110,7 @@ class Trainee:
         )
 
     def _by_group(self, plan: Plan) -> dict[str, list[str]]:
-        names = {group.name: list(group.parameters) for group in self.built.groups}
-        return {group.name: names[group.name] for group in plan.groups if group.name != HEAD}
+        return {group.name: list(group.parameters) for group in plan.groups if group.name != HEAD}
 
     def _twin(self) -> _Replica:
         """A replica whose weights are the model's own storage."""

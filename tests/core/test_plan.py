@@ -8,7 +8,8 @@ from core.recipe import make_recipe
 from core.training.plan import make_plan
 from core.training.plan_of import plan_of
 
-_GROUPS = [("stem", 10), ("layer1", 100), ("layer2", 200), ("layer3", 400), ("head", 20)]
+_SIZES = {"stem": 10, "layer1": 100, "layer2": 200, "layer3": 400, "head": 20}
+_GROUPS = [(name, {f"{name}.weight": size}) for name, size in _SIZES.items()]
 
 
 def plan(**values):

@@ -267,7 +267,8 @@ def _fake_machine(link: Link) -> Machine:
 def _fake_plan(values: dict, classes: int, link: Link) -> Plan:
     """The plan of a model with three layer groups: none has to be outlined with torch."""
     head = 1280 * classes + classes
-    return make_plan(make_recipe(values), [("stem", 928), ("blocks.0", 2_000_000), ("head", head)])
+    sizes = {"stem": 928, "blocks.0": 2_000_000, "head": head}
+    return make_plan(make_recipe(values), [(name, {f"{name}.w": n}) for name, n in sizes.items()])
 
 
 def _fake_models(link: Link) -> tuple[ModelCard, ...]:

@@ -9,7 +9,9 @@ from core.training.plan import make_plan
 from gui.theme import Theme
 from gui.widgets.plan_picture import PlanPicture, fold_groups
 
-_GROUPS = [("stem", 928), *[(f"blocks.{i}", 1_000 * (i + 1)) for i in range(12)], ("head", 12_810)]
+_BLOCKS = {f"blocks.{i}": 1_000 * (i + 1) for i in range(12)}
+_SIZES = {"stem": 928, **_BLOCKS, "head": 12_810}
+_GROUPS = [(name, {f"{name}.weight": size}) for name, size in _SIZES.items()]
 
 
 def plan(**values):

@@ -17,7 +17,9 @@ _LEFT = Qt.MouseButton.LeftButton
 
 def _advise(question, link) -> Advice:
     recipe = make_recipe({"strategy": "full", "epochs": 2, "seed": 0})
-    plan = make_plan(recipe, [("stem", 900), ("blocks.0", 2_000), ("head", 100)])
+    plan = make_plan(
+        recipe, [("stem", {"a": 900}), ("blocks.0", {"b": 2_000}), ("head", {"c": 100})]
+    )
     option = Alternative(
         strategy="full", gradual=False, augmentation="light", trains="every layer",
         params=plan.params, trainable_params=plan.trainable_params, seconds=12.0, memory_mb=900,

@@ -18,7 +18,8 @@ from gui import jobs_advice
 from gui.jobs_advice import Question
 from gui.words import strategy_in_words
 
-_GROUPS = [("stem", 900), ("blocks.0", 2_000), ("blocks.1", 4_000), ("head", 100)]
+_SIZES = {"stem": 900, "blocks.0": 2_000, "blocks.1": 4_000, "head": 100}
+_GROUPS = [(name, {f"{name}.weight": size}) for name, size in _SIZES.items()]
 
 
 def make_advice(domain="similar") -> Advice:

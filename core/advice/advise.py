@@ -256,7 +256,8 @@ class _Options:
     def __init__(
         self, recipe: Recipe, table: Decision, limits: Thresholds, per_class: float
     ) -> None:
-        self._recipe = recipe
+        # What was set by hand for single layers belongs to none of the strategies.
+        self._recipe = recipe.with_values(layer_rates={})
         self._table = table
         self._is_small = per_class < limits.medium
         self._is_large = per_class >= limits.large

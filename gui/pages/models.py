@@ -26,7 +26,8 @@ from gui.words import count
 
 if TYPE_CHECKING:
     from core.models.card import ModelCard
-    from gui.jobs_models import CatalogRows, Layers
+    from gui.jobs_layers import Layers
+    from gui.jobs_models import CatalogRows
 
 _LAYERS_AFTER_MS = 150
 """A person who arrows through the table asks for the layers of the model they stop at."""
@@ -104,8 +105,8 @@ class ModelsPage(Page):
         models = self.commands.models
         models.catalog_listed.connect(self._show_listing)
         models.catalog_failed.connect(self._show_failure)
-        models.layers_known.connect(self._show_layers)
-        models.layers_failed.connect(self._show_layer_error)
+        self.commands.layers.layers_known.connect(self._show_layers)
+        self.commands.layers.layers_failed.connect(self._show_layer_error)
         self.filters.changed.connect(self._filter)
         self.filters.need_chosen.connect(self._choose_first)
         self.filters.search.down_pressed.connect(self.table.enter)
@@ -290,7 +291,7 @@ class ModelsPage(Page):
             return
         if self.layers.shown_model not in ("", card.id):
             self.layers.show_waiting(card.id)
-        self.commands.models.show_layers(card)
+        self.commands.layers.show_layers(card)
 
     def _show_layers(self, layers: Layers) -> None:
         card = self.card.card

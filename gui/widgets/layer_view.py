@@ -48,7 +48,7 @@ from gui.words import count
 
 if TYPE_CHECKING:
     from core.errors import AppError
-    from gui.jobs_models import Layers
+    from gui.jobs_layers import Layers
 
 _Index = QModelIndex | QPersistentModelIndex
 _WIDTHS = {NAME: 172, KIND: 94, OUTPUT: 108, PARAMS: 88, MACS: 62, TRAINS: 76}

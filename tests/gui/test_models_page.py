@@ -16,7 +16,7 @@ from core.models.card import ModelCard
 from core.models.collapse import LayerLine, collapse
 from core.models.layers import LayerNode
 from core.models.search import CardFilter
-from gui import jobs_models
+from gui import jobs_layers
 from gui.model_rows import COLUMNS, make_row
 from gui.widgets.layer_model import LayerModel
 from gui.widgets.model_filters import NEEDS, Wish
@@ -335,7 +335,7 @@ def test_a_failure_is_a_sentence_in_the_place_of_the_tree(models, qtbot, monkeyp
     def fail(question, link):
         raise ModelError("The layers of it cannot be worked out.", "It can still be used.")
 
-    monkeypatch.setattr(jobs_models, "work_out_layers", fail)
+    monkeypatch.setattr(jobs_layers, "work_out_layers", fail)
     models.tabs.setCurrentWidget(models.layers)
     models.choose("timm/resnet50.a1_in1k")
     qtbot.waitUntil(lambda: "cannot be worked out" in models.layers.message.text())
@@ -345,13 +345,13 @@ def test_a_failure_is_a_sentence_in_the_place_of_the_tree(models, qtbot, monkeyp
 
 def test_whoever_arrows_on_gets_the_layers_of_where_they_stop(models, qtbot, monkeypatch) -> None:
     asked = []
-    real = jobs_models.work_out_layers
+    real = jobs_layers.work_out_layers
 
     def watch(question, link):
         asked.append(question.card.id)
         return real(question, link)
 
-    monkeypatch.setattr(jobs_models, "work_out_layers", watch)
+    monkeypatch.setattr(jobs_layers, "work_out_layers", watch)
     models.tabs.setCurrentWidget(models.layers)
     models.table.enter()
     for _ in range(12):

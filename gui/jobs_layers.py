@@ -1,0 +1,54 @@
+"""Layer trees, worked out in worker threads. As in `gui.jobs`, core is imported inside functions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from core.errors import AppError, ModelError
+from gui.workers import Link
+
+if TYPE_CHECKING:
+    from core.models.card import ModelCard
+    from core.models.collapse import LayerLine
+    from core.models.layers import LayerTree
+
+
+@dataclass(frozen=True, slots=True)
+class LayerQuestion:
+    """Whose layers, and under which plan. `num_classes` None: the head it was published with."""
+
+    card: ModelCard
+    num_classes: int | None
+    recipe_values: tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """The answer: the tree, and its lines with equal blocks folded together."""
+
+    question: LayerQuestion
+    tree: LayerTree
+    lines: tuple[LayerLine, ...]
+    strategy: str
+
+
+def work_out_layers(question: LayerQuestion, link: Link) -> Layers:
+    """Raises: AppError where the model cannot be outlined or the recipe is refused."""
+    from core.models.collapse import collapse
+    from core.models.layers import layer_tree
+    from core.recipe import make_recipe
+
+    recipe = make_recipe(dict(question.recipe_values))
+    try:
+        tree = layer_tree(question.card, num_classes=question.num_classes, recipe=recipe)
+    except AppError:
+        raise
+    except (RuntimeError, TypeError, ValueError, AttributeError, KeyError, IndexError) as error:
+        # The libraries' own models, outlined without numbers: some of them may resist.
+        raise ModelError(
+            f"The layers of {question.card.id} cannot be worked out without its weights: "
+            f"{type(error).__name__}.",
+            "It can still be used.",
+        ) from error
+    return Layers(question, tree, collapse(tree.layers), recipe.strategy)

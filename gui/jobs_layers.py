@@ -1,4 +1,4 @@
-"""Layer trees, worked out in worker threads. As in `gui.jobs`, core is imported inside functions."""
+"""Layer trees, worked out in worker threads; core is imported inside the functions."""
 
 from __future__ import annotations
 

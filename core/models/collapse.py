@@ -50,9 +50,9 @@ class LayerLine:
 def collapse(nodes: Iterable[LayerNode]) -> tuple[LayerLine, ...]:
     """Lines for these siblings and all below them.
 
-    Siblings are a run where they follow each other and are equal in type, structure, parameters,
-    output and what trains of them. Single layers without children stay as they are: two
-    activations in a row are no block.
+    Siblings are a run where they follow each other and are equal in type, structure, parameters
+    and output. What trains of them makes no difference: a tick must not unfold the tree. Single
+    layers without children stay as they are: two activations in a row are no block.
     """
     lines: list[LayerLine] = []
     for _, equal in groupby(nodes, key=_structure):
@@ -67,7 +67,7 @@ def collapse(nodes: Iterable[LayerNode]) -> tuple[LayerLine, ...]:
 def _structure(node: LayerNode) -> object:
     """Equal for layers that differ in name only."""
     children = tuple(_structure(child) for child in node.children)
-    figures = (node.params, node.trainable_params, node.output_shape)
+    figures = (node.params, node.output_shape)
     return node.type, node.kind, figures, children
 
 

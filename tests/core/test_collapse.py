@@ -38,12 +38,10 @@ def test_a_block_that_differs_ends_the_run():
     assert [line.title for line in lines] == ["Block", "Block × 2", "Block"]
 
 
-def test_blocks_that_train_are_not_hidden_among_frozen_ones():
-    lines = collapse([block("0"), block("1"), block("2", trains=10), block("3", trains=10)])
-    assert [(line.title, trains_text(line)) for line in lines] == [
-        ("Block × 2", "frozen"),
-        ("Block × 2", "all"),
-    ]
+def test_a_tick_does_not_unfold_a_run_which_is_then_partly_trained():
+    (line,) = collapse([block("0"), block("1"), block("2", trains=10), block("3", trains=10)])
+    assert (line.title, trains_text(line)) == ("Block × 4", "partly")
+    assert [trains_text(child) for child in line.children] == ["frozen", "frozen", "all", "all"]
 
 
 def test_single_layers_in_a_row_stay_apart():

@@ -12,7 +12,8 @@ import functools
 import json
 import re
 from collections import Counter
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from core import places
@@ -22,13 +23,22 @@ from core.models.search import SOURCES, CardFilter, haystack_of, matcher
 
 COLUMNS = (
     "source", "arch", "tag", "family", "params", "macs", "top1", "top5", "height", "width",
-    "num_classes", "license", "weights",
+    "num_classes", "license", "weights", "activations", "feature_dim", "layer_groups",
+    "images_per_s", "pretraining", "preprocessing",
 )  # fmt: skip
-"""The columns of `catalog.json`. Rows of one architecture follow each other, default first."""
+"""The columns of `catalog.json`. Rows of one architecture follow each other, default first.
 
-SORT_COLUMNS = tuple(
-    field.name for field in fields(ModelCard) if field.name not in ("weights", "tag")
+`pretraining` and `preprocessing` are positions in lists of the document: few are different.
+"""
+
+_NO_ORDER = ("weights", "tag", "interpolation", "mean", "std")
+SORT_COLUMNS = (
+    *(f.name for f in fields(ModelCard) if f.name not in _NO_ORDER),
+    "top1_per_m",
 )
+_LARGEST_FIRST = ("top1", "top5", "num_classes", "top1_per_m", "images_per_s")
+
+TIMM_TABLE = "timm's results-imagenet.csv"
 
 _FORMS = (
     "Models are named like bundled/tf_efficientnet_lite0, torchvision/resnet50.IMAGENET1K_V2, "
@@ -41,6 +51,16 @@ class Catalog:
     """All cards, default weights of an architecture first."""
 
     cards: tuple[ModelCard, ...]
+    made_with: Mapping[str, str] = field(default_factory=dict)
+    """The libraries and their versions that the catalog was made with."""
+    throughput_hardware: str = ""
+    """On what the cards' `images_per_s` was measured, by whom and how."""
+
+    def accuracy_source(self, card: ModelCard) -> str:
+        """Who published the card's top-1; empty where it is not known."""
+        if card.top1 is None:
+            return ""
+        return "torchvision's own metadata" if card.source == "torchvision" else TIMM_TABLE
 
     @functools.cached_property
     def by_id(self) -> dict[str, ModelCard]:
@@ -150,8 +170,8 @@ class Catalog:
         """The cards that fit, in catalog order or by the column `sort`.
 
         What fits, `CardFilter` says. Sorting puts
-        the best or largest first for `top1`, `top5` and `num_classes`, else the smallest or
-        first; `-column` turns it round; unknown is last either way.
+        the best or largest first for accuracies, throughput and `num_classes`, else the smallest
+        or first; `-column` turns it round; unknown is last either way.
 
         Raises: ModelError for a column or source that does not exist.
         """
@@ -179,7 +199,7 @@ def sorted_cards(cards: list[ModelCard], sort: str) -> list[ModelCard]:
         raise ModelError(
             f"Models cannot be sorted by “{column}”.", f"Columns: {', '.join(SORT_COLUMNS)}."
         )
-    largest_first = (column in ("top1", "top5", "num_classes")) != turned
+    largest_first = (column in _LARGEST_FIRST) != turned
     known = [card for card in cards if getattr(card, column) not in (None, "")]
     unknown = [card for card in cards if getattr(card, column) in (None, "")]
     known.sort(key=lambda card: getattr(card, column), reverse=largest_first)
@@ -195,8 +215,13 @@ def load() -> Catalog:
 def read(text: str) -> Catalog:
     """The catalog in the JSON that `core.models.catalog_build` writes."""
     document = json.loads(text)
-    columns = document["columns"]
-    return Catalog(tuple(card_of(dict(zip(columns, row, strict=True))) for row in document["rows"]))
+    columns, shared = document["columns"], shared_of(document)
+    rows = (dict(zip(columns, row, strict=True)) for row in document["rows"])
+    return Catalog(
+        cards=tuple(card_of(row, shared) for row in rows),
+        made_with=document["made_with"],
+        throughput_hardware=document.get("throughput_hardware", ""),
+    )
 
 
 def model_id(source: str, arch: str, tag: str) -> str:
@@ -210,10 +235,36 @@ def default_weights_place(source: str, arch: str, tag: str) -> str:
     return "bundled" if source == "bundled" else ""
 
 
-def card_of(row: dict[str, Any]) -> ModelCard:
+Preprocessed = tuple[str, float | None, tuple[float, ...] | None, tuple[float, ...] | None]
+"""Interpolation, crop share, mean and standard deviation, as a card has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What many rows of the file have in common, by position."""
+
+    pretraining: tuple[str, ...] = ("",)
+    preprocessing: tuple[Preprocessed, ...] = (("", None, None, None),)
+
+
+def shared_of(document: dict[str, Any]) -> Shared:
+    return Shared(
+        pretraining=tuple(document.get("pretraining", ("",))),
+        preprocessing=tuple(
+            (interpolation, crop, mean and tuple(mean), std and tuple(std))
+            for interpolation, crop, mean, std in document.get(
+                "preprocessing", (("", None, None, None),)
+            )
+        ),
+    )
+
+
+def card_of(row: dict[str, Any], shared: Shared | None = None) -> ModelCard:
     """The card of one row of the file, by column."""
+    shared = shared or Shared()
     source, arch, tag = row["source"], row["arch"], row["tag"]
     height, width = row["height"], row["width"]
+    interpolation, crop_pct, mean, std = shared.preprocessing[row.get("preprocessing") or 0]
     return ModelCard(
         id=model_id(source, arch, tag),
         source=source,
@@ -228,6 +279,15 @@ def card_of(row: dict[str, Any]) -> ModelCard:
         num_classes=row["num_classes"],
         license=row["license"],
         weights=row["weights"] or default_weights_place(source, arch, tag),
+        pretraining=shared.pretraining[row.get("pretraining") or 0],
+        feature_dim=row.get("feature_dim"),
+        layer_groups=row.get("layer_groups"),
+        activations=row.get("activations"),
+        interpolation=interpolation,
+        crop_pct=crop_pct,
+        mean=mean,
+        std=std,
+        images_per_s=row.get("images_per_s"),
     )
 
 

@@ -5,14 +5,17 @@ Pure functions of a layer tree and a recipe; no torch, so that the window answer
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
 
 from core.errors import AppError
 from core.recipe import Recipe
-from core.training.plan import Plan, PlanGroup, factor_of, make_plan
+from core.training.layer_index import LayerIndex, above, index_of
+from core.training.plan import Plan, factor_of, make_plan
 
 if TYPE_CHECKING:
     from core.models.layers import LayerTree
@@ -20,9 +23,11 @@ if TYPE_CHECKING:
 FLOAT_BYTES = 4
 ADAM_BYTES = 8
 """Two running means of each gradient, float32."""
+_HIGHEST_FACTOR = 100.0
 
 State = Literal["all", "partly", "frozen", "none"]
 """How much of a layer trains; `none`: it has no parameters."""
+_Factors = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,10 @@ class LayerState:
     opens_at: int | None = None
     """The first epoch in which something of it trains, counted from 1."""
     holds_head: bool = False
+    lowest_factor: float | None = None
+    highest_factor: float | None = None
+    """Shares of the rate that the plan gives by age; of what lies before the head, None: nothing
+    does."""
 
     @property
     def state(self) -> State:
@@ -45,6 +54,11 @@ class LayerState:
         if not self.trainable_params:
             return "frozen"
         return "all" if self.trainable_params >= self.params else "partly"
+
+    @property
+    def is_head(self) -> bool:
+        """Whether it is the head, or a part of it, and so cannot be frozen."""
+        return self.holds_head and self.lowest_factor is None
 
 
 _NOTHING = LayerState()
@@ -60,16 +74,54 @@ class LayerPlan:
     def __init__(self, tree: LayerTree, recipe: Recipe, *, epoch: int | None = None) -> None:
         self.tree, self.recipe, self.epoch = tree, recipe, epoch
         self.plan: Plan = make_plan(recipe, tree.groups)
-        self._sizes = {name: size for _, sizes in tree.groups for name, size in sizes.items()}
-        self._of = _states(self.plan, self._sizes, tree.aliases, epoch)
+        self._index = index_of(tree)
+        self._columns = _columns(self._index, self.plan, _factors(recipe, tree), epoch)
+        self._known: dict[str, LayerState] = {}
 
     def of(self, path: str) -> LayerState:
         """Of the layer with this dotted name; the empty name is the whole model."""
-        return self._of.get(path, _NOTHING)
+        state = self._known.get(path)
+        if state is None:
+            row = self._index.row.get(path)
+            state = _NOTHING if row is None else self._state(row)
+            self._known[path] = state
+        return state
+
+    def over(self, paths: Iterable[str]) -> LayerState:
+        """Of several layers together that share nothing, e.g. a run of equal blocks."""
+        states = [state for path in paths if (state := self.of(path)).params]
+        trained = [state for state in states if state.trainable_params]
+        bodies = [state for state in states if state.lowest_factor is not None]
+        return LayerState(
+            params=sum(state.params for state in states),
+            trainable_params=sum(state.trainable_params for state in states),
+            lowest_rate=min((state.lowest_rate for state in trained), default=0.0),
+            highest_rate=max((state.highest_rate for state in trained), default=0.0),
+            opens_at=min((state.opens_at or 1 for state in trained), default=None),
+            holds_head=any(state.holds_head for state in states),
+            lowest_factor=min((s.lowest_factor or 0.0 for s in bodies), default=None),
+            highest_factor=max((s.highest_factor or 0.0 for s in bodies), default=None),
+        )
+
+    def _state(self, row: int) -> LayerState:
+        params, trained, low, high, opens, head, low_factor, high_factor = (
+            column[row] for column in self._columns
+        )
+        has_body = low_factor <= high_factor
+        return LayerState(
+            params=params,
+            trainable_params=trained,
+            lowest_rate=low if trained else 0.0,
+            highest_rate=high,
+            opens_at=int(opens) if trained else None,
+            holds_head=head,
+            lowest_factor=low_factor if has_body else None,
+            highest_factor=high_factor if has_body else None,
+        )
 
     @property
     def params(self) -> int:
-        return sum(self._sizes.values())
+        return int(self._index.sizes.sum())
 
     @property
     def trainable_params(self) -> int:
@@ -104,88 +156,99 @@ class LayerPlan:
         return {epoch: tuple(names) for epoch, names in sorted(found.items())}
 
 
-def _states(
-    plan: Plan, sizes: Mapping[str, int], aliases: Mapping[str, tuple[str, ...]], epoch: int | None
-) -> dict[str, LayerState]:
-    """By dotted name of every layer that has parameters."""
-    params: dict[str, int] = {}
-    trained: dict[str, int] = {}
-    groups: dict[str, list[PlanGroup]] = {}
-    holding_head: set[str] = set()
-    for at, group in enumerate(plan.groups):
-        is_head = at == len(plan.groups) - 1
-        is_open = group.opens_at is not None and (epoch is None or group.opens_at <= epoch)
-        for name in group.parameters:
-            # A shared parameter is there in each of its layers, and in what holds them once.
-            for path in {p for alias in (name, *aliases.get(name, ())) for p in _above(alias)}:
-                params[path] = params.get(path, 0) + sizes[name]
-                if is_open:
-                    trained[path] = trained.get(path, 0) + sizes[name]
-                    known = groups.setdefault(path, [])
-                    if not known or known[-1] is not group:
-                        known.append(group)
-                if is_head:
-                    holding_head.add(path)
-    return {
-        path: LayerState(
-            params=count,
-            trainable_params=trained.get(path, 0),
-            lowest_rate=min((g.learning_rate for g in groups.get(path, ())), default=0.0),
-            highest_rate=max((g.learning_rate for g in groups.get(path, ())), default=0.0),
-            opens_at=min((g.opens_at or 1 for g in groups.get(path, ())), default=None),
-            holds_head=path in holding_head,
-        )
-        for path, count in params.items()
-    }
-
-
-def _above(name: str) -> list[str]:
-    """The parameter's own name, the layers it lies in, and the whole."""
-    pieces = name.split(".")
-    return [".".join(pieces[:length]) for length in range(len(pieces) + 1)]
+def _columns(
+    index: LayerIndex, plan: Plan, factors: _Factors, epoch: int | None
+) -> tuple[list[Any], ...]:
+    """The figures of each layer, by row of the index, in the order `_state` takes them."""
+    rates = np.zeros(len(index.names))
+    opens = np.full(len(index.names), np.inf)
+    for group in plan.groups:
+        if group.opens_at is not None and (epoch is None or group.opens_at <= epoch):
+            places = [index.place[name] for name in group.parameters]
+            rates[places], opens[places] = group.learning_rate, group.opens_at
+    is_open = np.isfinite(opens)
+    return (
+        index.over(np.add, index.sizes),
+        index.over(np.add, np.where(is_open, index.sizes, 0)),
+        index.over(np.minimum, np.where(is_open, rates, np.inf)),
+        index.over(np.maximum, rates),
+        index.over(np.minimum, opens),
+        index.over(np.logical_or, ~index.body),
+        index.over(np.minimum, np.where(index.body, factors, np.inf)),
+        index.over(np.maximum, np.where(index.body, factors, -np.inf)),
+    )
 
 
 # -- changes ---------------------------------------------------------------------------------
 
 
-def with_trained(recipe: Recipe, tree: LayerTree, path: str, *, trains: bool) -> Recipe:
-    """The recipe after a layer, with all below it, is ticked or unticked.
+def with_trained(
+    recipe: Recipe, tree: LayerTree, path: str | Iterable[str], *, trains: bool
+) -> Recipe:
+    """The recipe after a layer (or several), with all below it, is ticked or unticked.
 
     The head stays trained whatever is unticked. The answer is in the plainest words there are
     for it: a strategy and a number of layer groups where these say it all.
     Raises: AppError for a layer without parameters.
     """
     factors = _factors(recipe, tree)
-    for name in _body_under(tree, path):
-        before = factors[name]
-        if not trains:
-            factors[name] = 0.0
-        elif before == 0:
-            factors[name] = 1.0
+    under = _body_under(tree, path)
+    if trains:
+        factors[under[factors[under] == 0]] = 1.0
+    else:
+        factors[under] = 0.0
     return _plainest(recipe, tree, factors)
 
 
-def with_factor(recipe: Recipe, tree: LayerTree, path: str, factor: float) -> Recipe:
-    """The recipe after a layer is given a factor on its learning rate; 0 freezes it.
+def with_factor(
+    recipe: Recipe, tree: LayerTree, path: str | Iterable[str], factor: float
+) -> Recipe:
+    """The recipe after a layer (or several) is given a factor on its learning rate; 0 freezes it.
 
     Raises: AppError for a layer without parameters, or a factor that is no factor.
     """
-    if not 0 <= factor <= 100:
+    if not 0 <= factor <= _HIGHEST_FACTOR:
         raise AppError(f"“{factor:g}” is no factor on a learning rate.", "Take one from 0 to 100.")
-    names = _body_under(tree, path)
-    if not names:
+    under = _body_under(tree, path)
+    if not len(under):
         raise AppError(
             f"The rate of the head is the recipe's own: {recipe.learning_rate:g}.",
             "Change the learning rate; the factors of layers are shares of it.",
         )
-    factors = _factors(recipe, tree) | dict.fromkeys(names, factor)
+    factors = _factors(recipe, tree)
+    factors[under] = factor
     return _plainest(recipe, tree, factors)
+
+
+def read_factor(text: str) -> float:
+    """`0.1`, `0,1`, `1/10`, `×0.5`, `10 %` as a factor on a learning rate.
+
+    Raises: AppError with what is allowed.
+    """
+    plain = text.strip().lstrip("×xX*").strip().replace(",", ".")
+    try:
+        if plain.endswith("%"):
+            factor = float(plain[:-1]) / 100
+        elif "/" in plain:
+            upper, _, lower = plain.partition("/")
+            factor = float(upper) / float(lower)
+        else:
+            factor = float(plain)
+    except (ValueError, ZeroDivisionError):
+        factor = -1.0
+    if not 0 <= factor <= _HIGHEST_FACTOR:
+        raise AppError(
+            f"“{text.strip()}” is no factor on a learning rate.",
+            "Take a number from 0 to 100, e.g. 0.1 or 1/10; 0 freezes the layer.",
+        )
+    return factor
 
 
 def factor_at(recipe: Recipe, tree: LayerTree, path: str) -> float | None:
     """The factor that all weights of a layer have; None where they differ."""
-    factors = _factors(recipe, tree)
-    found = {factors[name] for name in _under(tree, path) if name in factors}
+    index = index_of(tree)
+    under = index.under(path)
+    found = set(_factors(recipe, tree)[under[index.body[under]]].tolist())
     return found.pop() if len(found) == 1 else None
 
 
@@ -198,32 +261,26 @@ def with_last_groups(recipe: Recipe, count: int | None) -> Recipe:
     return recipe.with_values(strategy="partial", layer_groups=count, layer_rates={})
 
 
-def _body(tree: LayerTree) -> dict[str, int]:
-    """Parameters before the head → how far their group is from it."""
-    last = len(tree.groups) - 1
-    return {n: last - at for at, (_, sizes) in enumerate(tree.groups[:-1]) for n in sizes}
+def trains_alike(recipe: Recipe, other: Recipe, tree: LayerTree) -> bool:
+    """Whether two recipes train the same layers of the model at the same factors."""
+    same = np.array_equal(_factors(recipe, tree), _factors(other, tree))
+    solver = "feature-extraction"
+    return same and (recipe.strategy == solver) == (other.strategy == solver)
 
 
-def _under(tree: LayerTree, path: str) -> list[str]:
-    """First names of the parameters in a layer, shared ones too."""
-    return [
-        name
-        for _, sizes in tree.groups
-        for name in sizes
-        if any(path in _above(alias) for alias in (name, *tree.aliases.get(name, ())))
-    ]
+def _body_under(tree: LayerTree, path: str | Iterable[str]) -> npt.NDArray[np.int64]:
+    """Positions of the parameters before the head that lie in any of these layers."""
+    index = index_of(tree)
+    paths = (path,) if isinstance(path, str) else tuple(path)
+    under = np.unique(np.concatenate([index.under(each) for each in paths]))
+    if not len(under):
+        raise AppError(f"“{paths[0]}” has no weights that could train.", "Choose another layer.")
+    return under[index.body[under]]
 
 
-def _body_under(tree: LayerTree, path: str) -> list[str]:
-    names = _under(tree, path)
-    if not names:
-        raise AppError(f"“{path}” has no weights that could train.", "Choose another layer.")
-    body = _body(tree)
-    return [name for name in names if name in body]
-
-
-def _factors(recipe: Recipe, tree: LayerTree) -> dict[str, float]:
-    """Each parameter before the head → the factor on the rate its age gives it; 0: frozen."""
+def _factors(recipe: Recipe, tree: LayerTree) -> _Factors:
+    """Each parameter → the factor on the rate its age gives it; 0: frozen, the head: 1."""
+    index = index_of(tree)
     rates = recipe.layer_rates
     if recipe.strategy == "feature-extraction":
         trained, rates = 0, {}
@@ -231,29 +288,37 @@ def _factors(recipe: Recipe, tree: LayerTree) -> dict[str, float]:
         trained = recipe.layer_groups
     else:
         trained = len(tree.groups) - 1
-    factors = {}
-    for name, age in _body(tree).items():
-        found = factor_of(name, rates)
-        factors[name] = found[1] if found is not None else float(age <= trained)
+    factors = (index.ages <= trained).astype(np.float64)
+    if rates:
+        for position in np.flatnonzero(index.body).tolist():
+            found = factor_of(index.names[position], rates)
+            if found is not None:
+                factors[position] = found[1]
     return factors
 
 
-def _plainest(recipe: Recipe, tree: LayerTree, factors: Mapping[str, float]) -> Recipe:
+def _plainest(recipe: Recipe, tree: LayerTree, factors: _Factors) -> Recipe:
     """The recipe that gives these factors with the fewest words."""
-    head_rates = {
-        path: factor
-        for path, factor in recipe.layer_rates.items()
-        if any(path in _above(name) for name in tree.groups[-1][1])
-        and not any(path in _above(name) for name in factors)
-    }
-    body = _body(tree)
-    last = len(tree.groups) - 1
-    if not any(factors.values()) and not head_rates:
+    index = index_of(tree)
+    head_rates = _head_rates(recipe, index)
+    if not factors[index.body].any() and not head_rates:
         return with_last_groups(recipe, 0)
+    last = len(tree.groups) - 1
+    lowest = index.over_first_names(np.minimum, np.where(index.body, factors, np.inf))
+    highest = index.over_first_names(np.maximum, np.where(index.body, factors, -np.inf))
+    holds_head = index.over_first_names(np.logical_or, ~index.body)
+    # One entry says it for a layer, but no entry may speak for the head as well.
+    uniform = {
+        path: factor
+        for path, factor in lowest.items()
+        if factor == highest[path] and not holds_head[path]
+    }
     best: tuple[int, dict[str, float]] | None = None
     for count in range(last + 1):
-        rates = _fewest_rates(factors, {n: float(body[n] <= count) for n in factors})
-        if best is None or len(rates) < len(best[1]):
+        differs = index.body & (factors != (index.ages <= count))
+        most = len(index.names) + 1 if best is None else len(best[1])
+        rates = _fewest_rates(index, uniform, index.over_first_names(np.logical_or, differs), most)
+        if rates is not None:
             best = (count, rates)
     assert best is not None
     count, rates = best
@@ -263,30 +328,38 @@ def _plainest(recipe: Recipe, tree: LayerTree, factors: Mapping[str, float]) -> 
     return recipe.with_values(strategy="partial", layer_groups=count, layer_rates=rates)
 
 
-def _fewest_rates(factors: Mapping[str, float], default: Mapping[str, float]) -> dict[str, float]:
-    """Entries of `layer_rates` that make `factors` out of `default`: the highest layers first."""
-    children: dict[str, list[str]] = {}
-    members: dict[str, list[str]] = {}
-    for name in factors:
-        above = _above(name)
-        for upper, path in itertools.pairwise(above):
-            members.setdefault(path, []).append(name)
-            known = children.setdefault(upper, [])
-            if path not in known[-1:]:
-                known.append(path)
+def _head_rates(recipe: Recipe, index: LayerIndex) -> dict[str, float]:
+    """Entries for the head alone that give it the factors it has."""
+    heads = [index.names[position] for position in np.flatnonzero(~index.body)]
+    found = {name: factor_of(name, recipe.layer_rates) for name in heads}
+    positions = np.flatnonzero(index.body)
+    body = {path for position in positions for path in above(index.names[position])}
+    rates = {}
+    for name, entry in found.items():
+        if entry is not None:
+            path, factor = entry
+            rates[path if path not in body else name] = factor
+    return rates
+
+
+def _fewest_rates(
+    index: LayerIndex, uniform: dict[str, float], differs: dict[str, bool], most: int
+) -> dict[str, float] | None:
+    """Entries of `layer_rates` that make the factors, the highest layers first; None: they are
+    `most` or more.
+
+    `uniform`: layers of one factor; `differs`: whether one below is not the strategy's own.
+    """
     rates: dict[str, float] = {}
-
-    def settle(path: str) -> None:
-        names = members[path]
-        if all(factors[n] == default[n] for n in names):
-            return
-        wanted = {factors[n] for n in names}
-        if len(wanted) == 1:
-            rates[path] = wanted.pop()
-            return
-        for child in dict.fromkeys(children.get(path, ())):
-            settle(child)
-
-    for path in dict.fromkeys(children.get("", ())):
-        settle(path)
+    waiting = list(reversed(index.children.get("", ())))
+    while waiting:
+        path = waiting.pop()
+        if not differs[path]:
+            continue
+        if path in uniform:
+            rates[path] = uniform[path]
+            if len(rates) >= most:
+                return None
+        else:
+            waiting += reversed(index.children.get(path, ()))
     return rates

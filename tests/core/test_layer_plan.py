@@ -13,6 +13,8 @@ from core.recipe import make_recipe, read_recipe
 from core.training.layer_plan import (
     LayerPlan,
     factor_at,
+    read_factor,
+    trains_alike,
     with_factor,
     with_last_groups,
     with_trained,
@@ -215,3 +217,54 @@ def test_a_run_trains_exactly_what_the_layer_rates_say(tmp_path):
     trained = [name for name, p in built.module.named_parameters() if p.requires_grad]
 
     assert trained == ["layer3.0.conv1.weight"]
+
+
+# -- several at once, and what stands beside the head ------------------------------------------
+
+
+def test_several_layers_are_ticked_at_once_and_seen_together(small):
+    recipe = with_trained(make_recipe({}), small, ["layer2.0", "layer2.1"], trains=True)
+    assert recipe == with_trained(make_recipe({}), small, "layer2", trains=True)
+
+    recipe = with_factor(recipe, small, ["layer2.0.conv1", "layer2.1.conv1"], 0.5)
+    together = LayerPlan(small, recipe).over(["layer2.0", "layer2.1"])
+    assert together == LayerPlan(small, recipe).of("layer2")
+    assert (together.lowest_factor, together.highest_factor) == (0.5, 1.0)
+
+
+def test_layers_beside_the_head_are_frozen_without_it():
+    tree = layer_tree(catalog.load().resolve("torchvision/vgg11"), num_classes=3)
+    everything = make_recipe({"strategy": "full"})
+    recipe = with_trained(everything, tree, "classifier", trains=False)
+    plan = LayerPlan(tree, recipe)
+
+    assert recipe.layer_rates == {"features": 1.0}  # the plainest words for it
+    assert plan.of("classifier").state == "partly"
+    assert plan.of("classifier.6").is_head
+    assert not plan.of("classifier").is_head
+    shared = make_recipe({"strategy": "full", "layer_rates": {"classifier": 0.5}})
+    again = with_trained(shared, tree, "features", trains=False)
+    assert LayerPlan(tree, again).of("classifier.6").highest_rate == pytest.approx(1.5e-4)
+
+
+@pytest.mark.parametrize(
+    ("text", "factor"),
+    [("0.1", 0.1), ("1/10", 0.1), ("×0.5", 0.5), ("x 2", 2), ("0,1", 0.1), ("10 %", 0.1), ("0", 0)],
+)
+def test_a_factor_is_read_as_people_write_it(text, factor):
+    assert read_factor(text) == pytest.approx(factor)
+
+
+@pytest.mark.parametrize("text", ["", "fast", "1/0", "-1", "101", "nan", "1/2/3"])
+def test_text_that_is_no_factor_is_refused_with_what_is_allowed(text):
+    with pytest.raises(AppError, match=r"no factor.*0 to 100"):
+        read_factor(text)
+
+
+def test_two_recipes_are_alike_where_they_train_the_same(small):
+    full = make_recipe({"strategy": "full"})
+    assert trains_alike(full, make_recipe({"strategy": "partial", "layer_groups": 9}), small)
+    assert not trains_alike(full, make_recipe({}), small)
+    assert not trains_alike(
+        make_recipe({}), make_recipe({"strategy": "partial", "layer_groups": 0}), small
+    )

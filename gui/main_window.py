@@ -35,9 +35,9 @@ from gui import actions, crashes
 from gui.commands import Commands
 from gui.drops import Destination, find_destination, image_suffixes
 from gui.pages.page import Page
-from gui.pages.start import StartPage
 from gui.session import PageName, PageNotice, Session
 from gui.settings import Settings, ThemeChoice
+from gui.shell_pages import PAGES, make_page
 from gui.theme import Theme
 from gui.widgets.frame import ContextLine, DropOverlay, Rail, StatusLine
 from gui.words import strategy_in_words
@@ -46,17 +46,6 @@ from gui.workers import Job, JobRunner
 if TYPE_CHECKING:
     from gui.pages.train import TrainPage
     from gui.widgets.settings_dialog import SettingsDialog
-
-PAGES: tuple[tuple[PageName, str, str], ...] = (
-    ("start", "Start", "home-outline"),
-    ("models", "Models", "vector-polyline"),
-    ("data", "Data", "folder-image"),
-    ("strategy", "Strategy", "compass-outline"),
-    ("train", "Train", "chart-line"),
-    ("results", "Results", "chart-box-outline"),
-    ("classify", "Classify", "image-search-outline"),
-    ("runs", "Runs", "history"),
-)
 
 _BREATH_MS = 50
 
@@ -169,58 +158,12 @@ class MainWindow(QMainWindow):
             "about": self.show_about,
         }
 
-    def _make_page(self, name: PageName) -> Page:
-        # Imported when wanted: the first paint needs none of them, and Train brings the recipe.
-        parts = (self.session, self.commands, self.settings, self.look)
-        if name == "start":
-            start = StartPage(*parts)
-            start.folder_wanted.connect(self.ask_for_folder)
-            return start
-        return self._make_later_page(name)
-
-    def _make_later_page(self, name: PageName) -> Page:
-        parts = (self.session, self.commands, self.settings, self.look)
-        if name == "models":
-            from gui.pages.models import ModelsPage
-
-            return ModelsPage(*parts)
-        if name == "data":
-            from gui.pages.data import DataPage
-
-            data = DataPage(*parts, self.runner)
-            data.folder_wanted.connect(self.ask_for_folder)
-            return data
-        if name == "strategy":
-            from gui.pages.strategy import StrategyPage
-
-            strategy = StrategyPage(*parts, self.runner)
-            strategy.folder_wanted.connect(self.ask_for_folder)
-            return strategy
-        if name == "train":
-            from gui.pages.train import TrainPage
-
-            return TrainPage(*parts)
-        if name == "results":
-            from gui.pages.results import ResultsPage
-
-            return ResultsPage(*parts, self.runner)
-        if name == "runs":
-            from gui.pages.runs import RunsPage
-
-            return RunsPage(*parts)
-        from gui.pages.classify import ClassifyPage
-
-        classify = ClassifyPage(*parts)
-        classify.images_wanted.connect(self.ask_for_images)
-        classify.paste_wanted.connect(self.paste)
-        return classify
-
     # -- pages -------------------------------------------------------------------------------
 
     def page(self, name: PageName) -> Page:
         """The page of that name, built at the first call."""
         if name not in self._pages:
-            made = self._make_page(name)
+            made = make_page(self, name)
             self._pages[name] = made
             self.stack.addWidget(made)
         return self._pages[name]

@@ -11,9 +11,10 @@ from PySide6.QtCore import QObject, Signal
 from core.errors import AppError
 from gui import jobs_models
 from gui.session import Session
-from gui.workers import JobRunner, Work
+from gui.workers import Job, JobRunner, Work
 
 if TYPE_CHECKING:
+    from core.models.bench import Latency
     from core.models.card import ModelCard
     from gui.jobs_models import CatalogRows, RecognisedFile
 
@@ -23,6 +24,8 @@ class ModelCommands(QObject):
 
     catalog_listed = Signal(object)
     catalog_failed = Signal(object)
+    measuring_changed = Signal()
+    measure_failed = Signal(object)
     file_recognised = Signal(str)
     """A reference to classify with."""
 
@@ -30,6 +33,7 @@ class ModelCommands(QObject):
         super().__init__(parent)
         self._session = session
         self._runner = runner
+        self._measuring: dict[str, Job] = {}
 
     def list_catalog(self) -> None:
         """Read the catalog, and which weights are here by now."""
@@ -49,6 +53,53 @@ class ModelCommands(QObject):
         if {card.id for card in here} != {card.id for card in self._session.models}:
             self._session.set_models(here)
         self.catalog_listed.emit(listing)
+
+    # -- latency -----------------------------------------------------------------------------
+
+    @property
+    def measured_now(self) -> frozenset[str]:
+        """Ids of the models that are being timed, or wait for it."""
+        return frozenset(self._measuring)
+
+    def measure(self, card: ModelCard) -> None:
+        """Time a model on this machine, as soon as nothing else computes."""
+        if card.id in self._measuring:
+            return
+        self._measuring[card.id] = self._runner.submit(
+            Work(
+                f"measure {card.id}",
+                f"Timing {card.id}",
+                partial(jobs_models.measure_latency, card),
+                on_success=self._measured,
+                on_failure=self._not_measured,
+                on_cancel=self._forget_measured,
+                needs_compute=True,
+            )
+        )
+        self.measuring_changed.emit()
+
+    def cancel_measuring(self, card_id: str) -> None:
+        job = self._measuring.get(card_id)
+        if job is not None:
+            self._runner.cancel(job)
+
+    def _measured(self, _latency: Latency) -> None:
+        self._forget_measured()
+        self.list_catalog()
+
+    def _not_measured(self, error: AppError) -> None:
+        self._forget_measured()
+        self.measure_failed.emit(error)
+
+    def _forget_measured(self) -> None:
+        """Those that have ended, however they did."""
+        wanted = {job.work.key for job in self._runner.jobs}
+        self._measuring = {
+            card_id: job for card_id, job in self._measuring.items() if job.work.key in wanted
+        }
+        self.measuring_changed.emit()
+
+    # -- choosing ----------------------------------------------------------------------------
 
     def use_model(self, card: ModelCard) -> None:
         """Train with this model from now on."""

@@ -14,6 +14,7 @@ from gui.words import count
 from gui.workers import Link
 
 if TYPE_CHECKING:
+    from core.models.bench import Latency
     from core.models.card import ModelCard
     from core.models.catalog import Catalog
 
@@ -54,11 +55,22 @@ def recognise_file(path: Path, link: Link) -> RecognisedFile:
 
 
 def list_catalog(link: Link) -> CatalogRows:
-    """Every card, and whether its weights are here."""
-    from core.models import catalog, weights
+    """Every card, whether its weights are here, and its latency where it was measured here."""
+    from core.models import bench, catalog, weights
 
     known = catalog.load()
-    here = weights.cards_here(known.cards)
+    here, latencies = weights.cards_here(known.cards), bench.known_latencies()
     return CatalogRows(
-        known, tuple(make_row(card, is_here=card.id in here) for card in known.cards)
+        known,
+        tuple(
+            make_row(card, is_here=card.id in here, latency=latencies.get(card.id))
+            for card in known.cards
+        ),
     )
+
+
+def measure_latency(card: ModelCard, link: Link) -> Latency:
+    """Time one image on this machine. Raises: AppError where it cannot be run here."""
+    from core.models import bench
+
+    return bench.measure(card, on_progress=link.on_progress, should_stop=link.should_stop)

@@ -5,10 +5,12 @@ No Qt. Made in a worker; the table only looks things up.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from core.models.bench import Latency
     from core.models.card import ModelCard
 
 SortKey = str | float
@@ -42,10 +44,13 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column("input", "Input", 74, tip="Pixels of the image it is given"),
     Column("classes", "Classes", 70, starts_with_largest=True, tip="0: features only"),
+    Column("latency", "Latency, ms", 88, tip="One image on this machine, where it was measured"),
+    Column("pretraining", "Pretraining", 150, is_number=False, tip="The data it was trained on"),
     Column("source", "Source", 92, is_number=False),
     Column("license", "Licence", 112, is_number=False),
-    Column("weights", "Weights", 78, is_number=False, tip="Here, or fetched at the first use"),
+    Column("weights", "Weights", 96, is_number=False, tip="Here, or fetched at the first use"),
 )
+MODEL_COLUMN, WEIGHTS_COLUMN = 0, len(COLUMNS) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +59,30 @@ class ModelRow:
 
     card: ModelCard
     is_here: bool
+    latency: Latency | None
+    """Of one image on this machine, where it was measured."""
     texts: tuple[str, ...]
     keys: tuple[SortKey | None, ...]
 
+    @property
+    def latency_ms(self) -> float | None:
+        return None if self.latency is None else self.latency.median_ms
 
-def make_row(card: ModelCard, *, is_here: bool) -> ModelRow:
+
+def short_name(card: ModelCard) -> str:
+    """The name without its source: what stands in the table, on the card and in the chart."""
+    return card.id.rpartition("/")[2]
+
+
+def make_row(
+    card: ModelCard, *, is_here: bool, latency: Latency | None = None, weights: str = ""
+) -> ModelRow:
+    """`weights`: where they are, in a word, if it is more than here or online."""
     per_m, size = card.top1_per_m, card.input_size
+    latency_ms = None if latency is None else latency.median_ms
+    where = weights or ("here" if is_here else "online")
     cells: tuple[tuple[str, SortKey | None], ...] = (
-        (card.id.rpartition("/")[2], card.id.rpartition("/")[2].lower()),
+        (short_name(card), short_name(card).lower()),
         (number_text(card.params, 1e6), card.params),
         (number_text(card.macs, 1e9), card.macs),
         ("" if card.top1 is None else f"{card.top1:.1f}", card.top1),
@@ -70,11 +91,20 @@ def make_row(card: ModelCard, *, is_here: bool) -> ModelRow:
         ("" if per_m is None else f"{per_m:,.2f}", per_m),
         (size_text(size), None if size is None else size[0] * size[1]),
         (f"{card.num_classes:,}", card.num_classes),
+        ("" if latency_ms is None else f"{latency_ms:,.1f}", latency_ms),
+        (card.pretraining, card.pretraining.lower() or None),
         (card.source, card.source),
         (card.license, card.license.lower() if card.license not in ("", "unknown") else None),
-        ("here" if is_here else "online", "0" if is_here else "1"),
+        (where, f"{0 if is_here else 1}{where}"),
     )
-    return ModelRow(card, is_here, tuple(text for text, _ in cells), tuple(key for _, key in cells))
+    texts, keys = zip(*cells, strict=True)
+    return ModelRow(card, is_here, latency, texts, keys)
+
+
+def cells_of(rows: Iterable[ModelRow]) -> tuple[list[str], list[list[str]]]:
+    """Headings and cells to copy: as in the table, with the whole id in place of the name."""
+    headings = [column.heading for column in COLUMNS]
+    return headings, [[row.card.id, *row.texts[1:]] for row in rows]
 
 
 def sorted_positions(rows: tuple[ModelRow, ...], column: int, *, largest_first: bool) -> list[int]:

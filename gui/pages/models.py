@@ -2,37 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import QPoint, Qt, QTimer
 from PySide6.QtGui import QKeySequence, QShortcut, QShowEvent
-from PySide6.QtWidgets import QSplitter, QStackedWidget, QTabWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QSplitter, QStackedWidget, QTabWidget, QWidget
 
 from core.errors import AppError
-from core.models.search import CardFilter
 from gui import theme
 from gui.commands import Commands
+from gui.model_facts import compared_facts
+from gui.model_rows import WEIGHTS_COLUMN
 from gui.pages.page import Page
 from gui.session import Session
 from gui.settings import Settings
 from gui.theme import Theme
-from gui.widgets.basics import button, label
+from gui.widgets.basics import label
 from gui.widgets.layer_view import LayerView
 from gui.widgets.model_card import ModelCardView
+from gui.widgets.model_chart_view import ModelChartView
+from gui.widgets.model_compare import CompareList, CompareView
 from gui.widgets.model_filters import ModelFilters, Wish
+from gui.widgets.model_menu import ModelMenu
 from gui.widgets.model_table import ModelTable
+from gui.widgets.model_ways_out import NoModelFits
+from gui.widgets.view_switch import ViewSwitch
 from gui.words import count
 
 if TYPE_CHECKING:
     from core.models.card import ModelCard
     from gui.jobs_layers import Layers
     from gui.jobs_models import CatalogRows
+    from gui.model_rows import ModelRow
 
 _LAYERS_AFTER_MS = 150
 """A person who arrows through the table asks for the layers of the model they stop at."""
 _CARD_SHARE, _LAYERS_SHARE = 0.40, 0.75
-_MOST_WAYS_OUT = 4
+_VIEWS = (
+    ("table", "Table", "table"),
+    ("chart", "Chart", "chart-bubble"),
+    ("compare", "Compare", "compare-horizontal"),
+)
 
 
 class ModelsPage(Page):
@@ -44,7 +54,10 @@ class ModelsPage(Page):
         super().__init__("Models", session, commands, settings, look)
         self._listing: CatalogRows | None = None
         self._here: frozenset[str] = frozenset()
-        self._ways_out: list[tuple[str, Wish]] = []
+        self.compared = CompareList(self)
+        self.menu = ModelMenu(self)
+        self.switch = ViewSwitch(look, _VIEWS)
+        self.header.addWidget(self.switch)
         self.filters = ModelFilters(look)
         self.body.addWidget(self.filters)
         self.splitter = QSplitter(Qt.Orientation.Horizontal)
@@ -53,6 +66,9 @@ class ModelsPage(Page):
         self.splitter.addWidget(self._make_left())
         self.splitter.addWidget(self._make_tabs())
         self.body.addWidget(self.splitter, 1)
+        self.compare = CompareView(look)
+        self.compare.hide()
+        self.body.addWidget(self.compare, 1)
         self._shares = [_CARD_SHARE, _LAYERS_SHARE]
         self._shown_tab = 0
         self._layers_soon = QTimer(self)
@@ -69,23 +85,12 @@ class ModelsPage(Page):
     def _make_left(self) -> QWidget:
         self.stack = QStackedWidget()
         self.table = ModelTable(self.look)
-        self.stack.addWidget(self.table)
+        self.chart = ModelChartView(self.look)
         self._waiting = label("Reading the catalog …", "muted")
         self._waiting.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.stack.addWidget(self._waiting)
-        self._empty = QWidget()
-        column = QVBoxLayout(self._empty)
-        column.setContentsMargins(theme.L, theme.XL, theme.L, theme.XL)
-        column.setSpacing(theme.S)
-        column.addStretch(1)
-        self.empty_hint = label("", "muted", wraps=True)
-        column.addWidget(label("No model fits", "heading"))
-        column.addWidget(self.empty_hint)
-        self._ways_out_box = QVBoxLayout()
-        self._ways_out_box.setSpacing(theme.S)
-        column.addLayout(self._ways_out_box)
-        column.addStretch(2)
-        self.stack.addWidget(self._empty)
+        self.no_fit = NoModelFits(self.filters, self._count_fitting)
+        for view in (self.table, self.chart, self._waiting, self.no_fit):
+            self.stack.addWidget(view)
         self.stack.setCurrentWidget(self._waiting)
         self.stack.setMinimumWidth(196)
         return self.stack
@@ -109,10 +114,21 @@ class ModelsPage(Page):
         self.commands.layers.layers_failed.connect(self._show_layer_error)
         self.filters.changed.connect(self._filter)
         self.filters.need_chosen.connect(self._choose_first)
-        self.filters.search.down_pressed.connect(self.table.enter)
+        self.filters.search.down_pressed.connect(self._enter_view)
+        self.no_fit.wish_chosen.connect(self._take_wish)
         self.table.left_upwards.connect(self._to_search)
         self.table.model_chosen.connect(self._show_card)
         self.table.model_wanted.connect(self._use)
+        self.table.copy_wanted.connect(self._copy_rows)
+        self.chart.point_chosen.connect(self._point_chosen)
+        self.chart.point_wanted.connect(self._use)
+        for view in (self.table, self.chart):
+            view.compare_wanted.connect(self._toggle_compared)
+            view.menu_wanted.connect(self._open_menu)
+        self.menu.use_wanted.connect(self._use)
+        self.menu.compare_wanted.connect(self._toggle_compared)
+        self.switch.chosen.connect(self._show_view)
+        self._connect_comparison()
         self.card.use_wanted.connect(self._use)
         self.card.variant_chosen.connect(self.choose)
         self.tabs.currentChanged.connect(self._tab_changed)
@@ -121,7 +137,18 @@ class ModelsPage(Page):
         self.session.recipe_changed.connect(self._want_layers)
         self.session.dataset_changed.connect(self._want_layers)
 
-    # -- the table ---------------------------------------------------------------------------
+    def _connect_comparison(self) -> None:
+        models = self.commands.models
+        models.measuring_changed.connect(self._show_measuring)
+        models.measure_failed.connect(self.notices.show_error)
+        self.compared.changed.connect(self._show_compared)
+        self.compare.use_wanted.connect(self._use)
+        self.compare.remove_wanted.connect(self.compared.remove)
+        self.compare.clear_wanted.connect(self.compared.clear)
+        self.compare.measure_wanted.connect(models.measure)
+        self.compare.cancel_wanted.connect(models.cancel_measuring)
+
+    # -- the table and the chart -------------------------------------------------------------
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
@@ -131,14 +158,17 @@ class ModelsPage(Page):
         self._want_layers()
 
     def _show_listing(self, listing: CatalogRows) -> None:
-        here = frozenset(card.id for card in listing.cards_here)
-        if self._listing is not None and here == self._here:
+        if self._listing is not None and listing.rows == self._listing.rows:
             return
         is_first = self._listing is None
-        self._listing, self._here = listing, here
+        self._listing = listing
+        self._here = frozenset(card.id for card in listing.cards_here)
         self.filters.show_catalog(listing.catalog)
-        self.table.show_rows(listing.rows, self._fitting(self.filters.wish()))
+        fitting = self._fitting(self.filters.wish())
+        self.table.show_rows(listing.rows, fitting)
+        self.chart.show_rows([listing.rows[position] for position in fitting])
         self._show_count()
+        self._show_compared()
         if is_first:
             self.choose(self.session.model_id)
         elif self.card.card is not None:
@@ -160,7 +190,9 @@ class ModelsPage(Page):
     def _filter(self) -> None:
         if self._listing is None:
             return
-        self.table.filter(self._fitting(self.filters.wish()))
+        fitting = self._fitting(self.filters.wish())
+        self.table.filter(fitting)
+        self.chart.show_rows([self._listing.rows[position] for position in fitting])
         self._show_count()
 
     def _show_count(self) -> None:
@@ -172,48 +204,37 @@ class ModelsPage(Page):
             self.set_subtitle(count(total, "model"))
         else:
             self.set_subtitle(f"{shown:,} of {count(total, 'model')}")
-        if shown:
-            self.stack.setCurrentWidget(self.table)
+        if not shown:
+            self.no_fit.show_ways()
+            self.stack.setCurrentWidget(self.no_fit)
         else:
-            self._show_ways_out()
-            self.stack.setCurrentWidget(self._empty)
+            self.stack.setCurrentWidget(
+                self.chart if self.switch.current == "chart" else self.table
+            )
 
-    def _show_ways_out(self) -> None:
-        """Which part of the filter to loosen, and what each would show."""
-        while (item := self._ways_out_box.takeAt(0)) is not None:
-            widget = item.widget()
-            if widget is not None:
-                widget.hide()
-                widget.deleteLater()
-        parts = self.filters.parts()
-        names = ", ".join(name for name, _ in parts)
-        self._ways_out = [(f"Without {name}", wish) for name, wish in parts if self._fitting(wish)]
-        if not self._ways_out and len(parts) > 1:
-            wish = self.filters.wish()
-            words = Wish(CardFilter(query=wish.card.query))
-            if wish.card.query.strip() and self._fitting(words):
-                self._ways_out = [(f"Only “{wish.card.query.strip()}”", words)]
-        self._ways_out = self._ways_out[:_MOST_WAYS_OUT]
-        self.empty_hint.setText(
-            f"Nothing fits {names}. Fewer letters find more; wildcards work too: *vit*"
-            if len(parts) == 1
-            else f"Nothing fits all of {names}."
-        )
-        for text, wish in self._ways_out:
-            hits = count(len(self._fitting(wish)), "model")
-            self._add_way_out(f"{text}: {hits}", self._loosen)
-        self._add_way_out("Show all models", self.filters.reset)
+    def _count_fitting(self, wish: Wish) -> int:
+        return len(self._fitting(wish))
 
-    def _add_way_out(self, text: str, clicked: Callable[[], None]) -> None:
-        self._ways_out_box.addWidget(button(text, clicked), 0, Qt.AlignmentFlag.AlignLeft)
+    def _take_wish(self, wish: Wish) -> None:
+        self.filters.set_wish(wish)
+        self.filters.search.setFocus()
 
-    def _loosen(self) -> None:
-        for position, (_, wish) in enumerate(self._ways_out):
-            item = self._ways_out_box.itemAt(position)
-            if item is not None and item.widget() is self.sender():
-                self.filters.set_wish(wish)
-                self.filters.search.setFocus()
-                return
+    def _show_view(self, key: str) -> None:
+        """Table and chart beside the card; the comparison over the whole page."""
+        is_compared = key == "compare"
+        self.filters.setVisible(not is_compared)
+        self.splitter.setVisible(not is_compared)
+        self.compare.setVisible(is_compared)
+        if self._listing is not None:
+            self._show_count()
+        if not is_compared:
+            self._share_width()
+
+    def _enter_view(self) -> None:
+        if self.stack.currentWidget() is self.chart:
+            self.chart.chart.setFocus(Qt.FocusReason.TabFocusReason)
+        else:
+            self.table.enter()
 
     def _choose_first(self) -> None:
         self.table.choose_row(0)
@@ -223,6 +244,8 @@ class ModelsPage(Page):
         focused = self.focusWidget()
         in_layers = focused is not None and self.layers.isAncestorOf(focused)
         field = self.layers.search if in_layers else self.filters.search
+        if self.switch.current == "compare":
+            self.switch.choose("table")
         field.setFocus(Qt.FocusReason.ShortcutFocusReason)
         field.selectAll()
 
@@ -241,6 +264,10 @@ class ModelsPage(Page):
         self.table.choose(card.id)
         self._show_card(card)
 
+    def _point_chosen(self, card: ModelCard) -> None:
+        self.table.choose(card.id)
+        self._show_card(card)
+
     def _show_card(self, card: ModelCard) -> None:
         if self._listing is None:
             return
@@ -250,6 +277,7 @@ class ModelsPage(Page):
             here=self._here,
             chosen_id=self.session.model_id,
         )
+        self.chart.chart.choose(card.id)
         self._want_layers()
 
     def _show_chosen(self) -> None:
@@ -261,6 +289,52 @@ class ModelsPage(Page):
         if card.id not in self._here:
             text += " Its weights are fetched when it starts, which needs a network."
         self.notices.show_notice(text)
+
+    def _copy_rows(self) -> None:
+        self.menu.show_rows(self.table.selected_rows())
+        self.menu.copy_cells()
+
+    def _open_menu(self, card: ModelCard, at: QPoint) -> None:
+        rows = self.table.selected_rows() if self.stack.currentWidget() is self.table else []
+        if card.id not in [row.card.id for row in rows]:
+            rows = [row for row in (self._row_of(card),) if row is not None]
+        self.menu.prepare(
+            card,
+            rows,
+            chosen_id=self.session.model_id,
+            is_compared=card.id in self.compared.ids,
+        )
+        self.menu.popup(at)
+
+    def _row_of(self, card: ModelCard) -> ModelRow | None:
+        rows = () if self._listing is None else self._listing.rows
+        return next((row for row in rows if row.card.id == card.id), None)
+
+    # -- the comparison ----------------------------------------------------------------------
+
+    def _toggle_compared(self, card: ModelCard) -> None:
+        refusal = self.compared.toggle(card)
+        if refusal:
+            self.notices.show_notice(refusal, "warning")
+        else:
+            self.notices.clear()
+
+    def _show_compared(self) -> None:
+        listing, ids = self._listing, self.compared.ids
+        self.switch.set_text("compare", f"Compare ({len(ids)})" if ids else "Compare")
+        self.table.table_model.mark_compared(ids)
+        self.chart.chart.mark_compared(ids)
+        if listing is None:
+            return
+        rows = [row for row in map(self._row_of, self.compared.cards) if row is not None]
+        self.compare.show_cards(
+            [row.card for row in rows],
+            [compared_facts(row, row.texts[WEIGHTS_COLUMN]) for row in rows],
+        )
+        self._show_measuring()
+
+    def _show_measuring(self) -> None:
+        self.compare.show_measuring(self.commands.models.measured_now)
 
     # -- the layers --------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import (
@@ -10,19 +10,22 @@ from PySide6.QtCore import (
     QItemSelectionModel,
     QModelIndex,
     QPersistentModelIndex,
+    QPoint,
+    QRect,
     Qt,
     Signal,
 )
-from PySide6.QtGui import QKeyEvent, QPainter, QResizeEvent
+from PySide6.QtGui import QContextMenuEvent, QKeyEvent, QKeySequence, QPainter, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
+    QStyle,
     QStyledItemDelegate,
     QStyleOptionViewItem,
     QTableView,
 )
 
-from gui.model_rows import COLUMNS, ModelRow, sorted_positions
+from gui.model_rows import COLUMNS, MODEL_COLUMN, ModelRow, sorted_positions
 from gui.theme import Theme
 
 if TYPE_CHECKING:
@@ -32,6 +35,8 @@ _Index = QModelIndex | QPersistentModelIndex
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 _LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 _RIGHT_FLAGS, _LEFT_FLAGS = int(_RIGHT), int(_LEFT)
+_CENTRE_FLAGS = int(Qt.AlignmentFlag.AlignCenter)
+_SELECTED = QStyle.StateFlag.State_Selected
 ROW_PX = 28
 _MOST_ELIDED = 10_000
 _NARROWEST_PX = 48
@@ -50,6 +55,7 @@ class ModelTableModel(QAbstractTableModel):
         self._shown: list[int] = []
         self._sort_column = -1
         self._is_largest_first = False
+        self.compared: dict[str, str] = {}
 
     def show_rows(self, rows: tuple[ModelRow, ...], fitting: Collection[int]) -> None:
         """New rows under the filter and the order there is."""
@@ -59,12 +65,16 @@ class ModelTableModel(QAbstractTableModel):
         self._set_order(self._sort_column, largest_first=self._is_largest_first)
         self.endResetModel()
 
-    def filter(self, fitting: Collection[int]) -> None:
-        """Show only the rows at these positions."""
+    def filter(self, fitting: Collection[int]) -> bool:
+        """Show only the rows at these positions; false where these are shown already."""
+        wanted = frozenset(fitting)
+        if wanted == self._fitting:
+            return False
         self.beginResetModel()
-        self._fitting = frozenset(fitting)
+        self._fitting = wanted
         self._pick()
         self.endResetModel()
+        return True
 
     def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
         """By a column; -1 is the order of the catalog. Unknown values are last either way."""
@@ -86,6 +96,20 @@ class ModelTableModel(QAbstractTableModel):
 
     def card(self, row: int) -> ModelCard:
         return self._rows[self._shown[row]].card
+
+    def model_row(self, row: int) -> ModelRow:
+        return self._rows[self._shown[row]]
+
+    def mark_compared(self, ids: Sequence[str]) -> None:
+        """Number these models, in this order, beside their names."""
+        self.compared = {card_id: str(number) for number, card_id in enumerate(ids, start=1)}
+        if self._shown:
+            last = self.index(len(self._shown) - 1, MODEL_COLUMN)
+            self.dataChanged.emit(self.index(0, MODEL_COLUMN), last)
+
+    def compared_as(self, row: int) -> str:
+        """The number of a row's model in the comparison; empty for most."""
+        return self.compared.get(self._rows[self._shown[row]].card.id, "")
 
     def row_of(self, card_id: str) -> int:
         """The row that shows a card; -1 where the filter leaves it out."""
@@ -118,6 +142,10 @@ class ModelTableModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.ToolTipRole and not COLUMNS[index.column()].is_number:
             row = self._rows[self._shown[index.row()]]
             return row.texts[index.column()] if index.column() else row.card.id
+        if role == Qt.ItemDataRole.AccessibleTextRole:
+            text = self._rows[self._shown[index.row()]].texts[index.column()]
+            number = "" if index.column() else self.compared_as(index.row())
+            return f"{text}, number {number} of the comparison" if number else text
         return None
 
     def headerData(
@@ -157,13 +185,22 @@ class _CellDelegate(QStyledItemDelegate):
         self._text, self._tint = self._theme.colour("text"), self._theme.colour("tint")
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _Index) -> None:
-        rect, row = option.rect, index.row()
-        if row == self._table.chosen_row:
+        rect, row, column = option.rect, index.row(), index.column()
+        if row == self._table.chosen_row or option.state & _SELECTED:
             painter.fillRect(rect, self._tint)
-        text, is_number = self._table.table_model.cell(row, index.column())
+        model = self._table.table_model
+        text, is_number = model.cell(row, column)
         if not text:
             return
         inner = rect.adjusted(_PAD_PX, 0, -_PAD_PX, 0)
+        if column == MODEL_COLUMN and model.compared:
+            number = model.compared_as(row)
+            if number:
+                badge = QRect(inner.right() - 16, inner.center().y() - 8, 17, 17)
+                inner.setRight(badge.left() - 4)
+                painter.setPen(self._text)
+                painter.drawEllipse(badge)
+                painter.drawText(badge, _CENTRE_FLAGS, number)
         if not is_number:
             text = self._elided(text, inner.width(), option)
         painter.setPen(self._text)
@@ -186,6 +223,11 @@ class ModelTable(QTableView):
     """The card of the row that became current."""
     model_wanted = Signal(object)
     """Enter or a double click on a row."""
+    compare_wanted = Signal(object)
+    """Space: the cards of the selected rows, one signal each."""
+    copy_wanted = Signal()
+    menu_wanted = Signal(object, QPoint)
+    """A card, and where on the screen."""
     left_upwards = Signal()
 
     def __init__(self, look: Theme) -> None:
@@ -197,7 +239,7 @@ class ModelTable(QTableView):
         self.setModel(self.table_model)
         self.setAccessibleName("Models")
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setTabKeyNavigation(False)
         self.setShowGrid(False)
@@ -234,7 +276,8 @@ class ModelTable(QTableView):
         self._mark_chosen(scrolls=True)
 
     def filter(self, fitting: Collection[int]) -> None:
-        self.table_model.filter(fitting)
+        if not self.table_model.filter(fitting):
+            return
         self._mark_chosen(scrolls=False)
         # Left to its timer, the layout would come after the repaint and cause a second one.
         self.executeDelayedItemsLayout()
@@ -295,9 +338,31 @@ class ModelTable(QTableView):
         width = self.viewport().width()
         self.setColumnWidth(0, max(min(COLUMNS[0].width_px, width), width - others))
 
+    def selected_rows(self) -> list[ModelRow]:
+        """The selected rows in the order of the table; the chosen one where none is."""
+        rows = sorted(index.row() for index in self.selectionModel().selectedRows())
+        if not rows and self.chosen_row >= 0:
+            rows = [self.chosen_row]
+        return [self.table_model.model_row(row) for row in rows]
+
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        is_first = self.currentIndex().row() <= 0
-        if event.key() == Qt.Key.Key_Up and is_first:
+        is_plain = event.modifiers() == Qt.KeyboardModifier.NoModifier
+        if event.key() == Qt.Key.Key_Up and is_plain and self.currentIndex().row() <= 0:
             self.left_upwards.emit()
-            return
-        super().keyPressEvent(event)
+        elif event.key() == Qt.Key.Key_Space and is_plain:
+            for row in self.selected_rows():
+                self.compare_wanted.emit(row.card)
+        elif event.matches(QKeySequence.StandardKey.Copy):
+            self.copy_wanted.emit()
+        else:
+            super().keyPressEvent(event)
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        by_mouse = event.reason() == QContextMenuEvent.Reason.Mouse
+        # Of the viewport: the view's own coordinates begin at the header.
+        index = self.indexAt(event.pos()) if by_mouse else self.currentIndex()
+        if index.isValid():
+            at = event.globalPos()
+            if not by_mouse:
+                at = self.viewport().mapToGlobal(self.visualRect(index).center())
+            self.menu_wanted.emit(self.table_model.card(index.row()), at)

@@ -189,7 +189,7 @@ def test_a_usual_need_shows_its_models(models, need) -> None:
 def test_an_empty_table_says_what_to_loosen_and_loosens_it(models) -> None:
     models.filters.set_wish(Wish(CardFilter(query="resnet50", max_params_m=1)))
     assert models.stack.currentWidget() is not models.table
-    assert models.empty_hint.text() == "Nothing fits all of “resnet50”, Parameters ≤ 1 M."
+    assert models.no_fit.hint.text() == "Nothing fits all of “resnet50”, Parameters ≤ 1 M."
     buttons = models.stack.currentWidget().findChildren(QPushButton)
     ways = {button.text(): button for button in buttons if not button.isHidden()}
     assert "Without Parameters ≤ 1 M: 62 models" in ways

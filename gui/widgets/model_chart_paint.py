@@ -1,0 +1,207 @@
+"""How the chart of models is painted: axes, bubbles, the front with its names, the legend."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QPainter, QPainterPath, QPen, QPolygonF
+
+from core.models.network_types import NETWORK_TYPES
+from gui import theme
+from gui.model_points import COLOUR_TITLES, ChartPoints, height_of, log_ticks, top1_ticks
+from gui.theme import Theme
+
+LEFT_PX, RIGHT_PX, TOP_PX, BOTTOM_PX = 44, 12, 30, 40
+_FILL_ALPHA, _EDGE_ALPHA = 105, 210
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What part of the plane is shown: costs as logarithms to base 10, `height_of` top-1."""
+
+    left: float
+    right: float
+    low: float
+    high: float
+
+    def zoomed(self, factor: float, x: float, y: float) -> View:
+        """Smaller by `factor` around a point of the plane."""
+        return View(
+            x - (x - self.left) / factor,
+            x + (self.right - x) / factor,
+            y - (y - self.low) / factor,
+            y + (self.high - y) / factor,
+        )
+
+    def moved(self, dx: float, dy: float) -> View:
+        return View(self.left + dx, self.right + dx, self.low + dy, self.high + dy)
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What is painted where: `xy` [N, 2] in the plane, `radii` [N] in pixels."""
+
+    look: Theme
+    shown: ChartPoints
+    xy: npt.NDArray[np.float64]
+    radii: npt.NDArray[np.float64]
+    view: View
+    plot: QRectF
+    frame: QRectF
+
+    def pixels(self) -> npt.NDArray[np.float64]:
+        """Where the points are on the widget: [N, 2]."""
+        plot, view = self.plot, self.view
+        x = plot.left() + (self.xy[:, 0] - view.left) / (view.right - view.left) * plot.width()
+        y = plot.bottom() - (self.xy[:, 1] - view.low) / (view.high - view.low) * plot.height()
+        return np.stack([x, y], axis=1)
+
+
+def paint_scene(painter: QPainter, scene: Scene) -> None:
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setFont(scene.look.font("small"))
+    painter.setPen(scene.look.colour("border"))
+    painter.setBrush(scene.look.colour("surface"))
+    painter.drawRoundedRect(scene.frame, theme.RADIUS, theme.RADIUS)
+    if scene.shown.points:
+        _paint_axes(painter, scene)
+        _paint_points(painter, scene)
+        _paint_legend(painter, scene)
+
+
+def _paint_axes(painter: QPainter, scene: Scene) -> None:
+    plot, view, metrics = scene.plot, scene.view, painter.fontMetrics()
+    grid, text = scene.look.colour("border"), scene.look.colour("muted")
+    low, high = 10**view.left, 10**view.right
+    for tick in log_ticks(low, high, most=max(2, int(plot.width() / 56))):
+        share = (math.log10(tick) - view.left) / (view.right - view.left)
+        x = plot.left() + share * plot.width()
+        painter.setPen(grid)
+        painter.drawLine(QPointF(x, plot.top()), QPointF(x, plot.bottom()))
+        painter.setPen(text)
+        box = QRectF(x - 40, plot.bottom() + 3, 80, metrics.height())
+        painter.drawText(box, Qt.AlignmentFlag.AlignHCenter, f"{tick:,g}")
+    for tick in top1_ticks(view.low, view.high, height_px=plot.height()):
+        share = (height_of(tick) - view.low) / (view.high - view.low)
+        y = plot.bottom() - share * plot.height()
+        painter.setPen(grid)
+        painter.drawLine(QPointF(plot.left(), y), QPointF(plot.right(), y))
+        painter.setPen(text)
+        right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+        painter.drawText(QRectF(0, y - 10, LEFT_PX - 6, 20), right, f"{tick:g}")
+    painter.setPen(text)
+    below = QRectF(plot.left(), plot.bottom() + 20, plot.width(), metrics.height())
+    name = f"{scene.shown.axis.name}, {scene.shown.axis.unit}"
+    painter.drawText(below, Qt.AlignmentFlag.AlignHCenter, f"{name}; upwards: top-1, %")
+
+
+def _paint_points(painter: QPainter, scene: Scene) -> None:
+    plot, pixels = scene.plot, scene.pixels()
+    painter.save()
+    painter.setClipRect(plot.adjusted(-1, -1, 1, 1))
+    fills, pens = [], []
+    for number in range(1, len(NETWORK_TYPES) + 1):
+        colour = scene.look.colour(f"chart_{number}")
+        fills.append(_faded(colour, _FILL_ALPHA))
+        pens.append(QPen(_faded(colour, _EDGE_ALPHA), 1))
+    # The large ones first, so that none hides a smaller one.
+    for position in np.argsort(-scene.radii, kind="stable"):
+        colour = scene.shown.points[position].colour
+        painter.setBrush(fills[colour])
+        painter.setPen(pens[colour])
+        x, y = float(pixels[position][0]), float(pixels[position][1])
+        _draw_shape(painter, colour, x, y, float(scene.radii[position]))
+    if len(scene.shown.front) > 1:
+        line = QPolygonF([QPointF(*pixels[position]) for position in scene.shown.front])
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.setPen(QPen(scene.look.colour("text"), 1.5))
+        painter.drawPolyline(line)
+    painter.restore()
+    _paint_names(painter, scene, pixels)
+
+
+def _paint_names(painter: QPainter, scene: Scene, pixels: npt.NDArray[np.float64]) -> None:
+    """The names of the front, from its best end downwards, where there is room."""
+    plot, metrics = scene.plot, painter.fontMetrics()
+    taken: list[QRectF] = []
+    backing = _faded(scene.look.colour("surface"), 215)
+    for position in reversed(scene.shown.front):
+        at = QPointF(*pixels[position])
+        if not plot.contains(at):
+            continue
+        name = scene.shown.points[position].card.arch
+        width, height = metrics.horizontalAdvance(name) + 6.0, float(metrics.height())
+        lift = float(scene.radii[position]) + 3
+        for left, top in (
+            (at.x() - width + 4, at.y() - lift - height),
+            (at.x() - width - lift, at.y() - height / 2),
+            (at.x() - 4, at.y() - lift - height),
+        ):
+            box = QRectF(left, top, width, height)
+            if plot.contains(box) and not any(box.intersects(other) for other in taken):
+                taken.append(box.adjusted(-4, -3, 4, 3))
+                painter.fillRect(box, backing)
+                painter.setPen(scene.look.colour("text"))
+                painter.drawText(box, Qt.AlignmentFlag.AlignCenter, name)
+                break
+
+
+def _paint_legend(painter: QPainter, scene: Scene) -> None:
+    x, middle = float(theme.S), TOP_PX / 2
+    present = sorted({point.colour for point in scene.shown.points})
+    for colour in present:
+        token = scene.look.colour(f"chart_{colour + 1}")
+        painter.setBrush(_faded(token, _FILL_ALPHA))
+        painter.setPen(QPen(token, 1))
+        _draw_shape(painter, colour, x + 5, middle, 5)
+        x = _legend_text(painter, scene, x + 14, COLOUR_TITLES[NETWORK_TYPES[colour]])
+    painter.setPen(QPen(scene.look.colour("text"), 1.5))
+    painter.drawLine(QPointF(x, middle), QPointF(x + 16, middle))
+    _legend_text(painter, scene, x + 20, "Front")
+
+
+def _legend_text(painter: QPainter, scene: Scene, x: float, text: str) -> float:
+    """Writes a word of the legend; the place behind it."""
+    width = painter.fontMetrics().horizontalAdvance(text)
+    painter.setPen(scene.look.colour("muted"))
+    left = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+    painter.drawText(QRectF(x, 0, width + 2, TOP_PX), left, text)
+    return x + width + theme.M
+
+
+def _faded(colour: QColor, alpha: int) -> QColor:
+    made = QColor(colour)
+    made.setAlpha(alpha)
+    return made
+
+
+def _draw_shape(painter: QPainter, number: int, x: float, y: float, radius: float) -> None:
+    """A shape for every colour, of about one area: who sees no colours reads the shapes."""
+    at = QPointF(x, y)
+    if number == 0:
+        painter.drawEllipse(at, radius, radius)
+    elif number == 1:
+        side = 0.89 * radius
+        painter.drawRect(QRectF(x - side, y - side, 2 * side, 2 * side))
+    elif number == 2:
+        reach = 1.25 * radius
+        path = QPainterPath(QPointF(x, y - reach))
+        for dx, dy in ((reach, 0.0), (0.0, reach), (-reach, 0.0)):
+            path.lineTo(x + dx, y + dy)
+        path.closeSubpath()
+        painter.drawPath(path)
+    else:
+        reach = 1.3 * radius
+        painter.drawPolygon(
+            QPolygonF(
+                [
+                    QPointF(x, y - reach),
+                    QPointF(x + 0.95 * reach, y + 0.6 * reach),
+                    QPointF(x - 0.95 * reach, y + 0.6 * reach),
+                ]
+            )
+        )

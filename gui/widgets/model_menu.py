@@ -1,0 +1,89 @@
+"""The context menu of a model, in the table and in the chart, and what it copies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QPoint, Signal
+from PySide6.QtGui import QAction, QGuiApplication
+from PySide6.QtWidgets import QMenu, QWidget
+
+from gui import text_tables
+from gui.model_rows import cells_of
+from gui.words import count
+
+if TYPE_CHECKING:
+    from core.models.card import ModelCard
+    from gui.model_rows import ModelRow
+
+
+class ModelMenu(QMenu):
+    """Opened for a card; copies are of the rows it was given."""
+
+    use_wanted = Signal(object)
+    compare_wanted = Signal(object)
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setAccessibleName("What to do with this model")
+        self._card: ModelCard | None = None
+        self._rows: tuple[ModelRow, ...] = ()
+        self._use = self._add("Use this model", self._use_chosen, "Enter")
+        self._compare = self._add("Compare", self._compare_chosen, "Space")
+        self.addSeparator()
+        self._copy_cells = self._add("Copy", self.copy_cells, "Ctrl+C")
+        self._add("Copy as Markdown", self.copy_markdown)
+        self._add("Copy as CSV", self.copy_csv)
+        self._copy_ids = self._add("Copy id", self.copy_ids)
+
+    def _add(self, text: str, done: Callable[[], None], key: str = "") -> QAction:
+        action = self.addAction(f"{text}\t{key}" if key else text)
+        action.triggered.connect(done)
+        return action
+
+    def prepare(
+        self, card: ModelCard, rows: Sequence[ModelRow], *, chosen_id: str, is_compared: bool
+    ) -> None:
+        """Make ready for a card and the rows that are selected."""
+        self._card = card
+        self.show_rows(rows)
+        self._use.setEnabled(card.id != chosen_id)
+        self._use.setText("In use" if card.id == chosen_id else "Use this model\tEnter")
+        self._compare.setText(
+            "Take out of the comparison\tSpace" if is_compared else "Compare\tSpace"
+        )
+        many = count(len(rows), "row")
+        self._copy_cells.setText(f"Copy {many}, tabs between the cells\tCtrl+C")
+        self._copy_ids.setText("Copy id" if len(rows) == 1 else f"Copy {len(rows):,} ids")
+
+    def show_rows(self, rows: Sequence[ModelRow]) -> None:
+        self._rows = tuple(rows)
+
+    def _use_chosen(self) -> None:
+        self.use_wanted.emit(self._card)
+
+    def _compare_chosen(self) -> None:
+        self.compare_wanted.emit(self._card)
+
+    def open_at(self, at: QPoint) -> None:
+        self.popup(at)
+
+    # -- copies ------------------------------------------------------------------------------
+
+    def copy_cells(self) -> None:
+        """As spreadsheets paste it."""
+        self._copy(text_tables.tab_separated(*cells_of(self._rows)))
+
+    def copy_markdown(self) -> None:
+        self._copy(text_tables.markdown(*cells_of(self._rows)))
+
+    def copy_csv(self) -> None:
+        self._copy(text_tables.comma_separated(*cells_of(self._rows)))
+
+    def copy_ids(self) -> None:
+        self._copy("".join(f"{row.card.id}\n" for row in self._rows).rstrip("\n"))
+
+    def _copy(self, text: str) -> None:
+        if self._rows:
+            QGuiApplication.clipboard().setText(text)

@@ -69,7 +69,8 @@ class BuiltModel:
     def set_head(self, weight: Tensor, bias: Tensor) -> None:
         """Make `module(x) == features(x) @ weight.T + bias` in eval mode.
 
-        weight: float [C, D], bias: float [C]. Raises: ValueError for other shapes.
+        weight: float [C, D], bias: float [C]. Raises: ValueError for other shapes, and where the
+        head has a hidden layer.
         """
         example = skeleton.example_input(self.card, self.module)
         write_heads(self.module, self.heads, weight, bias, example=example)
@@ -91,14 +92,16 @@ def build(
     pretrained: bool = True,
     meta: bool = False,
     dropout: float = 0.0,
+    hidden: int | None = None,
 ) -> BuiltModel:
     """The card's model, in eval mode, on the CPU.
 
-    With `num_classes` its head is a new one: `dropout`, then linear. `pretrained` loads the
-    weights, downloading them if need be; `meta` gives a model without storage (and no weights).
+    With `num_classes` its head is a new one: `dropout`, then linear; with `hidden` a layer of so
+    many units and a ReLU come between. `pretrained` loads the weights, downloading them if need
+    be; `meta` gives a model without storage (and no weights).
     Raises: ModelError, WeightsError.
     """
-    card, outline, heads = outline_of(card, num_classes=num_classes, dropout=dropout)
+    card, outline, heads = outline_of(card, num_classes=num_classes, dropout=dropout, hidden=hidden)
     if meta:
         module = outline
     else:
@@ -111,7 +114,7 @@ def build(
             _drop_auxiliary(module)
             if not has_classifier(card):
                 _add_classifier(module, num_classes)
-            replace_heads(module, heads, num_classes, dropout=dropout)
+            replace_heads(module, heads, num_classes, dropout=dropout, hidden=hidden)
     config = _data_config(card, module)
     return BuiltModel(
         module=module.eval(),
@@ -141,7 +144,11 @@ def has_classifier(card: ModelCard) -> bool:
 
 
 def outline_of(
-    card: ModelCard, *, num_classes: int | None = None, dropout: float = 0.0
+    card: ModelCard,
+    *,
+    num_classes: int | None = None,
+    dropout: float = 0.0,
+    hidden: int | None = None,
 ) -> tuple[ModelCard, nn.Module, Heads]:
     """The completed card, its model on meta tensors as `build` makes it, and where its heads are.
 
@@ -155,7 +162,7 @@ def outline_of(
     if not has_classifier(card):
         _add_classifier(outline, num_classes)
     heads = _heads_of(outline, card)
-    replace_heads(outline, heads, num_classes, dropout=dropout)
+    replace_heads(outline, heads, num_classes, dropout=dropout, hidden=hidden)
     return card, outline, heads
 
 

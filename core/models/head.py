@@ -133,18 +133,56 @@ class DropoutConv(nn.Conv2d):
         return super().forward(nn.functional.dropout(x, self.dropout, self.training))
 
 
-def replace_heads(module: nn.Module, heads: Heads, num_classes: int, *, dropout: float) -> None:
+class HiddenLinear(nn.Linear):
+    """Dropout, linear to `hidden` units, ReLU, linear to the classes.
+
+    The last layer has the plain keys `weight` and `bias`, the hidden one `hidden.weight` and
+    `hidden.bias` beside them. `in_features` is the width of the hidden layer.
+    """
+
+    def __init__(self, in_features: int, out_features: int, *, hidden: int, dropout: float) -> None:
+        super().__init__(hidden, out_features)
+        self.hidden = nn.Linear(in_features, hidden)
+        self.dropout = dropout
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = nn.functional.dropout(x, self.dropout, self.training)
+        return super().forward(nn.functional.relu(self.hidden(x)))
+
+
+class HiddenConv(nn.Conv2d):
+    """The same of 1×1 convolutions, place by place."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, hidden: int, dropout: float) -> None:
+        super().__init__(hidden, out_channels, kernel_size=1)
+        self.hidden = nn.Conv2d(in_channels, hidden, kernel_size=1)
+        self.dropout = dropout
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = nn.functional.dropout(x, self.dropout, self.training)
+        return super().forward(nn.functional.relu(self.hidden(x)))
+
+
+def replace_heads(
+    module: nn.Module,
+    heads: Heads,
+    num_classes: int,
+    *,
+    dropout: float,
+    hidden: int | None = None,
+) -> None:
     """New heads for `num_classes` in place of the old ones, under the same names.
 
     They always have a bias (MaxViT's own has none). Dropout comes just before them; a dropout
-    layer that already stands there is silenced, so that the rate is the one asked for.
+    layer that already stands there is silenced, so that the rate is the one asked for. With
+    `hidden` a layer of so many units stands between the features and the classes.
     """
     for name in (*heads.names, *heads.auxiliary):
         parent_name, _, key = name.rpartition(".")
         parent = module.get_submodule(parent_name)
         old = module.get_submodule(name)
         with torch.device(next(old.parameters()).device):
-            new = _new_head(old, num_classes, dropout)
+            new = _new_head(old, num_classes, dropout, hidden)
         if isinstance(parent, nn.Sequential):
             _clear_around(parent, int(key) if key.isdecimal() else _position(parent, key))
         setattr(parent, key, new.train(old.training))
@@ -152,12 +190,16 @@ def replace_heads(module: nn.Module, heads: Heads, num_classes: int, *, dropout:
         setattr(module, "num_classes", num_classes)  # noqa: B010 - nn.Module types it as a Tensor
 
 
-def _new_head(old: nn.Module, num_classes: int, dropout: float) -> Head:
+def _new_head(old: nn.Module, num_classes: int, dropout: float, hidden: int | None) -> Head:
     width = input_width(old)
     if isinstance(old, nn.Conv2d):
+        if hidden is not None:
+            return HiddenConv(width, num_classes, hidden=hidden, dropout=dropout)
         if dropout:
             return DropoutConv(width, num_classes, dropout=dropout)
         return nn.Conv2d(width, num_classes, kernel_size=1)
+    if hidden is not None:
+        return HiddenLinear(width, num_classes, hidden=hidden, dropout=dropout)
     if dropout:
         return DropoutLinear(width, num_classes, dropout=dropout)
     return nn.Linear(width, num_classes)
@@ -183,9 +225,11 @@ def write_heads(
 
     weight: float [C, D], bias: float [C]. `example`: any image batch float [N, 3, H, W] on the
     device of `module`; a model with several heads is run on it, in eval mode, to see what share
-    each has in the logits. Raises: ValueError for other shapes.
+    each has in the logits. Raises: ValueError for other shapes, and for a head with a hidden layer.
     """
     layers = [module.get_submodule(name) for name in heads.names]
+    if any(isinstance(layer, HiddenLinear | HiddenConv) for layer in layers):
+        raise ValueError("a head with a hidden layer is no linear function of the features")
     wanted = (output_width(layers[0]), heads.feature_dim)
     if tuple(weight.shape) != wanted or tuple(bias.shape) != wanted[:1]:
         raise ValueError(

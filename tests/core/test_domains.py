@@ -1,0 +1,53 @@
+"""Backbones for domains other than photographs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from core import places
+from core.errors import ModelError
+from core.models import catalog
+from core.models.domains import DomainBackbone, domain_backbones, domain_names, examples
+
+
+@pytest.mark.parametrize("backbone", domain_backbones(), ids=lambda backbone: backbone.id)
+def test_a_backbone_has_a_licence_a_source_and_an_id_that_resolves(backbone: DomainBackbone):
+    card = catalog.load().resolve(backbone.id)
+    assert card.id == backbone.id
+    assert backbone.license
+    assert backbone.source == f"https://huggingface.co/{card.weights.removeprefix('hf-hub:')}"
+    assert backbone.pretraining
+    assert backbone.why.endswith(".")
+    if card.source == "timm":
+        assert (card.license, card.input_size) == (backbone.license, backbone.input_size)
+
+
+def test_a_licence_that_forbids_commerce_says_so():
+    for backbone in domain_backbones():
+        forbids = "-nc" in backbone.license or "non-commercial" in backbone.license
+        assert backbone.is_non_commercial == forbids
+
+
+def test_a_domain_narrows_the_list_and_an_unknown_one_names_those_there_are():
+    assert {"medical", "aerial", "microscopy", "biology"} <= set(domain_names())
+    assert all("medical" in backbone.domains for backbone in domain_backbones("Medical"))
+    with pytest.raises(ModelError, match="astronomy") as caught:
+        domain_backbones("astronomy")
+    assert "medical" in caught.value.hint
+
+
+def test_the_examples_name_a_model_and_its_licence_for_each_general_domain():
+    said = examples()
+    assert "hf-hub:Snarcy/RadioDino-s16 (cc-by-4.0)" in said
+    assert "aerial" in said
+
+
+def test_the_list_is_read_without_torch():
+    code = (
+        "import sys; from core.models.domains import domain_backbones; domain_backbones(); "
+        "assert not {'torch', 'timm'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=places.resource("").parent)

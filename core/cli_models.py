@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -17,6 +17,12 @@ from core.console import (
     progress,
     stop_on_interrupt,
 )
+
+if TYPE_CHECKING:
+    from core.models.catalog_build import Rebuilt
+
+_LISTED = 12
+"""Ids that are named before "and more"."""
 
 
 def models(
@@ -122,14 +128,25 @@ def catalog(
         from core.models.catalog_build import rebuild as make
 
         with progress() as on_progress, stop_on_interrupt() as should_stop:
-            count = make(
+            rebuilt = make(
                 places.resource("catalog.json"),
                 tables=tables,
                 on_progress=on_progress,
                 should_stop=should_stop,
             )
+        _print_rebuilt(rebuilt)
+        count = rebuilt.cards
     else:
         from core.models import catalog as cards
 
         count = len(cards.load().cards)
     answer_console().print(f"{count:,} models in the catalog.")
+
+
+def _print_rebuilt(rebuilt: Rebuilt) -> None:
+    out = answer_console()
+    for what in ("added", "removed", "changed", "uncounted"):
+        ids = getattr(rebuilt, what)
+        more = f" and {len(ids) - _LISTED:,} more" if len(ids) > _LISTED else ""
+        listed = f": {', '.join(ids[:_LISTED])}{more}" if ids else ""
+        out.print(f"{what:>9} {len(ids):,}{listed}", soft_wrap=True)

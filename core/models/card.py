@@ -51,7 +51,8 @@ class ModelCard:
     layer_groups: int | None = None
     """How many groups can be opened one after the other, stem and head among them."""
     activations: int | None = None
-    """Elements that convolutions and linear layers give for one image: what memory goes with."""
+    """Elements that convolutions and matrix products (linear layers, attention) give for one
+    image, as fvcore and timm count them: what memory in training goes with."""
     interpolation: str = ""
     crop_pct: float | None = None
     """Which share of the resized image's shorter side the input is."""

@@ -1,41 +1,49 @@
 """Writes `resources/catalog.json` from the installed libraries and timm's published tables.
 
-Parameters and multiply-adds are counted here, on skeletons; accuracy is what the source
-published. What is unknown is null.
+What can be counted is counted here, on skeletons (`core.models.costs`); accuracy and throughput
+are what others published. What is unknown is null or empty.
 """
 
 from __future__ import annotations
 
-import csv
+import dataclasses
 import json
 import math
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import timm
+import timm.data
 import torchvision
 from timm.models import _registry
 from torchvision.models import WeightsEnum
 
+from core import files
 from core.errors import ModelError
 from core.events import OnProgress, ShouldStop, check_stop, never_stop, no_progress
-from core.models import catalog, skeleton
+from core.models import catalog, costs, pretraining, published
+from core.models.card import ModelCard
+from core.models.catalog import Catalog
+from core.models.costs import Costs
 from core.models.families import family_of
+from core.models.published import Published
 from core.models.weights import BUNDLED_PACKAGES
 
-RESULTS_TABLE = "results-imagenet.csv"
+_LITE_CROP = 0.875
 
 
 @dataclass(frozen=True, slots=True)
-class Accuracy:
-    """ImageNet-1k top-1 and top-5 in percent, measured at `size_px`."""
+class Rebuilt:
+    """What a rebuild made, and the ids of the cards that differ from the catalog before it."""
 
-    top1: float
-    top5: float
-    size_px: int
+    cards: int
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    changed: tuple[str, ...]
+    uncounted: tuple[str, ...] = field(default=())
+    """Cards whose library could not build or run them on meta tensors: nothing was counted."""
 
 
 def rebuild(
@@ -44,55 +52,100 @@ def rebuild(
     tables: Path | None = None,
     on_progress: OnProgress = no_progress,
     should_stop: ShouldStop = never_stop,
-) -> int:
-    """Write the catalog to `out` and return how many cards it has.
+) -> Rebuilt:
+    """Write the catalog to `out` and say what has changed.
 
-    `tables` is a folder with timm's `results-imagenet.csv`; without it the accuracies of the
-    present catalog are kept. Takes minutes. Raises: ModelError where the table is missing,
-    Cancelled; `out` is replaced at the end or not at all.
+    `tables` is a folder with timm's published tables; without it the published figures of the
+    present catalog are kept. Takes minutes. Raises: ModelError where a table is missing or `out`
+    cannot be written, Cancelled; `out` is replaced at the end or not at all.
     """
-    accuracies = _published(tables) if tables else _present()
-    rows = [*_bundled_rows(accuracies), *_torchvision_rows(), *_timm_rows(accuracies)]
-    costs: dict[tuple[Any, ...], tuple[int | None, int | None]] = {}
-    for done, row in enumerate(rows):
+    figures = published.read_tables(tables) if tables else published.of_catalog(catalog.load())
+    cards = listed(figures)
+    known: dict[tuple[Any, ...], Costs] = {}
+    for position, card in enumerate(cards):
         check_stop(should_stop)
-        on_progress(done, len(rows), f"{row['arch']}.{row['tag']}")
-        row["params"], row["macs"] = _cost(row, costs)
-    on_progress(len(rows), len(rows), "writing")
-    _write(out, rows)
-    return len(rows)
+        on_progress(position, len(cards), f"{card.arch}.{card.tag}")
+        cards[position] = completed(card, figures, known)
+    on_progress(len(cards), len(cards), "writing")
+    made_with = {"torchvision": torchvision.__version__.partition("+")[0], "timm": timm.__version__}
+    before = _cards_in(out)
+    write(out, Catalog(tuple(cards), made_with, figures.throughput_hardware))
+    after = {card.id: card for card in cards}
+    return Rebuilt(
+        cards=len(cards),
+        added=tuple(after.keys() - before.keys()),
+        removed=tuple(before.keys() - after.keys()),
+        changed=tuple(i for i in after if i in before and after[i] != before[i]),
+        uncounted=tuple(card.id for card in cards if card.params is None),
+    )
 
 
-def _bundled_rows(accuracies: dict[str, list[Accuracy]]) -> Iterator[dict[str, Any]]:
+def listed(figures: Published) -> list[ModelCard]:
+    """Every card of the libraries, with what they and `figures` say; nothing is counted yet."""
+    return [*_bundled(figures), *_torchvision(), *_timm(figures)]
+
+
+def completed(
+    card: ModelCard, figures: Published, known: dict[tuple[Any, ...], Costs]
+) -> ModelCard:
+    """The card with its counted columns; `known` keeps what equal models have cost."""
+    key = (card.source == "torchvision", card.arch, card.input_size, card.num_classes)
+    if key not in known:
+        try:
+            known[key] = costs.count(card)
+        except Exception:  # noqa: BLE001 - what a library cannot run on meta tensors is unknown
+            known[key] = Costs()
+    counted = dataclasses.replace(card, **dataclasses.asdict(known[key]))
+    if card.source == "torchvision":
+        return counted  # the table is of timm's own models
+    return dataclasses.replace(counted, images_per_s=figures.throughput(counted))
+
+
+def _bundled(figures: Published) -> Iterator[ModelCard]:
     for arch in BUNDLED_PACKAGES:
-        config = timm.get_pretrained_cfg(f"{arch}.in1k")
-        _, height, width = config.input_size
-        yield _row(
-            "bundled", arch, "",
-            height=height, width=width, license="apache-2.0",
-            **_accuracy(accuracies, f"{arch}.in1k", width),
-        )  # fmt: skip
+        name = f"{arch}.in1k"
+        config = timm.get_pretrained_cfg(name)
+        yield _card(
+            "bundled",
+            arch,
+            "",
+            license="apache-2.0",
+            pretraining=figures.pretraining_of(arch, "in1k"),
+            **_preprocessing(config, crop_pct=_LITE_CROP),
+            **figures.accuracy(name, config.input_size[2]),
+        )
 
 
-def _torchvision_rows() -> Iterator[dict[str, Any]]:
+def _torchvision() -> Iterator[ModelCard]:
     for arch in torchvision.models.list_models(module=torchvision.models):
         enum = torchvision.models.get_model_weights(arch)
         default = enum.DEFAULT
         for weights in sorted(enum, key=lambda member: member is not default):
-            yield _torchvision_row(arch, weights)
+            yield _torchvision_card(arch, weights)
 
 
-def _torchvision_row(arch: str, weights: WeightsEnum) -> dict[str, Any]:
+def _torchvision_card(arch: str, weights: WeightsEnum) -> ModelCard:
     metrics = weights.meta["_metrics"].get("ImageNet-1K", {})
-    (crop,) = weights.transforms().crop_size
+    preset = weights.transforms()
+    (crop,), (resize,) = preset.crop_size, preset.resize_size
     # torchvision names a licence only where it is not its own: the SWAG weights.
     swag = "SWAG" in weights.meta.get("license", "")
-    return _row(
-        "torchvision", arch, weights.name,
-        top1=_figure(metrics.get("acc@1")), top5=_figure(metrics.get("acc@5")),
-        height=crop, width=crop, num_classes=len(weights.meta["categories"] or ()),
-        license="cc-by-nc-4.0" if swag else "bsd-3-clause", weights=weights.url,
-    )  # fmt: skip
+    return _card(
+        "torchvision",
+        arch,
+        weights.name,
+        top1=_figure(metrics.get("acc@1")),
+        top5=_figure(metrics.get("acc@5")),
+        input_size=(crop, crop),
+        num_classes=len(weights.meta["categories"] or ()),
+        license="cc-by-nc-4.0" if swag else "bsd-3-clause",
+        weights=weights.url,
+        pretraining=pretraining.of_torchvision(weights.name),
+        interpolation=preset.interpolation.value,
+        crop_pct=round(crop / resize, 4),
+        mean=tuple(preset.mean),
+        std=tuple(preset.std),
+    )
 
 
 def _figure(value: float | None) -> float | None:
@@ -100,100 +153,97 @@ def _figure(value: float | None) -> float | None:
     return None if value is None or math.isnan(value) else value
 
 
-def _timm_rows(accuracies: dict[str, list[Accuracy]]) -> Iterator[dict[str, Any]]:
+def _timm(figures: Published) -> Iterator[ModelCard]:
     for arch in timm.list_models():
         default = _registry._model_default_cfgs.get(arch)
         if default is None:
             continue
-        tags = [tag for tag in default.tags if default.cfgs[tag].has_weights]
-        for tag in tags:
-            config = default.cfgs[tag]
+        for tag in (tag for tag in default.tags if default.cfgs[tag].has_weights):
             name = f"{arch}.{tag}"
-            _, height, width = config.input_size
-            # `get_pretrained_cfg` fills in the hub id that the registry leaves open.
-            place = timm.get_pretrained_cfg(name)
-            where = f"hf-hub:{place.hf_hub_id}" if place.hf_hub_id else place.url
-            yield _row(
-                "timm", arch, tag,
-                height=height, width=width, num_classes=config.num_classes,
+            # It fills in the hub id that the registry leaves open.
+            config = timm.get_pretrained_cfg(name)
+            yield _card(
+                "timm",
+                arch,
+                tag,
+                num_classes=config.num_classes,
                 license=config.license or "",
-                weights=where,
-                **_accuracy(accuracies, name, width),
-            )  # fmt: skip
+                weights=f"hf-hub:{config.hf_hub_id}" if config.hf_hub_id else config.url,
+                pretraining=figures.pretraining_of(arch, tag),
+                **_preprocessing(config),
+                **figures.accuracy(name, config.input_size[2]),
+            )
 
 
-def _row(source: str, arch: str, tag: str, **known: Any) -> dict[str, Any]:
-    row = dict.fromkeys(catalog.COLUMNS)
-    row |= {"source": source, "arch": arch, "tag": tag, "family": family_of(arch)}
-    row |= {"num_classes": 1000, "license": "", "weights": ""} | known
-    if row["weights"] == catalog.default_weights_place(source, arch, tag):
-        row["weights"] = ""
-    return row
-
-
-def _accuracy(
-    accuracies: dict[str, list[Accuracy]], name: str, size_px: int
-) -> dict[str, float | None]:
-    """The published figures, at the card's own size where the table has several."""
-    found = accuracies.get(name)
-    if not found:
-        return {"top1": None, "top5": None}
-    best = min(found, key=lambda accuracy: abs(accuracy.size_px - size_px))
-    return {"top1": best.top1, "top5": best.top5}
-
-
-def _published(tables: Path) -> dict[str, list[Accuracy]]:
-    path = tables / RESULTS_TABLE
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise ModelError(
-            f"The table {path} cannot be read: {error}.",
-            f"Give the folder that holds timm's {RESULTS_TABLE}.",
-        ) from error
-    found: dict[str, list[Accuracy]] = {}
-    for row in csv.DictReader(lines):
-        figures = Accuracy(float(row["top1"]), float(row["top5"]), int(row["img_size"]))
-        found.setdefault(row["model"], []).append(figures)
-    return found
-
-
-def _present() -> dict[str, list[Accuracy]]:
-    """The accuracies of timm cards in the catalog that is there now."""
+def _preprocessing(config: Any, *, crop_pct: float | None = None) -> dict[str, Any]:
+    """Input size, interpolation, crop, mean and deviation of a timm configuration."""
+    found = timm.data.resolve_data_config(pretrained_cfg=config.to_dict())
     return {
-        f"{card.arch}.{card.tag}": [Accuracy(card.top1, card.top5, card.input_size[1])]
-        for card in catalog.load().cards
-        if card.source == "timm" and card.top1 is not None and card.top5 and card.input_size
+        "input_size": tuple(found["input_size"][1:]),
+        "interpolation": found["interpolation"],
+        "crop_pct": crop_pct or found["crop_pct"],
+        "mean": tuple(found["mean"]),
+        "std": tuple(found["std"]),
     }
 
 
-def _cost(
-    row: dict[str, Any], known: dict[tuple[Any, ...], tuple[int | None, int | None]]
-) -> tuple[int | None, int | None]:
-    """Parameters and multiply-adds, counted once per architecture, size and number of classes."""
-    card = catalog.card_of(row)
-    key = (card.source == "torchvision", card.arch, card.input_size, card.num_classes)
-    if key not in known:
-        params: int | None = None
-        macs: int | None = None
-        # What a library cannot build or run on meta tensors stays unknown.
-        with suppress(Exception):
-            module = skeleton.library_module(card, meta=True)
-            params = skeleton.count_params(module)
-            macs = skeleton.count_macs(card, module)
-        known[key] = (params, macs)
-    return known[key]
+def _card(source: Any, arch: str, tag: str, **known: Any) -> ModelCard:
+    known.setdefault("weights", catalog.default_weights_place(source, arch, tag))
+    return ModelCard(
+        id=catalog.model_id(source, arch, tag),
+        source=source,
+        arch=arch,
+        tag=tag,
+        family=family_of(arch),
+        **known,
+    )
 
 
-def _write(out: Path, rows: list[dict[str, Any]]) -> None:
-    """One line a card, so that the difference of two catalogs reads well."""
-    lines = [
-        json.dumps([row[column] for column in catalog.COLUMNS], separators=(",", ":"))
-        for row in rows
-    ]
-    made_with = {"torchvision": torchvision.__version__.partition("+")[0], "timm": timm.__version__}
-    head = f'{{"made_with":{json.dumps(made_with)},\n"columns":{json.dumps(catalog.COLUMNS)},\n'
-    text = head + '"rows":[\n' + ",\n".join(lines) + "\n]}\n"
-    part = out.with_name(out.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(out)
+def _cards_in(path: Path) -> dict[str, ModelCard]:
+    """The cards of a catalog's file; none where it is not there or not one of ours."""
+    try:
+        cards = catalog.read(path.read_text(encoding="utf-8")).cards
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return {card.id: card for card in cards}
+
+
+def write(out: Path, cards: Catalog) -> None:
+    """Write the file that `core.models.catalog.read` reads, in one step.
+
+    One line a card, so that the difference of two catalogs reads well.
+    Raises: ModelError where `out` cannot be written.
+    """
+    said = {"": 0}
+    preprocessed: dict[catalog.Preprocessed, int] = {}
+    lines = []
+    for card in cards.cards:
+        row: dict[str, Any] = {
+            name: getattr(card, name) for name in catalog.COLUMNS if hasattr(card, name)
+        }
+        row["height"], row["width"] = card.input_size or (None, None)
+        if card.weights == catalog.default_weights_place(card.source, card.arch, card.tag):
+            row["weights"] = ""
+        row["pretraining"] = said.setdefault(card.pretraining, len(said))
+        form = (card.interpolation, card.crop_pct, card.mean, card.std)
+        row["preprocessing"] = preprocessed.setdefault(form, len(preprocessed))
+        lines.append(_compact([row[column] for column in catalog.COLUMNS]))
+    document = {
+        "made_with": cards.made_with,
+        "throughput_hardware": cards.throughput_hardware,
+        "pretraining": list(said),
+        "preprocessing": list(preprocessed),
+        "columns": catalog.COLUMNS,
+    }
+    head = "".join(f"{json.dumps(key)}:{_compact(value)},\n" for key, value in document.items())
+    try:
+        files.write_text(out, f'{{{head}"rows":[\n' + ",\n".join(lines) + "\n]}\n")
+    except OSError as error:
+        raise ModelError(
+            f"The catalog {out} cannot be written: {error.strerror or error}.",
+            "The catalog that was there is unchanged.",
+        ) from error
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from gui.words import short_number
+
 if TYPE_CHECKING:
     from core.models.card import ModelCard
+    from core.models.catalog import Catalog
     from gui.model_rows import ModelRow
-
-_HEAD_CLASSES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class Fact:
     tip: str = ""
 
 
-def compared_facts(row: ModelRow, weights: str) -> tuple[Fact, ...]:
+def compared_facts(row: ModelRow, catalog: Catalog, weights: str) -> tuple[Fact, ...]:
     """The rows of a comparison, the same names in the same order for every card."""
     card = row.card
     params = None if card.params is None else float(card.params)
@@ -42,6 +43,7 @@ def compared_facts(row: ModelRow, weights: str) -> tuple[Fact, ...]:
         ),
         Fact("Top-1", percent_text(card.top1), card.top1, "more"),
         Fact("Top-5", percent_text(card.top5), card.top5, "more"),
+        Fact("Accuracy from", catalog.accuracy_source(card)),
         Fact("Top-1 per M", "" if per_m is None else f"{per_m:,.2f} %", per_m, "more"),
         Fact("Input", input_text(card)),
         Fact("Preprocessing", preprocessing_text(card)),
@@ -56,7 +58,9 @@ def compared_facts(row: ModelRow, weights: str) -> tuple[Fact, ...]:
             "" if card.images_per_s is None else f"{card.images_per_s:,.0f} images/s",
             card.images_per_s,
             "more",
+            catalog.throughput_hardware,
         ),
+        Fact("Speed measured on", catalog.throughput_hardware if card.images_per_s else "–"),
         Fact(
             LATENCY,
             "" if row.latency_ms is None else f"{row.latency_ms:,.1f} ms",
@@ -69,6 +73,38 @@ def compared_facts(row: ModelRow, weights: str) -> tuple[Fact, ...]:
 
 
 LATENCY = "Latency here"
+
+
+def card_facts(row: ModelRow, catalog: Catalog) -> tuple[Fact, ...]:
+    """What the card lists; `tip` is a second line that explains the first."""
+    card, per_m = row.card, row.card.top1_per_m
+    macs = "" if card.macs is None else f"{card.macs / 1e9:,.3f}"
+    held = "" if card.activations is None else f"{card.activations / 1e6:,.1f} M numbers an image"
+    per = "" if per_m is None else f"{per_m:,.2f} % per million parameters"
+    groups = "" if card.layer_groups is None else f"{card.layer_groups:,}, stem and head among them"
+    speed = "" if card.images_per_s is None else f"{card.images_per_s:,.0f} images/s published"
+    latency = "not measured"
+    if row.latency is not None:
+        latency = (
+            f"{row.latency.median_ms:,.1f} ms "
+            f"({row.latency.low_ms:,.1f} to {row.latency.high_ms:,.1f})"
+        )
+    return (
+        Fact("Parameters", params_text(card), tip=without_head_text(card)),
+        Fact("GMACs", macs),
+        Fact("Activations", held),
+        Fact("Top-1", percent_text(card.top1)),
+        Fact("Top-5", percent_text(card.top5)),
+        Fact("Top-1 per M", per),
+        Fact("Answers for", classes_text(card)),
+        Fact("Pretraining", card.pretraining),
+        Fact("Input", input_text(card), tip=preprocessing_text(card)),
+        Fact("Features", features_text(card)),
+        Fact("Layer groups", groups),
+        Fact("Licence", license_text(card.license)),
+        Fact("Speed", speed, tip=f"on {catalog.throughput_hardware}" if speed else ""),
+        Fact(LATENCY, latency, tip="" if row.latency is None else row.latency.settings),
+    )
 
 
 def best_of(facts: tuple[Fact, ...]) -> frozenset[int]:
@@ -86,16 +122,14 @@ def params_text(card: ModelCard) -> str:
 
 
 def without_head_text(card: ModelCard) -> str:
-    """How many parameters are left when a new head takes the place of the published one.
-
-    Only said where the head is one linear layer on the features, which its numbers prove.
-    """
+    """About how many parameters are left when a new head takes the place of the published one."""
     if card.params is None or card.feature_dim is None or card.num_classes == 0:
         return ""
     head = (card.feature_dim + 1) * card.num_classes
     if head >= card.params:
         return ""
-    return f"{card.params - head:,} without its head of {card.num_classes:,} outputs"
+    kept = short_number(card.params - head)
+    return f"about {kept} without its head of {card.num_classes:,} outputs"
 
 
 def percent_text(value: float | None) -> str:

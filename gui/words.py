@@ -59,3 +59,10 @@ def duration(seconds: float) -> str:
         return f"{minutes} min {rest} s" if rest and minutes < 10 else f"{minutes} min"
     hours, rest = divmod(whole // 60, 60)
     return f"{hours} h {rest} min" if rest else f"{hours} h"
+
+
+def name_model(model_id: str) -> str:
+    """`bundled/tf_efficientnet_lite0` → `EfficientNet-Lite0`; others keep their id's last part."""
+    name = model_id.rpartition("/")[2]
+    lite = name.removeprefix("tf_efficientnet_lite")
+    return f"EfficientNet-Lite{lite}" if lite != name else name

@@ -25,7 +25,7 @@ from gui.widgets.answers import AnswerBars, PictureView
 from gui.widgets.basics import Card, ElidedLabel, button, label
 from gui.widgets.drop_zone import DropZone
 from gui.widgets.inputs import ComboBox
-from gui.widgets.recipe_form import name_model
+from gui.words import name_model
 
 _THUMBNAIL_PX = 40
 _LIST_PX = 232

@@ -12,7 +12,7 @@ from core.errors import AppError
 from gui import theme
 from gui.commands import Commands
 from gui.model_facts import compared_facts
-from gui.model_rows import WEIGHTS_COLUMN
+from gui.model_rows import WEIGHTS_COLUMN, make_row
 from gui.pages.page import Page
 from gui.session import Session
 from gui.settings import Settings
@@ -31,6 +31,7 @@ from gui.words import count
 
 if TYPE_CHECKING:
     from core.models.card import ModelCard
+    from core.models.presets import Preset
     from gui.jobs_layers import Layers
     from gui.jobs_models import CatalogRows
     from gui.model_rows import ModelRow
@@ -113,7 +114,7 @@ class ModelsPage(Page):
         self.commands.layers.layers_known.connect(self._show_layers)
         self.commands.layers.layers_failed.connect(self._show_layer_error)
         self.filters.changed.connect(self._filter)
-        self.filters.need_chosen.connect(self._choose_first)
+        self.filters.need_chosen.connect(self._show_need)
         self.filters.search.down_pressed.connect(self._enter_view)
         self.no_fit.wish_chosen.connect(self._take_wish)
         self.table.left_upwards.connect(self._to_search)
@@ -183,9 +184,10 @@ class ModelsPage(Page):
         if listing is None:
             return []
         positions = listing.catalog.positions(wish.card)
-        if wish.here_only:
-            return [position for position in positions if listing.rows[position].is_here]
-        return positions
+        if wish.weights is None:
+            return positions
+        is_here = wish.weights == "here"
+        return [position for position in positions if listing.rows[position].is_here == is_here]
 
     def _filter(self) -> None:
         if self._listing is None:
@@ -236,8 +238,11 @@ class ModelsPage(Page):
         else:
             self.table.enter()
 
-    def _choose_first(self) -> None:
-        self.table.choose_row(0)
+    def _show_need(self, need: Preset) -> None:
+        """In the order that the need asks for, with the model to begin with chosen."""
+        self.table.sort_by("gmacs" if need.sort == "macs" else need.sort)
+        self.choose(need.recommended[0])
+        self.notices.show_notice(f"{need.title}: {need.models}. {need.why}")
 
     def focus_search(self) -> None:
         """Ctrl+F: the search of the layers while they are worked with, else that of the table."""
@@ -271,11 +276,9 @@ class ModelsPage(Page):
     def _show_card(self, card: ModelCard) -> None:
         if self._listing is None:
             return
+        row = self._row_of(card) or make_row(card, is_here=card.id in self._here)
         self.card.show_card(
-            card,
-            variants=self._listing.catalog.variants(card),
-            here=self._here,
-            chosen_id=self.session.model_id,
+            row, self._listing.catalog, here=self._here, chosen_id=self.session.model_id
         )
         self.chart.chart.choose(card.id)
         self._want_layers()
@@ -329,7 +332,7 @@ class ModelsPage(Page):
         rows = [row for row in map(self._row_of, self.compared.cards) if row is not None]
         self.compare.show_cards(
             [row.card for row in rows],
-            [compared_facts(row, row.texts[WEIGHTS_COLUMN]) for row in rows],
+            [compared_facts(row, listing.catalog, row.texts[WEIGHTS_COLUMN]) for row in rows],
         )
         self._show_measuring()
 

@@ -18,9 +18,9 @@ from gui.settings import Settings
 from gui.theme import Theme
 from gui.widgets.basics import Card, button, label, row
 from gui.widgets.plan_picture import PlanPicture
-from gui.widgets.recipe_form import RecipeForm, name_model
+from gui.widgets.recipe_form import RecipeForm
 from gui.widgets.run_view import RunView
-from gui.words import count
+from gui.words import count, name_model
 
 if TYPE_CHECKING:
     from core.training.plan import Plan

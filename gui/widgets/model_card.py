@@ -20,14 +20,18 @@ from PySide6.QtWidgets import (
 from core.models.card import ModelCard
 from core.models.family_texts import family_text
 from gui import theme
+from gui.model_facts import card_facts
+from gui.model_rows import short_name
 from gui.theme import Theme, set_role
 from gui.widgets.basics import ElidedLabel, button, label, separator
-from gui.words import count
+from gui.words import count, name_model
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-_FACTS = ("Parameters", "GMACs", "Top-1", "Top-5", "Top-1 per M", "Input", "Classes", "Licence")
+    from core.models.catalog import Catalog
+    from gui.model_rows import ModelRow
+
 _BYTES_PER_PARAM = 4
 _MOST_VARIANTS = 40
 
@@ -66,20 +70,18 @@ class ModelCardView(QWidget):
         column.setSpacing(theme.S)
         self.name = label("", "heading", wraps=True)
         column.addWidget(self.name)
+        self.model_id = label("", "muted-small", wraps=True)
+        self.model_id.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.model_id.setToolTip("The model's id: what recipes, runs and the command line call it")
+        column.addWidget(self.model_id)
         self.origin = label("", "muted-small", wraps=True)
         column.addWidget(self.origin)
-        grid = QGridLayout()
-        grid.setHorizontalSpacing(theme.L)
-        grid.setVerticalSpacing(theme.XS)
-        grid.setColumnStretch(1, 1)
-        self._facts: dict[str, QLabel] = {}
-        for row, name in enumerate(_FACTS):
-            value = label("", "body", wraps=True)
-            value.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-            self._facts[name] = value
-            grid.addWidget(label(name, "muted"), row, 0, Qt.AlignmentFlag.AlignTop)
-            grid.addWidget(value, row, 1)
-        column.addLayout(grid)
+        self._grid = QGridLayout()
+        self._grid.setHorizontalSpacing(theme.L)
+        self._grid.setVerticalSpacing(theme.XS)
+        self._grid.setColumnStretch(1, 1)
+        self._facts: dict[str, tuple[QLabel, QLabel]] = {}
+        column.addLayout(self._grid)
         self.figures_source = label("", "muted-small", wraps=True)
         column.addWidget(self.figures_source)
         self.family = label("", "heading", wraps=True)
@@ -105,26 +107,27 @@ class ModelCardView(QWidget):
         return self._card
 
     def fact(self, name: str) -> str:
-        return self._facts[name].text()
+        return self._facts[name][0].text()
+
+    def explained(self, name: str) -> str:
+        """The small line under a fact."""
+        return self._facts[name][1].text().replace("\u200b", "")
 
     def show_card(
-        self,
-        card: ModelCard,
-        *,
-        variants: Sequence[ModelCard],
-        here: Collection[str],
-        chosen_id: str,
+        self, row: ModelRow, catalog: Catalog, *, here: Collection[str], chosen_id: str
     ) -> None:
         """`here`: ids of the cards whose weights are here; `chosen_id`: the session's model."""
+        card = row.card
         is_new = self._card is None or self._card.id != card.id
         self._card = card
-        name = card.id.rpartition("/")[2]
+        name = short_name(card)
         self.name.setText(_breakable(name))
         self.name.setAccessibleName(name)
         self.origin.setText(_breakable(_origin(card, is_here=card.id in here)))
-        self._show_facts(card)
+        self.model_id.setText(_breakable(card.id))
+        self._show_facts(row, catalog)
         self._show_family(card)
-        self._show_variants(card, variants, here)
+        self._show_variants(card, catalog.variants(card), here)
         self.show_chosen(chosen_id)
         self._fetch_note.setText(fetch_note(card))
         self._fetch_note.setVisible(card.id not in here)
@@ -137,31 +140,31 @@ class ModelCardView(QWidget):
         self.use_button.setText(" In use" if is_chosen else " Use this model")
         self.use_button.setAccessibleName(self.use_button.text().strip())
 
-    def _show_facts(self, card: ModelCard) -> None:
-        per_m, size = card.top1_per_m, card.input_size
-        classes = f"{card.num_classes:,}"
-        if card.num_classes == 0:
-            classes = "none: it gives features"
-        elif card.label_set:
-            classes += f" ({card.label_set})"
-        else:
-            classes += " outputs that are no classes"
-        values = {
-            "Parameters": "" if card.params is None else f"{card.params:,}",
-            "GMACs": "" if card.macs is None else f"{card.macs / 1e9:,.3f}",
-            "Top-1": "" if card.top1 is None else f"{card.top1:.2f} %",
-            "Top-5": "" if card.top5 is None else f"{card.top5:.2f} %",
-            "Top-1 per M": "" if per_m is None else f"{per_m:,.2f} % per million parameters",
-            "Input": "" if size is None else f"{size[1]:,} × {size[0]:,} pixels",
-            "Classes": classes,
-            "Licence": _license_text(card.license),
-        }
-        for name, value in values.items():
-            self._facts[name].setText(value or "unknown")
-            set_role(self._facts[name], role="body" if value else "muted")
-        is_bound = "no commercial use" in values["Licence"]
-        set_role(self._facts["Licence"], tone="warning" if is_bound else "")
-        self.figures_source.setText(_figures_source(card))
+    def _show_facts(self, row: ModelRow, catalog: Catalog) -> None:
+        for fact in card_facts(row, catalog):
+            if fact.name not in self._facts:
+                self._add_fact(fact.name)
+            value, more = self._facts[fact.name]
+            value.setText(fact.text or "unknown")
+            set_role(value, role="body" if fact.text else "muted")
+            more.setText(_breakable(fact.tip))
+            more.setVisible(bool(fact.tip))
+        text = self.fact("Licence")
+        set_role(self._facts["Licence"][0], tone="warning" if "no commercial" in text else "")
+        self.figures_source.setText(_figures_source(row.card, catalog))
+
+    def _add_fact(self, name: str) -> None:
+        line = self._grid.rowCount()
+        value, more = label("", "body", wraps=True), label("", "muted-small", wraps=True)
+        for part in (value, more):
+            part.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        both = QVBoxLayout()
+        both.setSpacing(0)
+        both.addWidget(value)
+        both.addWidget(more)
+        self._grid.addWidget(label(name, "muted"), line, 0, Qt.AlignmentFlag.AlignTop)
+        self._grid.addLayout(both, line, 1)
+        self._facts[name] = (value, more)
 
     def _show_family(self, card: ModelCard) -> None:
         text = family_text(card.family)
@@ -241,7 +244,7 @@ def fetch_note(card: ModelCard) -> str:
 
 def _origin(card: ModelCard, *, is_here: bool) -> str:
     source = {
-        "bundled": "Comes with Graftwork",
+        "bundled": f"{name_model(card.id)} · comes with Graftwork",
         "torchvision": "From torchvision",
         "timm": "From timm",
     }.get(card.source, f"From {card.source}")
@@ -267,23 +270,9 @@ def _site(card: ModelCard) -> str:
     return urlparse(card.weights).hostname or "its source"
 
 
-def _license_text(name: str) -> str:
-    if name in ("", "unknown"):
-        return ""
-    if "-nc-" in name or "noncommercial" in name:
-        return f"{name}: no commercial use"
-    return name
-
-
-def _figures_source(card: ModelCard) -> str:
-    if card.top1 is None:
-        return "No ImageNet-1k accuracy was published for these weights in the tables used here."
-    table = (
-        "torchvision with the weights"
-        if card.source == "torchvision"
-        else "timm (results-imagenet.csv)"
-    )
-    return (
-        f"Accuracy on ImageNet-1k as published by {table}; parameters and multiply-adds counted "
-        "by Graftwork."
-    )
+def _figures_source(card: ModelCard, catalog: Catalog) -> str:
+    counted = "Parameters and multiply-adds were counted by Graftwork."
+    source = catalog.accuracy_source(card)
+    if not source:
+        return f"No ImageNet-1k accuracy was published for these weights. {counted}"
+    return f"Accuracy on ImageNet-1k from {source}. {counted}"

@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from core.models.presets import PRESETS, Preset, preset
 from core.models.search import SOURCES, CardFilter
 from gui import theme
 from gui.theme import Theme, set_role
@@ -28,28 +29,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A filter of the catalog, and whether the weights must be on this machine."""
+    """A filter of the catalog, and where the weights must be: `here`, `online`, None anywhere."""
 
     card: CardFilter = field(default_factory=CardFilter)
-    here_only: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """A usual need and the models that serve it; `query` finds exactly these."""
-
-    title: str
-    models: str
-    query: str
-
-
-NEEDS: tuple[Need, ...] = (
-    Need("Learning or prototyping", "ResNet-18 and 34", "*/resnet[13][84].*"),
-    Need("Accuracy in production", "EfficientNet-B4 and B5", "*/*efficientnet_b[45].*"),
-    Need("Mobile or edge", "MobileNetV3", "*/*mobilenet*v3*"),
-    Need("Features", "ResNet-50", "*/resnet50.*"),
-    Need("Video in real time", "MobileNetV3-Large", "*/*mobilenet*v3*large*"),
-)
+    weights: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +57,8 @@ _BOUNDS: tuple[_Bound, ...] = (
     ),
 )
 _NARROWEST_PX = 84
+_WEIGHTS = "weights"
+"""The one choice that is no field of `CardFilter`."""
 
 
 class SearchField(QLineEdit):
@@ -107,7 +92,8 @@ class ModelFilters(QWidget):
     """Two lines of controls; `changed` comes with every keystroke and choice."""
 
     changed = Signal()
-    need_chosen = Signal()
+    need_chosen = Signal(object)
+    """A `Preset`, whose filter is set by then."""
 
     def __init__(self, look: Theme) -> None:
         super().__init__()
@@ -118,27 +104,22 @@ class ModelFilters(QWidget):
         self.search = SearchField(
             look,
             name="Search models",
-            hint="Search: words or wildcards, such as resnet 50 or *vit*",
+            hint="Search: words or wildcards, e.g. resnet 50 or *vit*",
         )
         self.search.textChanged.connect(self._tell)
-        self.here_only = QToolButton()
-        self.here_only.setText("Weights here")
-        self.here_only.setAccessibleName("Only models whose weights are on this machine")
-        self.here_only.setToolTip("Only models whose weights are on this machine")
-        self.here_only.setProperty("role", "toggle")
-        self.here_only.setCheckable(True)
-        self.here_only.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.here_only.toggled.connect(self._tell)
         self.needs = self._make_needs(look)
         self.reset_button = button("Reset", self.reset)
         self.reset_button.setToolTip("Show all models again")
         first = QHBoxLayout()
         first.setSpacing(theme.S)
         first.addWidget(self.search, 1)
-        for made in (self.here_only, self.needs, self.reset_button):
+        self.choices: dict[str, ComboBox] = {}
+        self.weights = self._add_choice(_WEIGHTS, "Weights", first, stretch=0)
+        for where, text in (("here", "Here"), ("online", "Online")):
+            self.weights.addItem(text, where)
+        for made in (self.needs, self.reset_button):
             first.addWidget(made)
         column.addLayout(first)
-        self.choices: dict[str, ComboBox] = {}
         second = QHBoxLayout()
         second.setSpacing(theme.S)
         self._add_choice("source", "Source", second)
@@ -163,14 +144,16 @@ class ModelFilters(QWidget):
         made.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         look.give_icon(made, "lightbulb-on-outline")
         menu = QMenu(made)
-        for need in NEEDS:
+        menu.setToolTipsVisible(True)
+        for need in PRESETS:
             action = menu.addAction(f"{need.title}:  {need.models}")
-            action.setData(need)
+            action.setToolTip(need.why)
+            action.setData(need.key)
         menu.triggered.connect(self._need_triggered)
         made.setMenu(menu)
         return made
 
-    def _add_choice(self, key: str, name: str, line: QHBoxLayout) -> ComboBox:
+    def _add_choice(self, key: str, name: str, line: QHBoxLayout, *, stretch: int = 1) -> ComboBox:
         box = ComboBox()
         box.setAccessibleName(name)
         box.setMinimumWidth(_NARROWEST_PX)
@@ -179,7 +162,7 @@ class ModelFilters(QWidget):
         box.setToolTip(name)
         box.currentIndexChanged.connect(self._tell)
         self.choices[key] = box
-        line.addWidget(box, 1)
+        line.addWidget(box, stretch)
         return box
 
     # -- values ------------------------------------------------------------------------------
@@ -198,16 +181,17 @@ class ModelFilters(QWidget):
 
     def wish(self) -> Wish:
         values: dict[str, Any] = {key: box.currentData() for key, box in self.choices.items()}
-        return Wish(CardFilter(query=self.search.text(), **values), self.here_only.isChecked())
+        weights = values.pop(_WEIGHTS)
+        return Wish(CardFilter(query=self.search.text(), **values), weights)
 
     def set_wish(self, wish: Wish) -> None:
         """Set all controls and tell once."""
         # Not by blocking signals: the search field's clear button lives on them.
         self._is_setting = True
         self.search.setText(wish.card.query)
-        self.here_only.setChecked(wish.here_only)
         for key, box in self.choices.items():
-            box.setCurrentIndex(max(0, box.findData(getattr(wish.card, key))))
+            value = wish.weights if key == _WEIGHTS else getattr(wish.card, key)
+            box.setCurrentIndex(max(0, box.findData(value)))
         self._is_setting = False
         self._tell()
 
@@ -216,12 +200,12 @@ class ModelFilters(QWidget):
         self.search.setFocus()
 
     def _need_triggered(self, action: QAction) -> None:
-        self.choose_need(action.data())
+        self.choose_need(preset(action.data()))
 
-    def choose_need(self, need: Need) -> None:
+    def choose_need(self, need: Preset) -> None:
         """Show the models that serve a need, and nothing else in the way."""
-        self.set_wish(Wish(CardFilter(query=need.query)))
-        self.need_chosen.emit()
+        self.set_wish(Wish(need.filter))
+        self.need_chosen.emit(need)
 
     def parts(self) -> tuple[tuple[str, Wish], ...]:
         """What is asked for, in words, each with the wish that leaves just that out."""
@@ -233,10 +217,11 @@ class ModelFilters(QWidget):
         for key, box in self.choices.items():
             if box.currentIndex() > 0:
                 nothing: dict[str, Any] = {key: None}
-                without = replace(wish, card=replace(wish.card, **nothing))
+                if key == _WEIGHTS:
+                    without = replace(wish, weights=None)
+                else:
+                    without = replace(wish, card=replace(wish.card, **nothing))
                 parts.append((f"{box.accessibleName()} {box.currentText()}", without))
-        if wish.here_only:
-            parts.append(("Weights here", replace(wish, here_only=False)))
         return tuple(parts)
 
     def _tell(self, _value: object = None) -> None:

@@ -287,6 +287,13 @@ class ModelTable(QTableView):
         self.chosen_id = card_id
         self._mark_chosen(scrolls=True)
 
+    def sort_by(self, key: str) -> None:
+        """By a column, the way a first click on its heading does."""
+        position = next(n for n, column in enumerate(COLUMNS) if column.key == key)
+        descends = COLUMNS[position].starts_with_largest
+        order = Qt.SortOrder.DescendingOrder if descends else Qt.SortOrder.AscendingOrder
+        self.horizontalHeader().setSortIndicator(position, order)
+
     def choose_row(self, row: int) -> None:
         if 0 <= row < self.table_model.rowCount():
             self.setCurrentIndex(self.table_model.index(row, 0))

@@ -13,7 +13,7 @@ from gui import theme
 from gui.theme import Theme
 from gui.widgets.basics import label
 from gui.widgets.inputs import ComboBox, NumberBox
-from gui.words import strategy_in_words
+from gui.words import name_model, strategy_in_words
 
 if TYPE_CHECKING:
     from core.models.card import ModelCard
@@ -237,13 +237,6 @@ class RecipeForm(QWidget):
         self._more.setVisible(is_shown)
         self._theme.give_icon(self._toggle, "chevron-down" if is_shown else "chevron-right")
         self._toggle.setText("Fewer settings" if is_shown else "More settings")
-
-
-def name_model(model_id: str) -> str:
-    """`bundled/tf_efficientnet_lite0` → `EfficientNet-Lite0`; others keep their id's last part."""
-    name = model_id.rpartition("/")[2]
-    lite = name.removeprefix("tf_efficientnet_lite")
-    return f"EfficientNet-Lite{lite}" if lite != name else name
 
 
 def describe_card(card: ModelCard) -> str:

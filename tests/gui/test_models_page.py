@@ -15,11 +15,12 @@ from core.errors import ModelError
 from core.models.card import ModelCard
 from core.models.collapse import LayerLine, collapse
 from core.models.layers import LayerNode
+from core.models.presets import PRESETS
 from core.models.search import CardFilter
 from gui import jobs_layers
 from gui.model_rows import COLUMNS, make_row
 from gui.widgets.layer_model import LayerModel
-from gui.widgets.model_filters import NEEDS, Wish
+from gui.widgets.model_filters import Wish
 from gui.widgets.model_table import ModelTableModel
 
 KEYS = [column.key for column in COLUMNS]
@@ -163,15 +164,18 @@ def test_each_filter_narrows_what_is_shown(models) -> None:
 
 
 def test_only_models_whose_weights_are_here(models) -> None:
-    models.filters.here_only.click()
+    models.filters.weights.setCurrentText("Here")
     here = {card.id.rpartition("/")[2] for card in models.session.models}
     assert set(shown(models)) == here
     assert set(shown(models, "weights")) == {"here"}
+    models.filters.weights.setCurrentText("Online")
+    assert set(shown(models, "weights")) == {"online"}
+    assert not here & set(shown(models))
 
 
-@pytest.mark.parametrize("need", NEEDS, ids=[need.title for need in NEEDS])
+@pytest.mark.parametrize("need", PRESETS, ids=[need.key for need in PRESETS])
 def test_a_usual_need_shows_its_models(models, need) -> None:
-    models.filters.set_wish(Wish(CardFilter(max_params_m=1), here_only=True))
+    models.filters.set_wish(Wish(CardFilter(max_params_m=1), weights="here"))
     models.filters.choose_need(need)
     archs = {name.partition(".")[0].lower() for name in shown(models)}
     wanted = {
@@ -183,7 +187,9 @@ def test_a_usual_need_shows_its_models(models, need) -> None:
     }[need.models]
     assert archs
     assert all(wanted(arch) for arch in archs)
-    assert models.table.currentIndex().row() == 0
+    assert models.card.card.id == need.recommended[0]
+    assert models.table.chosen_row >= 0, "the filter shows what it recommends"
+    assert need.why in models.notices.text
 
 
 def test_an_empty_table_says_what_to_loosen_and_loosens_it(models) -> None:
@@ -232,9 +238,10 @@ def test_the_card_tells_figures_their_source_and_the_family(models) -> None:
     card = models.card
     assert card.fact("Parameters") == "25,557,032"
     assert card.fact("Top-1") == "76.13 %"
-    assert card.fact("Input") == "224 × 224 pixels"
-    assert card.fact("Classes") == "1,000 (ImageNet-1k)"
-    assert "published by torchvision" in card.figures_source.text()
+    assert card.fact("Input") == "224 × 224 px"
+    assert card.fact("Answers for") == "1,000 classes (ImageNet-1k)"
+    assert card.model_id.text().replace("\u200b", "") == "torchvision/resnet50.IMAGENET1K_V1"
+    assert "torchvision's own metadata" in card.figures_source.text()
     assert card.family.text() == "ResNet, 2015"
     assert "F(x) + x" in card.ideas.text()
     assert "needs a network" in card._fetch_note.text()

@@ -13,7 +13,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from core import places
@@ -156,39 +156,42 @@ class Catalog:
             return f"Near to it: {_listed(near)}."
         return _FORMS
 
-    def search(
-        self,
-        query: str = "",
-        *,
-        source: str | None = None,
-        max_params_m: float | None = None,
-        max_gmacs: float | None = None,
-        min_top1: float | None = None,
-        license: str | None = None,
-        sort: str = "",
-    ) -> list[ModelCard]:
+    def search(self, query: str = "", *, sort: str = "", **wanted: Any) -> list[ModelCard]:
         """The cards that fit, in catalog order or by the column `sort`.
 
-        What fits, `CardFilter` says. Sorting puts
-        the best or largest first for accuracies, throughput and `num_classes`, else the smallest
-        or first; `-column` turns it round; unknown is last either way.
+        `query` and `wanted` are the fields of `CardFilter`. Sorting puts the best or largest
+        first for accuracies, throughput and `num_classes`, else the smallest or first; `-column`
+        turns it round; unknown is last either way.
 
-        Raises: ModelError for a column or source that does not exist.
+        Raises: ModelError for a column, source or family that does not exist.
         """
-        if source is not None and source not in SOURCES:
+        return self.find(CardFilter(query=query, **wanted), sort=sort)
+
+    def find(self, wanted: CardFilter, *, sort: str = "") -> list[ModelCard]:
+        """As `search`. Raises: ModelError."""
+        if wanted.source is not None and wanted.source not in SOURCES:
             raise ModelError(
-                f"“{source}” is no source of models.", f"Sources: {', '.join(SOURCES)}."
+                f"“{wanted.source}” is no source of models.", f"Sources: {', '.join(SOURCES)}."
             )
-        wanted = CardFilter(
-            query=query,
-            source=source,
-            max_params_m=max_params_m,
-            max_gmacs=max_gmacs,
-            min_top1=min_top1,
-            license=license,
-        )
+        if wanted.family is not None:
+            wanted = replace(wanted, family=self.family_named(wanted.family))
         found = [self.cards[position] for position in self.positions(wanted)]
         return sorted_cards(found, sort) if sort else found
+
+    def family_named(self, text: str) -> str:
+        """The family in its own spelling. Raises: ModelError with the nearest names."""
+        by_name = {family.lower(): family for family in self.families}
+        found = by_name.get(text.strip().lower())
+        if found is None:
+            near = difflib.get_close_matches(text.strip().lower(), by_name, n=5, cutoff=0.5)
+            near += [name for name in by_name if text.strip().lower() in name and name not in near]
+            raise ModelError(
+                f"There is no family “{text}”.",
+                f"Near to it: {_listed([by_name[name] for name in near])}."
+                if near and text.strip()
+                else f"Families: {_listed(list(self.families), most=len(by_name))}.",
+            )
+        return found
 
 
 def sorted_cards(cards: list[ModelCard], sort: str) -> list[ModelCard]:

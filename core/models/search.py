@@ -21,8 +21,9 @@ class CardFilter:
 
     Each word of `query` must occur in the id or the family; a word with `*`, `?` or `[` is a
     pattern for the whole architecture name or id. Case does not matter. `license` may be a part
-    (`apache`). A bound on a figure leaves out cards where it is unknown; `max_input_px` bounds
-    the longer side.
+    (`apache`), and so may `pretraining` (`laion`). A bound on a figure leaves out cards where it
+    is unknown; `max_input_px` bounds the longer side. `classifies` leaves out models whose head
+    gives no classes: features, or a space that images share with text.
     """
 
     query: str = ""
@@ -33,6 +34,8 @@ class CardFilter:
     min_top1: float | None = None
     max_input_px: int | None = None
     license: str | None = None
+    pretraining: str | None = None
+    classifies: bool = False
 
 
 Matcher = Callable[[ModelCard, str], bool]
@@ -88,4 +91,9 @@ def _bounds(wanted: CardFilter) -> list[Callable[[ModelCard], bool]]:
     if wanted.license is not None:
         part = wanted.license.lower()
         bounds.append(lambda card: part in card.license.lower())
+    if wanted.pretraining is not None:
+        data = wanted.pretraining.lower()
+        bounds.append(lambda card: data in card.pretraining.lower())
+    if wanted.classifies:
+        bounds.append(lambda card: card.label_set != "")
     return bounds

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from core.models.layers import Kind, LayerNode, LayerTree
 
 _COLUMNS = ("layer", "type", "kind", "output", "parameters", "trainable", "MACs")
+
+
+Column = tuple[str, Callable[["LayerLine"], str]]
+"""A further column of a table: its heading, and what stands there of a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +128,13 @@ def shape_text(shape: tuple[int, ...] | None) -> str:
     return "" if shape is None else "×".join(map(str, shape))
 
 
-def to_markdown(lines: Iterable[tuple[int, LayerLine]], *, tree: LayerTree) -> str:
+def to_markdown(
+    lines: Iterable[tuple[int, LayerLine]], *, tree: LayerTree, more: Sequence[Column] = ()
+) -> str:
     """A table of these lines (as `walk` gives them), with the totals below."""
-    rows = [
-        "| layer | type | output | parameters | trains | MACs |",
-        "| --- | --- | ---: | ---: | --- | ---: |",
-    ]
+    headings = ["layer", "type", "output", "parameters", "trains", "MACs", *(h for h, _ in more)]
+    sides = ["---", "---", "---:", "---:", "---", "---:", *("---:" for _ in more)]
+    rows = [f"| {' | '.join(headings)} |", f"| {' | '.join(sides)} |"]
     for depth, line in lines:
         indent = "&nbsp;&nbsp;" * depth
         cells = (
@@ -139,6 +144,7 @@ def to_markdown(lines: Iterable[tuple[int, LayerLine]], *, tree: LayerTree) -> s
             f"{line.params:,}",
             trains_text(line),
             f"{line.macs:,}",
+            *(text(line) for _, text in more),
         )
         rows.append(f"| {' | '.join(cells)} |")
     total = (
@@ -148,16 +154,17 @@ def to_markdown(lines: Iterable[tuple[int, LayerLine]], *, tree: LayerTree) -> s
     return "\n".join([*rows, "", total, ""])
 
 
-def to_csv(lines: Iterable[LayerLine]) -> str:
+def to_csv(lines: Iterable[LayerLine], *, more: Sequence[Column] = ()) -> str:
     """Every layer on a line of its own; runs are written out."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(_COLUMNS)
+    writer.writerow([*_COLUMNS, *(heading for heading, _ in more)])
     for _, line in walk(lines):
         if not line.is_run:
             shape = "x".join(map(str, line.output_shape or ()))
             figures = (line.params, line.trainable_params, line.macs)
-            writer.writerow([line.path, line.type, line.kind, shape, *figures])
+            others = (text(line) for _, text in more)
+            writer.writerow([line.path, line.type, line.kind, shape, *figures, *others])
     return out.getvalue()
 
 

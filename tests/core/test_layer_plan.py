@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import io
+
 import pytest
 import torch
 
 from core.errors import AppError
 from core.models import catalog
 from core.models.build import build
+from core.models.collapse import collapse, walk
 from core.models.layers import layer_tree
 from core.recipe import make_recipe, read_recipe
 from core.training.layer_plan import (
@@ -19,6 +23,7 @@ from core.training.layer_plan import (
     with_last_groups,
     with_trained,
 )
+from core.training.layer_texts import plan_to_csv, plan_to_markdown
 from core.training.plan import make_plan
 from core.training.plan_of import plan_of
 
@@ -268,3 +273,21 @@ def test_two_recipes_are_alike_where_they_train_the_same(small):
     assert not trains_alike(
         make_recipe({}), make_recipe({"strategy": "partial", "layer_groups": 0}), small
     )
+
+
+def test_tables_say_what_the_plan_does_with_each_layer(small):
+    recipe = with_factor(make_recipe({}), small, "layer4.1", 0.5)
+    plan = LayerPlan(small, recipe)
+    lines = collapse(small.layers)
+    rows = {row["layer"]: row for row in csv.DictReader(io.StringIO(plan_to_csv(lines, plan)))}
+
+    assert sum(int(row["trainable"]) for path, row in rows.items() if "." not in path) == (
+        plan.trainable_params
+    )
+    picked = ("layer3", "layer4.1", "layer4", "fc", "relu")
+    assert [(rows[p]["rate factor"], rows[p]["learning rate"]) for p in picked] == [
+        ("0", "frozen"), ("0.5", "1.1e-4"), ("0–0.5", "1.1e-4"), ("", "3e-4"), ("", ""),
+    ]  # fmt: skip
+    table = plan_to_markdown(walk(lines), plan)
+    assert "| layer3 | Sequential | 256×14×14 | 2,099,712 | frozen |" in table
+    assert f"{plan.trainable_params:,} of 11,181,642 parameters train" in table

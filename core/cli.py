@@ -28,7 +28,8 @@ from core.arguments import (
     picture_paths,
     scan_dataset,
 )
-from core.cli_models import catalog, layers, models
+from core.cli_features import features
+from core.cli_models import catalog, compare, layers, models
 from core.cli_train import resume, train
 from core.console import (
     answer_console,
@@ -148,6 +149,8 @@ def scan(
 
 app.command()(models)
 app.command()(layers)
+app.command()(compare)
+app.command()(features)
 
 
 @app.command()

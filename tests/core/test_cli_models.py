@@ -1,0 +1,129 @@
+"""What the command line says of models: search, presets, domains, comparison, the catalog."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from core.cli import main
+from core.models import catalog
+
+
+def ask(capsys, *arguments: object):
+    """Exit code, what was answered, and what was said on stderr."""
+    code = main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return code, captured.out, " ".join(captured.err.split())
+
+
+def test_a_preset_and_a_filter_work_together(capsys):
+    code, out, said = ask(capsys, "models", "--preset", "mobile", "--source", "timm", "--json")
+    found = json.loads(out)["models"]
+    assert code == 0
+    assert "Mobile or edge" in said
+    assert {card["source"] for card in found} == {"timm"}
+    assert {card["family"] for card in found} == {"MobileNetV3"}
+    macs = [card["macs"] for card in found]
+    assert macs == sorted(macs)
+
+
+def test_models_are_filtered_by_family_pretraining_and_size(capsys):
+    _, out, _ = ask(
+        capsys, "models", "--family", "convnext", "--pretraining", "laion", "--max-size", 256,
+        "--classifies", "--json",
+    )  # fmt: skip
+    found = json.loads(out)["models"]
+    assert found
+    for card in found:
+        assert card["family"] == "ConvNeXt"
+        assert "LAION" in card["pretraining"]
+        assert max(card["input_size"]) <= 256
+        assert card["label_set"]
+        assert card["accuracy_source"] or card["top1"] is None
+
+
+def test_rows_are_printed_as_csv_and_as_markdown(capsys):
+    _, out, _ = ask(capsys, "models", "resnet18", "--source", "torchvision", "--format", "csv")
+    (row,) = csv.DictReader(out.splitlines())
+    assert row["model"] == "torchvision/resnet18.IMAGENET1K_V1"
+    _, out, _ = ask(capsys, "models", "resnet18", "--source", "torchvision", "--format", "markdown")
+    assert out.splitlines()[2].startswith("| torchvision/resnet18.IMAGENET1K_V1 | ResNet | 11.69 |")
+
+
+def test_a_domain_lists_backbones_with_their_licence(capsys):
+    code, out, _ = ask(capsys, "models", "--domain", "aerial")
+    assert code == 0
+    assert "timm/vit_large_patch16_dinov3.sat493m" in out
+    assert "licence dinov3-license" in out
+    _, out, _ = ask(capsys, "models", "--domain", "medical", "--json")
+    assert all("medical" in backbone["domains"] for backbone in json.loads(out)["models"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "wanted"),
+    [
+        (("models", "--family", "convnxt"), 1, "Near to it: ConvNeXt"),
+        (("models", "--preset", "fast"), 1, "Presets: prototype"),
+        (("models", "--domain", "stars"), 1, "Domains: medical"),
+        (("models", "vit", "--domain", "medical"), 2, "no other filter"),
+        (("models", "--sort", "beauty"), 1, "Columns: id"),
+        (("compare", "resnet5O"), 1, "resnet50"),
+        (("compare", "resnet18", "--image", "nowhere.jpg"), 1, "no picture nowhere.jpg"),
+        (("compare", "bundled/tf_efficientnet_lite0", "--device", "abacus"), 1, "abacus"),
+        (("catalog", "--tables", "."), 2, "belongs to --rebuild"),
+        (("catalog", "--rebuild", "--tables", "nowhere"), 1, "results-imagenet.csv"),
+    ],
+)
+def test_bad_input_is_one_sentence(capsys, arguments, code, wanted):
+    found, out, said = ask(capsys, *arguments)
+    assert (found, out) == (code, "")
+    assert wanted in said.replace("│ ", "").replace(" │", "")
+
+
+def test_models_are_compared_by_figures_and_by_what_they_see(tmp_path: Path, capsys):
+    picture = tmp_path / "grey.png"
+    Image.new("RGB", (64, 64), (120, 120, 120)).save(picture)
+    names = ("bundled/tf_efficientnet_lite0", "timm/test_resnet.r160_in1k")
+    code, out, _ = ask(capsys, "compare", *names, "--image", picture, "--device", "cpu", "--json")
+    first, second = json.loads(out)["models"]
+    assert code == 0
+    assert (first["id"], second["id"]) == names
+    assert first["latency"]["low_ms"] <= first["latency_ms"] <= first["latency"]["high_ms"]
+    assert len(first["top"]) == 5
+    assert (second["top"], second["weights_here"]) == ([], False)
+    _, out, _ = ask(capsys, "models", "test_resnet.r160", "--json")
+    (known,) = json.loads(out)["models"]
+    assert known["latency_ms"] == second["latency_ms"]
+
+
+def test_the_comparison_reads_well_in_a_terminal(capsys):
+    code, out, _ = ask(capsys, "compare", "timm/test_resnet.r160_in1k", "--device", "cpu")
+    assert code == 0
+    assert "ms, median" in out
+    assert "Latency of one image, batch 1" in out
+
+
+def test_a_broken_picture_is_said_before_anything_is_measured(tmp_path: Path, capsys):
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no picture")
+    code, out, said = ask(capsys, "compare", "resnet18", "--image", broken)
+    assert (code, out) == (1, "")
+    assert "broken.jpg cannot be read" in said
+
+
+def test_the_catalog_says_what_is_in_it_and_whether_it_is_older_than_the_libraries(
+    capsys, monkeypatch
+):
+    code, out, _ = ask(capsys, "catalog", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert found["cards"] == sum(found["sources"].values()) == len(catalog.load().cards)
+    assert found["is_up_to_date"]
+    monkeypatch.setattr("core.cli_models._installed", lambda name: "99.0")
+    _, out, _ = ask(capsys, "catalog")
+    assert "timm 99.0 is installed" in out
+    assert "--rebuild" in out

@@ -168,7 +168,9 @@ def features_text(card: ModelCard) -> str:
 
 
 def classes_text(card: ModelCard) -> str:
-    """What its own head answers for."""
+    """What its own head answers for; empty where nothing of the model is known yet."""
+    if card.num_classes == 0 and card.params is None:
+        return ""
     if card.num_classes == 0:
         return "features and training only"
     if card.label_set:

@@ -5,7 +5,6 @@ No Qt. Made in a worker; the table only looks things up.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -99,12 +98,6 @@ def make_row(
     )
     texts, keys = zip(*cells, strict=True)
     return ModelRow(card, is_here, latency, texts, keys)
-
-
-def cells_of(rows: Iterable[ModelRow]) -> tuple[list[str], list[list[str]]]:
-    """Headings and cells to copy: as in the table, with the whole id in place of the name."""
-    headings = [column.heading for column in COLUMNS]
-    return headings, [[row.card.id, *row.texts[1:]] for row in rows]
 
 
 def sorted_positions(rows: tuple[ModelRow, ...], column: int, *, largest_first: bool) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPoint, Qt, QTimer
@@ -11,6 +12,7 @@ from PySide6.QtWidgets import QSplitter, QStackedWidget, QTabWidget, QWidget
 from core.errors import AppError
 from gui import theme
 from gui.commands import Commands
+from gui.layer_control import LayerControl
 from gui.model_facts import compared_facts
 from gui.model_rows import WEIGHTS_COLUMN, make_row
 from gui.pages.page import Page
@@ -31,6 +33,7 @@ from gui.words import count
 
 if TYPE_CHECKING:
     from core.models.card import ModelCard
+    from core.models.domains import DomainBackbone
     from core.models.presets import Preset
     from gui.jobs_layers import Layers
     from gui.jobs_models import CatalogRows
@@ -102,6 +105,7 @@ class ModelsPage(Page):
         self.tabs.tabBar().setAccessibleName("Card and layers")
         self.card = ModelCardView(self.look)
         self.layers = LayerView(self.look)
+        self.layer_control = LayerControl(self.layers, self.session, self.commands, self.notices)
         self.tabs.addTab(self.card, "Card")
         self.tabs.addTab(self.layers, "Layers")
         self.tabs.setMinimumWidth(240)
@@ -115,6 +119,7 @@ class ModelsPage(Page):
         self.commands.layers.layers_failed.connect(self._show_layer_error)
         self.filters.changed.connect(self._filter)
         self.filters.need_chosen.connect(self._show_need)
+        self.filters.domain_chosen.connect(self._show_domain)
         self.filters.search.down_pressed.connect(self._enter_view)
         self.no_fit.wish_chosen.connect(self._take_wish)
         self.table.left_upwards.connect(self._to_search)
@@ -184,10 +189,13 @@ class ModelsPage(Page):
         if listing is None:
             return []
         positions = listing.catalog.positions(wish.card)
-        if wish.weights is None:
-            return positions
-        is_here = wish.weights == "here"
-        return [position for position in positions if listing.rows[position].is_here == is_here]
+        rows = listing.rows
+        if wish.weights is not None:
+            is_here = wish.weights == "here"
+            positions = [position for position in positions if rows[position].is_here == is_here]
+        if wish.is_headless:
+            positions = [place for place in positions if not rows[place].card.label_set]
+        return positions
 
     def _filter(self) -> None:
         if self._listing is None:
@@ -243,6 +251,25 @@ class ModelsPage(Page):
         self.table.sort_by("gmacs" if need.sort == "macs" else need.sort)
         self.choose(need.recommended[0])
         self.notices.show_notice(f"{need.title}: {need.models}. {need.why}")
+
+    def _show_domain(self, backbone: DomainBackbone) -> None:
+        """A backbone trained on one domain's pictures, whether or not the table has it."""
+        if self._listing is None:
+            return
+        card = replace(
+            self._listing.catalog.resolve(backbone.id),
+            license=backbone.license,
+            pretraining=backbone.pretraining,
+            input_size=backbone.input_size,
+        )
+        self.filters.reset()
+        self.table.choose(card.id)
+        self._show_card(card)
+        bound = f" ({backbone.restriction})" if backbone.restriction else ""
+        self.notices.show_notice(
+            f"{card.id}, for {', '.join(backbone.domains)} pictures: {backbone.why} "
+            f"Licence: {backbone.license}{bound}."
+        )
 
     def focus_search(self) -> None:
         """Ctrl+F: the search of the layers while they are worked with, else that of the table."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from core.models.domains import DomainBackbone, domain_backbones
 from core.models.presets import PRESETS, Preset, preset
 from core.models.search import SOURCES, CardFilter
 from gui import theme
@@ -29,10 +31,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A filter of the catalog, and where the weights must be: `here`, `online`, None anywhere."""
+    """A filter of the catalog, and what only the window asks.
+
+    `weights`: `here`, `online`, None for anywhere. `is_headless`: only models without a classifier.
+    """
 
     card: CardFilter = field(default_factory=CardFilter)
     weights: str | None = None
+    is_headless: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +63,9 @@ _BOUNDS: tuple[_Bound, ...] = (
     ),
 )
 _NARROWEST_PX = 84
-_WEIGHTS = "weights"
-"""The one choice that is no field of `CardFilter`."""
+_WEIGHTS, _ANSWERS = "weights", "head"
+"""The choices that are no fields of `CardFilter`."""
+_FEWEST_OF_DATA = 5
 
 
 class SearchField(QLineEdit):
@@ -94,6 +101,8 @@ class ModelFilters(QWidget):
     changed = Signal()
     need_chosen = Signal(object)
     """A `Preset`, whose filter is set by then."""
+    domain_chosen = Signal(object)
+    """A `DomainBackbone`."""
 
     def __init__(self, look: Theme) -> None:
         super().__init__()
@@ -117,6 +126,7 @@ class ModelFilters(QWidget):
         self.weights = self._add_choice(_WEIGHTS, "Weights", first, stretch=0)
         for where, text in (("here", "Here"), ("online", "Online")):
             self.weights.addItem(text, where)
+        self._add_choice("pretraining", "Pretraining", first, stretch=0)
         for made in (self.needs, self.reset_button):
             first.addWidget(made)
         column.addLayout(first)
@@ -129,6 +139,10 @@ class ModelFilters(QWidget):
             for step in bound.steps:
                 box.addItem(bound.pattern.format(step), step)
         self._add_choice("license", "Licence", second)
+        self._add_choice(_ANSWERS, "Head", second)
+        self.choices[_ANSWERS].setToolTip("Whether its own head answers for classes")
+        for head, text in (("classes", "Classifies"), ("features", "Features only")):
+            self.choices[_ANSWERS].addItem(text, head)
         for source in SOURCES:
             self.choices["source"].addItem(source, source)
         column.addLayout(second)
@@ -149,6 +163,13 @@ class ModelFilters(QWidget):
             action = menu.addAction(f"{need.title}:  {need.models}")
             action.setToolTip(need.why)
             action.setData(need.key)
+        domains = menu.addMenu("Pictures of a domain")
+        domains.setToolTipsVisible(True)
+        for backbone in domain_backbones():
+            name = f"{backbone.domains[-1].capitalize()}:  {backbone.id}"
+            action = domains.addAction(name)
+            action.setToolTip(f"{backbone.why} {backbone.license}. {backbone.restriction}".strip())
+            action.setData(backbone)
         menu.triggered.connect(self._need_triggered)
         made.setMenu(menu)
         return made
@@ -169,7 +190,12 @@ class ModelFilters(QWidget):
 
     def show_catalog(self, catalog: Catalog) -> None:
         """Offer the families and licences there are; what was chosen stays."""
-        for key, names in (("family", catalog.families), ("license", catalog.licenses)):
+        offered = (
+            ("family", catalog.families),
+            ("license", catalog.licenses),
+            ("pretraining", pretraining_data(catalog)),
+        )
+        for key, names in offered:
             box = self.choices[key]
             chosen = box.currentData()
             with QSignalBlocker(box):
@@ -181,8 +207,9 @@ class ModelFilters(QWidget):
 
     def wish(self) -> Wish:
         values: dict[str, Any] = {key: box.currentData() for key, box in self.choices.items()}
-        weights = values.pop(_WEIGHTS)
-        return Wish(CardFilter(query=self.search.text(), **values), weights)
+        weights, head = values.pop(_WEIGHTS), values.pop(_ANSWERS)
+        card = CardFilter(query=self.search.text(), classifies=head == "classes", **values)
+        return Wish(card, weights, head == "features")
 
     def set_wish(self, wish: Wish) -> None:
         """Set all controls and tell once."""
@@ -190,8 +217,7 @@ class ModelFilters(QWidget):
         self._is_setting = True
         self.search.setText(wish.card.query)
         for key, box in self.choices.items():
-            value = wish.weights if key == _WEIGHTS else getattr(wish.card, key)
-            box.setCurrentIndex(max(0, box.findData(value)))
+            box.setCurrentIndex(max(0, box.findData(_value_of(wish, key))))
         self._is_setting = False
         self._tell()
 
@@ -200,7 +226,11 @@ class ModelFilters(QWidget):
         self.search.setFocus()
 
     def _need_triggered(self, action: QAction) -> None:
-        self.choose_need(preset(action.data()))
+        wanted = action.data()
+        if isinstance(wanted, DomainBackbone):
+            self.domain_chosen.emit(wanted)
+        else:
+            self.choose_need(preset(wanted))
 
     def choose_need(self, need: Preset) -> None:
         """Show the models that serve a need, and nothing else in the way."""
@@ -216,12 +246,7 @@ class ModelFilters(QWidget):
             parts.append((f"“{wish.card.query.strip()}”", without))
         for key, box in self.choices.items():
             if box.currentIndex() > 0:
-                nothing: dict[str, Any] = {key: None}
-                if key == _WEIGHTS:
-                    without = replace(wish, weights=None)
-                else:
-                    without = replace(wish, card=replace(wish.card, **nothing))
-                parts.append((f"{box.accessibleName()} {box.currentText()}", without))
+                parts.append((f"{box.accessibleName()} {box.currentText()}", _without(wish, key)))
         return tuple(parts)
 
     def _tell(self, _value: object = None) -> None:
@@ -235,3 +260,30 @@ class ModelFilters(QWidget):
             role = "active" if box.currentIndex() > 0 else ""
             if box.property("role") != role:
                 set_role(box, role=role)
+
+
+def _value_of(wish: Wish, key: str) -> Any:
+    """What a box has to show; None for its first line."""
+    if key == _WEIGHTS:
+        return wish.weights
+    if key == _ANSWERS:
+        return "features" if wish.is_headless else "classes" if wish.card.classifies else None
+    return getattr(wish.card, key)
+
+
+def _without(wish: Wish, key: str) -> Wish:
+    """The wish without what one box asks for."""
+    if key == _WEIGHTS:
+        return replace(wish, weights=None)
+    if key == _ANSWERS:
+        return replace(wish, card=replace(wish.card, classifies=False), is_headless=False)
+    nothing: dict[str, Any] = {key: None}
+    return replace(wish, card=replace(wish.card, **nothing))
+
+
+def pretraining_data(catalog: Catalog) -> list[str]:
+    """The data sets that models were trained on, the most frequent first, the rare left out."""
+    counts = Counter(
+        data for card in catalog.cards for data in card.pretraining.split(", then ") if data
+    )
+    return [data for data, number in counts.most_common() if number >= _FEWEST_OF_DATA]

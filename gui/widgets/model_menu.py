@@ -9,11 +9,12 @@ from PySide6.QtCore import QPoint, Signal
 from PySide6.QtGui import QAction, QGuiApplication
 from PySide6.QtWidgets import QMenu, QWidget
 
+from core.models import rows
 from gui import text_tables
-from gui.model_rows import cells_of
 from gui.words import count
 
 if TYPE_CHECKING:
+    from core.models.bench import Latency
     from core.models.card import ModelCard
     from gui.model_rows import ModelRow
 
@@ -43,22 +44,22 @@ class ModelMenu(QMenu):
         return action
 
     def prepare(
-        self, card: ModelCard, rows: Sequence[ModelRow], *, chosen_id: str, is_compared: bool
+        self, card: ModelCard, selected: Sequence[ModelRow], *, chosen_id: str, is_compared: bool
     ) -> None:
         """Make ready for a card and the rows that are selected."""
         self._card = card
-        self.show_rows(rows)
+        self.show_rows(selected)
         self._use.setEnabled(card.id != chosen_id)
         self._use.setText("In use" if card.id == chosen_id else "Use this model\tEnter")
         self._compare.setText(
             "Take out of the comparison\tSpace" if is_compared else "Compare\tSpace"
         )
-        many = count(len(rows), "row")
+        many = count(len(selected), "row")
         self._copy_cells.setText(f"Copy {many}, tabs between the cells\tCtrl+C")
-        self._copy_ids.setText("Copy id" if len(rows) == 1 else f"Copy {len(rows):,} ids")
+        self._copy_ids.setText("Copy id" if len(selected) == 1 else f"Copy {len(selected):,} ids")
 
-    def show_rows(self, rows: Sequence[ModelRow]) -> None:
-        self._rows = tuple(rows)
+    def show_rows(self, selected: Sequence[ModelRow]) -> None:
+        self._rows = tuple(selected)
 
     def _use_chosen(self) -> None:
         self.use_wanted.emit(self._card)
@@ -73,16 +74,26 @@ class ModelMenu(QMenu):
 
     def copy_cells(self) -> None:
         """As spreadsheets paste it."""
-        self._copy(text_tables.tab_separated(*cells_of(self._rows)))
+        cells = [
+            rows.cells_of(row.card, is_here=row.is_here, latency=row.latency) for row in self._rows
+        ]
+        self._copy(text_tables.tab_separated(rows.HEADINGS, cells))
 
     def copy_markdown(self) -> None:
-        self._copy(text_tables.markdown(*cells_of(self._rows)))
+        self._copy(rows.to_markdown(*self._as_asked()))
 
     def copy_csv(self) -> None:
-        self._copy(text_tables.comma_separated(*cells_of(self._rows)))
+        self._copy(rows.to_csv(*self._as_asked()))
 
     def copy_ids(self) -> None:
         self._copy("".join(f"{row.card.id}\n" for row in self._rows).rstrip("\n"))
+
+    def _as_asked(self) -> tuple[list[ModelCard], set[str], dict[str, Latency]]:
+        return (
+            [row.card for row in self._rows],
+            {row.card.id for row in self._rows if row.is_here},
+            {row.card.id: row.latency for row in self._rows if row.latency is not None},
+        )
 
     def _copy(self, text: str) -> None:
         if self._rows:

@@ -312,6 +312,7 @@ class ModelTable(QTableView):
         row = self.table_model.row_of(self.chosen_id) if self.chosen_id else -1
         self.chosen_row = row
         if row < 0:
+            self.selectionModel().clear()
             self.scrollToTop()
             return
         flags = QItemSelectionModel.SelectionFlag

@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QApplication, QPushButton
 from core.errors import ModelError
 from core.models.card import ModelCard
 from core.models.collapse import LayerLine, collapse
+from core.models.domains import domain_backbones
 from core.models.layers import LayerNode
 from core.models.presets import PRESETS
 from core.models.search import CardFilter
@@ -158,6 +159,14 @@ def test_each_filter_narrows_what_is_shown(models) -> None:
     assert set(shown(models, "family")) == {"ResNet"}
     filters.set_wish(Wish(CardFilter(license="mit")))
     assert set(shown(models, "license")) == {"mit"}
+    filters.set_wish(Wish(CardFilter(pretraining="ImageNet-21k", classifies=True)))
+    assert filters.choices["head"].currentText() == "Classifies"
+    assert all("ImageNet-21k" in text for text in shown(models, "pretraining"))
+    assert "0" not in shown(models, "classes")
+    filters.set_wish(Wish(is_headless=True))
+    assert "0" in shown(models, "classes")
+    assert not {"1,000", "21,841"} & set(shown(models, "classes"))
+    assert filters.parts() == (("Head Features only", Wish()),)
     filters.reset()
     assert models.subtitle == "1,944 models"
     assert not filters.reset_button.isEnabled()
@@ -190,6 +199,17 @@ def test_a_usual_need_shows_its_models(models, need) -> None:
     assert models.card.card.id == need.recommended[0]
     assert models.table.chosen_row >= 0, "the filter shows what it recommends"
     assert need.why in models.notices.text
+
+
+def test_a_backbone_of_a_domain_is_shown_with_its_licence(models) -> None:
+    wanted = next(found for found in domain_backbones() if found.id.startswith("hf-hub:"))
+    models.filters.domain_chosen.emit(wanted)
+    assert models.card.card.id == wanted.id
+    assert models.card.fact("Licence").startswith(wanted.license)
+    assert models.card.fact("Pretraining") == wanted.pretraining
+    assert models.card.fact("Answers for") == "unknown"
+    assert wanted.why in models.notices.text
+    assert not models.table.selectionModel().hasSelection()
 
 
 def test_an_empty_table_says_what_to_loosen_and_loosens_it(models) -> None:

@@ -6,7 +6,7 @@ No Qt. Which rows fit and what is painted is the business of others.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -102,24 +102,33 @@ def axis_of(key: str) -> Axis:
     return next(axis for axis in AXES if axis.key == key)
 
 
-def chart_points(rows: Sequence[ModelRow], axis: Axis) -> ChartPoints:
-    """The points of these rows; rows without both figures are counted, not drawn."""
-    found = []
-    largest = max((_volume(row, axis) or 0.0 for row in rows), default=0.0) or 1.0
-    for row in rows:
-        cost = _cost(row, axis.key)
-        if cost is None or cost <= 0 or row.card.top1 is None:
-            continue
-        size = ((_volume(row, axis) or 0.0) / largest) ** (1 / 3)
-        kind = NETWORK_TYPES.index(network_type(row.card.arch, row.card.family))
-        found.append(ChartPoint(row, cost, row.card.top1, size, kind))
-    found.sort(key=_by_cost)
-    front = pareto_front([(point.cost, point.top1) for point in found])
-    return ChartPoints(axis, tuple(found), tuple(sorted(front)), len(rows) - len(found))
+class AllPoints:
+    """The points of all rows, worked out once: a filter then only picks among them."""
+
+    def __init__(self, rows: Sequence[ModelRow], axis: Axis) -> None:
+        self.axis = axis
+        largest = max((_volume(row, axis) or 0.0 for row in rows), default=0.0) or 1.0
+        found = []
+        for position, row in enumerate(rows):
+            cost = _cost(row, axis.key)
+            if cost is None or cost <= 0 or row.card.top1 is None:
+                continue
+            size = ((_volume(row, axis) or 0.0) / largest) ** (1 / 3)
+            kind = NETWORK_TYPES.index(network_type(row.card.arch, row.card.family))
+            found.append((position, ChartPoint(row, cost, row.card.top1, size, kind)))
+        found.sort(key=_by_cost)
+        self._found = found
+
+    def fitting(self, positions: Collection[int]) -> ChartPoints:
+        """Those of the rows at these positions; rows without a point are counted, not drawn."""
+        wanted = positions if isinstance(positions, (set, frozenset)) else frozenset(positions)
+        shown = tuple(point for position, point in self._found if position in wanted)
+        front = pareto_front([(point.cost, point.top1) for point in shown])
+        return ChartPoints(self.axis, shown, tuple(sorted(front)), len(wanted) - len(shown))
 
 
-def _by_cost(point: ChartPoint) -> tuple[float, float]:
-    return point.cost, point.top1
+def _by_cost(found: tuple[int, ChartPoint]) -> tuple[float, float]:
+    return found[1].cost, found[1].top1
 
 
 def _cost(row: ModelRow, key: AxisKey) -> float | None:

@@ -35,6 +35,7 @@ from gui.widgets.model_chart_paint import (
     RIGHT_PX,
     TOP_PX,
     Scene,
+    Sprites,
     View,
     paint_scene,
 )
@@ -69,6 +70,7 @@ class ModelChart(QWidget):
         self._whole = View(0.0, 1.0, -2.0, -1.0)
         self._view = self._whole
         self._picture: QPixmap | None = None
+        self._sprites = Sprites(look, self.devicePixelRatioF())
         self._hovered = -1
         self._current_id = ""
         self._compared: tuple[str, ...] = ()
@@ -78,7 +80,7 @@ class ModelChart(QWidget):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-        look.changed.connect(self._redraw)
+        look.changed.connect(self._take_colours)
 
     def sizeHint(self) -> QSize:
         return QSize(560, 420)
@@ -154,6 +156,10 @@ class ModelChart(QWidget):
             self._redraw()
             self.zoom_changed.emit()
 
+    def _take_colours(self) -> None:
+        self._sprites = Sprites(self._look, self.devicePixelRatioF())
+        self._redraw()
+
     def _redraw(self) -> None:
         self._picture = None
         self.update()
@@ -171,6 +177,7 @@ class ModelChart(QWidget):
         assert self._shown is not None
         return Scene(
             self._look,
+            self._sprites,
             self._shown,
             self._xy,
             self._radii,
@@ -433,6 +440,8 @@ class ModelChart(QWidget):
 
     def _paint_picture(self) -> QPixmap:
         ratio = self.devicePixelRatioF()
+        if ratio != self._sprites.ratio:
+            self._sprites = Sprites(self._look, ratio)
         picture = QPixmap(self.size() * ratio)
         picture.setDevicePixelRatio(ratio)
         picture.fill(self._look.colour("window"))

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QPainter, QPainterPath, QPen, QPolygonF
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QPainter, QPainterPath, QPen, QPixmap, QPolygonF
 
 from core.models.network_types import NETWORK_TYPES
 from gui import theme
@@ -41,11 +41,42 @@ class View:
         return View(self.left + dx, self.right + dx, self.low + dy, self.high + dy)
 
 
+class Sprites:
+    """Every bubble drawn once: to stamp it costs a tenth of drawing it a thousand times."""
+
+    def __init__(self, look: Theme, ratio: float) -> None:
+        """`ratio`: physical pixels to a logical one."""
+        self.ratio = ratio
+        self._colours = [look.colour(f"chart_{n + 1}") for n in range(len(NETWORK_TYPES))]
+        self._made: dict[tuple[int, int], tuple[QPixmap, float]] = {}
+
+    def of(self, colour: int, radius: float) -> tuple[QPixmap, float]:
+        """The bubble, and how far its middle is from its corner."""
+        key = (colour, round(4 * radius))
+        if key not in self._made:
+            self._made[key] = self._make(colour, key[1] / 4)
+        return self._made[key]
+
+    def _make(self, colour: int, radius: float) -> tuple[QPixmap, float]:
+        half = math.ceil(1.3 * radius) + 2.0
+        made = QPixmap(QSize(int(2 * half), int(2 * half)) * self.ratio)
+        made.setDevicePixelRatio(self.ratio)
+        made.fill(Qt.GlobalColor.transparent)
+        painter = QPainter(made)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setBrush(_faded(self._colours[colour], _FILL_ALPHA))
+        painter.setPen(QPen(_faded(self._colours[colour], _EDGE_ALPHA), 1))
+        _draw_shape(painter, colour, half, half, radius)
+        painter.end()
+        return made, half
+
+
 @dataclass(frozen=True, slots=True)
 class Scene:
     """What is painted where: `xy` [N, 2] in the plane, `radii` [N] in pixels."""
 
     look: Theme
+    sprites: Sprites
     shown: ChartPoints
     xy: npt.NDArray[np.float64]
     radii: npt.NDArray[np.float64]
@@ -103,18 +134,13 @@ def _paint_points(painter: QPainter, scene: Scene) -> None:
     plot, pixels = scene.plot, scene.pixels()
     painter.save()
     painter.setClipRect(plot.adjusted(-1, -1, 1, 1))
-    fills, pens = [], []
-    for number in range(1, len(NETWORK_TYPES) + 1):
-        colour = scene.look.colour(f"chart_{number}")
-        fills.append(_faded(colour, _FILL_ALPHA))
-        pens.append(QPen(_faded(colour, _EDGE_ALPHA), 1))
     # The large ones first, so that none hides a smaller one.
     for position in np.argsort(-scene.radii, kind="stable"):
-        colour = scene.shown.points[position].colour
-        painter.setBrush(fills[colour])
-        painter.setPen(pens[colour])
-        x, y = float(pixels[position][0]), float(pixels[position][1])
-        _draw_shape(painter, colour, x, y, float(scene.radii[position]))
+        sprite, half = scene.sprites.of(
+            scene.shown.points[position].colour, float(scene.radii[position])
+        )
+        x, y = pixels[position]
+        painter.drawPixmap(QPointF(x - half, y - half), sprite)
     if len(scene.shown.front) > 1:
         line = QPolygonF([QPointF(*pixels[position]) for position in scene.shown.front])
         painter.setBrush(Qt.BrushStyle.NoBrush)

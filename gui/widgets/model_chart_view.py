@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QPoint, Qt, Signal
+from PySide6.QtCore import QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import QGuiApplication, QShowEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from gui import text_tables, theme
-from gui.model_points import AXES, ChartPoints, axis_of, chart_points, short_figure
+from gui.model_points import AXES, AllPoints, ChartPoints, axis_of, short_figure
 from gui.theme import Theme
 from gui.widgets.basics import button, label
 from gui.widgets.inputs import ComboBox
@@ -29,6 +29,8 @@ from gui.widgets.model_chart import ModelChart
 if TYPE_CHECKING:
     from gui.model_rows import ModelRow
 
+_SOON_MS = 60
+"""After the last key: between two keys of a person who types there is more."""
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 
 
@@ -43,7 +45,13 @@ class ModelChartView(QWidget):
     def __init__(self, look: Theme) -> None:
         super().__init__()
         self._rows: tuple[ModelRow, ...] = ()
+        self._fitting: frozenset[int] = frozenset()
+        self._all: dict[str, AllPoints] = {}
         self._is_stale = False
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(_SOON_MS)
+        self._soon.timeout.connect(self._draw)
         self.shown: ChartPoints | None = None
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -77,12 +85,18 @@ class ModelChartView(QWidget):
         self.chart.zoom_changed.connect(self._show_zoom)
         self._show_zoom()
 
-    def show_rows(self, rows: Sequence[ModelRow]) -> None:
-        """The rows that fit the filter, in any order."""
+    def show_rows(self, rows: Sequence[ModelRow], fitting: Collection[int]) -> None:
+        """All rows, and the positions of those that fit the filter."""
         self._rows = tuple(rows)
+        self._all.clear()
+        self.filter(fitting)
+
+    def filter(self, fitting: Collection[int]) -> None:
+        """Draw the rows at these positions; a little later, for a person who goes on typing."""
+        self._fitting = frozenset(fitting)
         self._is_stale = True
         if self.isVisible():
-            self._draw()
+            self._soon.start()
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
@@ -99,7 +113,11 @@ class ModelChartView(QWidget):
 
     def _draw(self) -> None:
         self._is_stale = False
-        self.shown = chart_points(self._rows, axis_of(self.axis.currentData()))
+        self._soon.stop()
+        axis = axis_of(self.axis.currentData())
+        if axis.key not in self._all:
+            self._all[axis.key] = AllPoints(self._rows, axis)
+        self.shown = self._all[axis.key].fitting(self._fitting)
         self.chart.show_points(self.shown)
         self.note.setText(self.shown.note())
         has_points = bool(self.shown.points)
@@ -110,7 +128,7 @@ class ModelChartView(QWidget):
         self.stack.setCurrentWidget(self.chart if has_points else self.empty)
 
     def _why_empty(self) -> str:
-        if not self._rows:
+        if not self._fitting:
             return "No model fits the filter."
         if self.axis.currentData() == "latency":
             return (

@@ -13,7 +13,15 @@ from PySide6.QtWidgets import QApplication
 from core.models.bench import Latency
 from core.models.card import ModelCard
 from core.models.search import CardFilter
-from gui.model_points import axis_of, chart_points, height_of, log_ticks, short_figure, top1_ticks
+from gui.model_points import (
+    AllPoints,
+    ChartPoints,
+    axis_of,
+    height_of,
+    log_ticks,
+    short_figure,
+    top1_ticks,
+)
 from gui.model_rows import make_row
 from gui.theme import Theme
 from gui.widgets.model_chart import ModelChart
@@ -40,6 +48,10 @@ CARDS = (
     card("untold", 5, None), card("unsized", None, 75),
 )  # fmt: skip
 ROWS = tuple(make_row(each, is_here=False) for each in CARDS)
+
+
+def chart_points(rows, axis) -> ChartPoints:
+    return AllPoints(rows, axis).fitting(range(len(rows)))
 
 
 @pytest.fixture
@@ -189,8 +201,15 @@ def test_enter_uses_and_space_compares(chart, qtbot) -> None:
 # -- on the page -----------------------------------------------------------------------------
 
 
-def test_the_chart_shows_the_models_of_the_filter(models) -> None:
+def test_a_filter_picks_among_the_points_and_draws_another_front() -> None:
+    shown = AllPoints(ROWS, axis_of("params")).fitting([0, 2, 4])
+    assert [point.card.arch for point in shown.points] == ["beaten", "large"]
+    assert (shown.front, shown.without) == ((0, 1), 1)
+
+
+def test_the_chart_shows_the_models_of_the_filter(models, qtbot) -> None:
     models.filters.set_wish(Wish(CardFilter(source="torchvision", family="ResNet")))
+    qtbot.waitUntil(lambda: len(models.chart.shown.points) < 100)
     shown = models.chart.shown
     assert {point.card.family for point in shown.points} == {"ResNet"}
     assert len(shown.points) + shown.without == models.table.table_model.rowCount()
@@ -219,14 +238,16 @@ def test_without_a_measured_latency_the_chart_says_how_to_get_one(models) -> Non
     assert "Measure here" in models.chart.empty.text()
 
 
-def test_models_without_an_accuracy_leave_a_sentence_in_place_of_the_chart(models) -> None:
+def test_models_without_an_accuracy_leave_a_sentence_in_place_of_the_chart(models, qtbot) -> None:
     models.filters.search.setText("dinov3")
     assert models.table.table_model.rowCount() > 0
+    qtbot.waitUntil(lambda: models.chart.stack.currentWidget() is models.chart.empty)
     assert "No accuracy was published" in models.chart.empty.text()
 
 
 def test_the_figures_of_the_chart_are_a_table_to_copy(models, qtbot) -> None:
     models.filters.set_wish(Wish(CardFilter(source="torchvision", family="ResNet")))
+    qtbot.waitUntil(lambda: len(models.chart.shown.points) < 100)
     models.chart.table_button.click()
     table = models.chart.findChild(ChartTable)
     table.copy_csv()

@@ -10,7 +10,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from core.models import catalog, skeleton
-from core.models.layers import LayerNode, layer_tree, to_json
+from core.models.layers import LayerNode, LayerTree, layer_tree, to_json
 
 CARDS = catalog.load()
 
@@ -25,6 +25,21 @@ SOME = (
 
 def walk(nodes: tuple[LayerNode, ...]) -> list[LayerNode]:
     return [found for node in nodes for found in (node, *walk(node.children))]
+
+
+def check_sums(tree: LayerTree) -> None:
+    """What is shown adds up to the totals, at every level."""
+    leaves = [node for node in walk(tree.layers) if not node.children]
+    assert sum(node.params - node.shared_params for node in leaves) == tree.params
+    assert sum(node.own_macs for node in walk(tree.layers)) + tree.own_macs == tree.macs
+    assert sum(node.macs for node in tree.layers) + tree.own_macs == tree.macs
+    assert sum(node.activation_bytes for node in tree.layers) <= tree.activation_bytes
+    for node in walk(tree.layers):
+        if node.children:
+            new = sum(child.total_params - child.shared_params for child in node.children)
+            assert node.params + new == node.total_params - node.shared_params
+            assert sum(c.macs for c in node.children) + node.own_macs == node.macs
+            assert sum(c.activation_bytes for c in node.children) <= node.activation_bytes
 
 
 def test_resnet18_is_as_the_textbook_has_it():
@@ -72,8 +87,7 @@ def test_totals_are_those_of_the_module(name: str):
         module(skeleton.example_input(card, module))
     assert tree.macs == card.macs == counter.get_total_flops() // 2
     nodes = walk(tree.layers)
-    direct = sum(p.numel() for p in module.parameters(recurse=False))
-    assert direct + sum(node.params for node in nodes) == tree.params
+    check_sums(tree)
     assert {"head"} <= {node.kind for node in nodes}
     assert any(node.kind in ("conv", "embedding") for node in nodes)
 
@@ -88,10 +102,12 @@ def test_depth_limits_the_tree_and_keeps_the_totals():
 
 def test_the_json_has_the_keys_that_are_promised():
     document = to_json(layer_tree(CARDS.resolve("torchvision/resnet18"), num_classes=2))
-    assert set(document) == {"model", "params", "trainable_params", "macs", "layers"}
+    assert set(document) == {
+        "model", "params", "trainable_params", "macs", "own_macs", "activation_bytes", "layers",
+    }  # fmt: skip
     promised = {
         "name", "type", "kind", "params", "total_params", "output_shape", "macs", "trainable",
-        "children",
+        "children", "detail", "own_macs", "activation_bytes", "shared_params",
     }  # fmt: skip
     assert promised <= set(document["layers"][0])
     assert document["layers"][0]["output_shape"] == [64, 112, 112]

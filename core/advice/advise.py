@@ -35,7 +35,7 @@ from core.advice.rules import (
 from core.data.dataset import DatasetIndex
 from core.data.splits import HonestSets, honest_sets
 from core.events import OnProgress, ShouldStop, check_stop, never_stop, no_progress
-from core.models import catalog
+from core.models import catalog, domains
 from core.models.build import BuiltModel, build
 from core.recipe import Recipe
 from core.training.device import Compute, resolve_compute
@@ -181,6 +181,7 @@ def advise(
             domain_reason,
             _said_by_probe(evidence),
             *table.notes,
+            *_on_domain_weights(chosen),
             *overruled,
             *budget_reasons,
             *_on_augmentation(table, final),
@@ -383,6 +384,16 @@ def _said_by_probe(evidence: Evidence) -> str:
     return (
         f"A head on frozen features got {evidence.accuracy:.1%} of {evidence.images:,} sampled "
         f"training images right, each judged by heads fitted without it ({low:.1%}–{high:.1%})."
+    )
+
+
+def _on_domain_weights(domain: Domain) -> tuple[str, ...]:
+    """Which weights "of the domain" there are, where the rules ask for such."""
+    if domain != "different":
+        return ()
+    return (
+        f"Weights made for a domain, each with its licence: {domains.examples()}. "
+        "`graftwork models --domain NAME` lists more.",
     )
 
 

@@ -51,3 +51,11 @@ def test_the_list_is_read_without_torch():
         "assert not {'torch', 'timm'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=places.resource("").parent)
+
+
+def test_advice_for_a_far_domain_names_weights_made_for_one():
+    from core.advice.advise import _on_domain_weights
+
+    (said,) = _on_domain_weights("different")
+    assert "hf-hub:Snarcy/RadioDino-s16 (cc-by-4.0)" in said
+    assert _on_domain_weights("similar") == _on_domain_weights("somewhat") == ()

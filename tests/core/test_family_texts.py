@@ -14,16 +14,16 @@ def test_no_text_speaks_of_a_family_that_is_not_there():
     assert set(described_families()) <= set(FAMILIES)
 
 
-def test_nearly_every_large_family_is_described():
-    # Too new or too little documented to be described for certain.
-    unknown = {"Qwen3 ViT", "DeepSeek ViT", "EfficientViM", "CPUBone", "iFormer", "LowFormer"}
-    large = {family for family, cards in FAMILIES.items() if cards > 5}
-    assert {family for family in large if family_text(family) is None} == unknown
+def test_every_family_but_one_is_described():
+    # CSATv2 has no paper yet, and nothing says when it was made.
+    assert set(FAMILIES) - set(described_families()) == {"CSATv2"}
 
 
-def test_nine_in_ten_cards_have_a_text():
-    described = sum(cards for family, cards in FAMILIES.items() if family_text(family))
-    assert described > 0.9 * FAMILIES.total()
+def test_years_are_those_of_the_field_and_every_text_ends_with_a_full_stop():
+    for family, text in described_families().items():
+        assert 2012 <= text.year <= 2026, family
+        assert text.ideas.endswith("."), family
+        assert text.use.endswith("."), family
 
 
 def test_an_unknown_family_gets_nothing_rather_than_a_guess():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from core.errors import AppError, ModelError
 from gui.workers import Link
@@ -16,11 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LayerQuestion:
-    """Whose layers, and under which plan. `num_classes` None: the head it was published with."""
+    """Whose layers. `num_classes` None: with the head it was published with."""
 
     card: ModelCard
     num_classes: int | None
-    recipe_values: tuple[tuple[str, Any], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +29,15 @@ class Layers:
     question: LayerQuestion
     tree: LayerTree
     lines: tuple[LayerLine, ...]
-    strategy: str
 
 
 def work_out_layers(question: LayerQuestion, link: Link) -> Layers:
-    """Raises: AppError where the model cannot be outlined or the recipe is refused."""
+    """Raises: AppError where the model cannot be outlined."""
     from core.models.collapse import collapse
     from core.models.layers import layer_tree
-    from core.recipe import make_recipe
 
-    recipe = make_recipe(dict(question.recipe_values))
     try:
-        tree = layer_tree(question.card, num_classes=question.num_classes, recipe=recipe)
+        tree = layer_tree(question.card, num_classes=question.num_classes)
     except AppError:
         raise
     except (RuntimeError, TypeError, ValueError, AttributeError, KeyError, IndexError) as error:
@@ -51,4 +47,4 @@ def work_out_layers(question: LayerQuestion, link: Link) -> Layers:
             f"{type(error).__name__}.",
             "It can still be used.",
         ) from error
-    return Layers(question, tree, collapse(tree.layers), recipe.strategy)
+    return Layers(question, tree, collapse(tree.layers))

@@ -186,7 +186,7 @@ class MainWindow(QMainWindow):
                 self.show_page(name)
 
     def _show_notice(self, notice: PageNotice) -> None:
-        bar = self.page(notice.page).notices
+        bar = self.page(self.current_page if notice.page == "here" else notice.page).notices
         if notice.text:
             bar.show_notice(notice.text, notice.level)
         else:

@@ -41,9 +41,9 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class PageNotice:
-    """A sentence for one page's notice bar; an empty text clears it."""
+    """A sentence for one page's notice bar; an empty text clears it. “here”: the page shown."""
 
-    page: PageName
+    page: PageName | Literal["here"]
     text: str
     level: Literal["info", "warning", "error"]
 
@@ -104,7 +104,7 @@ class Session(QObject):
 
     def notice(
         self,
-        page: PageName,
+        page: PageName | Literal["here"],
         text: str,
         level: Literal["info", "warning", "error"] = "info",
     ) -> None:

@@ -117,6 +117,8 @@ class ModelsPage(Page):
         models.catalog_failed.connect(self._show_failure)
         self.commands.layers.layers_known.connect(self._show_layers)
         self.commands.layers.layers_failed.connect(self._show_layer_error)
+        self.commands.layers.tree_wanted.connect(self._show_tree)
+        self.layers.room_wanted.connect(self._give_room)
         self.filters.changed.connect(self._filter)
         self.filters.need_chosen.connect(self._show_need)
         self.filters.domain_chosen.connect(self._show_domain)
@@ -318,7 +320,8 @@ class ModelsPage(Page):
         text = f"{card.id} is what the next run trains."
         if card.id not in self._here:
             text += " Its weights are fetched when it starts, which needs a network."
-        self.notices.show_notice(text)
+        dropped = self.commands.layers.history.dropped
+        self.notices.show_notice(f"{text} {dropped}".strip())
 
     def _copy_rows(self) -> None:
         self.menu.show_rows(self.table.selected_rows())
@@ -370,6 +373,7 @@ class ModelsPage(Page):
 
     def _tab_changed(self, position: int) -> None:
         self._shown_tab = position
+        self._give_room(self.layers.room_button.isChecked())
         self._share_width()
         self._want_layers()
 
@@ -383,6 +387,17 @@ class ModelsPage(Page):
         width = max(1, self.splitter.width())
         right = int(width * self._shares[self._shown_tab])
         self.splitter.setSizes([width - right, right])
+
+    def _give_room(self, is_wanted: bool) -> None:
+        """Let the layers have the whole page, as long as they are what is looked at."""
+        is_whole = is_wanted and self.tabs.currentWidget() is self.layers
+        for part in (self.switch, self.filters, self.stack):
+            part.setVisible(not is_whole)
+
+    def _show_tree(self) -> None:
+        """The layers of the model that the next run trains."""
+        self.tabs.setCurrentWidget(self.layers)
+        self.choose(self.session.model_id)
 
     def _want_layers(self) -> None:
         """Soon, and only while they can be seen."""

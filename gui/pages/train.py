@@ -95,6 +95,8 @@ class TrainPage(Page):
         self.form = RecipeForm(self.look)
         self.form.model_chosen.connect(self.session.set_model)
         self.form.values_changed.connect(self._form_changed)
+        self.form.layers_wanted.connect(self.commands.layers.show_tree)
+        self.form.rates_cleared.connect(self.commands.layers.clear_rates)
         card.body.addWidget(self.form)
         area = QScrollArea()
         area.setWidgetResizable(True)

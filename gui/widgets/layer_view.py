@@ -1,170 +1,93 @@
-"""The layers of one model: a tree with kinds, shapes, parameters, costs and what trains."""
+"""The layers of one model: the tree, what of it trains, and what a person wants of that."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import (
-    QModelIndex,
-    QPersistentModelIndex,
-    QPoint,
-    QRectF,
-    QSize,
-    Qt,
-)
-from PySide6.QtGui import QGuiApplication, QPainter, QPen, QResizeEvent
+from PySide6.QtCore import QModelIndex, QPoint, Qt, Signal
+from PySide6.QtGui import QGuiApplication, QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QHBoxLayout,
-    QHeaderView,
     QMenu,
     QStackedWidget,
-    QStyle,
-    QStyledItemDelegate,
-    QStyleOptionViewItem,
     QToolButton,
-    QTreeView,
     QVBoxLayout,
     QWidget,
 )
 
-from core.models.collapse import LayerLine, to_csv, to_markdown, trains_text, walk
+from core.training.layer_texts import plan_to_csv, plan_to_markdown
 from gui import theme
+from gui.layer_texts import model_text
 from gui.theme import Theme
 from gui.widgets.basics import label
-from gui.widgets.layer_model import (
-    KIND,
-    LINE_ROLE,
-    MACS,
-    NAME,
-    OUTPUT,
-    PARAMS,
-    SHARE_ROLE,
-    TRAINS,
-    LayerModel,
-)
+from gui.widgets.layer_bar import LayerBar
+from gui.widgets.layer_delegate import toggle
+from gui.widgets.layer_info import LayerInfo
+from gui.widgets.layer_model import NAME, SHARE_ROLE, LayerModel
+from gui.widgets.layer_schedule import LayerSchedule
+from gui.widgets.layer_totals import LayerTotals
+from gui.widgets.layer_tree import LayerTreeView
 from gui.widgets.model_filters import SearchField
 from gui.words import count
 
 if TYPE_CHECKING:
     from core.errors import AppError
+    from core.models.collapse import LayerLine
+    from core.training.layer_plan import LayerPlan
     from gui.jobs_layers import Layers
 
-_Index = QModelIndex | QPersistentModelIndex
-_WIDTHS = {NAME: 172, KIND: 94, OUTPUT: 108, PARAMS: 88, MACS: 62, TRAINS: 76}
 _MOST_EXPANDED = 4000
 """Lines that "all" opens at once: more take longer than a person waits for a click."""
 _MOST_OPENED_BY_SEARCH = 200
-_MARK_PX = 8
-_BAR_PX = 3
-_PAD_PX = 8
-"""As the header's sections have it."""
-_STRATEGIES = {
-    "feature-extraction": "feature extraction",
-    "partial": "partial fine-tuning",
-    "full": "full fine-tuning",
-}
+_INFO_FROM_PX = 430
+"""A lower view gives the tree the room of the explanation, until a person asks for it."""
 
 
-class _LayerDelegate(QStyledItemDelegate):
-    """Paints the kind's mark, the bar of the MACs and the mark of what trains."""
+class _LayerSearch(SearchField):
+    """Enter goes to the next hit, Shift+Enter to the one before."""
 
-    def __init__(self, look: Theme, parent: QWidget) -> None:
-        super().__init__(parent)
-        self._theme = look
+    step_wanted = Signal(int)
 
-    def sizeHint(self, option: QStyleOptionViewItem, index: _Index) -> QSize:
-        return QSize(_WIDTHS[index.column()], 26)
-
-    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _Index) -> None:
-        column = index.column()
-        if column == NAME:
-            super().paint(painter, option, index)
-            return
-        # The background and the selection are the style's, the content is ours.
-        plain = QStyleOptionViewItem(option)
-        self.initStyleOption(plain, index)
-        plain.text = ""
-        widget = option.widget
-        widget.style().drawControl(QStyle.ControlElement.CE_ItemViewItem, plain, painter, widget)
-        painter.save()
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        rect = QRectF(option.rect).adjusted(_PAD_PX, 0, -_PAD_PX, 0)
-        line: LayerLine = index.data(LINE_ROLE)
-        if column == KIND:
-            self._paint_mark(painter, rect, f"kind_{line.kind}", text=line.kind, is_filled=True)
-        elif column == MACS:
-            self._paint_bar(painter, rect, index.data(SHARE_ROLE), str(index.data()))
-        elif column == TRAINS:
-            if line.params:
-                word = trains_text(line)
-                token = "muted" if word == "frozen" else "accent"
-                self._paint_mark(painter, rect, token, text=word, is_filled=word == "all")
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            is_back = event.modifiers() & Qt.KeyboardModifier.ShiftModifier
+            self.step_wanted.emit(-1 if is_back else 1)
         else:
-            side = Qt.AlignmentFlag.AlignRight if column == PARAMS else Qt.AlignmentFlag.AlignLeft
-            painter.setPen(self._theme.colour("text"))
-            painter.drawText(rect, side | Qt.AlignmentFlag.AlignVCenter, str(index.data()))
-        painter.restore()
-
-    def _paint_mark(
-        self, painter: QPainter, rect: QRectF, token: str, *, text: str, is_filled: bool
-    ) -> None:
-        colour = self._theme.colour(token)
-        painter.setPen(QPen(colour, 1.4))
-        painter.setBrush(colour if is_filled else Qt.BrushStyle.NoBrush)
-        top = rect.top() + (rect.height() - _MARK_PX) / 2
-        mark = QRectF(rect.left(), top, _MARK_PX, _MARK_PX)
-        if token.startswith("kind_"):
-            painter.drawRoundedRect(mark, 2, 2)
-        else:
-            painter.drawEllipse(mark)
-        painter.setPen(self._theme.colour("muted" if text == "frozen" else "text"))
-        painter.drawText(
-            rect.adjusted(_MARK_PX + theme.S, 0, _PAD_PX, 0),
-            Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter,
-            text,
-        )
-
-    def _paint_bar(self, painter: QPainter, rect: QRectF, share: float, text: str) -> None:
-        if not text:
-            return
-        painter.setPen(self._theme.colour("text"))
-        painter.drawText(
-            rect.adjusted(0, 0, 0, -_BAR_PX),
-            Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter,
-            text,
-        )
-        painter.setPen(Qt.PenStyle.NoPen)
-        track = QRectF(rect.left(), rect.bottom() - _BAR_PX - 2, rect.width(), _BAR_PX)
-        painter.setBrush(self._theme.colour("sunken"))
-        painter.drawRoundedRect(track, 1.5, 1.5)
-        track.setWidth(max(2.0, track.width() * min(1.0, share)))
-        painter.setBrush(self._theme.colour("series_1"))
-        painter.drawRoundedRect(track, 1.5, 1.5)
-
-
-class _Tree(QTreeView):
-    """The names take what the other columns leave."""
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        super().resizeEvent(event)
-        others = sum(self.columnWidth(position) for position in _WIDTHS if position != NAME)
-        self.setColumnWidth(NAME, max(_WIDTHS[NAME], self.viewport().width() - others))
+            super().keyPressEvent(event)
 
 
 class LayerView(QWidget):
-    """Search, tree, totals; or a sentence in the tree's place."""
+    """Search, presets, tree, schedule, totals, explanation; or a sentence in their place.
+
+    It asks by signals and shows what came of it by `show_plan`; it decides nothing.
+    """
+
+    shown = Signal()
+    """Another model's layers stand here, or the same anew: they want a plan."""
+    tick_wanted = Signal(object, bool)
+    factor_wanted = Signal(object, str)
+    preset_wanted = Signal(str)
+    epoch_wanted = Signal(object)
+    room_wanted = Signal(bool)
+    """The whole page, or a part of it again."""
+    file_wanted = Signal(str)
+    """Save all layers as a table, `md` or `csv`."""
 
     def __init__(self, look: Theme) -> None:
         super().__init__()
         self._look = look
-        self._layers: Layers | None = None
+        self.layers: Layers | None = None
+        self.plan: LayerPlan | None = None
         self._found: list[QModelIndex] = []  # good until the model is filled again
         self._found_at = 0
         column = QVBoxLayout(self)
         column.setContentsMargins(0, theme.S, 0, 0)
-        column.setSpacing(theme.S)
+        column.setSpacing(theme.XS)
         column.addLayout(self._make_tools())
+        self.bar = LayerBar(look)
+        self.bar.preset_wanted.connect(self.preset_wanted)
+        column.addWidget(self.bar)
         self.stack = QStackedWidget()
         self.tree = self._make_tree()
         self.message = label("", "muted", wraps=True)
@@ -173,38 +96,78 @@ class LayerView(QWidget):
         self.stack.addWidget(self.tree)
         self.stack.addWidget(self.message)
         column.addWidget(self.stack, 1)
-        self.totals = label("", "muted-small", wraps=True)
-        self.totals.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.schedule = LayerSchedule(look)
+        self.schedule.epoch_chosen.connect(self.epoch_wanted)
+        column.addWidget(self.schedule)
+        self.totals = LayerTotals()
         column.addWidget(self.totals)
-        look.changed.connect(self.tree.viewport().update)
+        self.info = LayerInfo(look)
+        column.addWidget(self.info)
+        self.info.hide()
+        self._is_info_chosen = False
         self.show_nothing()
+
+    # -- building ----------------------------------------------------------------------------
 
     def _make_tools(self) -> QHBoxLayout:
         line = QHBoxLayout()
         line.setSpacing(theme.XS)
-        self.search = SearchField(self._look, name="Search layers", hint="Search the layers")
+        self.search = _LayerSearch(self._look, name="Search layers", hint="Search the layers")
         self.search.textChanged.connect(self._search)
-        self.search.returnPressed.connect(self._show_next)
+        self.search.step_wanted.connect(self._step)
         self.search.down_pressed.connect(self._enter_tree)
         line.addWidget(self.search, 1)
         self.hits = label("", "muted-small")
         line.addWidget(self.hits)
+        self.back_button = self._make_button("Previous hit", "chevron-up", self._show_previous)
+        self.next_button = self._make_button("Next hit", "chevron-down", self._show_next)
+        line.addWidget(self.back_button)
+        line.addWidget(self.next_button)
         expand = QMenu(self)
         for text, slot in (
             ("&First level", self.expand_one),
             ("&Two levels", self.expand_two),
+            ("T&hree levels", self.expand_three),
             ("&All levels", self.expand_all),
+            ("&Nothing", self.collapse),
         ):
             expand.addAction(text, slot)
         self.expand_button = self._make_menu_button("Expand", "unfold-more-horizontal", expand)
         line.addWidget(self.expand_button)
-        copy = QMenu(self)
-        copy.addAction("What is shown as &Markdown", self.copy_markdown)
-        copy.addAction("All layers as &CSV", self.copy_csv)
-        self._copy_menu = copy
-        self.copy_button = self._make_menu_button("Copy", "content-copy", copy)
+        self._copy_menu = QMenu(self)
+        for text, slot in (
+            ("Copy what is shown as &Markdown", self.copy_markdown),
+            ("Copy all layers as &CSV", self.copy_csv),
+            ("Save what is shown as Mar&kdown …", self._save_markdown),
+            ("Save all layers as CS&V …", self._save_csv),
+        ):
+            self._copy_menu.addAction(text, slot)
+        self.copy_button = self._make_menu_button("Copy", "content-copy", self._copy_menu)
         line.addWidget(self.copy_button)
+        self.explain_button = self._make_button("Explain", "help-circle-outline", None)
+        self.explain_button.setCheckable(True)
+        self.explain_button.setProperty("role", "toggle")
+        self.explain_button.setToolTip("Explain the selected layer below the tree")
+        self.explain_button.toggled.connect(self._show_info)
+        self.explain_button.clicked.connect(self._remember_info)
+        line.addWidget(self.explain_button)
+        self.room_button = self._make_button("More room", "arrow-expand-all", None)
+        self.room_button.setCheckable(True)
+        self.room_button.setProperty("role", "toggle")
+        self.room_button.setToolTip("Give the layers the whole page, without the list of models")
+        self.room_button.toggled.connect(self.room_wanted)
+        line.addWidget(self.room_button)
         return line
+
+    def _make_button(self, text: str, icon: str, clicked: object) -> QToolButton:
+        made = QToolButton()
+        made.setProperty("role", "flat")
+        made.setAccessibleName(text)
+        made.setToolTip(text)
+        self._look.give_icon(made, icon)
+        if clicked is not None:
+            made.clicked.connect(clicked)
+        return made
 
     def _make_menu_button(self, text: str, icon: str, menu: QMenu) -> QToolButton:
         made = QToolButton()
@@ -218,28 +181,14 @@ class LayerView(QWidget):
         self._look.give_icon(made, icon)
         return made
 
-    def _make_tree(self) -> QTreeView:
+    def _make_tree(self) -> LayerTreeView:
         self.model = LayerModel()
-        tree = _Tree()
-        tree.setModel(self.model)
-        tree.setItemDelegate(_LayerDelegate(self._look, tree))
-        tree.setAccessibleName("Layers")
-        tree.setUniformRowHeights(True)  # else opening a thousand lines measures each of them
-        tree.setAlternatingRowColors(False)
-        tree.setIndentation(theme.M)
-        tree.setAnimated(False)
-        tree.setExpandsOnDoubleClick(True)
-        tree.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        tree.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        tree.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        tree.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
-        tree.customContextMenuRequested.connect(self._show_menu)
-        header = tree.header()
-        header.setStretchLastSection(False)
-        header.setMinimumSectionSize(48)
-        header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
-        for position, width in _WIDTHS.items():
-            tree.setColumnWidth(position, width)
+        self.model.tick_wanted.connect(self.tick_wanted)
+        self.model.factor_wanted.connect(self.factor_wanted)
+        tree = LayerTreeView(self.model, self._look)
+        tree.customContextMenuRequested.connect(self._open_menu)
+        tree.line_changed.connect(self._explain)
+        tree.left_upwards.connect(self._leave_tree)
         return tree
 
     # -- showing -----------------------------------------------------------------------------
@@ -247,24 +196,42 @@ class LayerView(QWidget):
     @property
     def shown_model(self) -> str:
         """The id of the model whose layers are shown; empty while there are none."""
-        return "" if self._layers is None else self._layers.question.card.id
+        return "" if self.layers is None else self.layers.question.card.id
 
     def show_layers(self, layers: Layers) -> None:
         """The answer to a question. What a person had opened stays open in the same model."""
-        known = self._layers
-        is_same = known is not None and known.tree.model == layers.tree.model
-        opened = self._opened_paths() if is_same else set()
-        self._layers = layers
-        self._found = []
-        self.model.show_lines(layers.lines, macs=layers.tree.macs)
-        if opened:
-            for index in self._indexes(QModelIndex()):
-                if self.model.line(index).path in opened:
-                    self.tree.setExpanded(index, True)
-        self.stack.setCurrentWidget(self.tree)
-        self.totals.setText(describe_totals(layers))
-        self._set_tools_enabled(is_enabled=True)
-        self._search(self.search.text())
+        known = self.layers
+        if known is not layers:
+            is_same = known is not None and known.tree.model == layers.tree.model
+            opened = self.tree.opened_paths() if is_same else set()
+            self.layers = layers
+            self.plan = None
+            self._found = []
+            self.model.show_lines(layers.lines, macs=layers.tree.macs)
+            self.tree.open_paths(opened)
+            self.stack.setCurrentWidget(self.tree)
+            self._set_tools_enabled(is_enabled=True)
+            self.info.show_model(model_text(layers))
+            self._search(self.search.text())
+        self.shown.emit()
+
+    def show_plan(
+        self,
+        plan: LayerPlan,
+        *,
+        now: LayerPlan | None = None,
+        presets: Mapping[str, bool],
+        hint: str = "",
+    ) -> None:
+        """What trains of the layers shown; `now` is of the epoch that is looked at."""
+        if self.layers is None:
+            return
+        self.plan = plan
+        self.model.show_plan(plan, now)
+        self.schedule.show_plan(plan)
+        self.totals.show_plan(plan, now or plan, hint=hint)
+        self.bar.show_presets(presets)
+        self._explain(self.tree.currentIndex())
 
     def show_waiting(self, name: str) -> None:
         self._show_message(f"Working out the layers of {name} …")
@@ -276,44 +243,57 @@ class LayerView(QWidget):
         self._show_message("Choose a model to see its layers.")
 
     def _show_message(self, text: str) -> None:
-        self._layers = None
+        self.layers = None
+        self.plan = None
         self._found = []
         self.model.show_lines((), macs=0)
         self.message.setText(text)
         self.stack.setCurrentWidget(self.message)
-        self.totals.setText("")
+        self.totals.clear()
+        self.schedule.show_plan(None)
+        self.bar.show_presets({})
         self.hits.setText("")
+        self.info.show_model("")
         self._set_tools_enabled(is_enabled=False)
 
     def _set_tools_enabled(self, *, is_enabled: bool) -> None:
         for tool in (self.expand_button, self.copy_button):
             tool.setEnabled(is_enabled)
+        self._show_hits()
 
-    def _indexes(self, parent: QModelIndex) -> list[QModelIndex]:
-        """All indexes that can have children, from top to bottom."""
-        found = []
-        for row in range(self.model.rowCount(parent)):
-            index = self.model.index(row, 0, parent)
-            if self.model.rowCount(index):
-                found += [index, *self._indexes(index)]
-        return found
+    def _show_info(self, is_wanted: bool) -> None:
+        self.info.setVisible(is_wanted)
 
-    def _opened_paths(self) -> set[str]:
-        return {
-            self.model.line(index).path
-            for index in self._indexes(QModelIndex())
-            if self.tree.isExpanded(index)
-        }
+    def _remember_info(self) -> None:
+        self._is_info_chosen = True
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        if not self._is_info_chosen:
+            self.explain_button.setChecked(self.height() >= _INFO_FROM_PX)
+
+    def _explain(self, index: QModelIndex) -> None:
+        if not index.isValid():
+            self.info.show_line(None)
+            return
+        state = self.model.state(index)
+        self.info.show_line(
+            self.model.line(index),
+            share=index.data(SHARE_ROLE),
+            depth=self.model.depth_of(index),
+            is_head=state is not None and state.is_head,
+        )
 
     # -- expanding ---------------------------------------------------------------------------
 
     def expand_one(self) -> None:
-        self.tree.collapseAll()
-        self.tree.expandToDepth(0)
+        self.tree.expand_levels(1)
 
     def expand_two(self) -> None:
-        self.tree.collapseAll()
-        self.tree.expandToDepth(1)
+        self.tree.expand_levels(2)
+
+    def expand_three(self) -> None:
+        self.tree.expand_levels(3)
 
     def expand_all(self) -> None:
         if len(self.model) > _MOST_EXPANDED:
@@ -322,52 +302,74 @@ class LayerView(QWidget):
             return
         self.tree.expandAll()
 
+    def collapse(self) -> None:
+        self.tree.expand_levels(0)
+
     # -- searching ---------------------------------------------------------------------------
 
     def _search(self, text: str) -> None:
         """Search the lines themselves, then open the way to what was found."""
-        found = self.model.find(text)
-        self._found = found
+        self._found = self.model.find(text)
         self._found_at = 0
-        self.hits.setText(count(len(found), "hit") if text.strip() and self._layers else "")
-        for index in found[:_MOST_OPENED_BY_SEARCH]:
-            self._open_way_to(index)
-        if found:
-            self._go_to(found[0])
+        for index in self._found[:_MOST_OPENED_BY_SEARCH]:
+            self.tree.open_way_to(index)
+        if self._found:
+            self.tree.go_to(self._found[0])
+        self._show_hits()
+
+    def _show_hits(self) -> None:
+        is_asked = bool(self.search.text().strip()) and self.layers is not None
+        self.hits.setText(count(len(self._found), "hit") if is_asked else "")
+        for button in (self.back_button, self.next_button):
+            button.setVisible(is_asked)
+            button.setEnabled(len(self._found) > 1)
 
     def _show_next(self) -> None:
+        self._step(1)
+
+    def _show_previous(self) -> None:
+        self._step(-1)
+
+    def _step(self, by: int) -> None:
         if self._found:
-            self._found_at = (self._found_at + 1) % len(self._found)
-            index = self._found[self._found_at]
-            self._open_way_to(index)
-            self._go_to(index)
+            self._found_at = (self._found_at + by) % len(self._found)
+            self.tree.go_to(self._found[self._found_at])
             self.hits.setText(f"{self._found_at + 1:,} of {count(len(self._found), 'hit')}")
 
-    def _open_way_to(self, index: QModelIndex) -> None:
-        parent = index.parent()
-        while parent.isValid() and not self.tree.isExpanded(parent):
-            self.tree.setExpanded(parent, True)
-            parent = parent.parent()
-
-    def _go_to(self, index: QModelIndex) -> None:
-        self.tree.setCurrentIndex(index)
-        self.tree.scrollTo(index)
-
     def _enter_tree(self) -> None:
-        self.tree.setFocus(Qt.FocusReason.TabFocusReason)
-        if not self.tree.currentIndex().isValid():
-            self.tree.setCurrentIndex(self.model.index(0, 0))
+        if self.layers is not None:
+            self.tree.enter()
+
+    def _leave_tree(self) -> None:
+        self.search.setFocus(Qt.FocusReason.BacktabFocusReason)
 
     # -- copying -----------------------------------------------------------------------------
 
+    def as_markdown(self) -> str:
+        """What is shown, with the totals; empty without a plan."""
+        if self.plan is None:
+            return ""
+        return plan_to_markdown(self._shown_lines(QModelIndex(), 0), self.plan)
+
+    def as_csv(self) -> str:
+        """All layers, one a line; empty without a plan."""
+        if self.layers is None or self.plan is None:
+            return ""
+        return plan_to_csv(self.layers.lines, self.plan)
+
     def copy_markdown(self) -> None:
-        if self._layers is not None:
-            shown = self._shown_lines(QModelIndex(), 0)
-            QGuiApplication.clipboard().setText(to_markdown(shown, tree=self._layers.tree))
+        if text := self.as_markdown():
+            QGuiApplication.clipboard().setText(text)
 
     def copy_csv(self) -> None:
-        if self._layers is not None:
-            QGuiApplication.clipboard().setText(to_csv(self._layers.lines))
+        if text := self.as_csv():
+            QGuiApplication.clipboard().setText(text)
+
+    def _save_markdown(self) -> None:
+        self.file_wanted.emit("md")
+
+    def _save_csv(self) -> None:
+        self.file_wanted.emit("csv")
 
     def _shown_lines(self, parent: QModelIndex, depth: int) -> list[tuple[int, LayerLine]]:
         shown = []
@@ -378,25 +380,25 @@ class LayerView(QWidget):
                 shown += self._shown_lines(index, depth + 1)
         return shown
 
-    def _show_menu(self, point: QPoint) -> None:
-        if self._layers is not None:
-            self._copy_menu.popup(self.tree.viewport().mapToGlobal(point))
+    # -- the menu of a line ------------------------------------------------------------------
 
+    def _open_menu(self, point: QPoint) -> None:
+        if self.layers is None:
+            return
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        index = self.tree.currentIndex().siblingAtColumn(NAME)
+        if index.isValid() and index.flags() & Qt.ItemFlag.ItemIsUserCheckable:
+            checked = Qt.CheckState(index.data(Qt.ItemDataRole.CheckStateRole))
+            is_on = checked == Qt.CheckState.Checked
+            menu.addAction("&Freeze" if is_on else "&Train", self._toggle_current)
+            menu.addAction("Set the &rate's factor …", self._edit_current)
+            menu.addSeparator()
+        menu.addActions(self._copy_menu.actions())
+        menu.popup(self.tree.viewport().mapToGlobal(point))
 
-def describe_totals(layers: Layers) -> str:
-    """What trains of the whole, under which strategy, and the cost of one image."""
-    tree, question = layers.tree, layers.question
-    share = tree.trainable_params / tree.params if tree.params else 0.0
-    strategy = _STRATEGIES.get(layers.strategy, layers.strategy)
-    if question.num_classes is None and question.card.num_classes == 0:
-        head = "whose head comes with the classes of a dataset"
-    elif question.num_classes is None:
-        head = "with the head it was published with"
-    else:
-        head = f"with a new head for {count(question.num_classes, 'class', 'classes')}"
-    percent = f"{share:.2%}" if share < 0.1 else f"{share:.0%}"
-    return (
-        f"{tree.trainable_params:,} of {tree.params:,} parameters train ({percent}): {strategy}, "
-        f"{head}. {tree.macs / 1e9:,.2f} GMACs an image, "
-        f"{count(sum(1 for _, line in walk(layers.lines) if not line.is_run), 'layer')}."
-    )
+    def _toggle_current(self) -> None:
+        toggle(self.model, self.tree.currentIndex().siblingAtColumn(NAME))
+
+    def _edit_current(self) -> None:
+        self.tree.edit_factor(self.tree.currentIndex())

@@ -11,9 +11,9 @@ from PySide6.QtWidgets import QCheckBox, QLineEdit, QToolButton, QVBoxLayout, QW
 from core.recipe import Recipe, make_recipe
 from gui import theme
 from gui.theme import Theme
-from gui.widgets.basics import label
+from gui.widgets.basics import button, label, row
 from gui.widgets.inputs import ComboBox, NumberBox
-from gui.words import name_model, strategy_in_words
+from gui.words import count, name_model, strategy_in_words
 
 if TYPE_CHECKING:
     from core.models.card import ModelCard
@@ -51,6 +51,9 @@ class RecipeForm(QWidget):
 
     model_chosen = Signal(str)
     values_changed = Signal()
+    layers_wanted = Signal()
+    """The tree in which single layers are frozen, opened or given rates."""
+    rates_cleared = Signal()
 
     def __init__(self, look: Theme) -> None:
         super().__init__()
@@ -58,6 +61,7 @@ class RecipeForm(QWidget):
         self._boxes: dict[str, QWidget] = {}
         self._captions: dict[str, QWidget] = {}
         self._cards: tuple[ModelCard, ...] = ()
+        self._layer_rates: dict[str, float] = {}
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.setSpacing(theme.XS)
@@ -69,6 +73,7 @@ class RecipeForm(QWidget):
         for key, caption, _strategies, is_more in _FIELDS:
             if not is_more:
                 self._add(key, caption, self._make_box(key), self._column)
+        self._column.addWidget(self._make_by_hand())
         self._column.addSpacing(theme.S)
         self._toggle = QToolButton()
         self._toggle.setProperty("role", "flat")
@@ -94,6 +99,21 @@ class RecipeForm(QWidget):
         self.show_values({})
 
     # -- building ----------------------------------------------------------------------------
+
+    def _make_by_hand(self) -> QWidget:
+        """What the layer tree adds to the strategy: said here, and changed there."""
+        self.by_hand = QWidget()
+        column = QVBoxLayout(self.by_hand)
+        column.setContentsMargins(0, theme.S, 0, 0)
+        column.setSpacing(theme.XS)
+        self.by_hand_text = label("", "small", wraps=True)
+        column.addWidget(self.by_hand_text)
+        self.show_tree_button = button("Show", self.layers_wanted.emit)
+        self.show_tree_button.setAccessibleName("Show the layers")
+        self.clear_rates_button = button("Clear", self.rates_cleared.emit)
+        self.clear_rates_button.setAccessibleName("Clear what is set by hand for layers")
+        column.addLayout(row(self.show_tree_button, self.clear_rates_button))
+        return self.by_hand
 
     def _make_box(self, key: str) -> QWidget:
         if key in _CHOICES:
@@ -176,6 +196,8 @@ class RecipeForm(QWidget):
                 values[key] = box.value()
             elif isinstance(box, QLineEdit):
                 values[key] = box.text().strip()
+        if self._layer_rates and self.strategy in _TUNE:
+            values["layer_rates"] = dict(self._layer_rates)
         if self.model.currentData():
             values["model"] = self.model.currentData()
         return values
@@ -185,6 +207,7 @@ class RecipeForm(QWidget):
         defaults = Recipe()
         strategy = values.get("strategy", defaults.strategy)
         epochs = make_recipe({"strategy": strategy}).most_epochs
+        self._layer_rates = dict(values.get("layer_rates", {}))
         for key, _caption, _strategies, _is_more in _FIELDS:
             value = values.get(key, getattr(defaults, key))
             if key == "epochs" and value is None:
@@ -202,7 +225,7 @@ class RecipeForm(QWidget):
         elif isinstance(box, NumberBox):
             box.setValue(int(value))
         elif isinstance(box, QLineEdit):
-            box.setText("" if value is None else f"{value:g}" if value != "" else "")
+            box.setText(f"{value:g}" if isinstance(value, float) else str(value or ""))
         blocker.unblock()
 
     def box(self, key: str) -> Any:
@@ -232,6 +255,9 @@ class RecipeForm(QWidget):
             for part in (self._boxes[key], self._captions.get(key)):
                 if part is not None:
                     part.setVisible(key in wanted)
+        number = len(self._layer_rates)
+        self.by_hand.setVisible(bool(number) and self.strategy in _TUNE)
+        self.by_hand_text.setText(f"{count(number, 'layer')} set by hand in Models → Layers")
 
     def _show_more(self, is_shown: bool) -> None:
         self._more.setVisible(is_shown)

@@ -20,7 +20,7 @@ from core.models.presets import PRESETS
 from core.models.search import CardFilter
 from gui import jobs_layers
 from gui.model_rows import COLUMNS, make_row
-from gui.widgets.layer_model import LayerModel
+from gui.widgets.layer_model import RATE, LayerModel
 from gui.widgets.model_filters import Wish
 from gui.widgets.model_table import ModelTableModel
 
@@ -117,7 +117,7 @@ def test_a_layer_model_knows_parents_and_children() -> None:
     assert model.parent(model.index(1, 0, run)) == run
     assert model.parent(body) == QModelIndex()
     assert [model.index(1, column).data() for column in range(1, 6)] == [
-        "head", "2", "8", "10.0%", "all",
+        "head", "2", "8", "10.0%", "",
     ]  # fmt: skip
 
 
@@ -319,17 +319,17 @@ def test_the_layers_of_the_chosen_model_are_shown_with_what_trains(
     assert names[0] == "conv1"
     assert names[-1] == "fc"
     assert tree.index(0, 2).data() == "64×112×112"
-    assert tree.index(0, 5).data() == "frozen"
-    assert tree.index(tree.rowCount() - 1, 5).data() == "all"
-    assert "1,026 of 11,177,538 parameters train (0.01%)" in models.layers.totals.text()
-    assert "new head for 2 classes" in models.layers.totals.text()
+    assert tree.index(0, RATE).data() == "frozen"
+    assert tree.index(tree.rowCount() - 1, RATE).data() == "solver"
+    assert "1,026 of 11,177,538 parameters train, 0.0092 %" in models.layers.totals.text()
+    assert "new head for 2 classes" in models.layers.info.text()
 
 
 def test_the_marks_follow_the_plan(models, window, qtbot) -> None:
     show_layers(models, qtbot, "torchvision/resnet18.IMAGENET1K_V1")
     window.session.set_recipe_values({"strategy": "full"})
-    qtbot.waitUntil(lambda: "full fine-tuning" in models.layers.totals.text())
-    assert models.layers.model.index(0, 5).data() == "all"
+    assert "Full fine-tuning" in models.layers.totals.text()  # at once, without a job
+    assert models.layers.model.index(0, RATE).data() == "7.1e-5"
 
 
 def test_a_search_in_the_layers_opens_the_way_to_what_it_finds(models, qtbot) -> None:
@@ -390,10 +390,10 @@ def test_whoever_arrows_on_gets_the_layers_of_where_they_stop(models, qtbot, mon
 
 
 def test_a_recipe_that_is_refused_is_said_in_the_place_of_the_tree(models, window, qtbot) -> None:
-    window.session.set_recipe_values({"strategy": "sideways"})
+    window.session.set_recipe_values({"strategy": "full", "learning_rate": "fast"})
     models.tabs.setCurrentWidget(models.layers)
     models.choose("torchvision/resnet18.IMAGENET1K_V1")
-    qtbot.waitUntil(lambda: "sideways" in models.layers.message.text())
+    qtbot.waitUntil(lambda: "fast" in models.layers.message.text())
 
 
 def test_a_model_without_a_description_on_this_machine_says_so(models, qtbot, monkeypatch) -> None:

@@ -111,6 +111,13 @@ def test_the_table_of_pretraining_speaks_where_the_tag_is_silent_and_the_name_is
     assert "resnet50.a1_in1k" not in figures.pretraining
 
 
+def test_without_tables_the_published_throughput_is_kept(kept: published.Published):
+    for card in catalog.load().cards:
+        if card.source != "torchvision":
+            assert (card.id, kept.throughput(card)) == (card.id, card.images_per_s)
+    assert kept.throughput_hardware == catalog.load().throughput_hardware
+
+
 def _write_tables(folder: Path) -> None:
     (folder / published.RESULTS_TABLE).write_text(
         "model,img_size,top1,top5\nconvnext_tiny.fb_in1k,288,82.7,96.1\n"

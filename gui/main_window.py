@@ -40,7 +40,7 @@ from gui.settings import Settings, ThemeChoice
 from gui.shell_pages import PAGES, make_page
 from gui.theme import Theme
 from gui.widgets.frame import ContextLine, DropOverlay, Rail, StatusLine
-from gui.words import strategy_in_words
+from gui.words import name_model, strategy_in_words
 from gui.workers import Job, JobRunner
 
 if TYPE_CHECKING:
@@ -78,6 +78,8 @@ class MainWindow(QMainWindow):
         look.dress(self)
         self._build_frame()
         self.actions_by_name = actions.build_menus(self, look, self._handlers())
+        self.undoing = actions.UndoActions(self.actions_by_name, self)
+        self.undoing.follow(self.commands.layers.history.stack)
         self.context.add_tools(actions.toolbar_actions(self.actions_by_name))
         self._add_recent_menu()
         self.actions_by_name[f"theme_{settings.theme}"].setChecked(True)
@@ -146,6 +148,8 @@ class MainWindow(QMainWindow):
             "paste": self.paste,
             "settings": self.show_settings,
             "quit": self._quit,
+            "undo": self._undo_step,
+            "redo": self._redo_step,
             "start_training": self.start_training,
             "pause_training": self.commands.pause_training,
             "stop_training": self.commands.stop_training,
@@ -227,7 +231,7 @@ class MainWindow(QMainWindow):
         device = "looking …"
         if machine is not None:
             device = f"{machine.accelerator or 'CPU'}, {machine.precision}"
-        model = self.session.model_id.rpartition("/")[2].replace("tf_efficientnet_lite", "Lite")
+        model = name_model(self.session.model_id)
         self.context.show_values(
             dataset="No dataset"
             if dataset is None
@@ -290,6 +294,12 @@ class MainWindow(QMainWindow):
 
     def _open_log(self) -> None:
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(crashes.log_file().parent)))
+
+    def _undo_step(self) -> None:
+        self.undoing.undo()
+
+    def _redo_step(self) -> None:
+        self.undoing.redo()
 
     # -- opening -----------------------------------------------------------------------------
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QAction, QActionGroup, QKeySequence
+from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtGui import QAction, QActionGroup, QKeySequence, QUndoGroup, QUndoStack
 from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
@@ -47,6 +47,8 @@ TABLE: tuple[ActionSpec, ...] = (
     ActionSpec("paste", "&File", "&Paste an image", "Ctrl+V", "content-paste"),
     ActionSpec("settings", "&File", "S&ettings …", "Ctrl+,", "cog-outline", starts_section=True),
     ActionSpec("quit", "&File", "&Quit", "Ctrl+Q", "exit-to-app", starts_section=True),
+    ActionSpec("undo", "&Edit", "&Undo", "Ctrl+Z", "undo"),
+    ActionSpec("redo", "&Edit", "&Redo", "Ctrl+Shift+Z", "redo"),
     ActionSpec("start_training", "&Train", "&Start training", "F5", "play"),
     ActionSpec("pause_training", "&Train", "&Pause or go on", "Ctrl+F5", "pause"),
     ActionSpec("stop_training", "&Train", "S&top and save", "Shift+F5", "stop"),
@@ -69,13 +71,14 @@ TABLE: tuple[ActionSpec, ...] = (
 )
 
 _TOOLBAR = ("open_folder", "open_images", "start_training", "pause_training", "stop_training")
-_LEFT_MENUS = ("&File", "&Train")
+_LEFT_MENUS = ("&File", "&Edit", "&Train")
 _GESTURES = (
     ("Drop a folder anywhere", "open it as a dataset"),
     ("Drop images anywhere", "classify them"),
     ("Drop a run folder anywhere", "see its results"),
     ("Drop a file of weights anywhere", "classify with it"),
     ("Ctrl+F on Models", "search the models, or the layers"),
+    ("Space, Enter in the layers", "train or freeze a layer, set its rate"),
     ("Tab, Shift+Tab", "next and previous control"),
 )
 
@@ -112,6 +115,42 @@ def build_menus(
 def toolbar_actions(made: Mapping[str, QAction]) -> list[QAction]:
     """Those of the built actions that the toolbar shows, left to right."""
     return [made[name] for name in _TOOLBAR]
+
+
+class UndoActions(QObject):
+    """Undo and redo of the stack at hand: the actions tell what they would do.
+
+    The group is where other stacks join, for pages with changes of their own.
+    """
+
+    def __init__(self, made: Mapping[str, QAction], parent: QObject) -> None:
+        super().__init__(parent)
+        self.group = QUndoGroup(self)
+        self._undo, self._redo = made["undo"], made["redo"]
+        self.group.canUndoChanged.connect(self._undo.setEnabled)
+        self.group.canRedoChanged.connect(self._redo.setEnabled)
+        self.group.undoTextChanged.connect(self._name_undo)
+        self.group.redoTextChanged.connect(self._name_redo)
+        for action in (self._undo, self._redo):
+            action.setEnabled(False)
+
+    def follow(self, stack: QUndoStack) -> None:
+        """Let the actions undo and redo the steps of this stack."""
+        if stack not in self.group.stacks():
+            self.group.addStack(stack)
+        self.group.setActiveStack(stack)
+
+    def undo(self) -> None:
+        self.group.undo()
+
+    def redo(self) -> None:
+        self.group.redo()
+
+    def _name_undo(self, text: str) -> None:
+        self._undo.setText(f"&Undo {text.replace('&', '&&')}".strip())
+
+    def _name_redo(self, text: str) -> None:
+        self._redo.setText(f"&Redo {text.replace('&', '&&')}".strip())
 
 
 class ShortcutSheet(QDialog):

@@ -84,7 +84,8 @@ class LayerTreeView(QTreeView):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         index = self.currentIndex()
-        if index.isValid():
+        # Enter comes here from the field too, which then is about to close.
+        if index.isValid() and self.state() != QAbstractItemView.State.EditingState:
             if event.key() == Qt.Key.Key_Space:
                 toggle(self._lines, index.siblingAtColumn(NAME))
                 return

@@ -34,8 +34,20 @@ def test_equal_blocks_in_a_row_become_one_line_with_their_sums():
 
 
 def test_a_block_that_differs_ends_the_run():
-    lines = collapse([block("0", children=2), block("1"), block("2"), block("3", params=11)])
-    assert [line.title for line in lines] == ["Block", "Block × 2", "Block"]
+    lines = collapse([block("0"), block("1"), block("2"), block("3", children=2)])
+    assert [(line.title, line.detail) for line in lines] == [("Block × 3", ""), ("Block", "")]
+
+
+def test_a_first_block_that_differs_belongs_to_the_run_which_says_so():
+    (line,) = collapse([block("0", children=2), block("1"), block("2")])
+    assert (line.title, line.params) == ("Block × 3", 40)
+    assert line.detail == "the first differs: 20 parameters, then 10 each"
+    assert [child.params for child in line.children] == [20, 10, 10]
+
+
+def test_blocks_of_one_make_at_growing_sizes_are_a_run_that_says_so():
+    (line,) = collapse([block("0"), block("1", params=12), block("2", params=14)])
+    assert (line.title, line.detail) == ("Block × 3", "sizes differ: 10 to 14 parameters")
 
 
 def test_a_tick_does_not_unfold_a_run_which_is_then_partly_trained():
@@ -65,7 +77,30 @@ def test_no_layer_and_no_parameter_is_lost(model):
 
 def test_the_third_stage_of_resnet50_is_six_bottlenecks():
     stage = next(n for n in layer_tree(CARDS.resolve("resnet50")).layers if n.name == "layer3")
-    assert [line.title for line in collapse(stage.children)] == ["Bottleneck", "Bottleneck × 5"]
+    (line,) = collapse(stage.children)
+    assert line.title == "Bottleneck × 6"
+    assert line.detail == "the first differs: 1,512,448 parameters, then 1,117,184 each"
+    assert line.params == stage.total_params
+
+
+@pytest.mark.parametrize(
+    ("model", "titles"),
+    [
+        ("torchvision/densenet121", {"_DenseLayer × 6", "_DenseLayer × 24"}),
+        ("torchvision/resnet18", {"BasicBlock × 2"}),
+        ("timm/vit_base_patch16_224", {"Block × 12"}),
+        ("timm/swin_tiny_patch4_window7_224", {"SwinTransformerBlock × 6"}),
+        ("timm/convnext_atto", {"ConvNeXtBlock × 6"}),
+    ],
+)
+def test_repeated_blocks_are_one_line_in_every_kind_of_network(model, titles):
+    lines = collapse(layer_tree(CARDS.resolve(model)).layers)
+    assert titles <= {line.title for _, line in walk(lines)}
+
+
+def test_the_stages_of_a_resnet_are_no_run():
+    lines = collapse(layer_tree(CARDS.resolve("torchvision/resnet18")).layers)
+    assert [line.name for line in lines][4:8] == ["layer1", "layer2", "layer3", "layer4"]
 
 
 def test_the_plan_marks_what_trains():
@@ -103,9 +138,13 @@ def test_copies_hold_every_layer_and_the_totals():
     rows = list(csv.DictReader(io.StringIO(to_csv(lines))))
     assert rows[0] == {
         "layer": "conv1", "type": "Conv2d", "kind": "conv", "output": "64x112x112",
-        "parameters": "9408", "trainable": "0", "MACs": "118013952",
+        "detail": "7×7, stride 2, padding 3", "parameters": "9408", "shared": "0",
+        "trainable": "0", "MACs": "118013952", "activation_bytes": "3211264",
     }  # fmt: skip
     assert len(rows) == sum(1 for _, line in walk(lines) if not line.is_run)
     text = to_markdown(walk(lines), tree=tree)
-    assert "| conv1 | Conv2d | 64×112×112 | 9,408 | frozen | 118,013,952 |" in text
+    assert (
+        "| conv1 | Conv2d | 7×7, stride 2, padding 3 | 64×112×112 | 9,408 | frozen | 118,013,952 "
+        "| 6.5% | 3.21 |"
+    ) in text
     assert "5,130 of 11,181,642 parameters train" in text

@@ -1,0 +1,87 @@
+"""From ticks to weights: a real run of a tiny model trains what the tree said and nothing else.
+
+Only the download is replaced: the model's numbers are drawn with a seed.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import timm
+import torch
+from PySide6.QtWidgets import QWidget
+from safetensors.torch import load_file
+
+from core.data.scan import scan
+from core.models import catalog, weights
+from gui import jobs_layers
+from gui.commands import Commands
+from gui.layer_control import LayerControl
+from gui.session import Session
+from gui.settings import Settings
+from gui.theme import Theme
+from gui.widgets.layer_view import LayerView
+from gui.widgets.notice_bar import NoticeBar
+from gui.workers import JobRunner
+
+MODEL = "timm/test_resnet.r160_in1k"
+
+
+def _pretrained(_card):
+    torch.manual_seed(0)
+    return timm.create_model("test_resnet", pretrained=False).eval()
+
+
+def test_a_real_run_trains_what_is_ticked_and_leaves_the_rest_bit_for_bit(
+    qtbot, qapp, make_image_folder, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(weights, "pretrained_module", _pretrained)
+    holder = QWidget()
+    qtbot.addWidget(holder)
+    look, session, runner = Theme(), Session(holder), JobRunner(holder)
+    commands = Commands(session, runner, Settings(), holder)
+    view = LayerView(look)
+    qtbot.addWidget(view)
+    control = LayerControl(view, session, commands, NoticeBar(look, holder))
+    dataset = scan(make_image_folder(tmp_path / "shapes", per_class={"train": 8, "val": 3}))
+    session.end_scan(dataset)
+    session.set_model(MODEL)
+    card = catalog.load().resolve(MODEL)
+    question = jobs_layers.LayerQuestion(card, len(dataset.classes))
+    view.show_layers(jobs_layers.work_out_layers(question, None))
+
+    by_path = {view.model.line(index).path: index for index in view.model.find("layer")}
+    view.model.tick_wanted.emit(view.model.line(by_path["layer2"]), True)
+    view.model.factor_wanted.emit(view.model.line(by_path["layer2.0.conv1"]), "0")
+    assert view.plan is not None
+    said = {n for g in view.plan.plan.groups if g.is_trained for n in g.parameters}
+    quick = {"epochs": 500, "patience": 500, "step_images": 8, "precision": "float32",
+             "device": "cpu"}  # fmt: skip
+    commands.start_training({**session.recipe_values, **quick, "model": session.model_id})
+    qtbot.waitUntil(lambda: (session.live_run.epoch or 0) >= 3, timeout=120_000)
+    commands.stop_training()  # a run that is stopped keeps what it trained, better or not
+    qtbot.waitUntil(lambda: not session.live_run.is_on, timeout=120_000)
+    result = session.live_run.result
+    assert result is not None, session.live_run.error
+    runner.shut_down()
+
+    recipe = tomllib.loads((result.run / "recipe.toml").read_text(encoding="utf-8"))
+    assert {key: recipe[key] for key in session.recipe_values} == session.recipe_values
+    assert recipe["layer_rates"]["layer2.0.conv1"] == 0
+    before = _pretrained(card).state_dict()
+    best = load_file(result.run / "checkpoints" / "best" / "model.safetensors")
+    kept = torch.load(result.run / "checkpoints" / "last" / "state.pt", weights_only=True)
+    names = {name for name, _ in _pretrained(card).named_parameters() if name[:2] != "fc"}
+    for last in (kept["trainee"]["weights"], kept["trainee"]["mean"]):
+        # Behind a prefix: the state holds the model and its head.
+        prefix = next(key for key in last if key.endswith("layer1.0.conv1.weight"))
+        prefix = prefix.removesuffix("layer1.0.conv1.weight")
+        after = {name: last[f"{prefix}{name}"] for name in names}
+        changed = {name for name in names if not torch.equal(before[name], after[name])}
+        assert changed == said & names
+        assert {"layer2.0.conv2.weight", "layer2.0.bn2.weight"} <= changed
+    frozen = names - said
+    assert {"layer1.0.conv1.weight", "layer2.0.conv1.weight"} <= frozen
+    assert all(torch.equal(before[name], best[name]) for name in frozen)
+    assert control is not None

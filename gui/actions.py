@@ -76,8 +76,10 @@ _GESTURES = (
     ("Drop a folder anywhere", "open it as a dataset"),
     ("Drop images anywhere", "classify them"),
     ("Drop a run folder anywhere", "see its results"),
-    ("Drop a file of weights anywhere", "classify with it"),
+    ("Drop a file of weights anywhere", "classify with it; on Models: add it"),
     ("Ctrl+F on Models", "search the models, or the layers"),
+    ("Space, Enter on a model", "compare it, use it"),
+    ("Arrows, + − 0 in the chart", "walk from model to model, zoom"),
     ("Space, Enter in the layers", "train or freeze a layer, set its rate"),
     ("Tab, Shift+Tab", "next and previous control"),
 )

@@ -134,11 +134,10 @@ class LayerCommands(QObject):
         """Whether it is the model that the next run trains."""
         return layers.question.card.id == self._session.model_id
 
-    def presets(self, layers: Layers) -> dict[str, bool]:
+    def presets(self, layers: Layers, recipe: Recipe) -> dict[str, bool]:
         """The presets there are for this model → whether the recipe is one of them now."""
         from core.training.layer_plan import trains_alike, with_last_groups
 
-        recipe = self.recipe_for(layers)
         found: dict[str, bool] = {}
         taken: list[Recipe] = []
         for preset, number in _COUNTS.items():

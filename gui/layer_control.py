@@ -53,7 +53,7 @@ class LayerControl(QObject):
             return
         try:
             plan = self._commands.plan_for(layers)
-            presets = self._commands.presets(layers)
+            presets = self._commands.presets(layers, plan.recipe)
         except AppError as error:
             self._view.show_error(error)
             return

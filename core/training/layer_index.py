@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 if TYPE_CHECKING:
     from core.models.layers import LayerTree
+    from core.recipe import Recipe
 
 _MOST_KEPT = 4
 _kept: list[tuple[LayerTree, LayerIndex]] = []
@@ -70,10 +71,20 @@ class LayerIndex:
         self._all = _Spans(members) if tree.aliases else self._own
         self.row = self._all.row
         """Path → row of what `over` gives."""
+        self.body_layers = {
+            path for position in np.flatnonzero(self.body) for path in above(self.names[position])
+        }
+        """What holds a parameter before the head, by first names, with these names."""
+        self.factors: list[tuple[Recipe, npt.NDArray[np.float64]]] = []
+        """What was worked out last: recipes, and the factors they give the parameters."""
 
     def under(self, path: str) -> npt.NDArray[np.int64]:
         """Positions of the parameters in a layer, shared ones too."""
         return self._all.inside(path)
+
+    def under_first_names(self, path: str) -> npt.NDArray[np.int64]:
+        """The same without the second layers of shared parameters."""
+        return self._own.inside(path)
 
     def over(self, ufunc: Any, values: npt.NDArray[Any]) -> list[Any]:
         """A ufunc (`np.add`, `np.minimum` …) over the parameters of each layer, by row."""

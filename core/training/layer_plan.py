@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from core.errors import AppError
 from core.recipe import Recipe
-from core.training.layer_index import LayerIndex, above, index_of
+from core.training.layer_index import LayerIndex, index_of
 from core.training.plan import Plan, factor_of, make_plan
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ FLOAT_BYTES = 4
 ADAM_BYTES = 8
 """Two running means of each gradient, float32."""
 _HIGHEST_FACTOR = 100.0
+_MOST_FACTORS = 4
 
 State = Literal["all", "partly", "frozen", "none"]
 """How much of a layer trains; `none`: it has no parameters."""
@@ -281,6 +282,20 @@ def _body_under(tree: LayerTree, path: str | Iterable[str]) -> npt.NDArray[np.in
 def _factors(recipe: Recipe, tree: LayerTree) -> _Factors:
     """Each parameter → the factor on the rate its age gives it; 0: frozen, the head: 1."""
     index = index_of(tree)
+    for known, found in index.factors:  # one click asks for those of a recipe several times
+        if known is recipe:
+            return found.copy()
+    made = _work_out_factors(recipe, tree, index)
+    index.factors.append((recipe, made))
+    del index.factors[:-_MOST_FACTORS]
+    return made.copy()
+
+
+def _depth_of(path: str) -> int:
+    return path.count(".")
+
+
+def _work_out_factors(recipe: Recipe, tree: LayerTree, index: LayerIndex) -> _Factors:
     rates = recipe.layer_rates
     if recipe.strategy == "feature-extraction":
         trained, rates = 0, {}
@@ -289,11 +304,10 @@ def _factors(recipe: Recipe, tree: LayerTree) -> _Factors:
     else:
         trained = len(tree.groups) - 1
     factors = (index.ages <= trained).astype(np.float64)
-    if rates:
-        for position in np.flatnonzero(index.body).tolist():
-            found = factor_of(index.names[position], rates)
-            if found is not None:
-                factors[position] = found[1]
+    # The longest path that a parameter lies under decides: it is written last.
+    for path in sorted(rates, key=_depth_of):
+        factors[index.under_first_names(path)] = rates[path]
+    factors[~index.body] = 1.0
     return factors
 
 
@@ -332,13 +346,11 @@ def _head_rates(recipe: Recipe, index: LayerIndex) -> dict[str, float]:
     """Entries for the head alone that give it the factors it has."""
     heads = [index.names[position] for position in np.flatnonzero(~index.body)]
     found = {name: factor_of(name, recipe.layer_rates) for name in heads}
-    positions = np.flatnonzero(index.body)
-    body = {path for position in positions for path in above(index.names[position])}
     rates = {}
     for name, entry in found.items():
         if entry is not None:
             path, factor = entry
-            rates[path if path not in body else name] = factor
+            rates[name if path in index.body_layers else path] = factor
     return rates
 
 

@@ -136,6 +136,7 @@ class LayerTreeView(QTreeView):
         if not factor.flags() & Qt.ItemFlag.ItemIsEditable:
             return False
         self.setCurrentIndex(factor)
+        self.scrollTo(factor)
         self.edit(factor)
         return True
 

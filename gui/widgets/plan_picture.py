@@ -281,8 +281,9 @@ class PlanPicture(QWidget):
         if not box.is_trained:
             self._line(painter, inner, top, "frozen", small, "muted")
             return
-        top = self._line(painter, inner, top, box.opens_text, small, "text")
-        self._line(painter, inner, top, box.rate_text, small, "text")
+        room = QFontMetrics(small), inner.width()
+        top = self._line(painter, inner, top, _shortened(box.opens_text, *room), small, "text")
+        self._line(painter, inner, top, _shortened(box.rate_text, *room), small, "text")
 
     def _line(
         self, painter: QPainter, inner: QRectF, top: float, text: str, font: QFont, token: str
@@ -391,6 +392,14 @@ def _fitting(name: str, metrics: QFontMetrics, width: float) -> str:
     while metrics.horizontalAdvance(name) > width and name.partition(".")[2][:1].isalpha():
         name = name.partition(".")[2]
     return name
+
+
+def _shortened(text: str, metrics: QFontMetrics, width: float) -> str:
+    """`epoch 8` of `from epoch 8`, `1e-4` of `rate 1e-4` where the whole has no room."""
+    for long, short in (("from epoch", "epoch"), ("epochs", "ep."), ("rate ", "")):
+        if metrics.horizontalAdvance(text) > width:
+            text = text.replace(long, short)
+    return text
 
 
 def _rate(rate: float) -> str:

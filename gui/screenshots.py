@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gui.main_window import MainWindow
+    from gui.pages.models import ModelsPage
     from gui.session import PageName
 
 _SCALES: tuple[float, ...] = (1, 1.5, 2)
@@ -114,10 +115,28 @@ class _Photographer:
         self._wait(lambda: page.layers.shown_model.startswith("torchvision/resnet50"))
         page.layers.expand_one()
         self._shoot("models", "layers")
+        self._shoot_layers(page)
         page.tabs.setCurrentWidget(page.card)
         page.filters.choices["max_params_m"].setCurrentIndex(1)
         self._shoot("models", "nothing-fits")
         page.filters.reset()
+
+    def _shoot_layers(self, page: ModelsPage) -> None:
+        """Layers set by hand on the whole page, and the unfreezing at its fourth epoch."""
+        session, view = self._window.session, page.layers
+        model, values = session.model_id, dict(session.recipe_values)
+        view.room_button.click()
+        view.bar.presets["last two"].click()
+        view.model.factor_wanted.emit(view.model.line(view.model.find("layer3.1")[0]), "1/10")
+        view.tree.go_to(view.model.find("layer3.2.conv2")[0])
+        self._shoot("models", "layers-by-hand")
+        session.set_recipe_values({**session.recipe_values, "gradual": True})
+        view.schedule.slider.setValue(4)
+        self._shoot("models", "layers-epoch")
+        self._shoot("train", "layers-by-hand")
+        view.room_button.click()
+        session.set_recipe_values({**values, "model": model})
+        self._window.show_page("models")
 
     def _shoot_sheet(self) -> None:
         from gui.actions import ShortcutSheet

@@ -130,6 +130,9 @@ class Commands(QObject):
         elif destination.kind == "run":
             self.open_run(destination.paths[0])
             shown = "results"
+        elif destination.kind == "model" and page == "models":
+            self.models.weights.add_file(destination.paths[0])
+            shown = "models"
         elif destination.kind == "model":
             self.models.open_file(destination.paths[0])
             shown = "classify"

@@ -10,6 +10,8 @@ from PySide6.QtCore import QObject, Signal
 
 from core.errors import AppError
 from gui import jobs_models
+from gui.commands_hub import HubCommands
+from gui.commands_weights import WeightCommands
 from gui.session import Session
 from gui.workers import Job, JobRunner, Work
 
@@ -34,6 +36,8 @@ class ModelCommands(QObject):
         self._session = session
         self._runner = runner
         self._measuring: dict[str, Job] = {}
+        self.weights = WeightCommands(runner, self.list_catalog, self)
+        self.hub = HubCommands(runner, self)
 
     def list_catalog(self) -> None:
         """Read the catalog, and which weights are here by now."""

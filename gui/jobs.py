@@ -62,7 +62,7 @@ def list_models(link: Link) -> tuple[ModelCard, ...]:
     """The models whose weights are on this machine, those that come with the application first."""
     from core.models import catalog, weights
 
-    cards = catalog.load().cards
+    cards = catalog.with_added().cards
     here = weights.cards_here(cards)
     return tuple(card for card in cards if card.id in here)
 

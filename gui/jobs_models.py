@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gui.model_rows import ModelRow, make_row
+from gui.model_rows import ADDED_SOURCES, ModelRow, make_row
 from gui.words import count
 from gui.workers import Link
 
@@ -50,23 +50,33 @@ def recognise_file(path: Path, link: Link) -> RecognisedFile:
     return RecognisedFile(
         f"{FILE_PREFIX}{path}",
         f"“{path.name}” holds the weights of {found.card.arch} ({found.card.source}) with "
-        f"{classes}. Pictures dropped here are classified with it.",
+        f"{classes}. Pictures dropped here are classified with it; dropped on Models, the file "
+        "is put among the models.",
     )
 
 
 def list_catalog(link: Link) -> CatalogRows:
     """Every card, whether its weights are here, and its latency where it was measured here."""
     from core.models import bench, catalog, weights
+    from core.models.search import CardFilter
 
-    known = catalog.load()
+    known = catalog.with_added()
+    known.positions(CardFilter())  # it prepares what the first key would have to wait for
     here, latencies = weights.cards_here(known.cards), bench.known_latencies()
-    return CatalogRows(
-        known,
-        tuple(
-            make_row(card, is_here=card.id in here, latency=latencies.get(card.id))
-            for card in known.cards
-        ),
-    )
+
+    def row(card: ModelCard) -> ModelRow:
+        # Of the shipped cards that are not here it is known without looking.
+        is_asked = card.id in here or card.source in ADDED_SOURCES
+        return make_row(
+            card,
+            is_here=card.id in here,
+            latency=latencies.get(card.id),
+            state=weights.state_of(card)
+            if is_asked
+            else weights.WeightsState("online", None, None, card.weights),
+        )
+
+    return CatalogRows(known, tuple(row(card) for card in known.cards))
 
 
 def measure_latency(card: ModelCard, link: Link) -> Latency:

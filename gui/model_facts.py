@@ -5,12 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from core.models.licences import licence_note
+from gui.model_rows import ADDED_SOURCES
 from gui.words import short_number
 
 if TYPE_CHECKING:
     from core.models.card import ModelCard
     from core.models.catalog import Catalog
     from gui.model_rows import ModelRow
+
+
+_LEAST_HEAD = 0.005
+"""A smaller share of the parameters makes no difference that one sees."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +28,8 @@ class Fact:
     value: float | None = None
     better: Literal["less", "more", ""] = ""
     tip: str = ""
+    is_shared: bool = False
+    """The same for all cards that know it: to be said once."""
 
 
 def compared_facts(row: ModelRow, catalog: Catalog, weights: str) -> tuple[Fact, ...]:
@@ -45,6 +53,14 @@ def compared_facts(row: ModelRow, catalog: Catalog, weights: str) -> tuple[Fact,
         Fact("Top-5", percent_text(card.top5), card.top5, "more"),
         Fact("Accuracy from", catalog.accuracy_source(card)),
         Fact("Top-1 per M", "" if per_m is None else f"{per_m:,.2f} %", per_m, "more"),
+        Fact(
+            LATENCY,
+            "" if row.latency_ms is None else f"{row.latency_ms:,.1f} ms",
+            row.latency_ms,
+            "less",
+            "One image on this machine: the median of its passes",
+        ),
+        Fact("Measured on", "–" if row.latency is None else row.latency.settings),
         Fact("Input", input_text(card)),
         Fact("Preprocessing", preprocessing_text(card)),
         Fact("Features", features_text(card)),
@@ -60,15 +76,11 @@ def compared_facts(row: ModelRow, catalog: Catalog, weights: str) -> tuple[Fact,
             "more",
             catalog.throughput_hardware,
         ),
-        Fact("Speed measured on", catalog.throughput_hardware if card.images_per_s else "–"),
         Fact(
-            LATENCY,
-            "" if row.latency_ms is None else f"{row.latency_ms:,.1f} ms",
-            row.latency_ms,
-            "less",
-            "One image on this machine: the median of its passes",
+            "Speed measured on",
+            catalog.throughput_hardware if card.images_per_s else "",
+            is_shared=True,
         ),
-        Fact("Measured on", "–" if row.latency is None else row.latency.settings),
     )
 
 
@@ -101,7 +113,7 @@ def card_facts(row: ModelRow, catalog: Catalog) -> tuple[Fact, ...]:
         Fact("Input", input_text(card), tip=preprocessing_text(card)),
         Fact("Features", features_text(card)),
         Fact("Layer groups", groups),
-        Fact("Licence", license_text(card.license)),
+        Fact("Licence", license_text(card.license), tip=licence_note(card)),
         Fact("Speed", speed, tip=f"on {catalog.throughput_hardware}" if speed else ""),
         Fact(LATENCY, latency, tip="" if row.latency is None else row.latency.settings),
     )
@@ -126,7 +138,7 @@ def without_head_text(card: ModelCard) -> str:
     if card.params is None or card.feature_dim is None or card.num_classes == 0:
         return ""
     head = (card.feature_dim + 1) * card.num_classes
-    if head >= card.params:
+    if not _LEAST_HEAD * card.params <= head < card.params:
         return ""
     kept = short_number(card.params - head)
     return f"about {kept} without its head of {card.num_classes:,} outputs"
@@ -150,7 +162,7 @@ def preprocessing_text(card: ModelCard) -> str:
         how = f" ({card.interpolation})" if card.interpolation else ""
         parts.append(f"resized to {short:,} px{how}")
         if card.crop_pct < 1:
-            parts.append(f"the middle {card.crop_pct:.1%} kept".replace(".0%", " %"))
+            parts.append(f"the middle {100 * card.crop_pct:.3g}\u00a0% kept")
     elif card.interpolation:
         parts.append(f"resized ({card.interpolation})")
     if card.mean is not None and card.std is not None:
@@ -175,6 +187,8 @@ def classes_text(card: ModelCard) -> str:
         return "features and training only"
     if card.label_set:
         return f"{card.num_classes:,} classes ({card.label_set})"
+    if card.source in ADDED_SOURCES:
+        return f"{card.num_classes:,} classes of its own"
     return f"{card.num_classes:,} outputs that are no classes"
 
 

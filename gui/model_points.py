@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gui.model_rows import ModelRow
 
 _TICK_PX = 28
-_TICKS_ENOUGH = 5
+_TICKS_ENOUGH = 6
 """So many round percents, and no odder ones come between them."""
 
 AxisKey = Literal["params", "gmacs", "latency"]

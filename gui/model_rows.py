@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from core.models.bench import Latency
     from core.models.card import ModelCard
+    from core.models.weights import WeightsState
 
 SortKey = str | float
 
@@ -47,9 +48,26 @@ COLUMNS: tuple[Column, ...] = (
     Column("pretraining", "Pretraining", 150, is_number=False, tip="The data it was trained on"),
     Column("source", "Source", 92, is_number=False),
     Column("license", "Licence", 112, is_number=False),
-    Column("weights", "Weights", 96, is_number=False, tip="Here, or fetched at the first use"),
+    Column(
+        "weights",
+        "Weights",
+        96,
+        is_number=False,
+        tip="On this machine, or online: fetched at the first use",
+    ),
 )
 MODEL_COLUMN, WEIGHTS_COLUMN = 0, len(COLUMNS) - 1
+
+
+ADDED_SOURCES = ("hub", "hf-hub", "file")
+"""Of models that a person put on the list, and may take off it."""
+_WHERE = {
+    "bundled": "bundled",
+    "downloaded": "downloaded",
+    "imported": "imported",
+    "online": "online",
+    "none": "gone",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +78,15 @@ class ModelRow:
     is_here: bool
     latency: Latency | None
     """Of one image on this machine, where it was measured."""
+    state: WeightsState | None
     texts: tuple[str, ...]
     keys: tuple[SortKey | None, ...]
+
+    @property
+    def is_headless(self) -> bool:
+        """Whether its own head answers for no classes."""
+        of_its_own = self.card.source in ADDED_SOURCES and self.card.num_classes > 0
+        return not self.card.label_set and not of_its_own
 
     @property
     def latency_ms(self) -> float | None:
@@ -74,12 +99,16 @@ def short_name(card: ModelCard) -> str:
 
 
 def make_row(
-    card: ModelCard, *, is_here: bool, latency: Latency | None = None, weights: str = ""
+    card: ModelCard,
+    *,
+    is_here: bool,
+    latency: Latency | None = None,
+    state: WeightsState | None = None,
 ) -> ModelRow:
-    """`weights`: where they are, in a word, if it is more than here or online."""
+    """`state`: where exactly the weights are, if that is known."""
     per_m, size = card.top1_per_m, card.input_size
     latency_ms = None if latency is None else latency.median_ms
-    where = weights or ("here" if is_here else "online")
+    where = ("here" if is_here else "online") if state is None else _WHERE[state.where]
     cells: tuple[tuple[str, SortKey | None], ...] = (
         (short_name(card), short_name(card).lower()),
         (number_text(card.params, 1e6), card.params),
@@ -97,7 +126,7 @@ def make_row(
         (where, f"{0 if is_here else 1}{where}"),
     )
     texts, keys = zip(*cells, strict=True)
-    return ModelRow(card, is_here, latency, texts, keys)
+    return ModelRow(card, is_here, latency, state, texts, keys)
 
 
 def sorted_positions(rows: tuple[ModelRow, ...], column: int, *, largest_first: bool) -> list[int]:

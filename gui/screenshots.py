@@ -16,10 +16,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from core.models.card import ModelCard
     from gui.main_window import MainWindow
     from gui.pages.models import ModelsPage
     from gui.session import PageName
 
+_COMPARED = (
+    "torchvision/resnet50.IMAGENET1K_V2",
+    "timm/convnext_tiny.in12k_ft_in1k",
+    "timm/vit_base_patch16_224.augreg_in21k_ft_in1k",
+    "bundled/tf_efficientnet_lite0",
+)
+_HUBCONF = '''dependencies = ["torch"]
+
+import torch
+
+
+def tiny(pretrained=False):
+    """A small network for 10 classes."""
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3072, 10))
+'''
 _SCALES: tuple[float, ...] = (1, 1.5, 2)
 _SIZE = (1024, 700)
 _WAIT_SECONDS = 180.0
@@ -120,6 +136,55 @@ class _Photographer:
         page.filters.choices["max_params_m"].setCurrentIndex(1)
         self._shoot("models", "nothing-fits")
         page.filters.reset()
+        self._shoot_chart(page)
+        self._shoot_comparison(page)
+        self._shoot_repository(page)
+
+    def _shoot_chart(self, page: ModelsPage) -> None:
+        chart = page.chart.chart
+        page.switch.choose("chart")
+        self._wait(lambda: len(chart.points) > 1000)
+        self._shoot("models", "chart")
+        page.filters.search.setText("resnet")
+        page.chart.choose_axis("gmacs")
+        self._wait(lambda: len(chart.points) < 1000)
+        chart.setFocus()
+        self._shoot("models", "chart-search")
+        page.chart.choose_axis("latency")
+        self._shoot("models", "chart-empty")
+        page.chart.choose_axis("params")
+        page.filters.reset()
+
+    def _shoot_comparison(self, page: ModelsPage) -> None:
+        page.switch.choose("compare")
+        self._shoot("models", "compare-empty")
+        for name in _COMPARED:
+            page.comparison.toggle(self._card(page, name))
+        self._shoot("models", "compare")
+        page.compare.buttons[f"measure:{_COMPARED[-1]}"].click()
+        self._wait(lambda: self._window.runner.is_idle)
+        self._shoot("models", "compare-timed")
+        page.switch.choose("table")
+        page.comparison.toggle(self._card(page, "torchvision/alexnet.IMAGENET1K_V1"))
+        self._shoot("models", "compare-full")
+        page.comparison.list.clear()
+        page.notices.clear()
+
+    def _shoot_repository(self, page: ModelsPage) -> None:
+        """What a torch.hub repository asks before anything of it runs."""
+        dialog = page.weights.open_hub()
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "hubconf.py").write_text(_HUBCONF, encoding="utf-8")
+            dialog.repository.setText(folder)
+            dialog.look()
+            self._wait(lambda: dialog.stack.currentWidget() is dialog.trust_page)
+            self._settle()
+            dialog.grab().save(str(self._out / f"98-hub-dark@{self._scale:g}x.png"))
+            dialog.reject()
+
+    def _card(self, page: ModelsPage, name: str) -> ModelCard:
+        row = page.table.table_model.row_of(name)
+        return page.table.table_model.card(row)
 
     def _shoot_layers(self, page: ModelsPage) -> None:
         """Layers set by hand on the whole page, and the unfreezing at its fourth epoch."""

@@ -61,6 +61,15 @@ def duration(seconds: float) -> str:
     return f"{hours} h {rest} min" if rest else f"{hours} h"
 
 
+def file_size(size_bytes: float) -> str:
+    """`17.3 MB`, `1.2 GB`: millions and thousands of millions, as downloads are told."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size_bytes >= scale:
+            number = size_bytes / scale
+            return f"{number:,.0f} {unit}" if number >= 100 else f"{number:.3g} {unit}"
+    return f"{size_bytes:.0f} bytes"
+
+
 def name_model(model_id: str) -> str:
     """`bundled/tf_efficientnet_lite0` → `EfficientNet-Lite0`; others keep their id's last part."""
     name = model_id.rpartition("/")[2]

@@ -12,18 +12,19 @@ from PySide6.QtWidgets import QSplitter, QStackedWidget, QTabWidget, QWidget
 from core.errors import AppError
 from gui import theme
 from gui.commands import Commands
+from gui.compare_control import CompareControl
 from gui.layer_control import LayerControl
-from gui.model_facts import compared_facts
-from gui.model_rows import WEIGHTS_COLUMN, make_row
+from gui.model_rows import make_row
 from gui.pages.page import Page
 from gui.session import Session
 from gui.settings import Settings
 from gui.theme import Theme
+from gui.weights_control import WeightsControl
 from gui.widgets.basics import label
 from gui.widgets.layer_view import LayerView
 from gui.widgets.model_card import ModelCardView
 from gui.widgets.model_chart_view import ModelChartView
-from gui.widgets.model_compare import CompareList, CompareView
+from gui.widgets.model_compare import CompareView
 from gui.widgets.model_filters import ModelFilters, Wish
 from gui.widgets.model_menu import ModelMenu
 from gui.widgets.model_table import ModelTable
@@ -57,11 +58,10 @@ class ModelsPage(Page):
     ) -> None:
         super().__init__("Models", session, commands, settings, look)
         self._listing: CatalogRows | None = None
+        self._expected = ""
         self._here: frozenset[str] = frozenset()
-        self.compared = CompareList(self)
         self.menu = ModelMenu(self)
         self.switch = ViewSwitch(look, _VIEWS)
-        self.header.addWidget(self.switch)
         self.filters = ModelFilters(look)
         self.body.addWidget(self.filters)
         self.splitter = QSplitter(Qt.Orientation.Horizontal)
@@ -73,6 +73,13 @@ class ModelsPage(Page):
         self.compare = CompareView(look)
         self.compare.hide()
         self.body.addWidget(self.compare, 1)
+        self.comparison = CompareControl(
+            self.compare, self.table, self.chart, self.switch, commands, self.notices, self._row_of
+        )
+        self.compare.use_wanted.connect(self._use)
+        self.weights = WeightsControl(self, self.card, commands, self.notices, look)
+        self.header.addWidget(self.weights.add_menu)
+        self.header.addWidget(self.switch)
         self._shares = [_CARD_SHARE, _LAYERS_SHARE]
         self._shown_tab = 0
         self._layers_soon = QTimer(self)
@@ -131,12 +138,11 @@ class ModelsPage(Page):
         self.chart.point_chosen.connect(self._point_chosen)
         self.chart.point_wanted.connect(self._use)
         for view in (self.table, self.chart):
-            view.compare_wanted.connect(self._toggle_compared)
             view.menu_wanted.connect(self._open_menu)
         self.menu.use_wanted.connect(self._use)
-        self.menu.compare_wanted.connect(self._toggle_compared)
+        self.menu.compare_wanted.connect(self.comparison.toggle)
         self.switch.chosen.connect(self._show_view)
-        self._connect_comparison()
+        self.commands.models.weights.added.connect(self._expect)
         self.card.use_wanted.connect(self._use)
         self.card.variant_chosen.connect(self.choose)
         self.tabs.currentChanged.connect(self._tab_changed)
@@ -144,17 +150,6 @@ class ModelsPage(Page):
         self.session.models_changed.connect(self._show_chosen)
         self.session.recipe_changed.connect(self._want_layers)
         self.session.dataset_changed.connect(self._want_layers)
-
-    def _connect_comparison(self) -> None:
-        models = self.commands.models
-        models.measuring_changed.connect(self._show_measuring)
-        models.measure_failed.connect(self.notices.show_error)
-        self.compared.changed.connect(self._show_compared)
-        self.compare.use_wanted.connect(self._use)
-        self.compare.remove_wanted.connect(self.compared.remove)
-        self.compare.clear_wanted.connect(self.compared.clear)
-        self.compare.measure_wanted.connect(models.measure)
-        self.compare.cancel_wanted.connect(models.cancel_measuring)
 
     # -- the table and the chart -------------------------------------------------------------
 
@@ -166,7 +161,8 @@ class ModelsPage(Page):
         self._want_layers()
 
     def _show_listing(self, listing: CatalogRows) -> None:
-        if self._listing is not None and listing.rows == self._listing.rows:
+        is_known = self._listing is not None and listing.rows == self._listing.rows
+        if is_known and not self._expected:
             return
         is_first = self._listing is None
         self._listing = listing
@@ -174,13 +170,19 @@ class ModelsPage(Page):
         self.filters.show_catalog(listing.catalog)
         fitting = self._fitting(self.filters.wish())
         self.table.show_rows(listing.rows, fitting)
-        self.chart.show_rows([listing.rows[position] for position in fitting])
+        self.chart.show_rows(listing.rows, fitting)
         self._show_count()
-        self._show_compared()
-        if is_first:
-            self.choose(self.session.model_id)
+        self.comparison.show_catalog(listing.catalog)
+        if is_first or self._expected:
+            self.choose(self._expected or self.session.model_id)
+            self._expected = ""
         elif self.card.card is not None:
             self._show_card(self.card.card)
+
+    def _expect(self, card_id: str) -> None:
+        """Choose a model as soon as the catalog, read again, has it."""
+        self.filters.reset()
+        self._expected = card_id
 
     def _show_failure(self, error: AppError) -> None:
         self._waiting.setText("The catalog could not be read.")
@@ -196,7 +198,7 @@ class ModelsPage(Page):
             is_here = wish.weights == "here"
             positions = [position for position in positions if rows[position].is_here == is_here]
         if wish.is_headless:
-            positions = [place for place in positions if not rows[place].card.label_set]
+            positions = [place for place in positions if rows[place].is_headless]
         return positions
 
     def _filter(self) -> None:
@@ -204,7 +206,7 @@ class ModelsPage(Page):
             return
         fitting = self._fitting(self.filters.wish())
         self.table.filter(fitting)
-        self.chart.show_rows([self._listing.rows[position] for position in fitting])
+        self.chart.filter(fitting)
         self._show_count()
 
     def _show_count(self) -> None:
@@ -335,39 +337,13 @@ class ModelsPage(Page):
             card,
             rows,
             chosen_id=self.session.model_id,
-            is_compared=card.id in self.compared.ids,
+            is_compared=card.id in self.comparison.list.ids,
         )
         self.menu.popup(at)
 
     def _row_of(self, card: ModelCard) -> ModelRow | None:
         rows = () if self._listing is None else self._listing.rows
         return next((row for row in rows if row.card.id == card.id), None)
-
-    # -- the comparison ----------------------------------------------------------------------
-
-    def _toggle_compared(self, card: ModelCard) -> None:
-        refusal = self.compared.toggle(card)
-        if refusal:
-            self.notices.show_notice(refusal, "warning")
-        else:
-            self.notices.clear()
-
-    def _show_compared(self) -> None:
-        listing, ids = self._listing, self.compared.ids
-        self.switch.set_text("compare", f"Compare ({len(ids)})" if ids else "Compare")
-        self.table.table_model.mark_compared(ids)
-        self.chart.chart.mark_compared(ids)
-        if listing is None:
-            return
-        rows = [row for row in map(self._row_of, self.compared.cards) if row is not None]
-        self.compare.show_cards(
-            [row.card for row in rows],
-            [compared_facts(row, listing.catalog, row.texts[WEIGHTS_COLUMN]) for row in rows],
-        )
-        self._show_measuring()
-
-    def _show_measuring(self) -> None:
-        self.compare.show_measuring(self.commands.models.measured_now)
 
     # -- the layers --------------------------------------------------------------------------
 

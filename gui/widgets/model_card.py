@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import urlparse
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
@@ -24,7 +23,8 @@ from gui.model_facts import card_facts
 from gui.model_rows import short_name
 from gui.theme import Theme, set_role
 from gui.widgets.basics import ElidedLabel, button, label, separator
-from gui.words import count, name_model
+from gui.widgets.model_weights import WeightsBox
+from gui.words import count
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from core.models.catalog import Catalog
     from gui.model_rows import ModelRow
 
-_BYTES_PER_PARAM = 4
 _MOST_VARIANTS = 40
 
 
@@ -41,6 +40,8 @@ class ModelCardView(QWidget):
 
     variant_chosen = Signal(str)
     use_wanted = Signal(object)
+    shown = Signal()
+    """Another card, or the same one anew."""
 
     def __init__(self, look: Theme) -> None:
         super().__init__()
@@ -56,8 +57,6 @@ class ModelCardView(QWidget):
         self._scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._scroll.setWidget(self._make_content())
         column.addWidget(self._scroll, 1)
-        self._fetch_note = label("", "muted-small", wraps=True)
-        column.addWidget(self._fetch_note)
         self.use_button = button(
             "Use this model", self._use, role="primary", icon=(look, "check", "on_accent")
         )
@@ -74,8 +73,8 @@ class ModelCardView(QWidget):
         self.model_id.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.model_id.setToolTip("The model's id: what recipes, runs and the command line call it")
         column.addWidget(self.model_id)
-        self.origin = label("", "muted-small", wraps=True)
-        column.addWidget(self.origin)
+        self.weights = WeightsBox(self._look)
+        column.addWidget(self.weights)
         self._grid = QGridLayout()
         self._grid.setHorizontalSpacing(theme.L)
         self._grid.setVerticalSpacing(theme.XS)
@@ -123,16 +122,15 @@ class ModelCardView(QWidget):
         name = short_name(card)
         self.name.setText(_breakable(name))
         self.name.setAccessibleName(name)
-        self.origin.setText(_breakable(_origin(card, is_here=card.id in here)))
+        self.weights.show_row(row)
         self.model_id.setText(_breakable(card.id))
         self._show_facts(row, catalog)
         self._show_family(card)
         self._show_variants(card, catalog.variants(card), here)
         self.show_chosen(chosen_id)
-        self._fetch_note.setText(fetch_note(card))
-        self._fetch_note.setVisible(card.id not in here)
         if is_new:
             self._scroll.verticalScrollBar().setValue(0)
+        self.shown.emit()
 
     def show_chosen(self, chosen_id: str) -> None:
         is_chosen = self._card is not None and self._card.id == chosen_id
@@ -230,44 +228,11 @@ class ModelCardView(QWidget):
             self.use_wanted.emit(self._card)
 
 
-def fetch_note(card: ModelCard) -> str:
-    """What the first use of weights costs that are not here."""
-    size = "The weights"
-    if card.params:
-        # Four bytes a parameter, as nearly all files are float32.
-        size = f"About {card.params * _BYTES_PER_PARAM / 1e6:,.0f} MB of weights"
-    return (
-        f"{size} are not on this machine. They are fetched from {_site(card)} at the first use, "
-        "which needs a network."
-    )
-
-
-def _origin(card: ModelCard, *, is_here: bool) -> str:
-    source = {
-        "bundled": f"{name_model(card.id)} · comes with Graftwork",
-        "torchvision": "From torchvision",
-        "timm": "From timm",
-    }.get(card.source, f"From {card.source}")
-    where = "weights on this machine"
-    if not is_here:
-        name = card.weights.removeprefix("hf-hub:") if card.weights.startswith("hf-hub:") else ""
-        where = f"weights at {_site(card)}" + (f" as {name}" if name else "")
-    return f"{source} · {where}"
-
-
 def _breakable(text: str) -> str:
     """`text` with places at which a long name may go on in the next line."""
     for mark in "_./":
         text = text.replace(mark, f"{mark}\u200b")
     return text
-
-
-def _site(card: ModelCard) -> str:
-    if card.weights.startswith("hf-hub:"):
-        return "Hugging Face"
-    if card.source == "bundled":
-        return "the package index"
-    return urlparse(card.weights).hostname or "its source"
 
 
 def _figures_source(card: ModelCard, catalog: Catalog) -> str:

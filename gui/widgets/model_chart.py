@@ -114,7 +114,7 @@ class ModelChart(QWidget):
         if not len(self._xy):
             return View(0.0, 1.0, -2.0, -1.0)
         (left, low), (right, high) = self._xy.min(axis=0), self._xy.max(axis=0)
-        x_pad = max(0.05 * (right - left), 0.05)
+        x_pad = max(0.05 * (right - left), 0.2 if len(self._xy) < 3 else 0.05)
         y_pad = max(0.07 * (high - low), 0.02)
         return View(left - x_pad, right + x_pad, low - y_pad, high + y_pad)
 

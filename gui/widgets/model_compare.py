@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Container, Sequence
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Qt, Signal
@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
     QLabel,
     QPushButton,
     QScrollArea,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 MOST_COMPARED = 4
 _BEST = "★"
-_NAMES_PX, _NARROWEST_PX = 118, 140
+_NAMES_PX, _BAR_PX = 124, 10
 
 
 class CompareList(QObject):
@@ -63,6 +64,10 @@ class CompareList(QObject):
     def remove(self, card_id: str) -> None:
         self.cards = [card for card in self.cards if card.id != card_id]
         self.changed.emit()
+
+    def keep(self, known: Container[str]) -> None:
+        """Forget the models that are gone from the catalog; `known` are ids in small letters."""
+        self.cards = [card for card in self.cards if card.id.lower() in known]
 
     def clear(self) -> None:
         self.cards = []
@@ -103,6 +108,12 @@ class CompareView(QWidget):
         for made in (self.copy_markdown_button, self.copy_csv_button, self.clear_button):
             line.addWidget(made)
         column.addLayout(line)
+        self._heads = QGridLayout()
+        self._heads.setContentsMargins(0, 0, _BAR_PX + theme.S, 0)
+        self._heads.setHorizontalSpacing(theme.L)
+        column.addLayout(self._heads)
+        self._line = separator()
+        column.addWidget(self._line)
         self._scroll = QScrollArea()
         self._scroll.setWidgetResizable(True)
         self._scroll.setFrameShape(QFrame.Shape.NoFrame)
@@ -125,8 +136,14 @@ class CompareView(QWidget):
             self.hint.setText(f"{_BEST} best of its row · room for {count(free, 'more', 'more')}")
         else:
             self.hint.setText(f"{_BEST} best of its row")
+        self._show_heads()
         bar = self._scroll.verticalScrollBar()
         place = bar.value()
+        # Always, where there are columns: those of the head have no bar beside them.
+        policy = Qt.ScrollBarPolicy
+        self._scroll.setVerticalScrollBarPolicy(
+            policy.ScrollBarAlwaysOn if has_cards else policy.ScrollBarAsNeeded
+        )
         self._scroll.setWidget(self._make_grid() if has_cards else self._make_empty())
         bar.setValue(place)
 
@@ -153,33 +170,56 @@ class CompareView(QWidget):
         column.addStretch(2)
         return made
 
+    def _show_heads(self) -> None:
+        """Above what scrolls, so that a column is known wherever one reads."""
+        while (item := self._heads.takeAt(0)) is not None:
+            widget = item.widget()
+            if widget is not None:
+                widget.hide()
+                widget.deleteLater()
+        for place in range(MOST_COMPARED + 1):
+            self._heads.setColumnStretch(place, 1 if 0 < place <= len(self._cards) else 0)
+        spacer = QWidget()
+        spacer.setFixedWidth(_NAMES_PX)
+        self._heads.addWidget(spacer, 0, 0)
+        for place, card in enumerate(self._cards, start=1):
+            self._heads.addWidget(_give_way(self._make_head(card, place)), 0, place)
+        self._line.setVisible(bool(self._cards))
+
     def _make_grid(self) -> QWidget:
         made = QWidget()
         grid = QGridLayout(made)
         grid.setContentsMargins(0, 0, theme.S, 0)
         grid.setHorizontalSpacing(theme.L)
         grid.setVerticalSpacing(theme.XS)
-        grid.setColumnMinimumWidth(0, _NAMES_PX)
-        for place, card in enumerate(self._cards, start=1):
-            grid.addWidget(self._make_head(card, place), 0, place)
+        for place in range(1, len(self._cards) + 1):
             grid.setColumnStretch(place, 1)
-            grid.setColumnMinimumWidth(place, _NARROWEST_PX)
-        grid.addWidget(separator(), 1, 0, 1, len(self._cards) + 1)
-        top = Qt.AlignmentFlag.AlignTop
-        for row, same in enumerate(zip(*self._facts, strict=True), start=2):
-            caption = label(same[0].name, "muted")
+        top, line = Qt.AlignmentFlag.AlignTop, 0
+        for same in zip(*self._facts, strict=True):
+            caption = label(same[0].name, "muted", wraps=True)
+            caption.setFixedWidth(_NAMES_PX)
             if same[0].tip:
                 caption.setToolTip(same[0].tip)
-            grid.addWidget(caption, row, 0, top)
-            best = best_of(same)
-            for place, (card, fact) in enumerate(zip(self._cards, same, strict=True)):
-                cell = self._make_cell(card, fact, is_best=place in best)
-                grid.addWidget(cell, row, place + 1, top)
-        last = len(self._facts[0]) + 2
-        for place, card in enumerate(self._cards, start=1):
-            grid.addWidget(self._make_measure_button(card), last, place)
-        grid.setRowStretch(last + 1, 1)
+            grid.addWidget(caption, line, 0, top)
+            self._add_row(grid, line, same)
+            line += 1
+            if same[0].name == LATENCY:
+                for place, card in enumerate(self._cards, start=1):
+                    grid.addWidget(self._make_measure_button(card), line, place)
+                line += 1
+        grid.setRowStretch(line, 1)
         return made
+
+    def _add_row(self, grid: QGridLayout, line: int, same: tuple[Fact, ...]) -> None:
+        if same[0].is_shared:
+            said = next((fact.text for fact in same if fact.text), "")
+            cell = label(said or "unknown", "body" if said else "muted", wraps=True)
+            grid.addWidget(_give_way(cell), line, 1, 1, len(same))
+            return
+        best = best_of(same)
+        for place, (card, fact) in enumerate(zip(self._cards, same, strict=True)):
+            cell = self._make_cell(card, fact, is_best=place in best)
+            grid.addWidget(_give_way(cell), line, place + 1, Qt.AlignmentFlag.AlignTop)
 
     def _make_head(self, card: ModelCard, number: int) -> QWidget:
         made = QWidget()
@@ -194,7 +234,9 @@ class CompareView(QWidget):
         line = QHBoxLayout()
         line.setSpacing(theme.XS)
         use = button("Use", self._use_clicked)
-        remove = button("Remove", self._remove_clicked)
+        remove = button("", self._remove_clicked, icon=(self._look, "close", "muted"))
+        remove.setText("")
+        remove.setToolTip("Take out of the comparison")
         for key, pressed, what in (
             ("use", use, "Use"),
             ("remove", remove, "Take out of the comparison:"),
@@ -288,6 +330,14 @@ class CompareView(QWidget):
 
     def copy_csv(self) -> None:
         QGuiApplication.clipboard().setText(text_tables.comma_separated(*self.as_table()))
+
+
+def _give_way(made: QWidget) -> QWidget:
+    """Take whatever width there is: the columns are equally wide, in the head and below."""
+    policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+    policy.setHeightForWidth(made.sizePolicy().hasHeightForWidth())
+    made.setSizePolicy(policy)
+    return made
 
 
 def _breakable(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QAction, QKeyEvent
@@ -17,9 +17,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from core.models.card import Source
 from core.models.domains import DomainBackbone, domain_backbones
 from core.models.presets import PRESETS, Preset, preset
-from core.models.search import SOURCES, CardFilter
+from core.models.search import CardFilter
 from gui import theme
 from gui.theme import Theme, set_role
 from gui.widgets.basics import button
@@ -62,10 +63,11 @@ _BOUNDS: tuple[_Bound, ...] = (
         (128, 160, 192, 224, 240, 256, 288, 320, 384, 448, 512),
     ),
 )
-_NARROWEST_PX = 84
+_NARROWEST_PX = 79
 _WEIGHTS, _ANSWERS = "weights", "head"
 """The choices that are no fields of `CardFilter`."""
 _FEWEST_OF_DATA = 5
+_SOURCES: tuple[Source, ...] = get_args(Source)
 
 
 class SearchField(QLineEdit):
@@ -143,8 +145,6 @@ class ModelFilters(QWidget):
         self.choices[_ANSWERS].setToolTip("Whether its own head answers for classes")
         for head, text in (("classes", "Classifies"), ("features", "Features only")):
             self.choices[_ANSWERS].addItem(text, head)
-        for source in SOURCES:
-            self.choices["source"].addItem(source, source)
         column.addLayout(second)
         self._show_state()
 
@@ -190,7 +190,9 @@ class ModelFilters(QWidget):
 
     def show_catalog(self, catalog: Catalog) -> None:
         """Offer the families and licences there are; what was chosen stays."""
+        present = {card.source for card in catalog.cards}
         offered = (
+            ("source", [source for source in _SOURCES if source in present]),
             ("family", catalog.families),
             ("license", catalog.licenses),
             ("pretraining", pretraining_data(catalog)),

@@ -273,5 +273,5 @@ def test_the_way_from_the_search_into_the_chart_and_the_marks_of_the_comparison(
     qtbot.waitUntil(models.chart.chart.hasFocus)
     models.choose("torchvision/resnet50.IMAGENET1K_V2")
     qtbot.keyClick(models.chart.chart, Qt.Key.Key_Space)
-    assert models.compared.ids == ["torchvision/resnet50.IMAGENET1K_V2"]
+    assert models.comparison.list.ids == ["torchvision/resnet50.IMAGENET1K_V2"]
     assert models.chart.chart._compared == ("torchvision/resnet50.IMAGENET1K_V2",)

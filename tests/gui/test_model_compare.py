@@ -32,18 +32,18 @@ def models(window, fake_core, qtbot):
 
 def mark(page, *ids: str) -> None:
     for card_id in ids:
-        page._toggle_compared(page._listing.catalog.by_id[card_id.lower()])
+        page.comparison.toggle(page._listing.catalog.by_id[card_id.lower()])
 
 
 def test_space_in_the_table_marks_a_model_and_takes_the_mark_away(models, qtbot) -> None:
     models.table.enter()
     qtbot.keyClick(models.table, Qt.Key.Key_Space)
-    assert models.compared.ids == [LITE]
+    assert models.comparison.list.ids == [LITE]
     assert models.switch.buttons["compare"].text() == " Compare (1)"
     said = models.table.table_model.index(0, 0).data(Qt.ItemDataRole.AccessibleTextRole)
     assert said == "tf_efficientnet_lite0, number 1 of the comparison"
     qtbot.keyClick(models.table, Qt.Key.Key_Space)
-    assert models.compared.ids == []
+    assert models.comparison.list.ids == []
 
 
 def test_space_marks_all_selected_rows(models, qtbot) -> None:
@@ -51,14 +51,16 @@ def test_space_marks_all_selected_rows(models, qtbot) -> None:
     for _ in range(2):
         qtbot.keyClick(models.table, Qt.Key.Key_Down, Qt.KeyboardModifier.ShiftModifier)
     qtbot.keyClick(models.table, Qt.Key.Key_Space)
-    assert models.compared.ids == [f"bundled/tf_efficientnet_lite{size}" for size in range(3)]
+    assert models.comparison.list.ids == [
+        f"bundled/tf_efficientnet_lite{size}" for size in range(3)
+    ]
 
 
 def test_a_fifth_model_is_refused_in_a_sentence(models) -> None:
     mark(models, *(row.card.id for row in models._listing.rows[:5]))
-    assert len(models.compared.ids) == 4
+    assert len(models.comparison.list.ids) == 4
     assert "4 models can be compared at a time" in models.notices.text
-    mark(models, models.compared.ids[0])
+    mark(models, models.comparison.list.ids[0])
     assert models.notices.text == ""
 
 
@@ -72,7 +74,7 @@ def test_the_comparison_shows_figures_and_marks_the_best_in_words_too(models) ->
     assert cells["Parameters", RESNET].text() == "25,557,032"
     assert cells["Top-1", RESNET].text() == "★ 80.86 %"
     assert cells["Top-1", RESNET].accessibleName() == f"Top-1 of {RESNET}: 80.86 %, the best"
-    assert cells["Weights", LITE].text() == "here"
+    assert cells["Weights", LITE].text() == "bundled"
     assert cells["Latency here", LITE].text() == "not measured"
     models.switch.choose("table")
     assert models.filters.isVisible()
@@ -98,9 +100,9 @@ def test_use_and_remove_stand_over_every_model(models, window) -> None:
     models.compare.buttons[f"use:{RESNET}"].click()
     assert window.session.model_id == RESNET
     models.compare.buttons[f"remove:{LITE}"].click()
-    assert models.compared.ids == [RESNET]
+    assert models.comparison.list.ids == [RESNET]
     models.compare.clear_button.click()
-    assert models.compared.ids == []
+    assert models.comparison.list.ids == []
 
 
 def test_the_comparison_goes_to_the_clipboard(models) -> None:
@@ -182,7 +184,7 @@ def test_the_menu_offers_use_compare_and_copies(models, window) -> None:
     models._open_menu(card, QPoint(0, 0))
     actions = {action.text().partition("\t")[0]: action for action in models.menu.actions()}
     actions["Compare"].trigger()
-    assert models.compared.ids == [card.id]
+    assert models.comparison.list.ids == [card.id]
     actions["Use this model"].trigger()
     assert window.session.model_id == card.id
     actions["Copy as Markdown"].trigger()

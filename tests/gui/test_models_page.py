@@ -15,6 +15,7 @@ from core.errors import ModelError
 from core.models.card import ModelCard
 from core.models.collapse import LayerLine, collapse
 from core.models.domains import domain_backbones
+from core.models.family_texts import family_text
 from core.models.layers import LayerNode
 from core.models.presets import PRESETS
 from core.models.search import CardFilter
@@ -176,7 +177,7 @@ def test_only_models_whose_weights_are_here(models) -> None:
     models.filters.weights.setCurrentText("Here")
     here = {card.id.rpartition("/")[2] for card in models.session.models}
     assert set(shown(models)) == here
-    assert set(shown(models, "weights")) == {"here"}
+    assert set(shown(models, "weights")) == {"bundled"}
     models.filters.weights.setCurrentText("Online")
     assert set(shown(models, "weights")) == {"online"}
     assert not here & set(shown(models))
@@ -264,14 +265,14 @@ def test_the_card_tells_figures_their_source_and_the_family(models) -> None:
     assert "torchvision's own metadata" in card.figures_source.text()
     assert card.family.text() == "ResNet, 2015"
     assert "F(x) + x" in card.ideas.text()
-    assert "needs a network" in card._fetch_note.text()
+    assert "needs a network" in card.weights.text.text()
 
 
 def test_unknown_facts_are_called_unknown_and_unknown_families_are_not_described(models) -> None:
     card = next(
         row.card
         for row in models._listing.rows
-        if row.card.top1 is None and row.card.family == "Qwen3 ViT"
+        if row.card.top1 is None and family_text(row.card.family) is None
     )
     models.choose(card.id)
     assert models.card.fact("Top-1") == "unknown"
@@ -352,7 +353,8 @@ def test_copies_go_to_the_clipboard(models, qtbot) -> None:
     assert sum(int(row["parameters"]) for row in rows if "." not in row["layer"]) == 11_689_512
     models.layers.copy_markdown()
     short = QApplication.clipboard().text()
-    assert "| layer1 | Sequential | 64×56×56 | 147,968 |" in short
+    line = next(line for line in short.splitlines() if line.startswith("| layer1 | Sequential |"))
+    assert "| 64×56×56 | 147,968 |" in line
     models.layers.expand_all()
     models.layers.copy_markdown()
     assert len(QApplication.clipboard().text()) > 3 * len(short)

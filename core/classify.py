@@ -14,9 +14,9 @@ from PIL import Image
 from core.data.decode import read_image
 from core.errors import AppError, DecodeError, ModelError
 from core.events import OnProgress, ShouldStop, check_stop, never_stop, no_progress
-from core.models import catalog
-from core.models.build import BuiltModel, build
-from core.models.files import open_model_file
+from core.models import added, catalog
+from core.models.added import FILE_PREFIX as FILE_PREFIX
+from core.models.build import BuiltModel, bare_outline, build
 from core.recipe import Recipe
 from core.training.checkpoints import Head, Reference, load_checkpoint
 from core.training.device import Compute, resolve_compute
@@ -24,9 +24,6 @@ from core.training.embed import Embedder, worker_pool
 from core.training.runs import RunStore, is_run
 
 Picture = Path | Image.Image
-
-FILE_PREFIX = "file:"
-"""Before the path of a file with weights, where a model is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +96,8 @@ class Classifier:
         except ModelError as error:
             hint = f"{error.hint} Or give the folder or the name of a run.".strip()
             raise ModelError(error.message, hint) from error
+        if card.source in ("hub", "hf-hub"):
+            card, _ = bare_outline(card)  # only the model itself can tell its classes
         if card.num_classes == 0:
             raise ModelError(
                 f"{card.id} has no classifier of its own.", "Train it on your classes first."
@@ -111,8 +110,16 @@ class Classifier:
     @classmethod
     def _open_file(cls, path: Path) -> Classifier:
         if not path.is_file():
-            raise ModelError(f"The file {path.name} is no longer there.", "Choose another model.")
-        built = open_model_file(path).build()
+            raise ModelError(
+                f"The file {path.name} is no longer there.", f"It was at {path.absolute()}."
+            )
+        card = catalog.load().resolve(added.file_id(path))
+        if card.num_classes == 0:
+            raise ModelError(
+                f"{path.name} has no classifier of {card.arch}'s own form.",
+                "Train it on your classes first.",
+            )
+        built = build(card)
         compute = resolve_compute(Recipe(precision="float32"), built)
         return cls(path.name, built, compute, classes=tuple(built.label_names()))
 

@@ -95,7 +95,7 @@ def is_command(word: str) -> bool:
     """Whether a first argument belongs here; a path that is no command's name opens the window."""
     names = {
         info.name or info.callback.__name__ for info in app.registered_commands if info.callback
-    }
+    } | {group.name for group in app.registered_groups}
     return word in names or word.startswith("-") or not os.path.exists(word)  # noqa: PTH110 - False where it may not be looked at
 
 

@@ -140,7 +140,7 @@ def bare_outline(card: ModelCard) -> tuple[ModelCard, nn.Module]:
 
 def has_classifier(card: ModelCard) -> bool:
     """Whether the card's own model ends in a classifier; some of timm's give features only."""
-    return card.num_classes > 0 or card.source == "torchvision"
+    return card.num_classes > 0 or skeleton.base_of(card).source == "torchvision"
 
 
 def outline_of(
@@ -179,16 +179,19 @@ def imagenet_names() -> list[str]:
     return list(weights_of_any.meta["categories"])
 
 
-_found_heads: dict[str, Heads] = {}
+_found_heads: dict[ModelCard, Heads] = {}
 
 
 def _heads_of(outline: nn.Module, card: ModelCard) -> Heads:
     """The heads of a skeleton, looked for once per card: half of the time of a build."""
-    if card.id not in _found_heads:
+    if card not in _found_heads:
         with skeleton.tracing(outline):
             logits = outline(skeleton.example_input(card, outline))
-        _found_heads[card.id] = find_heads(outline, logits)
-    return _found_heads[card.id]
+        heads = find_heads(outline, logits)
+        if card.source == "hub":  # its code may change under the same name
+            return heads
+        _found_heads[card] = heads
+    return _found_heads[card]
 
 
 def _add_classifier(module: nn.Module, num_classes: int) -> None:
@@ -224,19 +227,49 @@ def _output_width(outline: nn.Module, card: ModelCard) -> int:
 
 def _completed(card: ModelCard, outline: nn.Module) -> ModelCard:
     """A card that knew only a name, with the facts of its model."""
-    if card.source != "hf-hub":
+    if card.source not in ("hf-hub", "hub"):
         return card
     config = _data_config(card, outline)
+    is_hub = card.source == "hub"
     return dataclasses.replace(
         card,
         params=skeleton.count_params(outline),
         input_size=tuple(config["input_size"][1:]),
-        num_classes=int(getattr(outline, "num_classes", 0)),
+        num_classes=_answers(outline) if is_hub else int(getattr(outline, "num_classes", 0)),
     )
+
+
+def _answers(outline: nn.Module) -> int:
+    """How many classes a model of unknown make answers for; 0 where it gives features.
+
+    Raises: ModelError where a picture cannot be given to it.
+    """
+    size = skeleton.example_size(outline)
+    try:
+        with skeleton.tracing(outline):
+            output = outline(torch.zeros(1, 3, *size))
+    except Exception as error:  # the code of a repository: anything may come
+        raise ModelError(
+            f"The repository's {type(outline).__name__} cannot be given a picture of "
+            f"{size[1]}×{size[0]} pixels: {str(error).strip().partition(chr(10))[0]}",
+            "Only models that take one normalised picture can be used.",
+        ) from error
+    if not isinstance(output, Tensor) or output.dim() != 2:
+        raise ModelError(
+            f"The repository's {type(outline).__name__} does not answer with one row of numbers a "
+            "picture.",
+            "Only classifiers and models that give pooled features can be used.",
+        )
+    try:
+        heads = find_heads(outline, output)
+    except ModelError:
+        return 0
+    return output.shape[1] if heads.names else 0
 
 
 def _data_config(card: ModelCard, module: nn.Module) -> dict[str, Any]:
     """The preprocessing of the card's weights in timm's words."""
+    card = skeleton.base_of(card)
     if card.source == "torchvision":
         preset = torchvision.models.get_model_weights(card.arch)[card.tag].transforms()
         (crop,), (resize,) = preset.crop_size, preset.resize_size
@@ -250,6 +283,8 @@ def _data_config(card: ModelCard, module: nn.Module) -> dict[str, Any]:
         }
     config = dict(timm.data.resolve_model_data_config(module))
     crop = _LITE_CROP if card.source == "bundled" else config["crop_pct"]
+    if card.source == "hub" and not getattr(module, "pretrained_cfg", None):
+        config["interpolation"] = "bilinear"  # as torchvision's classic preprocessing
     _, height, width = config["input_size"]
     config["resize_px"] = math.floor(max(height, width) / crop)
     return config

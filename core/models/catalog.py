@@ -14,6 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
 from core import places
@@ -42,8 +43,11 @@ TIMM_TABLE = "timm's results-imagenet.csv"
 
 _FORMS = (
     "Models are named like bundled/tf_efficientnet_lite0, torchvision/resnet50.IMAGENET1K_V2, "
-    "timm/resnet50.a1_in1k or hf-hub:OWNER/NAME; a bare name such as resnet50 works too."
+    "timm/resnet50.a1_in1k, hf-hub:OWNER/NAME, hub/OWNER/REPO:ENTRY or file:PATH; a bare name such "
+    "as resnet50 works too."
 )
+_ADDED_FORMS = ("hf-hub:", "hub/", "file:")
+"""How the names of models begin that are not in the shipped catalog."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +119,8 @@ class Catalog:
         """
         name = text.strip()
         self._refuse_other_forms(name)
-        if name.lower().startswith("hf-hub:"):
-            return _hub_card(name)
+        if name.lower().startswith(_ADDED_FORMS):
+            return _added_card(name)
         wanted = name.lower()
         places_to_look = (wanted,) if "/" in wanted else [f"{s}/{wanted}" for s in SOURCES]
         for candidate in places_to_look:
@@ -128,10 +132,10 @@ class Catalog:
     def _refuse_other_forms(self, name: str) -> None:
         if not name:
             raise ModelError("No model is named.", _FORMS)
-        kind = re.match(r"(hub/|file:|run:)", name.lower())
-        if kind:
+        if name.lower().startswith("run:"):
             raise ModelError(
-                f"“{name}” is no model of the catalog: {kind[1]}… cannot be used here yet.", _FORMS
+                f"“{name}” is a run, not a pretrained model.",
+                f"A run is opened by `classify`. {_FORMS}",
             )
 
     def _suggestion(self, wanted: str) -> str:
@@ -151,7 +155,9 @@ class Catalog:
             dict.fromkeys(card.arch for card in self.cards if not source or card.source == source)
         )
         near = difflib.get_close_matches(bare, archs, n=5, cutoff=0.6)
-        near += [name for name in archs if bare and bare in name.lower() and name not in near]
+        inside = [name for name in archs if bare and bare in name.lower()]
+        inside.sort(key=lambda name: not name.lower().startswith(bare))
+        near = list(dict.fromkeys((*inside, *near) if len(inside) > 1 else (*near, *inside)))
         if near:
             return f"Near to it: {_listed(near)}."
         return _FORMS
@@ -213,6 +219,14 @@ def sorted_cards(cards: list[ModelCard], sort: str) -> list[ModelCard]:
 def load() -> Catalog:
     """The catalog shipped with the application, read once per process."""
     return read(places.resource("catalog.json").read_text(encoding="utf-8"))
+
+
+def with_added() -> Catalog:
+    """The shipped catalog, then what the person added (`core.models.added`), read anew."""
+    from core.models import added  # kept out of the shipped catalog's own path
+
+    shipped = load()
+    return replace(shipped, cards=(*shipped.cards, *added.cards()))
 
 
 def read(text: str) -> Catalog:
@@ -292,6 +306,38 @@ def card_of(row: dict[str, Any], shared: Shared | None = None) -> ModelCard:
         std=std,
         images_per_s=row.get("images_per_s"),
     )
+
+
+def _added_card(name: str) -> ModelCard:
+    """The card of a model that a person named by its place; what is known of it from the list.
+
+    Raises: ModelError; for a file also as `core.models.files.card_of`.
+    """
+    from core.models import added
+
+    kind = name.lower()
+    if kind in _ADDED_FORMS:
+        raise ModelError(f"“{name}” names no model.", _FORMS)
+    if kind.startswith("file:"):
+        return _file_card(added.file_id(name[len("file:") :]))
+    if kind.startswith("hub/"):
+        from core.models import hub
+
+        card = hub.card_of(name)
+    else:
+        card = _hub_card(name)
+    return added.find(card.id) or card
+
+
+def _file_card(model_id: str) -> ModelCard:
+    from core.models import added
+
+    known = added.find(model_id)
+    if isinstance(known, added.FileCard) and known.is_current:
+        return known
+    from core.models import files  # loads torch: the file must be read to know what it is
+
+    return files.card_of(Path(model_id.removeprefix(added.FILE_PREFIX)))
 
 
 def _hub_card(name: str) -> ModelCard:

@@ -1,35 +1,46 @@
-"""Weights in a file made elsewhere: read safely, and the architecture they belong to found.
+"""Weights in a file made elsewhere: the architecture they belong to is found, and they are loaded.
 
-Names and shapes decide, not the file's name; that only breaks ties. Nothing here unpickles code.
+Names and shapes decide, not the file's name; that only breaks ties.
 """
 
 from __future__ import annotations
 
-import pickle
-import re
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from core.errors import AppError, ModelError, WeightsError
 from core.events import ShouldStop, check_stop, never_stop
-from core.models import catalog
+from core.models import catalog, skeleton
+from core.models.added import FileCard, file_id
 from core.models.build import BuiltModel, build, outline_of
 from core.models.card import ModelCard
+from core.models.matching import Fit, compare
+from core.models.state_files import MODEL_SUFFIXES, read_state
 
-MODEL_SUFFIXES = frozenset((".safetensors", ".pth", ".pt", ".bin"))
+__all__ = [
+    "MODEL_SUFFIXES",
+    "FileReport",
+    "ModelFile",
+    "card_of",
+    "module_of",
+    "open_model_file",
+    "read_state",
+    "report_of",
+]
 
-_WRAPPERS = ("model_state_dict", "state_dict", "model", "model_ema", "state_dict_ema", "net")
-_PREFIXES = ("module.", "_orig_mod.", "model.")
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
-_OBJECTS = re.compile(r"Unsupported (global|class)|not an allowed global", re.IGNORECASE)
-"""What torch's safe reader says of a file with Python objects; others are no pickles at all."""
 _HEADS_TRIED = 4
 _NEAREST_TRIED = 3
+_REPORTED = 3
+_HEAD_TENSORS = 8
+"""As many tensors at a file's end may belong to a classifier that is not the architecture's."""
+_MARKS = {"AuxLogits.": "torchvision/inception_v3", "aux1.": "torchvision/googlenet"}
+"""Parts that only these architectures have; their second classifiers confuse the counting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,141 +49,260 @@ class ModelFile:
 
     path: Path
     card: ModelCard
+    """The catalog's card whose architecture the file has."""
     num_classes: int
+    """What the file's classifier answers for, 0: it has none of that architecture's form."""
     state: dict[str, Tensor]
+    fit: Fit
+
+    @property
+    def file_card(self) -> FileCard:
+        """The card of the file itself."""
+        return _file_card(self.path, self.card, self.num_classes)
 
     def build(self) -> BuiltModel:
         """The model with the file's weights, on the CPU, in eval mode."""
-        built = build(self.card, num_classes=self._new_head, pretrained=False)
-        built.module.load_state_dict(self.state, strict=False)
-        return built
+        with torch.inference_mode(False):  # the head is found by following gradients
+            return build(self.file_card)
+
+
+@dataclass(frozen=True, slots=True)
+class FileReport:
+    """What of a file fits which architecture, the best one first. Empty `fits`: none comes near."""
+
+    path: Path
+    tensors: int
+    parameters: int
+    fits: tuple[Fit, ...]
 
     @property
-    def _new_head(self) -> int | None:
-        return None if self.num_classes == self.card.num_classes else self.num_classes
+    def is_usable(self) -> bool:
+        return bool(self.fits) and self.fits[0].is_usable
+
+    def sentences(self) -> list[str]:
+        """The report as a person reads it."""
+        said = [f"{self.path.name} holds {self.tensors:,} tensors, {self.parameters:,} parameters."]
+        if not self.fits:
+            return [*said, "No architecture of the catalog has names and shapes like these."]
+        return said + self.fits[0].sentences()
 
 
-def open_model_file(path: Path, *, should_stop: ShouldStop = never_stop) -> ModelFile:
-    """Read a file and find its architecture among those of the catalog.
+def open_model_file(
+    path: Path, *, arch: str | None = None, should_stop: ShouldStop = never_stop
+) -> ModelFile:
+    """Read a file and find its architecture among those of the catalog, or take `arch`.
 
     Raises: WeightsError for a file that cannot be read or is refused, ModelError where nothing
     fits, naming the nearest; Cancelled.
     """
     state = read_state(path)
-    params = sum(value.numel() for key, value in state.items() if _is_parameter(key, value))
-    nearest: tuple[int, int, str] = (-1, 0, "")
-    for card, num_classes in _candidates(state, params, path.stem.lower()):
-        check_stop(should_stop)
-        fit = _compare(card, num_classes, state)
-        if fit is None:
-            continue
-        renamed, fitting, expected = fit
-        if renamed is not None:
-            return ModelFile(path, card, num_classes, renamed)
-        nearest = max(nearest, (fitting, expected, card.arch))
+    fits = _fits(path, state, arch, should_stop)
+    if fits and fits[0].is_usable:
+        best = fits[0]
+        return ModelFile(path, best.card, best.num_classes, best.chosen(state), best)
+    params = _parameters(state)
     said = f"{path.name} holds {len(state):,} tensors with {params:,} parameters"
-    if nearest[0] > 0:
+    if not fits:
         raise ModelError(
-            f"{said}, and no architecture of the catalog has exactly these. The nearest is "
-            f"{nearest[2]}: {nearest[0]:,} of its {nearest[1]:,} tensors are there.",
-            "A changed architecture, or weights without their classifier, cannot be opened.",
+            f"{said}, and no architecture of the catalog has names and shapes like these.",
+            "Files with weights of timm and torchvision classifiers can be opened.",
+        )
+    nearest = fits[0]
+    counted = f"{nearest.fitting:,} of its {nearest.expected:,} tensors are there"
+    if arch is not None:
+        raise ModelError(
+            f"{said}; they are not those of {nearest.card.arch}: {counted}.", nearest.why
         )
     raise ModelError(
-        f"{said}, and no architecture of the catalog has names and shapes like these.",
-        "Files with weights of timm and torchvision classifiers can be opened.",
+        f"{said}, and no architecture of the catalog has exactly these. The nearest is "
+        f"{nearest.card.arch}: {counted}.",
+        nearest.why,
     )
 
 
-def read_state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file under their plain names: out of training dicts, without prefixes.
+def report_of(
+    path: Path, *, arch: str | None = None, should_stop: ShouldStop = never_stop
+) -> FileReport:
+    """How the tensors of a file fit the architectures that come nearest, or `arch`.
 
-    Raises: WeightsError.
+    Raises: WeightsError for a file that cannot be read or is refused, ModelError for an unknown
+    `arch`, Cancelled.
     """
+    state = read_state(path)
+    fits = _fits(path, state, arch, should_stop)
+    return FileReport(path, len(state), _parameters(state), tuple(fits[:_REPORTED]))
+
+
+def card_of(
+    path: Path, *, arch: str | None = None, should_stop: ShouldStop = never_stop
+) -> FileCard:
+    """The card of a file. Raises: ModelError where it is gone, and as `open_model_file`."""
     try:
-        if path.suffix.lower() == ".safetensors":
-            from safetensors.torch import load_file
-
-            content: Any = load_file(path)
-        else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if not _OBJECTS.search(str(error)):
-            raise WeightsError(
-                f"{path.name} cannot be read as weights: it is no such file."
-            ) from error
-        raise WeightsError(
-            f"{path.name} is refused: it holds Python objects, and reading those could run code.",
-            "If you trust it, save its numbers alone where it was made: "
-            "torch.save(model.state_dict(), 'weights.pt').",
+        about = path.stat()
+    except OSError as error:
+        raise ModelError(
+            f"The file {path.name} is no longer there.", f"It was expected at {path}."
         ) from error
-    except Exception as error:  # each of the readers has errors of its own for a broken file
-        if isinstance(error, AppError):
-            raise
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise WeightsError(f"{path.name} cannot be read as weights: {reason}") from error
-    state = _without_prefixes(_unwrapped(content))
-    if not state:
+    return _card_of(path.absolute(), about.st_size, about.st_mtime_ns, arch, should_stop)
+
+
+@functools.lru_cache(maxsize=32)
+def _card_of(
+    path: Path, size: int, modified_ns: int, arch: str | None, should_stop: ShouldStop
+) -> FileCard:
+    """Size and time are here so that a changed file is looked at again."""
+    return open_model_file(path, arch=arch, should_stop=should_stop).file_card
+
+
+def _file_card(path: Path, base: ModelCard, num_classes: int) -> FileCard:
+    about = path.stat()
+    own_head = num_classes == base.num_classes
+    params = base.params
+    if params is not None and not own_head and base.feature_dim and base.num_classes:
+        params += (num_classes - base.num_classes) * (base.feature_dim + 1)
+    return FileCard(
+        id=file_id(path),
+        source="file",
+        arch=base.arch,
+        tag="",
+        family=base.family,
+        params=params,
+        macs=base.macs if own_head else None,
+        input_size=base.input_size,
+        num_classes=num_classes,
+        weights=str(path.absolute()),
+        feature_dim=base.feature_dim,
+        layer_groups=base.layer_groups,
+        interpolation=base.interpolation,
+        crop_pct=base.crop_pct,
+        mean=base.mean,
+        std=base.std,
+        base=base.id,
+        size_bytes=about.st_size,
+        modified_ns=about.st_mtime_ns,
+    )
+
+
+def module_of(card: ModelCard) -> nn.Module:
+    """The model of a `FileCard` with the file's weights, on the CPU, in eval mode.
+
+    Raises: WeightsError where the file is gone, refused, or no longer what it was.
+    """
+    if not isinstance(card, FileCard):
+        raise TypeError(card)
+    if not card.path.is_file():
         raise WeightsError(
-            f"{path.name} holds no weights.", "A state dict with named tensors is wanted."
+            f"The file {card.path.name} is no longer there.",
+            f"It was at {card.path}. Put it back, or add it again from its new place.",
         )
-    return state
+    state = read_state(card.path)
+    fit = compare(_base_of(card), state, outline_of)
+    if fit is None or not fit.is_usable or fit.num_classes != card.num_classes:
+        raise WeightsError(
+            f"The file {card.path.name} is no longer what it was: "
+            f"its weights are not those of {card.arch} with {card.num_classes:,} classes.",
+            "Add it again.",
+        )
+    module = skeleton.library_module(card, meta=False)
+    module.load_state_dict(fit.chosen(state), strict=False)  # `compare` was strict
+    return module
 
 
-def _unwrapped(content: Any) -> dict[str, Tensor]:
-    """The state dict within what a training script saved."""
-    if not isinstance(content, dict):
-        return {}
-    for key in _WRAPPERS:
-        inner = content.get(key)
-        if isinstance(inner, dict) and (found := _unwrapped(inner)):
-            return found
-    return {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
+def _base_of(card: FileCard) -> ModelCard:
+    return skeleton.base_of(card)
 
 
-def _without_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Without what DataParallel, torch.compile and wrappers put before every name."""
-    for prefix in _PREFIXES * 2:
-        keys = [key for key in state if key != "n_averaged"]  # torch's AveragedModel counts there
-        if keys and all(key.startswith(prefix) for key in keys):
-            state = {key.removeprefix(prefix): state[key] for key in keys}
-    return state
+def _parameters(state: dict[str, Tensor]) -> int:
+    return sum(value.numel() for key, value in state.items() if _is_parameter(key, value))
 
 
 def _is_parameter(key: str, value: Tensor) -> bool:
     return value.is_floating_point() and not key.endswith(_STATISTICS)
 
 
-def _candidates(
-    state: dict[str, Tensor], params: int, name: str
-) -> Iterator[tuple[ModelCard, int]]:
-    """Cards and numbers of classes to compare, the exact ones by count of parameters first.
+def _fits(
+    path: Path, state: dict[str, Tensor], arch: str | None, should_stop: ShouldStop
+) -> list[Fit]:
+    """How the state fits, the best first; ends at the first architecture that it is exactly."""
+    if arch is not None:
+        base = catalog.load().resolve(arch)
+        if base.source not in ("bundled", "torchvision", "timm"):
+            raise ModelError(f"“{arch}” is no architecture of the catalog.")
+        fit = compare(base, state, outline_of)
+        return [fit] if fit is not None else []
+    found: list[Fit] = []
+    for card in _candidates(state, path.stem.lower()):
+        check_stop(should_stop)
+        try:
+            fit = compare(card, state, outline_of)
+        except AppError:  # it cannot be outlined here
+            continue
+        if fit is not None and fit.fitting:
+            found.append(fit)
+            if fit.is_usable and fit.num_classes:
+                break
+    found.sort(key=lambda fit: (not fit.is_usable, -fit.share))
+    return found
+
+
+def _candidates(state: dict[str, Tensor], name: str) -> Iterator[ModelCard]:
+    """Cards to compare, each once: by count of parameters with the file's own classifier, without
+    any, by the name of the file, then the nearest in size.
 
     The count of a card without its head must be that of the file without its own.
     """
     cards = _one_per_arch()
+    params = _parameters(state)
     heads = list(_possible_heads(state))
-    exact: list[tuple[ModelCard, int]] = []
+    bodies = set(_possible_bodies(state, params))
+    exact, bare = [], []
     for card in cards:
-        if card.params == params and card.num_classes:
-            exact.append((card, card.num_classes))
-            continue
-        for classes, width in heads:
-            if _body_params(card, width) == params - classes * (width + 1):
-                exact.append((card, classes))
-                break
+        if (card.params == params and card.num_classes) or any(
+            _body_params(card, w) == params - n * (w + 1) for n, w in heads
+        ):
+            exact.append(card)
+        elif _body_params(card, card.feature_dim or 0) in bodies:
+            bare.append(card)
+    marked = [
+        card
+        for mark, card_id in _MARKS.items()
+        for card in cards
+        if f"{card.source}/{card.arch}" == card_id and any(key.startswith(mark) for key in state)
+    ]
+
     # A file often carries the name of its architecture; longer names are the more special ones.
-    exact.sort(key=lambda found: -len(found[0].arch) if found[0].arch.lower() in name else 0)
-    yield from exact
-    if heads and not exact:
-        classes, width = heads[0]
-        body = params - classes * (width + 1)
+    def named(card: ModelCard) -> int:
+        return -len(card.arch) if card.arch.lower() in name else 0
+
+    exact.sort(key=named)
+    bare.sort(key=named)
+    by_name = sorted((card for card in cards if named(card)), key=named)[:_NEAREST_TRIED]
+    given: set[str] = set()
+    for card in (*exact, *marked, *bare, *by_name):
+        if card.id not in given:
+            given.add(card.id)
+            yield card
+    if not exact:
+        body = params - (heads[0][0] * (heads[0][1] + 1) if heads else 0)
+        width = heads[0][1] if heads else 0
         near = sorted(cards, key=lambda card: abs(_body_params(card, width) - body))
-        yield from ((card, classes) for card in near[:_NEAREST_TRIED])
+        yield from (card for card in near[:_NEAREST_TRIED] if card.id not in given)
 
 
 def _body_params(card: ModelCard, width: int) -> int:
     """Parameters of a card without its head, if that is a linear layer on so wide features."""
     return (card.params or 0) - (card.num_classes * (width + 1) if card.num_classes else 0)
+
+
+def _possible_bodies(state: dict[str, Tensor], params: int) -> Iterator[int]:
+    """Counts of parameters without the last tensors, which may be a classifier of another form."""
+    yield params
+    for taken, key in enumerate(reversed(state)):
+        if taken == _HEAD_TENSORS:
+            return
+        if _is_parameter(key, state[key]):
+            params -= state[key].numel()
+            yield params
 
 
 def _one_per_arch() -> list[ModelCard]:
@@ -196,36 +326,3 @@ def _possible_heads(state: dict[str, Tensor]) -> Iterator[tuple[int, int]]:
             tried += 1
         if tried == _HEADS_TRIED:
             return
-
-
-def _compare(
-    card: ModelCard, num_classes: int, state: dict[str, Tensor]
-) -> tuple[dict[str, Tensor] | None, int, int] | None:
-    """(the state under the card's names or None, tensors that fit, tensors expected).
-
-    None where the architecture cannot be outlined.
-    """
-    new_head = None if num_classes == card.num_classes else num_classes
-    try:
-        _, outline, heads = outline_of(card, num_classes=new_head)
-    except AppError:
-        return None
-    expected = outline.state_dict()
-    names = {key: _plain_head(key, heads.names) for key in state}
-    renamed = {names[key]: value for key, value in state.items()}
-    fitting = sum(
-        1 for key, like in expected.items() if key in renamed and renamed[key].shape == like.shape
-    )
-    missing = [key for key in expected if key not in renamed and "num_batches" not in key]
-    strange = [key for key in renamed if key not in expected]
-    is_exact = not missing and not strange and fitting == sum(key in renamed for key in expected)
-    return renamed if is_exact else None, fitting, len(expected)
-
-
-def _plain_head(key: str, heads: tuple[str, ...]) -> str:
-    """`fc.1.weight` of a head inside a Sequential is `fc.weight`."""
-    for head in heads:
-        inside = re.fullmatch(rf"{re.escape(head)}\.\d+\.(weight|bias)", key)
-        if inside:
-            return f"{head}.{inside[1]}"
-    return key

@@ -20,6 +20,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from core.errors import ModelError
+from core.models import catalog, hub
+from core.models.added import FileCard
 from core.models.card import ModelCard
 
 _FACTORIES = frozenset(
@@ -80,10 +82,12 @@ class _Untouched(TorchDispatchMode):
 def library_module(card: ModelCard, *, meta: bool) -> nn.Module:
     """The card's model with its own number of classes and no weights, in eval mode.
 
-    `meta`: on meta tensors, else on the CPU with random numbers.
+    `meta`: on meta tensors, else on the CPU with random numbers; a model of a torch.hub repository
+    is on the CPU either way.
     Raises: ModelError where the installed library does not have the model.
     """
-    if not meta:
+    # A repository's code is not made for meta tensors.
+    if not meta or card.source == "hub":
         return _create(card).eval()
     with collecting_later():
         try:
@@ -112,12 +116,26 @@ def collecting_later() -> Iterator[None]:
             gc.enable()
 
 
+def base_of(card: ModelCard) -> ModelCard:
+    """The card whose library makes the model: of a file, the one it is built like.
+
+    Raises: ModelError where the catalog has it no more.
+    """
+    return catalog.load().resolve(card.base) if isinstance(card, FileCard) else card
+
+
 def _create(card: ModelCard) -> nn.Module:
+    if card.source == "hub":
+        return hub.module_of(card, pretrained=False)
+    own, card = card, base_of(card)
+    other = own.num_classes != card.num_classes
     if card.source == "torchvision":
-        return _create_torchvision(card)
+        # It has no model without a classifier: a file without one gets a new head, or none is used.
+        return _create_torchvision(card, num_classes=own.num_classes if other else None)
     name = card.arch if not card.tag else f"{card.arch}.{card.tag}"
+    kwargs: dict[str, Any] = {"num_classes": own.num_classes} if other else {}
     try:
-        return timm.create_model(name, pretrained=False)
+        return timm.create_model(name, pretrained=False, **kwargs)
     except RuntimeError as error:
         if "Unknown model" in str(error) or "Invalid pretrained tag" in str(error):
             raise ModelError(
@@ -127,9 +145,9 @@ def _create(card: ModelCard) -> nn.Module:
         raise
 
 
-def _create_torchvision(card: ModelCard) -> nn.Module:
+def _create_torchvision(card: ModelCard, *, num_classes: int | None = None) -> nn.Module:
     # What torchvision itself sets when it is given weights, beside the number of classes.
-    kwargs: dict[str, Any] = {}
+    kwargs: dict[str, Any] = {"num_classes": num_classes} if num_classes else {}
     if card.arch in ("googlenet", "inception_v3"):
         kwargs |= {"init_weights": False, "transform_input": True}
     if card.arch == "googlenet":
@@ -149,12 +167,13 @@ def _create_torchvision(card: ModelCard) -> nn.Module:
 
 def example_input(card: ModelCard, module: nn.Module, *, batch: int = 1) -> Tensor:
     """Zeros [batch, 3, height, width] on the device of `module`, at the size of the card."""
-    height, width = card.input_size or _input_size(module)
+    height, width = card.input_size or example_size(module)
     device = next((p.device for p in module.parameters()), torch.device("cpu"))
     return torch.zeros(batch, 3, height, width, device=device)
 
 
-def _input_size(module: nn.Module) -> tuple[int, int]:
+def example_size(module: nn.Module) -> tuple[int, int]:
+    """Height and width that the module's own description names, else 224 px."""
     config = getattr(module, "pretrained_cfg", None) or {}
     _, height, width = config.get("input_size", (3, 224, 224))
     return height, width

@@ -14,14 +14,17 @@ import pickle
 import re
 import socket
 import threading
+import time
 import urllib.request
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlparse
 
 from core.errors import WeightsError
+from core.events import ShouldStop, check_stop, never_stop
 from core.models.card import ModelCard
 
 if TYPE_CHECKING:
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
 
 _CONNECT_SECONDS = 4.0
 
-_HUB_FILES = (
+HUB_FILES = (
     "model.safetensors",
     "open_clip_model.safetensors",
     "pytorch_model.bin",
@@ -47,19 +50,95 @@ BUNDLED_PACKAGES = {
 """Architecture → package and the class in it that knows the file (PyPI, Apache-2.0)."""
 
 
+Where = Literal["bundled", "downloaded", "imported", "online", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsState:
+    """Where the weights of a card are.
+
+    `where`: in a package, in a cache of torch or Hugging Face, a file or folder of the person's
+    own, to be downloaded, or nowhere (a file that is gone, a package that is not installed).
+    """
+
+    where: Where
+    path: Path | None
+    """The local file (a folder for a repository of torch.hub); for a file that is gone, where it
+    was."""
+    size_bytes: int | None
+    """Of the local file; None where there is none."""
+    origin: str
+    """The URL, hub id, package or path they come from."""
+
+    @property
+    def is_here(self) -> bool:
+        return self.where in ("bundled", "downloaded", "imported")
+
+
+def state_of(card: ModelCard) -> WeightsState:
+    """Where the card's weights are. Looks at files only: no network, no torch."""
+    path = _local_path(card)
+    if card.source == "bundled":
+        package = BUNDLED_PACKAGES.get(card.arch, ("", ""))[0]
+        origin = f"the package {package.replace('_', '-')}"
+        return _state("bundled", path, origin) if path else WeightsState("none", None, None, origin)
+    if card.source == "file":
+        known = Path(card.weights)
+        if path is None:
+            return WeightsState("none", known, None, card.weights)
+        return _state("imported", path, card.weights)
+    if card.source == "hub":
+        from core.models import hub  # which asks this file where torch keeps its downloads
+
+        folder, origin = hub.folder_of(card), hub.address_of(card)
+        if folder is None:
+            gone = hub.is_local(card)
+            return WeightsState("none" if gone else "online", None, None, origin)
+        return WeightsState(
+            "imported" if hub.is_local(card) else "downloaded", folder, None, origin
+        )
+    if path is None:
+        return WeightsState("online", None, None, card.weights)
+    return _state("downloaded", path, card.weights)
+
+
+def _state(where: Where, path: Path, origin: str) -> WeightsState:
+    try:
+        size = path.stat().st_size  # follows the links of Hugging Face's cache
+    except OSError:
+        size = None
+    return WeightsState(where, path, size, origin)
+
+
 def is_here(card: ModelCard) -> bool:
     """Whether the card's weights can be loaded without a network."""
     if card.source == "bundled":
         return _bundled_is_installed(card.arch)
-    if card.weights.startswith("hf-hub:"):
+    if card.source == "hub":
+        return state_of(card).is_here
+    return _local_path(card) is not None
+
+
+def _local_path(card: ModelCard) -> Path | None:
+    """The file with the card's weights, if it is here."""
+    if card.source == "bundled":
+        return _bundled_path(card.arch)
+    if card.source == "hub":
+        return None
+    if card.source == "file":
+        path = Path(card.weights)
+    elif card.weights.startswith("hf-hub:"):
         from huggingface_hub import try_to_load_from_cache
 
         repository, _, revision = card.weights.removeprefix("hf-hub:").partition("@")
-        return any(
-            isinstance(try_to_load_from_cache(repository, name, revision=revision or None), str)
-            for name in _HUB_FILES
-        )
-    return _hub_cache().joinpath(Path(urlparse(card.weights).path).name).is_file()
+        for name in HUB_FILES:
+            found = try_to_load_from_cache(repository, name, revision=revision or None)
+            if isinstance(found, str):
+                return Path(found)
+        return None
+    else:
+        path = hub_cache() / Path(urlparse(card.weights).path).name
+    return path if path.is_file() else None
 
 
 def cards_here(cards: Iterable[ModelCard]) -> frozenset[str]:
@@ -69,12 +148,14 @@ def cards_here(cards: Iterable[ModelCard]) -> frozenset[str]:
     """
     from huggingface_hub.constants import HF_HUB_CACHE
 
-    repositories, files = _names_in(Path(HF_HUB_CACHE)), _names_in(_hub_cache())
+    repositories, files = _names_in(Path(HF_HUB_CACHE)), _names_in(hub_cache())
 
     def may_be_here(card: ModelCard) -> bool:
         if card.weights.startswith("hf-hub:"):
             repository = card.weights.removeprefix("hf-hub:").partition("@")[0]
             return f"models--{repository.replace('/', '--')}" in repositories
+        if card.source in ("hub", "file"):
+            return True
         return card.source == "bundled" or Path(urlparse(card.weights).path).name in files
 
     return frozenset(card.id for card in cards if may_be_here(card) and is_here(card))
@@ -97,7 +178,14 @@ def _bundled_is_installed(arch: str) -> bool:
     return known is not None and importlib.util.find_spec(known[0]) is not None
 
 
-def _hub_cache() -> Path:
+def _bundled_path(arch: str) -> Path | None:
+    """The file in the installed package, without importing it."""
+    spec = importlib.util.find_spec(BUNDLED_PACKAGES[arch][0]) if arch in BUNDLED_PACKAGES else None
+    folders = (spec.submodule_search_locations if spec else None) or ()
+    return next((path for f in folders for path in Path(f).glob("models/*.pth")), None)
+
+
+def hub_cache() -> Path:
     """Where torch.hub keeps downloaded files, by torch's own rule."""
     home = os.environ.get("TORCH_HOME")
     if home is None:
@@ -118,6 +206,14 @@ def pretrained_module(card: ModelCard) -> nn.Module:
             "not a number.",
             f"Choose torchvision/{card.arch}.",
         )
+    if card.source == "file":
+        from core.models import files  # which builds outlines, and building asks for weights
+
+        return files.module_of(card)
+    if card.source == "hub":
+        from core.models import hub
+
+        return hub.module_of(card, pretrained=True)
     if card.source in ("bundled", "torchvision"):
         module = skeleton.library_module(card, meta=False)
         module.load_state_dict(state_dict(card, module))
@@ -199,8 +295,8 @@ def fetching(card: ModelCard) -> Iterator[None]:
     Where the weights are not here the host is tried first, for a few seconds at most: the
     libraries retry for minutes.
     """
-    if not is_here(card) and not _reachable(_address(card)):
-        raise _not_here(card, "the network cannot be reached")
+    if not is_here(card) and not is_reachable(card):
+        raise not_here(card, "the network cannot be reached")
     try:
         yield
     except pickle.UnpicklingError as error:
@@ -211,7 +307,7 @@ def fetching(card: ModelCard) -> Iterator[None]:
     except Exception as error:
         if not _is_download_error(error):
             raise
-        raise _not_here(card, _reason(error)) from error
+        raise not_here(card, reason_of(error)) from error
 
 
 def _is_download_error(error: Exception) -> bool:
@@ -222,7 +318,8 @@ def _is_download_error(error: Exception) -> bool:
     return type(error).__module__.split(".")[0] in ("httpx", "httpcore", "huggingface_hub")
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """Why a download failed, in words that follow a colon."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     status = status or getattr(error, "code", None)
     if status in (401, 403):
@@ -234,7 +331,8 @@ def _reason(error: Exception) -> str:
     return "the network cannot be reached"
 
 
-def _not_here(card: ModelCard, reason: str) -> WeightsError:
+def not_here(card: ModelCard, reason: str) -> WeightsError:
+    """The one sentence of weights that cannot be had, with what can be used instead."""
     here = bundled_here()
     return WeightsError(
         f"The weights of {card.id} are not on this machine and cannot be fetched: {reason}.",
@@ -242,7 +340,7 @@ def _not_here(card: ModelCard, reason: str) -> WeightsError:
     )
 
 
-def _address(card: ModelCard) -> tuple[str, int]:
+def address_of(card: ModelCard) -> tuple[str, int]:
     """Host and port that a download of `card` connects to first: a proxy, if one is set."""
     url = card.weights
     if url.startswith("hf-hub:"):
@@ -256,8 +354,21 @@ def _address(card: ModelCard) -> tuple[str, int]:
     return host, parts.port or (80 if parts.scheme == "http" else 443)
 
 
-def _reachable(address: tuple[str, int], *, seconds: float = _CONNECT_SECONDS) -> bool:
-    """Whether a connection opens in time; in a thread, as the name look-up has no time limit."""
+def is_reachable(card: ModelCard, *, should_stop: ShouldStop = never_stop) -> bool:
+    """Whether the card's weights could be fetched now. Raises: Cancelled."""
+    return _reachable(address_of(card), should_stop=should_stop)
+
+
+def _reachable(
+    address: tuple[str, int],
+    *,
+    seconds: float = _CONNECT_SECONDS,
+    should_stop: ShouldStop = never_stop,
+) -> bool:
+    """Whether a connection opens in time; in a thread, as the name look-up has no time limit.
+
+    Raises: Cancelled.
+    """
     answer: list[bool] = []
 
     def knock() -> None:
@@ -269,5 +380,8 @@ def _reachable(address: tuple[str, int], *, seconds: float = _CONNECT_SECONDS) -
 
     thread = threading.Thread(target=knock, name="reachable", daemon=True)
     thread.start()
-    thread.join(seconds)
+    until = time.monotonic() + seconds
+    while thread.is_alive() and time.monotonic() < until:
+        check_stop(should_stop)
+        thread.join(0.1)
     return bool(answer and answer[0])

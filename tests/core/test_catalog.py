@@ -78,8 +78,8 @@ def test_a_name_means_the_card_a_person_expects(cards: catalog.Catalog, text: st
         ("qqqqqqqq", "bundled/tf_efficientnet_lite0"),
         ("", "bundled/tf_efficientnet_lite0"),
         ("hf-hub:nonsense", "hf-hub:OWNER/NAME"),
-        ("hub/pytorch/vision:resnet18", "hf-hub:OWNER/NAME"),
-        ("file:model.pth", "bundled/"),
+        ("hub/pytorch/vision", "OWNER/REPO@REF"),
+        ("file:", "bundled/"),
         ("run:digits", "bundled/"),
     ],
 )

@@ -69,7 +69,7 @@ def test_a_network_that_does_not_answer_is_given_up_after_seconds(empty_cache, m
 
 
 def test_a_download_that_fails_half_way_is_the_same_sentence(empty_cache, monkeypatch):
-    monkeypatch.setattr(weights, "_reachable", lambda address: True)
+    monkeypatch.setattr(weights, "_reachable", lambda address, **limits: True)
 
     def fail(*args, **kwargs):
         raise urllib.error.URLError("connection reset")
@@ -80,7 +80,7 @@ def test_a_download_that_fails_half_way_is_the_same_sentence(empty_cache, monkey
 
 
 def test_a_hub_that_is_told_to_stay_offline_is_the_same_sentence(empty_cache, monkeypatch):
-    monkeypatch.setattr(weights, "_reachable", lambda address: True)
+    monkeypatch.setattr(weights, "_reachable", lambda address, **limits: True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(WeightsError, match="are not on this machine"):
         build(CARDS.resolve("timm/resnet18.a1_in1k"))
@@ -113,7 +113,7 @@ def test_a_proxy_is_what_is_knocked_at(monkeypatch):
     monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
     monkeypatch.delenv("no_proxy", raising=False)
     card = CARDS.resolve("torchvision/resnet18")
-    assert weights._address(card) == ("proxy.example", 3128)
+    assert weights.address_of(card) == ("proxy.example", 3128)
 
 
 def test_old_names_of_densenet_weights_become_the_present_ones():

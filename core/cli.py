@@ -31,6 +31,7 @@ from core.arguments import (
 from core.cli_features import features
 from core.cli_models import catalog, compare, layers, models
 from core.cli_train import resume, train
+from core.cli_weights import hub, weights
 from core.console import (
     answer_console,
     messages,
@@ -149,6 +150,8 @@ def scan(
 
 app.command()(models)
 app.command()(layers)
+app.add_typer(weights, name="weights")
+app.add_typer(hub, name="hub")
 app.command()(compare)
 app.command()(features)
 

@@ -181,9 +181,10 @@ def _bar(emit: Emit, made: list[Any]) -> type:
 
 def _fetch_from_hub(request: dict[str, Any], emit: Emit, wait: Callable[[], object]) -> Path:
     """The weights of one Hugging Face repository, into that library's cache."""
-    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
+    constants.DOWNLOAD_CHUNK_SIZE = _BLOCK  # its 10 MB are the steps that progress is told in
     repository, revision = request["repo"], request["revision"] or None
     options: dict[str, Any] = {"revision": revision, "cache_dir": request["cache"]}
     names, tried = _names_of(request), 0

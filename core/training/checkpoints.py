@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from core import files
 from core.data.preprocess import Preprocessing
 from core.errors import RunError
-from core.models import catalog
+from core.models import added, catalog
 from core.models.build import BuiltModel, build
 from core.training.device import Compute
 from core.training.runs import Checkpoint
@@ -121,6 +121,8 @@ def save_checkpoint(
         {
             "format": _FORMAT,
             "model": built.card.id,
+            # A file may be gone when the run is opened: what it was built like is kept.
+            **({"card": added.to_json(built.card)} if built.card.source == "file" else {}),
             "classes": list(classes),
             "preprocessing": dataclasses.asdict(built.preprocessing),
             "compute": compute.to_dict(),
@@ -163,7 +165,8 @@ def load_checkpoint(checkpoint: Checkpoint) -> LoadedCheckpoint:
     try:
         about = json.loads(checkpoint.description.read_text(encoding="utf-8"))
         classes = tuple(about["classes"])
-        card = catalog.load().resolve(about["model"])
+        is_kept = "card" in about
+        card = added.from_json(about["card"]) if is_kept else catalog.load().resolve(about["model"])
         built = build(card, num_classes=len(classes), pretrained=False)
         built.module.load_state_dict(load_file(checkpoint.weights), strict=True)
         built.preprocessing = _read_preprocessing(about["preprocessing"])

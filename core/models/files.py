@@ -204,7 +204,7 @@ def module_of(card: ModelCard) -> nn.Module:
             "Add it again.",
         )
     module = skeleton.library_module(card, meta=False)
-    module.load_state_dict(fit.chosen(state), strict=False)  # `compare` was strict
+    skeleton.load(module, fit.chosen(state), strict=False)  # `compare` was strict
     return module
 
 
@@ -258,10 +258,10 @@ def _candidates(state: dict[str, Tensor], name: str) -> Iterator[ModelCard]:
     exact, bare = [], []
     for card in cards:
         if (card.params == params and card.num_classes) or any(
-            _body_params(card, w) == params - n * (w + 1) for n, w in heads
+            _body_params(card, w) == params - n * w for n, w in heads
         ):
             exact.append(card)
-        elif _body_params(card, card.feature_dim or 0) in bodies:
+        elif _body_params(card, (card.feature_dim or 0) + 1) in bodies:
             bare.append(card)
     marked = [
         card
@@ -283,15 +283,15 @@ def _candidates(state: dict[str, Tensor], name: str) -> Iterator[ModelCard]:
             given.add(card.id)
             yield card
     if not exact:
-        body = params - (heads[0][0] * (heads[0][1] + 1) if heads else 0)
+        body = params - (heads[0][0] * heads[0][1] if heads else 0)
         width = heads[0][1] if heads else 0
         near = sorted(cards, key=lambda card: abs(_body_params(card, width) - body))
         yield from (card for card in near[:_NEAREST_TRIED] if card.id not in given)
 
 
 def _body_params(card: ModelCard, width: int) -> int:
-    """Parameters of a card without its head, if that is a linear layer on so wide features."""
-    return (card.params or 0) - (card.num_classes * (width + 1) if card.num_classes else 0)
+    """Parameters of a card without its head, if that has so many a class."""
+    return (card.params or 0) - card.num_classes * width
 
 
 def _possible_bodies(state: dict[str, Tensor], params: int) -> Iterator[int]:
@@ -315,14 +315,17 @@ def _one_per_arch() -> list[ModelCard]:
 
 
 def _possible_heads(state: dict[str, Tensor]) -> Iterator[tuple[int, int]]:
-    """(classes, width) of the last layers that could be the classifier, the last first."""
+    """(classes, parameters a class) of the last layers that could be the classifier, the last
+    first. Most have a bias."""
     tried = 0
     for key in reversed(state):
         weight, bias = state[key], state.get(f"{key.removesuffix('weight')}bias")
-        if bias is None or not key.endswith("weight") or weight.dim() not in (2, 4):
+        if not key.endswith("weight") or weight.dim() not in (2, 4):
             continue
-        if weight.shape[2:].numel() == 1 and bias.shape == weight.shape[:1]:
-            yield weight.shape[0], weight.shape[1]
+        if bias is None and weight.dim() == 4:  # any convolution before a norm
+            continue
+        if weight.shape[2:].numel() == 1 and (bias is None or bias.shape == weight.shape[:1]):
+            yield weight.shape[0], weight.shape[1] + (bias is not None)
             tried += 1
         if tried == _HEADS_TRIED:
             return

@@ -101,7 +101,11 @@ def compare(card: ModelCard, state: dict[str, Tensor], outline_of: Outline) -> F
     Raises: AppError where the architecture cannot be outlined.
     """
     _, outline, heads = outline_of(card)
-    wanted = {key: tuple(value.shape) for key, value in outline.state_dict().items()}
+    wanted = {
+        key: tuple(value.shape)
+        for key, value in outline.state_dict().items()
+        if not key.startswith(_OPTIONAL)
+    }
     if not wanted:
         return None
     has = {key: tuple(value.shape) for key, value in state.items()}
@@ -131,11 +135,7 @@ def compare(card: ModelCard, state: dict[str, Tensor], outline_of: Outline) -> F
     other_shape = tuple(
         (name, has[key], wanted[name]) for name, key in there.items() if has[key] != wanted[name]
     )
-    missing = tuple(
-        key
-        for key in wanted
-        if key not in there and "num_batches" not in key and not key.startswith(_OPTIONAL)
-    )
+    missing = tuple(key for key in wanted if key not in there and "num_batches" not in key)
     form: Classifier = "missing" if not left_out or num_classes else "replaced"
     return Fit(
         card=card,

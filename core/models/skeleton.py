@@ -7,7 +7,8 @@ billion parameters costs milliseconds. Nothing here loads weights or changes a h
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -163,6 +164,16 @@ def _create_torchvision(card: ModelCard, *, num_classes: int | None = None) -> n
             "Update torchvision, or choose another model.",
         ) from error
     return module
+
+
+def load(module: nn.Module, state: Mapping[str, Tensor], *, strict: bool = True) -> None:
+    """Fill in weights that are known to be of the present form of `module`.
+
+    MNASNet refuses a state without the number of its form, which no plain file carries.
+    """
+    present = OrderedDict(state)
+    present._metadata = module.state_dict()._metadata  # type: ignore[attr-defined]
+    module.load_state_dict(present, strict=strict)
 
 
 def example_input(card: ModelCard, module: nn.Module, *, batch: int = 1) -> Tensor:

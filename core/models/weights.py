@@ -216,7 +216,7 @@ def pretrained_module(card: ModelCard) -> nn.Module:
         return hub.module_of(card, pretrained=True)
     if card.source in ("bundled", "torchvision"):
         module = skeleton.library_module(card, meta=False)
-        module.load_state_dict(state_dict(card, module))
+        skeleton.load(module, state_dict(card, module))
         return module
     import timm
 

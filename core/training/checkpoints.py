@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from core import files
 from core.data.preprocess import Preprocessing
 from core.errors import RunError
-from core.models import added, catalog
+from core.models import added, catalog, skeleton
 from core.models.build import BuiltModel, build
 from core.training.device import Compute
 from core.training.runs import Checkpoint
@@ -168,7 +168,7 @@ def load_checkpoint(checkpoint: Checkpoint) -> LoadedCheckpoint:
         is_kept = "card" in about
         card = added.from_json(about["card"]) if is_kept else catalog.load().resolve(about["model"])
         built = build(card, num_classes=len(classes), pretrained=False)
-        built.module.load_state_dict(load_file(checkpoint.weights), strict=True)
+        skeleton.load(built.module, load_file(checkpoint.weights))
         built.preprocessing = _read_preprocessing(about["preprocessing"])
         tensors = load_file(checkpoint.reference)
         reference = Reference(

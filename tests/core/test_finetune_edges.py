@@ -219,7 +219,8 @@ def test_a_disk_that_fills_up_leaves_model_and_head_of_one_epoch(tmp_path, monke
 @pytest.mark.parametrize("epochs", [1, 2, 3, 10])
 def test_every_group_that_trains_opens_before_the_run_ends(epochs):
     recipe = Recipe(strategy="full", gradual=True, epochs=epochs)
-    plan = make_plan(recipe, [("stem", 1), ("a", 1), ("b", 1), ("head", 1)])
+    groups = [(name, {f"{name}.weight": 1}) for name in ("stem", "a", "b", "head")]
+    plan = make_plan(recipe, groups)
     assert all(group.opens_at <= epochs for group in plan.groups)
 
 

@@ -79,7 +79,8 @@ def test_the_fit_of_the_head_counts_where_there_are_many_classes():
 
 
 def test_gradual_opening_costs_less_than_training_everything_from_the_start():
-    groups = [("stem", 10), ("layer1", 100), ("layer2", 200), ("head", 20)]
+    sizes_of = {"stem": 10, "layer1": 100, "layer2": 200, "head": 20}
+    groups = [(name, {f"{name}.weight": size}) for name, size in sizes_of.items()]
     trained = TrainingSpeed(images_per_s=10, memory_mb=500)
 
     def seconds(**values):

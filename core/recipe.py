@@ -113,11 +113,100 @@ class Recipe(BaseModel):
     step_images: int = Field(
         32, ge=1, le=4096, description="Fine-tuning: images per step of the optimizer."
     )
+    sampling: Literal["natural", "balanced"] = Field(
+        "natural",
+        description="Fine-tuning: natural: each training image once an epoch; balanced: each class "
+        "equally often, images of rare classes repeated and varied anew each time.",
+    )
     augmentation: Literal["none", "light", "strong"] = Field(
         "light",
         description="Fine-tuning: how training images are varied. light: crops of 60 % or more, "
         "mirrored, slight changes of brightness and contrast; strong: crops of 8 % or more, as "
-        "ImageNet models are trained.",
+        "ImageNet models are trained. The keys below say it one by one.",
+    )
+    crop_area: float | None = Field(
+        None,
+        ge=0.01,
+        le=1,
+        description="Fine-tuning: least share of the picture's area that a random crop shows. "
+        "Empty: as the augmentation above.",
+    )
+    flip_horizontal: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Fine-tuning: chance that left and right are swapped. 0 where they differ in "
+        "meaning, as in writing. Empty: as the augmentation above.",
+    )
+    flip_vertical: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Fine-tuning: chance that top and bottom are swapped, for pictures taken from "
+        "above or through a microscope. Empty: as the augmentation above.",
+    )
+    rotation: float | None = Field(
+        None,
+        ge=0,
+        le=180,
+        description="Fine-tuning: images are turned by up to so many degrees to either side. "
+        "Empty: as the augmentation above.",
+    )
+    brightness: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Fine-tuning: brightness changes by up to this share. Empty: as the "
+        "augmentation above.",
+    )
+    contrast: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Fine-tuning: contrast changes by up to this share. Empty: as the "
+        "augmentation above.",
+    )
+    saturation: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Fine-tuning: the strength of colours changes by up to this share. Empty: as "
+        "the augmentation above.",
+    )
+    hue: float | None = Field(
+        None,
+        ge=0,
+        le=0.5,
+        description="Fine-tuning: colours move along the colour circle by up to this share of it. "
+        "Empty: as the augmentation above.",
+    )
+    auto_augment: Literal["off", "rand", "trivial"] = Field(
+        "off",
+        description="Fine-tuning: operations drawn for each image, out of 14. rand: RandAugment, "
+        "two of the strength of `rand_magnitude`; trivial: TrivialAugment, one of any strength.",
+    )
+    rand_magnitude: int = Field(
+        9, ge=0, le=30, description="Fine-tuning: strength of RandAugment's operations, 0 to 30."
+    )
+    erasing: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Fine-tuning: chance that a rectangle of 2 to 33 % of the image is erased.",
+    )
+    mixup: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        description="Fine-tuning: images and labels of a step are blended in pairs by shares of "
+        "Beta(x, x); usual: 0.2. 0: off.",
+    )
+    cutmix: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        description="Fine-tuning: a rectangle of each image and its share of the label come from "
+        "another image of the step, sizes by Beta(x, x); usual: 1. 0: off.",
     )
 
     layer_rates: dict[str, Annotated[float, Field(ge=0, le=100)]] = Field(

@@ -24,6 +24,8 @@ from torch.nn.functional import cross_entropy
 
 from core.data.augment import View, training_view
 from core.data.pixels import PixelCache
+from core.data.sampling import Drawn, epoch_order
+from core.data.variation import variation_of
 from core.errors import DatasetError, DecodeError
 from core.events import (
     EpochDone,
@@ -127,7 +129,7 @@ def fine_tune(
     best = Judgement(
         torch.empty(0), trainee.head(), progress.best_loss, progress.best_accuracy, 1.0
     )
-    gone = _Unreadable(tell)
+    gone, was_short = _Unreadable(tell), False
     with trainee.working() as pool:
         while progress.epoch < recipe.most_epochs and progress.waited < recipe.patience:
             epoch = progress.epoch + 1
@@ -188,6 +190,9 @@ def fine_tune(
             )
             progress.loss_sum, progress.right, progress.seen = 0.0, 0, 0
             keep_last(progress)
+            if data.pixels.shortage and not was_short:
+                was_short = True
+                tell(Notice("info", data.pixels.shortage))
     return progress
 
 
@@ -220,6 +225,7 @@ class _Batches:
 
     def __init__(self, data: TrainingSet, recipe: Recipe) -> None:
         self._data, self._recipe = data, recipe
+        self._variation = variation_of(recipe)
         self.steps = -(-len(data.fit) // recipe.step_images)
 
     def __call__(
@@ -229,34 +235,42 @@ class _Batches:
 
         A batch of which no picture can be read any more is left out.
         """
-        order = np.random.default_rng([self._recipe.seed, epoch]).permutation(self._data.fit)
-        shares = np.array_split(order, self.steps)[skip:]
+        order = epoch_order(
+            self._data.fit,
+            self._data.labels.numpy(),
+            seed=self._recipe.seed,
+            epoch=epoch,
+            is_balanced=self._recipe.sampling == "balanced",
+        )
+        cuts = np.array_split(np.arange(len(order)), self.steps)[skip:]
+        shares = [[order[i] for i in cut] for cut in cuts]
         ahead = self._prepare(shares[0], epoch, pool) if shares else []
         for number, share in enumerate(shares):
             ready = ahead
             if number + 1 < len(shares):
                 ahead = self._prepare(shares[number + 1], epoch, pool)
             views, kept = [], []
-            for position, future in zip(share.tolist(), ready, strict=True):
+            for drawn, future in zip(share, ready, strict=True):
                 try:
                     views.append(future.result())
-                    kept.append(position)
+                    kept.append(drawn.position)
                 except DecodeError as error:
-                    gone.say(position, error)
+                    gone.say(drawn.position, error)
             if views:
                 yield skip + number, views, self._data.labels[kept]
 
     def _prepare(
-        self, share: npt.NDArray[np.int64], epoch: int, pool: ThreadPoolExecutor
+        self, share: list[Drawn], epoch: int, pool: ThreadPoolExecutor
     ) -> list[Future[View]]:
-        return [pool.submit(self._view, position, epoch) for position in share.tolist()]
+        return [pool.submit(self._view, drawn, epoch) for drawn in share]
 
-    def _view(self, position: int, epoch: int) -> View:
+    def _view(self, drawn: Drawn, epoch: int) -> View:
         pixels = self._data.pixels
-        rng = np.random.default_rng([self._recipe.seed, epoch, position])
-        return training_view(
-            pixels.working(position), pixels.preprocessing, self._recipe.augmentation, rng
-        )
+        # An image that comes again in an epoch is varied anew.
+        again = [drawn.time] if drawn.time else []
+        rng = np.random.default_rng([self._recipe.seed, epoch, drawn.position, *again])
+        working = pixels.working(drawn.position)
+        return training_view(working, pixels.preprocessing, self._variation, rng)
 
 
 def judge(

@@ -43,6 +43,12 @@ _REPORTED_AT_ONCE = 500
 
 def fine_tuning(job: Job, frozen: Frozen, *, is_resumed: bool) -> Outcome:
     """The probe first, then the backbone with it; the best epoch on `selection` is kept."""
+    paths = [job.index.path(int(i)) for i in frozen.positions]
+    with PixelCache(paths, job.built.preprocessing) as pixels:
+        return _fine_tuning(job, frozen, pixels, is_resumed=is_resumed)
+
+
+def _fine_tuning(job: Job, frozen: Frozen, pixels: PixelCache, *, is_resumed: bool) -> Outcome:
     recipe, run = job.recipe, job.run
     is_selection = _chooses(job, frozen)
     fit_rows, selection_rows = frozen.trains[~is_selection], frozen.trains[is_selection]
@@ -52,9 +58,7 @@ def fine_tuning(job: Job, frozen: Frozen, *, is_resumed: bool) -> Outcome:
             "Add readable images.",
         )
     data = TrainingSet(
-        pixels=PixelCache(
-            [job.index.path(int(i)) for i in frozen.positions], job.built.preprocessing
-        ),
+        pixels=pixels,
         labels=frozen.labels,
         fit=fit_rows,
         selection=selection_rows,

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -25,7 +26,7 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from core.data.augment import View, relight
+from core.data.augment import View, is_mixed, mix, vary
 from core.models.build import BuiltModel
 from core.training.checkpoints import Head
 from core.training.device import Compute
@@ -156,51 +157,82 @@ class Trainee:
     def learn(self, views: Sequence[View], labels: Tensor) -> Gradients:
         """Fill the parameters' `.grad` with the gradient of the batch's mean loss.
 
-        labels: int64 [N].
+        labels: int64 [N]. Where views are mixed the loss is that of the mixed labels, and an
+        image counts as right where the class with the larger share is answered.
         """
         assert self._pool is not None
-        shares = torch.arange(len(views)).tensor_split(len(self._replicas))
+        shares = [
+            share.tolist() for share in torch.arange(len(views)).tensor_split(len(self._replicas))
+        ]
+        batch = self._mixed(views, labels, shares) if is_mixed(views) else None
         work = [
-            self._pool.submit(self._learn_share, replica, views, labels, share.tolist())
+            partial(self._learn_share, replica, views, labels, batch, share)
             for replica, share in zip(self._replicas, shares, strict=True)
         ]
+        if self._device.type == "cpu":
+            done = [future.result() for future in [self._pool.submit(share) for share in work]]
+        else:  # not in the pool, behind the pictures of the next batch: the device would wait
+            done = [share() for share in work]
         loss, right = 0.0, 0
-        for future in work:
-            share_loss, share_right = future.result()
+        for share_loss, share_right in done:
             loss, right = loss + share_loss, right + share_right
         self._add_up()
         return Gradients(loss, right)
 
+    def _mixed(
+        self, views: Sequence[View], labels: Tensor, shares: Sequence[list[int]]
+    ) -> tuple[Tensor, Tensor]:
+        """Images of the whole batch, each mixed with its partner, and their soft labels."""
+        assert self._pool is not None
+        parts = [share for share in shares if share]
+        images = self._pool.map(self._images, [[views[i] for i in part] for part in parts])
+        return mix(
+            torch.cat(list(images)),
+            labels.to(self._device),
+            [view.draw for view in views],
+            classes=self.linear.out_features,
+        )
+
     def _learn_share(
-        self, replica: _Replica, views: Sequence[View], labels: Tensor, share: list[int]
+        self,
+        replica: _Replica,
+        views: Sequence[View],
+        labels: Tensor,
+        batch: tuple[Tensor, Tensor] | None,
+        share: list[int],
     ) -> tuple[float, int]:
+        """`batch`: images and soft labels of all views, where they are mixed."""
         for parameter in replica.parameters:
             parameter.grad = None
         size = _SMALL_SHARE if self._device.type == "cpu" else max(1, len(share))
         loss, right = torch.zeros((), device=self._device), torch.zeros((), device=self._device)
         for start in range(0, len(share), size):
             part = share[start : start + size]
-            truth = labels[part].to(self._device)
+            if batch is None:
+                images = self._images([views[i] for i in part])
+                truth = answer = labels[part].to(self._device)
+            else:
+                images = batch[0][part].contiguous(memory_format=self._format)
+                truth = batch[1][part]
+                answer = truth.argmax(1)
             with torch.autocast(
                 self._device.type,
                 self._compute.dtype,
                 enabled=self._compute.precision != "float32",
             ):
-                logits = replica.logits(self._images([views[i] for i in part])).float()
+                logits = replica.logits(images).float()
             part_loss = cross_entropy(logits, truth, reduction="sum") / len(views)
             self.scaler.scale(part_loss).backward()
             loss += part_loss.detach()
-            right += (logits.detach().argmax(1) == truth).sum()
+            right += (logits.detach().argmax(1) == answer).sum()
         return float(loss), int(right)
 
     def _images(self, views: Sequence[View]) -> Tensor:
-        """float32 [N, 3, H, W], normalised, on the device."""
+        """float32 [N, 3, H, W], varied and normalised, on the device."""
         pixels = torch.stack([view.pixels for view in views]).to(self._device)
         images = pixels.to(torch.float32, memory_format=self._format).div_(255)
-        if any(view.brightness != 1 or view.contrast != 1 for view in views):
-            brightness = torch.tensor([view.brightness for view in views], device=self._device)
-            contrast = torch.tensor([view.contrast for view in views], device=self._device)
-            images = relight(images, brightness.float(), contrast.float())
+        images = vary(images, [view.draw for view in views], fill=self._mean)
+        images = images.contiguous(memory_format=self._format)  # turning the hue loses it
         return images.sub_(self._mean).div_(self._std)
 
     def _add_up(self) -> None:

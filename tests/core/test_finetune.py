@@ -245,8 +245,8 @@ def test_the_gradient_is_that_of_the_plain_way(folder):
     images = torch.stack([v.pixels for v in views]).float() / 255
     images = relight(
         images,
-        torch.tensor([v.brightness for v in views]).float(),
-        torch.tensor([v.contrast for v in views]).float(),
+        torch.tensor([v.draw.brightness for v in views]).float(),
+        torch.tensor([v.draw.contrast for v in views]).float(),
     )
     mean = torch.tensor(plain.preprocessing.mean).view(1, 3, 1, 1)
     std = torch.tensor(plain.preprocessing.std).view(1, 3, 1, 1)
@@ -322,7 +322,7 @@ def test_views_have_the_models_size_and_repeat_with_their_seed(preprocessing, au
     ]
     assert views[0].pixels.shape == (3, preprocessing.height, preprocessing.width)
     assert torch.equal(views[0].pixels, views[1].pixels)
-    assert views[0].brightness == views[1].brightness
+    assert views[0].draw == views[1].draw
     other = training_view(working, preprocessing, augmentation, np.random.default_rng([1, 3]))
     assert not torch.equal(views[0].pixels, other.pixels)
 

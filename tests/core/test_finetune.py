@@ -296,20 +296,20 @@ def preprocessing():
 
 
 @pytest.mark.parametrize("size", [(300, 200), (200, 300), (64, 64), (1000, 90)])
-@pytest.mark.parametrize("budget", [0, 10**9])
+@pytest.mark.parametrize(("budget", "disk"), [(10**9, 0), (0, 10**9), (0, 0)])
 def test_cached_pixels_are_those_of_the_validation_preprocessing(
-    tmp_path, preprocessing, size, budget
+    tmp_path, preprocessing, size, budget, disk
 ):
     path = tmp_path / "picture.png"
     noise = np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
     Image.fromarray(noise).save(path)
-    cache = PixelCache([path], preprocessing, budget_bytes=budget)
     expected = preprocessing.pixels(read_image(path, short_side=preprocessing.resize_px))
-    for _ in range(2):
-        assert np.array_equal(cache.validation(0), expected)
-    assert cache.kept == (1 if budget else 0)
-    view = training_view(cache.working(0), preprocessing, "none", np.random.default_rng(0))
-    assert np.array_equal(view.pixels.permute(1, 2, 0).numpy(), expected)
+    with PixelCache([path], preprocessing, budget_bytes=budget, disk_bytes=disk) as cache:
+        for _ in range(2):
+            assert np.array_equal(cache.validation(0), expected)
+        assert cache.kept == (1 if budget or disk else 0)
+        view = training_view(cache.working(0), preprocessing, "none", np.random.default_rng(0))
+        assert np.array_equal(view.pixels.permute(1, 2, 0).numpy(), expected)
 
 
 @pytest.mark.parametrize("augmentation", ["light", "strong"])

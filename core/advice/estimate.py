@@ -140,7 +140,7 @@ def _time_steps(built: BuiltModel, recipe: Recipe, compute: Compute) -> Training
     noise = np.random.default_rng(0).integers(0, 256, (images, 3, side.height, side.width))
     views = [View(torch.from_numpy(pixels.astype(np.uint8))) for pixels in noise]
     labels = torch.arange(images) % built.num_classes
-    trainee = Trainee(built, head, plan, compute)
+    trainee = Trainee(built, head, plan, compute, weight_average=recipe.weight_average)
     trainee.open([group.name for group in plan.groups if group.is_trained])
     if compute.device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats()

@@ -134,16 +134,13 @@ def save_checkpoint(
 @contextmanager
 def _written(path: Path, tensors: dict[str, torch.Tensor]) -> Iterator[None]:
     """The tensors beside `path`; they take its place where the block ends well."""
-    temporary = path.with_name(f".{path.name}.tmp")
     try:
-        # Copies: tensors that share memory (tied weights) cannot be stored as they are.
-        save_file({name: tensor.clone() for name, tensor in tensors.items()}, temporary)
-        yield
-        temporary.replace(path)
+        with files.replacing(path) as temporary:
+            # Copies: tensors that share memory (tied weights) cannot be stored as they are.
+            save_file({name: tensor.clone() for name, tensor in tensors.items()}, temporary)
+            yield
     except SafetensorError as error:  # it wraps the operating system's errors
         raise OSError(str(error)) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from core import files
 from core.errors import RunError
 from core.training.finetune import FineTuning
 from core.training.trainee import Trainee
@@ -28,22 +29,17 @@ def save_state(
 ) -> None:
     """Raises: OSError (a full disk): the state from before stays."""
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{_NAME}.tmp"
+    saved = {
+        "format": _FORMAT,
+        "trainee": trainee.state(),
+        "optimizer": optimizer.state_dict(),
+        "progress": progress.to_dict(),
+    }
     try:
-        torch.save(
-            {
-                "format": _FORMAT,
-                "trainee": trainee.state(),
-                "optimizer": optimizer.state_dict(),
-                "progress": progress.to_dict(),
-            },
-            temporary,
-        )
-        temporary.replace(folder / _NAME)
+        with files.replacing(folder / _NAME) as temporary:
+            torch.save(saved, temporary)
     except RuntimeError as error:  # torch's zip writer wraps the operating system's errors
         raise OSError(str(error).splitlines()[0]) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load_state(folder: Path, trainee: Trainee, optimizer: torch.optim.Optimizer) -> FineTuning:

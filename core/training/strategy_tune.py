@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from core.data.pixels import PixelCache
 from core.data.splits import stratified_folds
 from core.errors import Cancelled, DatasetError
 from core.evaluation.evaluate import Evaluation, evaluate_images
@@ -35,6 +34,7 @@ from core.training.finetune import (
 from core.training.head import fit_head
 from core.training.prepare import Frozen, Job, Outcome, tell_no_report
 from core.training.state import load_state, save_state
+from core.training.streaming import Pictures
 from core.training.trainee import Trainee
 
 _REPORTED_AT_ONCE = 500
@@ -44,11 +44,11 @@ _REPORTED_AT_ONCE = 500
 def fine_tuning(job: Job, frozen: Frozen, *, is_resumed: bool) -> Outcome:
     """The probe first, then the backbone with it; the best epoch on `selection` is kept."""
     paths = [job.index.path(int(i)) for i in frozen.positions]
-    with PixelCache(paths, job.built.preprocessing) as pixels:
-        return _fine_tuning(job, frozen, pixels, is_resumed=is_resumed)
+    with Pictures(paths, job.built.preprocessing, job.recipe, job.compute) as pictures:
+        return _fine_tuning(job, frozen, pictures, is_resumed=is_resumed)
 
 
-def _fine_tuning(job: Job, frozen: Frozen, pixels: PixelCache, *, is_resumed: bool) -> Outcome:
+def _fine_tuning(job: Job, frozen: Frozen, pictures: Pictures, *, is_resumed: bool) -> Outcome:
     recipe, run = job.recipe, job.run
     is_selection = _chooses(job, frozen)
     fit_rows, selection_rows = frozen.trains[~is_selection], frozen.trains[is_selection]
@@ -58,10 +58,11 @@ def _fine_tuning(job: Job, frozen: Frozen, pixels: PixelCache, *, is_resumed: bo
             "Add readable images.",
         )
     data = TrainingSet(
-        pixels=pixels,
+        pixels=pictures.cache,
         labels=frozen.labels,
         fit=fit_rows,
         selection=selection_rows,
+        settle=pictures.settle,
     )
 
     def keep_best(judgement: Judgement, epoch: int) -> None:
@@ -110,6 +111,7 @@ def _fine_tuning(job: Job, frozen: Frozen, pixels: PixelCache, *, is_resumed: bo
             best_accuracy=probe.accuracy, best_loss=probe.loss, probe_accuracy=probe.accuracy
         )
         keep_best(probe, 0)
+        keep_last(progress)  # killed in the first epoch, it goes on from here
     progress = fine_tune(
         trainee,
         data,

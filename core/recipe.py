@@ -209,6 +209,26 @@ class Recipe(BaseModel):
         "another image of the step, sizes by Beta(x, x); usual: 1. 0: off.",
     )
 
+    pixel_memory_gb: float | None = Field(
+        None,
+        ge=0,
+        le=100_000,
+        description="Fine-tuning: most memory that decoded pictures take, in GB. Empty: four "
+        "tenths of what is free.",
+    )
+    pixel_disk_gb: float | None = Field(
+        None,
+        ge=0,
+        le=100_000,
+        description="Fine-tuning: most disk that decoded pictures take which do not fit in memory, "
+        "in GB, until the run ends. Empty: half of what is free in the cache folder.",
+    )
+    loading: Literal["auto", "threads", "processes"] = Field(
+        "auto",
+        description="Fine-tuning: who decodes pictures that fit neither in memory nor on the disk. "
+        "auto: processes where they prove faster than threads.",
+    )
+
     layer_rates: dict[str, Annotated[float, Field(ge=0, le=100)]] = Field(
         {},
         description="Fine-tuning: by a layer's dotted name, a factor on its learning rate. 0 keeps "

@@ -31,6 +31,8 @@ _SHARE_OF_FREE_DISK = 0.5
 _LOOK_EVERY = 64 << 20
 """Bytes after which the disk is asked again how much is free."""
 
+_NO_ROOM = "there is no room for them in memory and on the disk"
+
 Pixels = npt.NDArray[np.uint8]
 
 
@@ -105,14 +107,12 @@ class PixelCache:
         *,
         budget_bytes: int | None = None,
         disk_bytes: int | None = None,
-        read: Callable[[Path, Preprocessing], Pixels] | None = None,
     ) -> None:
         """`budget_bytes`, `disk_bytes`: most that is kept in memory and in the file; by default
-        four tenths of the memory free now and half of the free disk. `read`: makes the picture at
-        its working size, by default in the thread that asks."""
+        four tenths of the memory free now and half of the free disk."""
         self.preprocessing = preprocessing
         self._paths = paths
-        self._read = read or read_working
+        self._read: Callable[[Path, Preprocessing], Pixels] = read_working
         self._kept: dict[int, Pixels] = {}
         self._on_disk: dict[int, tuple[int, tuple[int, ...]]] = {}
         self._lock = threading.Lock()
@@ -120,8 +120,9 @@ class PixelCache:
         self._disk_bytes = disk_bytes
         self._file: PixelFile | None = None
         self._is_full = disk_bytes == 0
-        self._reason = "there is no room on the disk" if self._is_full else ""
-        self._decoded_bytes, self._decoded = 0, 0
+        self._reason = _NO_ROOM
+        self._homeless: set[int] = set()
+        self._decoded = 0
 
     def __enter__(self) -> PixelCache:
         return self
@@ -144,6 +145,10 @@ class PixelCache:
                 self._file.close()
                 self._file = None
 
+    def read_with(self, read: Callable[[Path, Preprocessing], Pixels]) -> None:
+        """Have pictures that are not kept made by `read` in place of the thread that asks."""
+        self._read = read
+
     @property
     def kept(self) -> int:
         """How many pictures need no file of their own any more."""
@@ -159,22 +164,21 @@ class PixelCache:
         return self._decoded
 
     @property
-    def shortage(self) -> str:
-        """What is not kept and why, in a sentence; empty where there was room for everything."""
-        missing = len(self._paths) - self.kept
-        if not self._reason or not missing:
-            return ""
-        return (
-            f"{self.kept:,} of {len(self._paths):,} decoded pictures are kept; the others are read "
-            f"again in each epoch, because {self._reason}."
-        )
+    def homeless(self) -> tuple[int, ...]:
+        """Positions of the pictures that were decoded and for which there was no room."""
+        with self._lock:
+            return tuple(sorted(self._homeless))
 
     @property
-    def bytes_wanted(self) -> int:
-        """About how many bytes all pictures take, by those decoded so far."""
-        if not self._decoded:
-            return 0
-        return self._decoded_bytes * len(self._paths) // self._decoded
+    def shortage(self) -> str:
+        """What is not kept and why, in a sentence; empty where there was room for everything."""
+        missing = len(self._homeless)
+        if not missing:
+            return ""
+        return (
+            f"{self.kept:,} of {self.kept + missing:,} decoded pictures are kept; the others are "
+            f"decoded again in each epoch, because {self._reason}."
+        )
 
     def working(self, position: int) -> Pixels:
         """uint8 [h, w, 3] at the working size, before any cut; not to be written to.
@@ -196,30 +200,33 @@ class PixelCache:
         pixels = self._read(self._paths[position], self.preprocessing)
         with self._lock:
             self._decoded += 1
-            self._decoded_bytes += pixels.nbytes
             if position not in self._kept and position not in self._on_disk:
-                self._keep(position, pixels)
+                if self._keep(position, pixels):
+                    self._homeless.discard(position)
+                else:
+                    self._homeless.add(position)
         return pixels
 
-    def _keep(self, position: int, pixels: Pixels) -> None:
+    def _keep(self, position: int, pixels: Pixels) -> bool:
+        """Whether there was room for it."""
         if pixels.nbytes <= self._left:
             self._left -= pixels.nbytes
             self._kept[position] = pixels
-            return
+            return True
         if self._is_full:
-            return
+            return False
         try:
             if self._file is None:
                 self._file = PixelFile(most_bytes=self._disk_bytes)
             offset = self._file.add(pixels)
         except (OSError, AppError) as error:
             self._stop_keeping(error)
-            return
+            return False
         if offset is None:
-            self._is_full = True
-            self._reason = "there is no room on the disk"
-            return
+            self._is_full, self._reason = True, _NO_ROOM
+            return False
         self._on_disk[position] = offset, pixels.shape
+        return True
 
     def _stop_keeping(self, error: Exception) -> None:
         self._is_full = True

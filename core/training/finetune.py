@@ -56,6 +56,8 @@ class TrainingSet:
     """int64 [N]"""
     fit: npt.NDArray[np.int64]
     selection: npt.NDArray[np.int64]
+    settle: Callable[[], str] = str
+    """Called after each epoch: finds a better way to read what is not kept, and says so."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ def fine_tune(
     best = Judgement(
         torch.empty(0), trainee.head(), progress.best_loss, progress.best_accuracy, 1.0
     )
-    gone, was_short = _Unreadable(tell), False
+    gone = _Unreadable(tell)
     with trainee.working() as pool:
         while progress.epoch < recipe.most_epochs and progress.waited < recipe.patience:
             epoch = progress.epoch + 1
@@ -190,9 +192,8 @@ def fine_tune(
             )
             progress.loss_sum, progress.right, progress.seen = 0.0, 0, 0
             keep_last(progress)
-            if data.pixels.shortage and not was_short:
-                was_short = True
-                tell(Notice("info", data.pixels.shortage))
+            if text := data.settle():
+                tell(Notice("info", text))
     return progress
 
 

@@ -49,8 +49,9 @@ def test_the_second_epoch_reads_no_picture_file(paths, in_memory, on_disk):
         return read_working(path, preprocessing)
 
     with PixelCache(
-        paths, PREPROCESSING, budget_bytes=in_memory * ONE, disk_bytes=on_disk * ONE, read=count
+        paths, PREPROCESSING, budget_bytes=in_memory * ONE, disk_bytes=on_disk * ONE
     ) as cache:
+        cache.read_with(count)
         first = [cache.working(i).copy() for i in range(COUNT)]
         assert sorted(read) == sorted(paths)
         again = [cache.working(i) for i in range(COUNT)]
@@ -73,8 +74,8 @@ def test_what_fits_nowhere_is_decoded_again_and_said(paths):
         assert (cache.kept, cache.kept_on_disk) == (5, 3)
         assert cache.decoded == COUNT + 3
         assert cache.shortage.startswith("5 of 8 decoded pictures are kept")
-        assert "no room on the disk" in cache.shortage
-        assert cache.bytes_wanted == COUNT * ONE
+        assert "no room" in cache.shortage
+        assert cache.homeless == (5, 6, 7)
 
 
 def test_a_nearly_full_disk_is_left_its_other_half(paths, monkeypatch):

@@ -74,8 +74,13 @@ def test_a_run_killed_in_its_first_epoch_becomes_the_run_that_never_was(
 def test_a_file_being_replaced_stays_when_the_block_fails(tmp_path):
     path = tmp_path / "state.bin"
     path.write_bytes(b"before")
-    with pytest.raises(OSError, match="No space"), files.replacing(path) as temporary:
-        temporary.write_bytes(b"half")
-        raise OSError(28, "No space left on device")
+
+    def write():
+        with files.replacing(path) as temporary:
+            temporary.write_bytes(b"half")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        write()
     assert path.read_bytes() == b"before"
     assert [p.name for p in tmp_path.iterdir()] == ["state.bin"]

@@ -30,6 +30,7 @@ from core.arguments import (
 )
 from core.cli_features import features
 from core.cli_models import catalog, compare, layers, models
+from core.cli_preview import augment_preview
 from core.cli_train import resume, train
 from core.cli_weights import hub, weights
 from core.console import (
@@ -357,6 +358,7 @@ def doctor(as_json: Json = False) -> None:
 
 
 app.command()(catalog)
+app.command("augment-preview")(augment_preview)
 
 
 if __name__ == "__main__":

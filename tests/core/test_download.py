@@ -6,7 +6,6 @@ import dataclasses
 import errno
 import hashlib
 import http.server
-import os
 import shutil
 import threading
 import time
@@ -20,7 +19,7 @@ from core.errors import Cancelled, WeightsError
 from core.models import catalog, child_work, weights
 from core.models.download import download
 
-CONTENT = os.urandom(3_000_000)
+CONTENT = bytes(range(256)) * 12_000
 HALF = 2_000_000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 COMMIT = "0" * 39 + "1"

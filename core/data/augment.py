@@ -320,12 +320,12 @@ def is_mixed(views: Sequence[View]) -> bool:
 def mix(
     images: Tensor, labels: Tensor, draws: Sequence[Draw], *, classes: int
 ) -> tuple[Tensor, Tensor]:
-    """Mixup and CutMix: each image with its opposite in the batch, the first with the last.
+    """Mixup and CutMix: each image with the next of the batch, the last with the first.
 
     images: float [N, 3, H, W]; labels: int64 [N]. Returns new images and the shares of the
     classes in them, float32 [N, classes]: of a cut, the share of its pixels.
     """
-    others = images.flip(0)
+    others = images.roll(-1, 0)
     mixed = images.clone()
     own = torch.ones(len(images), dtype=torch.float32)
     for i, one in enumerate(draws):
@@ -342,4 +342,4 @@ def mix(
         own[i] = 1 - pixels / (height * width)
     truth = one_hot(labels, classes).float()
     share = own.view(-1, 1).to(truth.device)
-    return mixed, truth * share + truth.flip(0) * (1 - share)
+    return mixed, truth * share + truth.roll(-1, 0) * (1 - share)

@@ -148,10 +148,10 @@ def test_mixup_blends_images_and_labels_by_one_share():
     images, labels = pictures(4), torch.tensor([0, 1, 2, 0])
     draws = [Draw(mix=Mix(0.7)), Draw(), Draw(mix=Mix(0.2)), Draw(mix=Mix(1.0))]
     mixed, truth = mix(images, labels, draws, classes=3)
-    assert torch.allclose(mixed[0], 0.7 * images[0] + 0.3 * images[3])
+    assert torch.allclose(mixed[0], 0.7 * images[0] + 0.3 * images[1])
     assert torch.equal(mixed[1], images[1])
-    assert torch.allclose(mixed[2], 0.2 * images[2] + 0.8 * images[1])
-    wanted = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0.8, 0.2], [1, 0, 0]])
+    assert torch.allclose(mixed[2], 0.2 * images[2] + 0.8 * images[3])
+    wanted = torch.tensor([[0.7, 0.3, 0], [0, 1, 0], [0.8, 0, 0.2], [1, 0, 0]])
     assert torch.allclose(truth, wanted)
 
 

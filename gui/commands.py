@@ -20,6 +20,7 @@ from gui.commands_advice import AdviceCommands
 from gui.commands_layers import LayerCommands
 from gui.commands_models import ModelCommands
 from gui.commands_plan import PlanCommands
+from gui.commands_preview import PreviewCommands
 from gui.commands_runs import RunsCommands
 from gui.drops import find_destination
 from gui.live_run import LiveRun
@@ -55,6 +56,7 @@ class Commands(QObject):
         self.models.file_recognised.connect(self.choose_classifier)
         self.layers = LayerCommands(session, runner, self)
         self.plans = PlanCommands(session, runner, self)
+        self.previews = PreviewCommands(session, runner, self)
 
     # -- start-up ----------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from gui.pages.page import Page
 from gui.session import Session
 from gui.settings import Settings
 from gui.theme import Theme
+from gui.widgets.augmentation_preview import AugmentationPreview
 from gui.widgets.basics import Card, button, label, row
 from gui.widgets.plan_picture import PlanPicture
 from gui.widgets.recipe_form import RecipeForm
@@ -63,6 +64,9 @@ class TrainPage(Page):
         self.plan = PlanPicture(look)
         self._plan_card.body.addWidget(self.plan)
         right.addWidget(self._plan_card)
+        self.preview = AugmentationPreview(look)
+        self.preview.changed.connect(self._ask_for_preview)
+        right.addWidget(self.preview)
         self.stack = QStackedWidget()
         right.addWidget(self.stack, 1)
         self._empty = self._make_empty()
@@ -72,6 +76,8 @@ class TrainPage(Page):
         self._is_own_change = False
         self._shown_epoch: int | None = None
         commands.plans.planned.connect(self._show_plan)
+        commands.previews.made.connect(self.preview.show_rows)
+        commands.previews.refused.connect(self.preview.show_error)
         self._run_of: tuple[LiveRun, Path | None] | None = None
         session.models_changed.connect(self._show_models)
         session.recipe_changed.connect(self._show_recipe)
@@ -194,10 +200,25 @@ class TrainPage(Page):
         """Have the plan of the form's values drawn; the model is outlined in a worker."""
         values = self.form.values()
         dataset = self.session.dataset
+        self._ask_for_preview()
         if self.session.machine is None or not values.get("model"):
             return  # the libraries are still being loaded
         classes = len(dataset.classes) if dataset is not None else 2
         self.commands.plans.ask(values, classes)
+
+    def _ask_for_preview(self) -> None:
+        """Have pictures varied as the form says; only where somebody looks."""
+        dataset, values = self.session.dataset, self.form.values()
+        live = self.session.live_run
+        can_show = (
+            dataset is not None
+            and len(dataset) > 0
+            and self.form.strategy != "feature-extraction"
+            and not (live is not None and live.is_on)
+        )
+        self.preview.setVisible(can_show)
+        if can_show and self.preview.is_open and self.session.machine is not None:
+            self.commands.previews.ask(values, self.preview.pick, self.preview.roll)
 
     def _show_plan(self, plan: Plan) -> None:
         values = self.form.values()
@@ -244,6 +265,7 @@ class TrainPage(Page):
                 f"{count(len(dataset.classes), 'class', 'classes')}"
             )
         self._plan_card.setVisible(live is None or live.is_on or is_tuning)
+        self._ask_for_preview()
         if live is None:
             self.stack.setCurrentWidget(self._empty)
             return

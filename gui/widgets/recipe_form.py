@@ -24,6 +24,8 @@ _BOTH = (_HEAD, *_TUNE)
 _CHOICES = {
     "strategy": [(key, strategy_in_words(key)) for key in _BOTH],
     "augmentation": [("none", "None"), ("light", "Light"), ("strong", "Strong")],
+    "auto_augment": [("off", "Off"), ("rand", "RandAugment"), ("trivial", "TrivialAugment")],
+    "sampling": [("natural", "As they come"), ("balanced", "Each class as often")],
 }
 _FIELDS: tuple[tuple[str, str, tuple[str, ...], bool], ...] = (
     # key, caption, strategies it belongs to, whether it stands under “More settings”
@@ -39,6 +41,20 @@ _FIELDS: tuple[tuple[str, str, tuple[str, ...], bool], ...] = (
     ("weight_decay", "Weight decay", _TUNE, True),
     ("weight_average", "Mean of the weights (share kept)", _TUNE, True),
     ("warmup", "Warm-up (share of the steps)", _TUNE, True),
+    ("sampling", "Classes in an epoch", _TUNE, True),
+    ("crop_area", "Crops: least share of the area", _TUNE, True),
+    ("flip_horizontal", "Mirrored left to right (chance)", _TUNE, True),
+    ("flip_vertical", "Mirrored top to bottom (chance)", _TUNE, True),
+    ("rotation", "Turned by up to (degrees)", _TUNE, True),
+    ("brightness", "Brightness (share)", _TUNE, True),
+    ("contrast", "Contrast (share)", _TUNE, True),
+    ("saturation", "Saturation (share)", _TUNE, True),
+    ("hue", "Hue (share)", _TUNE, True),
+    ("auto_augment", "Drawn operations", _TUNE, True),
+    ("rand_magnitude", "Strength of RandAugment", _TUNE, True),
+    ("erasing", "Erased rectangle (chance)", _TUNE, True),
+    ("mixup", "Mixup (0: off)", _TUNE, True),
+    ("cutmix", "CutMix (0: off)", _TUNE, True),
     ("patience", "Patience (epochs)", _BOTH, True),
     ("selection_folds", "Selection folds", _BOTH, True),
     ("l2", "L2 penalty of the head", _BOTH, True),
@@ -135,7 +151,7 @@ class RecipeForm(QWidget):
         edit = QLineEdit()
         edit.setAcceptDrops(False)  # drops belong to the window
         if field.default is None:
-            edit.setPlaceholderText("chosen on selection")
+            edit.setPlaceholderText("chosen on selection" if key == "l2" else "as the augmentation")
         edit.editingFinished.connect(self._changed)
         return edit
 

@@ -15,8 +15,8 @@ from gui.workers import JobRunner, Work
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
 
-_WAIT_MS = 30
-"""Several changes of one moment are one question."""
+_WAIT_MS = 0
+"""Several changes of one moment are one question; more waiting would be seen."""
 
 
 class PreviewCommands(QObject):

@@ -15,7 +15,7 @@ from gui.widgets.basics import Card, button, label, row
 if TYPE_CHECKING:
     from gui.jobs_preview import VariedPicture
 
-_CELL_PX = 84
+_CELL_PX, _LEAST_PX = 84, 48
 _ROWS = 2
 
 
@@ -25,7 +25,7 @@ class _Grid(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._rows: tuple[VariedPicture, ...] = ()
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
 
     def show_rows(self, rows: tuple[VariedPicture, ...]) -> None:
         self._rows = rows
@@ -42,13 +42,15 @@ class _Grid(QWidget):
         return QSize(7 * _CELL_PX, _ROWS * (_CELL_PX + theme.XS) - theme.XS)
 
     def minimumSizeHint(self) -> QSize:
-        return QSize(2 * _CELL_PX, self.sizeHint().height())
+        return QSize(7 * _LEAST_PX, _ROWS * (_LEAST_PX + theme.XS))
 
     def _cell(self, line: int, column: int) -> QRect:
         # The picture as it is stands a little apart from what is made of it.
         apart = theme.S if column else 0
-        step = _CELL_PX + theme.XS
-        return QRect(column * step + apart, line * step, _CELL_PX, _CELL_PX)
+        # A low window leaves less room: the pictures shrink before one of them is cut off.
+        high = (self.height() + theme.XS) // _ROWS - theme.XS
+        side = max(_LEAST_PX, min(_CELL_PX, high))
+        return QRect(column * (side + theme.XS) + apart, line * (side + theme.XS), side, side)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)

@@ -29,7 +29,8 @@ from core.arguments import (
     scan_dataset,
 )
 from core.cli_features import features
-from core.cli_models import catalog, compare, layers, models
+from core.cli_layers import layers
+from core.cli_models import catalog, compare, models
 from core.cli_preview import augment_preview
 from core.cli_train import resume, train
 from core.cli_weights import hub, weights

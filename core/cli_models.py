@@ -19,7 +19,6 @@ from core.console import (
     messages,
     number,
     print_json,
-    print_layers,
     progress,
     stop_on_interrupt,
 )
@@ -46,7 +45,9 @@ class RowFormat(StrEnum):
 
 def models(
     query: Annotated[str, typer.Argument(help="Words, or a pattern such as *vit*.")] = "",
-    source: Annotated[str | None, typer.Option(help="torchvision, timm or bundled.")] = None,
+    source: Annotated[
+        str | None, typer.Option(help="bundled, torchvision, timm, hub, hf-hub or file.")
+    ] = None,
     family: Annotated[str | None, typer.Option(help="A family, e.g. ConvNeXt.")] = None,
     max_params: Annotated[float | None, typer.Option(help="Millions of parameters.")] = None,
     max_gmacs: Annotated[float | None, typer.Option(help="Billions of multiply-adds.")] = None,
@@ -99,7 +100,7 @@ def models(
             raise typer.BadParameter("--domain lists a few backbones; it takes no other filter.")
         _print_domain(domain_backbones(domain), as_json=as_json)
         return
-    cards_of_all = catalog.load()
+    cards_of_all = catalog.with_added()
     if preset is not None:
         need = preset_of(preset)
         wanted, sort = _both(need.filter, wanted), sort or need.sort
@@ -109,13 +110,25 @@ def models(
     if offline:
         cards = [card for card in cards if card.id in here]
     latencies = bench.known_latencies()
+    if not cards:
+        _say_none_fits(cards_of_all, query)
     if as_json:
         print_json({"models": [_card_json(cards_of_all, c, here, latencies) for c in cards]})
     elif row_format is RowFormat.TABLE:
-        answer_console().print(_table(cards, here, latencies))
+        if cards:
+            answer_console().print(_table(cards, here, latencies))
     else:
         write = rows.to_csv if row_format is RowFormat.CSV else rows.to_markdown
         typer.echo(write(cards, here, latencies), nl=False)
+
+
+def _say_none_fits(cards: Catalog, query: str) -> None:
+    """On stderr: an empty answer is an answer, the exit code stays 0."""
+    fits_words = bool(query) and bool(cards.search(query))
+    what = f" “{query}”" if query and not fits_words else ""
+    near = cards.nearest(query) if query and not fits_words else ""
+    hint = near or "Leave out a word or a filter."
+    messages.print(escape(f"No model fits{what or ' these filters'}. {hint}"), soft_wrap=True)
 
 
 def _both(need: CardFilter, wanted: CardFilter) -> CardFilter:
@@ -186,25 +199,6 @@ def _print_domain(backbones: tuple[DomainBackbone, ...], *, as_json: bool) -> No
             f"{size}licence {backbone.license}{terms}; {backbone.source}",
         ):
             out.print(f"  {escape(line)}", soft_wrap=True)
-
-
-def layers(
-    model: Annotated[str, typer.Argument(help="Model id.")],
-    classes: Annotated[
-        int | None, typer.Option("--classes", min=1, help="With a new head for so many classes.")
-    ] = None,
-    depth: Annotated[int | None, typer.Option(min=1, help="Levels to show.")] = None,
-    as_json: Json = False,
-) -> None:
-    """The layer tree of a model: shapes, parameters, MACs. Needs no weights."""
-    from core.models import catalog
-    from core.models.layers import layer_tree, to_json
-
-    tree = layer_tree(catalog.load().resolve(model), num_classes=classes, depth=depth)
-    if as_json:
-        print_json(to_json(tree))
-        return
-    print_layers(answer_console(), tree)
 
 
 def compare(

@@ -23,7 +23,6 @@ from core.events import OnProgress
 if TYPE_CHECKING:
     from core.classify import Classification
     from core.evaluation.report import Report
-    from core.models.layers import LayerNode, LayerTree
 
 messages = Console(stderr=True, highlight=False)
 """Everything that is not the answer goes to stderr."""
@@ -156,32 +155,3 @@ def write_csv(path: Path, answers: Sequence[Classification], top: int) -> None:
 
 def number(value: float | None, unit: float) -> str:
     return "" if value is None else f"{value / unit:,.2f}"
-
-
-def print_layers(out: Console, tree: LayerTree) -> None:
-    """The layer tree as an indented table, with its totals."""
-    table = Table(title=tree.model, title_justify="left")
-    for name in ("layer", "type", "output"):
-        table.add_column(name)
-    for name in ("params", "MMACs", "trains"):
-        table.add_column(name, justify="right")
-
-    def add(nodes: tuple[LayerNode, ...], level: int) -> None:
-        for node in nodes:
-            table.add_row(
-                "  " * level + escape(node.name),
-                node.type,
-                "×".join(map(str, node.output_shape or ())),
-                f"{node.total_params:,}",
-                number(node.macs, 1e6),
-                "yes" if node.trainable else "",
-            )
-            add(node.children, level + 1)
-
-    add(tree.layers, 0)
-    out.print(table)
-    share = tree.trainable_params / tree.params if tree.params else 0
-    out.print(
-        f"{tree.trainable_params:,} of {tree.params:,} parameters train ({share:.2%}); "
-        f"{number(tree.macs, 1e9)} GMACs."
-    )

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gui.model_rows import ADDED_SOURCES, ModelRow, make_row
+from core.models.search import ADDED_SOURCES
+from gui.model_rows import ModelRow, make_row
 from gui.words import count
 from gui.workers import Link
 

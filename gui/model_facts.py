@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from core.models.licences import licence_note
-from gui.model_rows import ADDED_SOURCES
+from core.models.search import ADDED_SOURCES
 from gui.words import short_number
 
 if TYPE_CHECKING:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from core.models.search import ADDED_SOURCES
+
 if TYPE_CHECKING:
     from core.models.bench import Latency
     from core.models.card import ModelCard
@@ -59,8 +61,6 @@ COLUMNS: tuple[Column, ...] = (
 MODEL_COLUMN, WEIGHTS_COLUMN = 0, len(COLUMNS) - 1
 
 
-ADDED_SOURCES = ("hub", "hf-hub", "file")
-"""Of models that a person put on the list, and may take off it."""
 _WHERE = {
     "bundled": "bundled",
     "downloaded": "downloaded",

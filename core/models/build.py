@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,9 +19,11 @@ from core.errors import ModelError
 from core.models import skeleton, weights
 from core.models.card import ModelCard
 from core.models.groups import LayerGroup, layer_groups
-from core.models.head import Backbone, Heads, find_heads, replace_heads, write_heads
+from core.models.head import Backbone, Heads, find_heads, pool, replace_heads, write_heads
 
 _LITE_CROP = 0.875
+HEAD = "graftwork_head"
+"""The name of the classifier of an encoder that foresees none."""
 
 
 @dataclass
@@ -113,7 +116,7 @@ def build(
         if num_classes is not None:
             _drop_auxiliary(module)
             if not has_classifier(card):
-                _add_classifier(module, num_classes)
+                _add_classifier(module, num_classes, lambda: heads.feature_dim)
             replace_heads(module, heads, num_classes, dropout=dropout, hidden=hidden)
     config = _data_config(card, module)
     return BuiltModel(
@@ -160,7 +163,7 @@ def outline_of(
         return card, outline, heads
     _drop_auxiliary(outline)
     if not has_classifier(card):
-        _add_classifier(outline, num_classes)
+        _add_classifier(outline, num_classes, lambda: _output_width(outline, card))
     heads = _heads_of(outline, card)
     replace_heads(outline, heads, num_classes, dropout=dropout, hidden=hidden)
     return card, outline, heads
@@ -194,16 +197,26 @@ def _heads_of(outline: nn.Module, card: ModelCard) -> Heads:
     return _found_heads[card]
 
 
-def _add_classifier(module: nn.Module, num_classes: int) -> None:
-    """A head where the pretrained model has none, at the place timm foresees."""
+def _add_classifier(module: nn.Module, num_classes: int, width: Callable[[], int]) -> None:
+    """A head where the pretrained model has none, at the place timm foresees; where it foresees
+    none (encoders of language models, which give tokens), behind the mean of the tokens.
+
+    `width`: of those, asked only then.
+    """
     try:
         with torch.device(next(module.parameters()).device):
             module.reset_classifier(num_classes)  # type: ignore[operator]
-    except (AttributeError, NotImplementedError, AssertionError) as error:
-        raise ModelError(
-            f"{type(module).__name__} has no classifier and no place for one.",
-            "Choose another model.",
-        ) from error
+    except (AttributeError, NotImplementedError, AssertionError):
+        features = width()
+        with torch.device(next(module.parameters()).device):
+            module.add_module(HEAD, nn.Linear(features, num_classes))
+        module.register_forward_hook(_classify_tokens)
+
+
+def _classify_tokens(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+    """A forward hook, so that the names of the pretrained weights stay as they are."""
+    logits: Tensor = module.get_submodule(HEAD)(pool(output))
+    return logits
 
 
 def _drop_auxiliary(module: nn.Module) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 from core import places
 from core.errors import ModelError
 from core.models.card import ModelCard
-from core.models.search import SOURCES, CardFilter, haystack_of, matcher
+from core.models.search import SHIPPED_SOURCES, SOURCES, CardFilter, haystack_of, matcher
 
 COLUMNS = (
     "source", "arch", "tag", "family", "params", "macs", "top1", "top5", "height", "width",
@@ -122,7 +122,7 @@ class Catalog:
         if name.lower().startswith(_ADDED_FORMS):
             return _added_card(name)
         wanted = name.lower()
-        places_to_look = (wanted,) if "/" in wanted else [f"{s}/{wanted}" for s in SOURCES]
+        places_to_look = (wanted,) if "/" in wanted else [f"{s}/{wanted}" for s in SHIPPED_SOURCES]
         for candidate in places_to_look:
             card = self.by_id.get(candidate) or self._default_of.get(candidate)
             if card is not None:
@@ -138,10 +138,15 @@ class Catalog:
                 f"A run is opened by `classify`. {_FORMS}",
             )
 
+    def nearest(self, query: str) -> str:
+        """A sentence with the names nearest to words that nothing fits; empty where none is."""
+        said = self._suggestion(query.strip().lower().replace("*", ""))
+        return "" if said.endswith(_FORMS) else said
+
     def _suggestion(self, wanted: str) -> str:
         """A sentence with the nearest names; the cards that contain the text come first."""
         source, _, bare = wanted.rpartition("/")
-        if source and source not in SOURCES:
+        if source and source not in SHIPPED_SOURCES:
             return f"“{source}” is no source of models. {_FORMS}"
         arch, _, tag = bare.partition(".")
         same_arch = [

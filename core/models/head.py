@@ -290,7 +290,7 @@ def combine(inputs: list[Tensor], heads: Heads) -> Tensor:
     Two heads with equal weights give the mean of their logits, which is the logits of the mean of
     their inputs; inputs of different widths stand side by side.
     """
-    pooled = [_pool(x) for x in inputs]
+    pooled = [pool(x) for x in inputs]
     if len(pooled) == 1:
         return pooled[0]
     if heads.share_input_width:
@@ -298,7 +298,8 @@ def combine(inputs: list[Tensor], heads: Heads) -> Tensor:
     return torch.cat(pooled, dim=1)
 
 
-def _pool(x: Tensor) -> Tensor:
+def pool(x: Tensor) -> Tensor:
+    """The mean over places or tokens: float [N, D, H, W] or [N, T, D] → [N, D]."""
     if x.ndim == 4:
         return x.mean(dim=(2, 3))
     return x.mean(dim=1) if x.ndim == 3 else x
@@ -352,6 +353,6 @@ class Backbone:
         _captured.inputs = []
         try:
             out = self._view(x)
-            return combine(_captured.inputs, self._heads) if self._heads.names else _pool(out)
+            return combine(_captured.inputs, self._heads) if self._heads.names else pool(out)
         finally:
             _captured.inputs = []

@@ -12,7 +12,11 @@ from fnmatch import translate
 
 from core.models.card import ModelCard, Source
 
-SOURCES: tuple[Source, ...] = ("bundled", "torchvision", "timm")
+SHIPPED_SOURCES: tuple[Source, ...] = ("bundled", "torchvision", "timm")
+"""Of the cards in the shipped catalog; a bare name is looked for in this order."""
+ADDED_SOURCES: tuple[Source, ...] = ("hub", "hf-hub", "file")
+"""Of models that a person put on the list, and may take off it."""
+SOURCES = (*SHIPPED_SOURCES, *ADDED_SOURCES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,7 @@ class LayerInfo(QScrollArea):
             return
         self.title.setText(f"{line.path if not line.is_run else line.name} · {line.title}")
         self.facts.setText(describe_line(line, share=share))
-        self.kind.setText(explain_kind(line.kind, line.type))
+        self.kind.setText(explain_kind(line.kind, f"{line.type} {line.detail}"))
         begin, end = depth
         if end - begin > _WHOLE and not is_head:
             self.where.setText("Most of the network lies in it, from edges to whole objects.")
@@ -107,15 +107,13 @@ class LayerInfo(QScrollArea):
 def describe_line(line: LayerLine, *, share: float) -> str:
     """`conv · output 64×112×112 · 9,408 parameters · 118 M multiply-adds, 6.5 % of the model`."""
     facts: list[str] = [line.kind]
-    detail = getattr(line, "detail", "")
-    if detail:
-        facts.append(detail)
+    if line.detail:
+        facts.append(line.detail)
     if line.output_shape is not None:
         facts.append(f"output {shape_text(line.output_shape)}")
     facts.append(f"{line.params:,} parameters" if line.params else "no parameters")
     if line.macs:
         facts.append(f"{short_number(line.macs)} multiply-adds, {share:.1%} of the model")
-    size = getattr(line, "activation_bytes", 0)
-    if size:
-        facts.append(f"activations {megabytes(size)} an image")
+    if line.activation_bytes:
+        facts.append(f"activations {megabytes(line.activation_bytes)} an image")
     return " · ".join(facts)

@@ -10,8 +10,8 @@ from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
 from core.models.added import FileCard
+from core.models.search import ADDED_SOURCES
 from gui import theme
-from gui.model_rows import ADDED_SOURCES
 from gui.theme import Theme, set_role
 from gui.widgets.basics import button, label, row
 from gui.words import file_size, name_model

@@ -127,3 +127,55 @@ def test_the_catalog_says_what_is_in_it_and_whether_it_is_older_than_the_librari
     _, out, _ = ask(capsys, "catalog")
     assert "timm 99.0 is installed" in out
     assert "--rebuild" in out
+
+
+def test_words_that_fit_no_model_are_answered_with_the_nearest_names(capsys):
+    code, out, said = ask(capsys, "models", "resnt18")
+    assert code == 0
+    assert out == ""
+    assert "No model fits “resnt18”" in said
+    assert "resnet18" in said
+    _, out, said = ask(capsys, "models", "resnet18", "--max-params", 1, "--json")
+    assert json.loads(out) == {"models": []}
+    assert "No model fits these filters" in said
+
+
+def test_models_that_were_added_are_listed_by_their_source(capsys, tmp_path):
+    import timm
+    import torch
+
+    file = tmp_path / "mine.pth"
+    torch.save(timm.create_model("test_resnet", num_classes=3).state_dict(), file)
+    code, _, said = ask(capsys, "weights", "import", file)
+    assert code == 0, said
+    code, out, _ = ask(capsys, "models", "--source", "file", "--json")
+    (card,) = json.loads(out)["models"]
+    assert code == 0
+    assert card["id"].startswith("file:")
+    assert card["num_classes"] == 3
+
+
+def test_layers_are_found_explained_and_copied(capsys):
+    code, out, _ = ask(capsys, "layers", "resnet18", "--search", "layer4 conv2")
+    assert code == 0
+    assert "layer4.1.conv2" in out
+    assert "layer3" not in out
+    code, out, said = ask(capsys, "layers", "resnet18", "--search", "transformer")
+    assert code != 0
+    assert "No layer of torchvision/resnet18" in said
+    _, out, _ = ask(capsys, "layers", "resnet18", "--explain")
+    assert "BasicBlock × 2" in out
+    assert "edges, colours" in out
+    _, out, _ = ask(capsys, "layers", "resnet18", "--format", "csv")
+    rows = list(csv.DictReader(out.splitlines()))
+    assert rows[0]["layer"] == "conv1"
+    assert rows[0]["parameters"] == "9408"
+    assert rows[-1]["layer"] == "fc"
+    _, out, _ = ask(capsys, "layers", "resnet18", "--format", "markdown", "--all")
+    assert "| conv1 | Conv2d | 7×7, stride 2, padding 3 | 64×112×112 | 9,408 |" in out
+    assert "11,689,512 of 11,689,512 parameters train" in out
+
+
+def test_a_depthwise_convolution_is_explained_as_one(capsys):
+    _, out, _ = ask(capsys, "layers", "torchvision/mobilenet_v2", "--search", "conv", "--explain")
+    assert "each channel has a small filter of its own" in " ".join(out.split())

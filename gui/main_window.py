@@ -240,6 +240,7 @@ class MainWindow(QMainWindow):
             strategy=strategy_in_words(
                 self.session.recipe_values.get("strategy", "feature-extraction"),
                 gradual=bool(self.session.recipe_values.get("gradual", False)),
+                by_hand=bool(self.session.recipe_values.get("layer_rates")),
             ),
             device=device,
         )

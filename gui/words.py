@@ -41,10 +41,16 @@ _STRATEGIES = {
 }
 
 
-def strategy_in_words(strategy: str, *, gradual: bool = False) -> str:
-    """`Partial fine-tuning, gradual`; a strategy this version does not know keeps its name."""
+def strategy_in_words(strategy: str, *, gradual: bool = False, by_hand: bool = False) -> str:
+    """`Partial fine-tuning, gradual, by hand`; an unknown strategy keeps its name.
+
+    `by_hand`: layers have rates of their own.
+    """
     name = _STRATEGIES.get(strategy, strategy)
-    return f"{name}, gradual" if gradual and strategy != "feature-extraction" else name
+    if strategy == "feature-extraction":  # only the head learns, whatever the other keys say
+        return name
+    said = (name, "gradual" if gradual else "", "by hand" if by_hand else "")
+    return ", ".join(part for part in said if part)
 
 
 def duration(seconds: float) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -32,6 +33,9 @@ from core.models.published import Published
 from core.models.weights import BUNDLED_PACKAGES
 
 _LITE_CROP = 0.875
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +93,15 @@ def completed(
     card: ModelCard, figures: Published, known: dict[tuple[Any, ...], Costs]
 ) -> ModelCard:
     """The card with its counted columns; `known` keeps what equal models have cost."""
-    key = (card.source == "torchvision", card.arch, card.input_size, card.num_classes)
-    if key not in known:
-        try:
+    found = Costs()
+    try:
+        key = (card.source == "torchvision", card.arch, card.input_size, costs.shapes_of(card))
+        if key not in known:
             known[key] = costs.count(card)
-        except Exception:  # noqa: BLE001 - what a library cannot run on meta tensors is unknown
-            known[key] = Costs()
-    counted = dataclasses.replace(card, **dataclasses.asdict(known[key]))
+        found = known[key]
+    except Exception:  # noqa: BLE001 - what a library cannot run on meta tensors is unknown
+        _log.warning("%s cannot be counted", card.id, exc_info=True)
+    counted = dataclasses.replace(card, **dataclasses.asdict(found))
     if card.source == "torchvision":
         return counted  # the table is of timm's own models
     return dataclasses.replace(counted, images_per_s=figures.throughput(counted))

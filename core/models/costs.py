@@ -57,6 +57,16 @@ class ActivationCounter(TorchDispatchMode):
         return out
 
 
+def shapes_of(card: ModelCard) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """Names and shapes of the parameters: what tells models of one architecture apart.
+
+    Some tags of timm change how the model is made (the projectors of the Qwen encoders), and
+    their configurations do not say so. Raises: as `count`.
+    """
+    module = skeleton.library_module(card, meta=True)
+    return tuple((name, tuple(p.shape)) for name, p in module.named_parameters())
+
+
 def count(card: ModelCard) -> Costs:
     """Everything counted of a card. Raises: whatever a library raises on meta tensors."""
     module = skeleton.library_module(card, meta=True)

@@ -105,6 +105,23 @@ def test_the_catalog_holds_what_counting_gives_now(family: str):
         ), card.id
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_card_holds_the_parameters_of_its_own_weights(family: str):
+    """Tags of one architecture may be made differently, and nothing but the model says so."""
+    for card in catalog.load().cards:
+        if card.family == family:
+            module = skeleton.library_module(card, meta=True)
+            assert (card.id, card.params) == (card.id, skeleton.count_params(module))
+
+
+@pytest.mark.parametrize("tag", ["qwen3_5_2b", "qwen3_5_4b"])
+def test_tags_that_make_another_model_are_counted_for_themselves(tag: str):
+    card = catalog.load().resolve(f"timm/qwen3_vit_306m_enc.{tag}")
+    check(card)
+    assert costs.count(card).feature_dim == card.feature_dim
+
+
 def test_known_counts_are_those_of_the_literature():
     cards = catalog.load()
     resnet = cards.resolve("torchvision/resnet50.IMAGENET1K_V1")

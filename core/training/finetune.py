@@ -126,12 +126,12 @@ def fine_tune(
     is; `keep_last(progress)` after every epoch and at a stop, when the run can go on from here.
     `tell` writes into the run, `sink` speaks to the listener alone. Mutates `trainee`.
     """
-    batches_of = _Batches(data, recipe)
+    batches_of = Batches(data, recipe)
     schedule = cosine_schedule(optimizer, recipe, steps=batches_of.steps * recipe.most_epochs)
     best = Judgement(
         torch.empty(0), trainee.head(), progress.best_loss, progress.best_accuracy, 1.0
     )
-    gone = _Unreadable(tell)
+    gone = Unreadable(tell)
     with trainee.working() as pool:
         while progress.epoch < recipe.most_epochs and progress.waited < recipe.patience:
             epoch = progress.epoch + 1
@@ -208,7 +208,7 @@ def _open(trainee: Trainee, plan: Plan, epoch: int, *, tell: Sink, is_start: boo
         tell(PlanChanged(epoch, opened, frozen))
 
 
-class _Unreadable:
+class Unreadable:
     """Says once of each picture that it could no longer be read."""
 
     def __init__(self, tell: Sink) -> None:
@@ -221,7 +221,7 @@ class _Unreadable:
             self._tell(Notice("warning", f"{error.message} The run goes on without it."))
 
 
-class _Batches:
+class Batches:
     """The batches of an epoch, the next one being prepared while one is learned from."""
 
     def __init__(self, data: TrainingSet, recipe: Recipe) -> None:
@@ -230,7 +230,7 @@ class _Batches:
         self.steps = -(-len(data.fit) // recipe.step_images)
 
     def __call__(
-        self, epoch: int, skip: int, pool: ThreadPoolExecutor, gone: _Unreadable
+        self, epoch: int, skip: int, pool: ThreadPoolExecutor, gone: Unreadable
     ) -> Iterator[tuple[int, list[View], Tensor]]:
         """From batch `skip` on, with its number. The order comes from (seed, epoch) alone.
 
@@ -278,7 +278,7 @@ def judge(
     trainee: Trainee,
     data: TrainingSet,
     compute: Compute,
-    gone: _Unreadable,
+    gone: Unreadable,
     *,
     sink: Sink,
     pool: ThreadPoolExecutor,
@@ -305,7 +305,7 @@ def embed_pixels(
     trainee: Trainee,
     data: TrainingSet,
     compute: Compute,
-    gone: _Unreadable,
+    gone: Unreadable,
     *,
     sink: Sink,
     pool: ThreadPoolExecutor,

@@ -48,8 +48,11 @@ def fine_tuning(job: Job, frozen: Frozen, *, is_resumed: bool) -> Outcome:
         return _fine_tuning(job, frozen, pictures, is_resumed=is_resumed)
 
 
-def _fine_tuning(job: Job, frozen: Frozen, pictures: Pictures, *, is_resumed: bool) -> Outcome:
-    recipe, run = job.recipe, job.run
+def training_set(job: Job, frozen: Frozen, pictures: Pictures) -> TrainingSet:
+    """What fine-tuning learns from and what chooses, by row of `frozen`.
+
+    Raises: DatasetError where too few images can be read to hold any out.
+    """
     is_selection = _chooses(job, frozen)
     fit_rows, selection_rows = frozen.trains[~is_selection], frozen.trains[is_selection]
     if not len(fit_rows) or not len(selection_rows):
@@ -57,13 +60,18 @@ def _fine_tuning(job: Job, frozen: Frozen, pictures: Pictures, *, is_resumed: bo
             f"Only {len(frozen.trains)} training images can be read, too few to hold any out.",
             "Add readable images.",
         )
-    data = TrainingSet(
+    return TrainingSet(
         pixels=pictures.cache,
         labels=frozen.labels,
         fit=fit_rows,
         selection=selection_rows,
         settle=pictures.settle,
     )
+
+
+def _fine_tuning(job: Job, frozen: Frozen, pictures: Pictures, *, is_resumed: bool) -> Outcome:
+    recipe, run = job.recipe, job.run
+    data = training_set(job, frozen, pictures)
 
     def keep_best(judgement: Judgement, epoch: int) -> None:
         softness = 1 / judgement.temperature
@@ -80,7 +88,7 @@ def _fine_tuning(job: Job, frozen: Frozen, pictures: Pictures, *, is_resumed: bo
                 "epoch": epoch,
                 "temperature": judgement.temperature,
                 "selection": {
-                    "images": len(selection_rows),
+                    "images": len(data.selection),
                     "loss": judgement.loss,
                     "accuracy": judgement.accuracy,
                     "cross_fitted": False,
@@ -104,7 +112,7 @@ def _fine_tuning(job: Job, frozen: Frozen, pictures: Pictures, *, is_resumed: bo
         progress = load_state(run.last, trainee, optimizer)
         job.tell(RunResumed(progress.step, progress.epoch))
     else:
-        probe, first_head = _probe(job, frozen, fit_rows, selection_rows)
+        probe, first_head = fit_probe(job, frozen, data)
         trainee = new_trainee(first_head)
         optimizer = make_optimizer(trainee, recipe, job.plan)
         progress = FineTuning(
@@ -126,7 +134,7 @@ def _fine_tuning(job: Job, frozen: Frozen, pictures: Pictures, *, is_resumed: bo
         sink=job.sink,
         should_stop=job.should_stop,
     )
-    evaluation = _evaluate_best(job, frozen, progress, selection_images=len(selection_rows))
+    evaluation = _evaluate_best(job, frozen, progress, selection_images=len(data.selection))
     return Outcome(
         epochs=progress.epoch,
         best_epoch=progress.best_epoch,
@@ -145,9 +153,7 @@ def _chooses(job: Job, frozen: Frozen) -> npt.NDArray[np.bool_]:
     return is_selection & np.isin(labels, labels[~is_selection])
 
 
-def _probe(
-    job: Job, frozen: Frozen, fit_rows: npt.NDArray[np.int64], selection_rows: npt.NDArray[np.int64]
-) -> tuple[Judgement, Head]:
+def fit_probe(job: Job, frozen: Frozen, data: TrainingSet) -> tuple[Judgement, Head]:
     """Epoch 0: the head on frozen features, fitted without the selection images, calibrated; and
     the same as fine-tuning begins with it, never sharpened: large logits would tear the backbone
     (steel defects: the loss of single batches rose to 3.7 in the first epoch).
@@ -156,6 +162,7 @@ def _probe(
     """
     job.sink(Progress(0, 0, "fitting the first head"))
     begin = time.perf_counter()
+    fit_rows, selection_rows = data.fit, data.selection
     labels = frozen.labels[fit_rows]
     folds = stratified_folds(labels.numpy(), folds=4, seed=job.recipe.seed, fewest=2)
     if len(np.unique(folds)) < 2:

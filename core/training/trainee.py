@@ -253,6 +253,24 @@ class Trainee:
         if self._mean_of_steps is not None:
             self._mean_of_steps.update(self._both, step=self._steps)
 
+    @contextmanager
+    def restored(self) -> Iterator[None]:
+        """Whatever is learned inside is undone: weights, buffers, mean, gradients and what trains
+        are bit for bit as before, also where the inside raises."""
+        state = copy.deepcopy(self.state())
+        flags = [(p, p.requires_grad, p.grad) for r in self._replicas for p in r.parameters]
+        buffers = [(b, b.clone()) for r in self._replicas for b in r.module.buffers()]
+        try:
+            yield
+        finally:
+            self.load_state(state)
+            for parameter, is_trained, gradient in flags:
+                parameter.requires_grad_(is_trained)
+                parameter.grad = gradient
+            with torch.no_grad():
+                for buffer, before in buffers:
+                    buffer.copy_(before)
+
     # -- state -------------------------------------------------------------------------------
 
     @property

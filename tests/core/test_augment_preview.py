@@ -14,7 +14,7 @@ from core.data.pixels import PixelCache
 from core.data.scan import scan
 from core.errors import DatasetError
 from core.recipe import Recipe
-from core.training.finetune import TrainingSet, _Batches, _Unreadable
+from core.training.finetune import Batches, TrainingSet, Unreadable
 from core.training.preview import choose, preprocessing_of, preview, sheet
 
 RECIPE = Recipe(augmentation="strong", rotation=20, auto_augment="rand", erasing=0.5)
@@ -53,8 +53,8 @@ def test_a_view_is_the_very_one_of_the_trainer(index):
 
     with ThreadPoolExecutor(1) as pool:
         for epoch in (1, 2):
-            batches = _Batches(data, recipe)
-            _n, views, _labels = next(batches(epoch, 0, pool, _Unreadable(lambda event: None)))
+            batches = Batches(data, recipe)
+            _n, views, _labels = next(batches(epoch, 0, pool, Unreadable(lambda event: None)))
             images = views[0].pixels[None].float().div_(255)
             seen = vary(images, [views[0].draw], fill=torch.full((1, 3, 1, 1), 0.5))
             pixels = seen[0].mul(255).round().byte().permute(1, 2, 0).numpy()

@@ -20,7 +20,7 @@ from core.models.build import build
 from core.recipe import Recipe
 from core.training.checkpoints import Head
 from core.training.device import Compute
-from core.training.finetune import TrainingSet, _Batches, _Unreadable
+from core.training.finetune import Batches, TrainingSet, Unreadable
 from core.training.fit import fit, resume
 from core.training.plan import make_plan
 from core.training.runs import RunStore
@@ -137,9 +137,9 @@ def test_an_image_drawn_twice_in_an_epoch_is_varied_anew(folder):
     trainee = a_trainee(1)
     every = np.arange(len(paths))
     data = TrainingSet(PixelCache(paths, trainee.built.preprocessing), labels, every, every[:1])
-    batches = _Batches(data, RECIPE)
+    batches = Batches(data, RECIPE)
     with trainee.working() as pool:
-        made = [(v, t) for _n, v, t in batches(1, 0, pool, _Unreadable(lambda event: None))]
+        made = [(v, t) for _n, v, t in batches(1, 0, pool, Unreadable(lambda event: None))]
     truth = torch.cat([t for _v, t in made])
     assert torch.bincount(truth).tolist() == [7, 6, 6]  # of 12, 3 and 4 images
     squares = [

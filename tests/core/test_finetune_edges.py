@@ -20,7 +20,7 @@ from core.recipe import Recipe
 from core.training import checkpoints, state
 from core.training.checkpoints import Head, make_reference, save_checkpoint
 from core.training.device import Compute
-from core.training.finetune import FineTuning, TrainingSet, _Batches, _Unreadable, make_optimizer
+from core.training.finetune import Batches, FineTuning, TrainingSet, Unreadable, make_optimizer
 from core.training.fit import fit, resume
 from core.training.plan import make_plan
 from core.training.runs import Run, RunStore, create_run
@@ -260,9 +260,9 @@ def test_a_batch_of_unreadable_pictures_counts_when_the_epoch_goes_on(tmp_path, 
     data = TrainingSet(pixels, every_label(paths), every, every[:1])
     order = np.random.default_rng([recipe.seed, 1]).permutation(every)
     paths[order[1]].unlink()
-    batches = _Batches(data, recipe)
+    batches = Batches(data, recipe)
     with trainee.working() as pool:
-        numbers = [n for n, _v, _l in batches(1, 0, pool, _Unreadable(lambda event: None))]
+        numbers = [n for n, _v, _l in batches(1, 0, pool, Unreadable(lambda event: None))]
     assert numbers == [0, 2, 3, 4, 5]
 
 

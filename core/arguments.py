@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from core.console import progress, stop_on_interrupt
+from core.console import messages, progress, stop_on_interrupt
 from core.errors import AppError, DatasetError
 from core.recipe import Recipe, Strategy, new_recipe, read_recipe
 
@@ -40,10 +40,15 @@ def dataset_path(dataset: Path | None, sample: str | None) -> Path:
 
 
 def scan_dataset(path: Path, *, verify: bool = False) -> DatasetIndex:
-    from core.data.scan import scan as scan_folder
+    """The dataset with the person's edits in force; that there are some is said on stderr."""
+    from core.data.opening import edits_of, open_dataset
 
     with progress() as on_progress, stop_on_interrupt() as should_stop:
-        return scan_folder(path, verify=verify, on_progress=on_progress, should_stop=should_stop)
+        index = open_dataset(path, verify=verify, on_progress=on_progress, should_stop=should_stop)
+    if index.unedited is not None:
+        number = len(edits_of(index))
+        messages.print(f"{number:,} edit{'' if number == 1 else 's'} of yours in force.")
+    return index
 
 
 def recipe_from(

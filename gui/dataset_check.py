@@ -94,7 +94,7 @@ class DatasetCheck(QObject):
             Work(
                 _KEY,
                 "Checking every picture",
-                partial(jobs_data.verify_dataset, dataset.root),
+                partial(jobs_data.verify_dataset, dataset.opened),
                 on_success=self._verified,
                 on_failure=self._failed,
                 on_cancel=self._cancelled,

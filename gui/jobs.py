@@ -79,9 +79,9 @@ def list_runs(link: Link) -> tuple[RunSummary, ...]:
 
 
 def scan_folder(path: Path, link: Link) -> DatasetIndex:
-    from core.data.scan import scan
+    from core.data.opening import open_dataset
 
-    return scan(path, on_progress=link.on_progress, should_stop=link.should_stop)
+    return open_dataset(path, on_progress=link.on_progress, should_stop=link.should_stop)
 
 
 def scan_sample(link: Link) -> DatasetIndex:

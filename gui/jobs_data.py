@@ -87,11 +87,14 @@ def inspect_picture(path: Path, side_px: int, link: Link) -> Inspected:
     return Inspected(path, _to_qimage(picture), facts)
 
 
-def verify_dataset(root: Path, link: Link) -> DatasetIndex:
+def verify_dataset(opened: tuple[Path, ...], link: Link) -> DatasetIndex:
     """Scan once more and decode every picture to its end."""
-    from core.data.scan import scan
+    from core.data.opening import open_dataset
 
-    return scan(root, verify=True, on_progress=link.on_progress, should_stop=link.should_stop)
+    return open_dataset(
+        opened[0] if len(opened) == 1 else opened,
+        verify=True, on_progress=link.on_progress, should_stop=link.should_stop,
+    )  # fmt: skip
 
 
 def _cut_square(picture: Image.Image) -> QImage:

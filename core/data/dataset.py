@@ -15,6 +15,13 @@ import numpy.typing as npt
 SPLITS = ("train", "val", "test")
 """Split codes are positions in this tuple."""
 
+NO_LABEL = -1
+"""The label of a picture that nobody has labelled yet; its split is `NO_SPLIT`."""
+NO_SPLIT = len(SPLITS)
+"""The split code of pictures without a label: they stand in no split, so nothing learns from them
+or judges by them."""
+NO_GROUP = -1
+
 ProblemKind = Literal[
     "unreadable",
     "no permission",
@@ -43,10 +50,9 @@ class Problem:
 class DatasetIndex:
     """What a scan found. Readable images only; broken ones are in `problems`.
 
-    files[i] is relative to `root` (POSIX separators), labels[i] an index into `classes`,
-    splits[i] an index into SPLITS. `split_origin` says who made the split: "folders" (the user's
-    own train/val folders) or "graftwork" (val was carved from what trains: 80/20, stratified,
-    grouped by duplicates, seed 0).
+    files[i] is relative to `root` (POSIX separators), labels[i] an index into `classes` or
+    NO_LABEL, splits[i] an index into SPLITS or NO_SPLIT. `split_origin` says who made the split:
+    "folders" (the user's own folders or column) or "graftwork" (drawn; see `splits.draw`).
     """
 
     root: Path
@@ -69,28 +75,81 @@ class DatasetIndex:
     name: str = field(default="")
     notes: tuple[str, ...] = ()
     """What the scan decided for the user and the user should know, a sentence each."""
+    sources: tuple[Path, ...] = ()
+    """What was opened, where that is not `root`: a table, an archive, several folders."""
+    class_keys: tuple[str, ...] = ()
+    """What each class is called in folders, tables and edits, in the order of `classes`, which
+    are the names shown. Empty: the same."""
+    groups: npt.NDArray[np.int32] | None = None
+    """int32 [n], the group of each image (one patient, one scene), NO_GROUP for none. Images of a
+    group stay on one side of a split. None: the dataset knows no groups."""
+    excluded: tuple[str, ...] = ()
+    """Files that an edit took out; they are not in `files`."""
+    unedited: DatasetIndex | None = None
+    """The dataset as the scan found it, where edits are in force."""
 
     def __len__(self) -> int:
         return len(self.files)
 
+    @property
+    def opened(self) -> tuple[Path, ...]:
+        """The paths that open this dataset again."""
+        return self.sources or (self.root,)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """What each class is called in folders, tables and edits."""
+        return self.class_keys or self.classes
+
+    @property
+    def scanned(self) -> DatasetIndex:
+        """Without any edit."""
+        return self.unedited or self
+
     def path(self, i: int) -> Path:
         return self.root / self.files[i]
+
+    def class_of(self, i: int) -> str:
+        """The name shown for the class of image i; empty where it has no label yet."""
+        label = int(self.labels[i])
+        return "" if label == NO_LABEL else self.classes[label]
+
+    def split_of(self, i: int) -> str:
+        """train, val or test; empty where the image has no label yet."""
+        split = int(self.splits[i])
+        return "" if split == NO_SPLIT else SPLITS[split]
+
+    @property
+    def unlabelled(self) -> npt.NDArray[np.int64]:
+        """Positions of the images without a label, ascending."""
+        return np.flatnonzero(self.labels == NO_LABEL)
 
     def indices(self, split: str) -> npt.NDArray[np.int64]:
         """Positions of the images of one split, ascending."""
         return np.flatnonzero(self.splits == SPLITS.index(split))
 
     def class_counts(self) -> dict[str, int]:
-        counts = np.bincount(self.labels, minlength=len(self.classes))
+        labelled = self.labels[self.labels != NO_LABEL]
+        counts = np.bincount(labelled, minlength=len(self.classes))
         return {name: int(n) for name, n in zip(self.classes, counts, strict=True)}
 
     def split_counts(self) -> dict[str, int]:
         """Images per split, splits that hold none left out."""
-        counts = np.bincount(self.splits, minlength=len(SPLITS))
+        counts = np.bincount(self.splits, minlength=len(SPLITS))[: len(SPLITS)]
         return {name: int(n) for name, n in zip(SPLITS, counts, strict=True) if n}
 
     def class_split_counts(self) -> npt.NDArray[np.int64]:
         """int64 [classes, len(SPLITS)]"""
         table = np.zeros((len(self.classes), len(SPLITS)), dtype=np.int64)
-        np.add.at(table, (self.labels, self.splits), 1)
+        labelled = self.labels != NO_LABEL
+        np.add.at(table, (self.labels[labelled], self.splits[labelled]), 1)
         return table
+
+
+def contradiction(index: DatasetIndex, i: int, other: int) -> Problem:
+    """Images i and `other` have the same bytes and different labels."""
+    return Problem(
+        index.files[i],
+        "contradiction",
+        f"the same picture is also labelled {index.class_of(other)}: {index.files[other]}",
+    )

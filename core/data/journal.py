@@ -1,15 +1,15 @@
-"""The journal of edits: what a person changed about a dataset, kept beside it, never in it.
+"""The journal of edits: what a person changed about a dataset, kept apart from it, never in it.
 
 One SQLite file in the application's data folder. An edit is a row and stays for ever; undo and
 redo are rows as well, so the state is always the replay of the rows. The user's own files are
 never written, moved or deleted.
 
-A dataset is known by its resolved root. `move_to` names its edits anew after its folder was moved.
+A dataset is known by the resolved paths that open it. `move_to` names its edits anew after its
+folder was moved.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sqlite3
 import time
@@ -19,17 +19,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-import numpy as np
-
 from core import places
-from core.data.dataset import SPLITS, DatasetIndex
+from core.data.dataset import SPLITS
 from core.errors import DatasetError
 
-EditKind = Literal["relabel", "exclude", "restore", "keep", "merge", "rename", "move"]
+EditKind = Literal["relabel", "exclude", "restore", "keep", "merge", "rename", "move", "split"]
 """relabel: files get class `value`. exclude, restore: files leave the dataset, come back.
 keep: findings of the kind `value` about the files are dismissed. merge: all of the classes
 `files` become class `value`. rename: class `files[0]` is shown as `value`. move: files stand in
-split `value`.
+split `value`. split: train and val are drawn anew by the plan `value` (`SplitPlan.to_json`); an
+empty one gives back the split of the scan. What edits do is told by `edits.apply`.
 """
 
 _SCHEMA = """
@@ -62,9 +61,10 @@ class Edit:
 class Journal:
     """The edits of one dataset. Several processes may write at once; any thread may call."""
 
-    def __init__(self, root: Path, file: Path | None = None) -> None:
+    def __init__(self, opened: Path | Sequence[Path], file: Path | None = None) -> None:
+        """`opened`: the paths that open the dataset (`DatasetIndex.opened`)."""
         self.file = file or places.data_dir() / "edits.sqlite"
-        self.dataset = str(root.resolve())
+        self.dataset = _name_of(opened)
         with self._connect() as db:
             db.executescript(_SCHEMA)
 
@@ -75,7 +75,7 @@ class Journal:
         """
         if kind not in get_args(EditKind):
             raise DatasetError(f"There is no edit “{kind}”.", ", ".join(get_args(EditKind)))
-        if not files:
+        if not files and kind != "split":
             raise DatasetError(f"The edit “{kind}” names no file.", "Name at least one.")
         if kind == "move" and value not in SPLITS:
             raise DatasetError(f"There is no split “{value}”.", f"There are: {', '.join(SPLITS)}.")
@@ -97,12 +97,12 @@ class Journal:
         with self._connect() as db:
             return tuple(self._replay(db)[0])
 
-    def move_to(self, root: Path) -> None:
-        """The dataset's folder was moved to `root`: its edits follow.
+    def move_to(self, opened: Path | Sequence[Path]) -> None:
+        """The dataset was moved and now opens from `opened`: its edits follow.
 
-        Raises: DatasetError where `root` has edits of its own, which would be mixed up.
+        Raises: DatasetError where that has edits of its own, which would be mixed up.
         """
-        new = str(root.resolve())
+        new = _name_of(opened)
         with self._connect() as db:
             db.execute("BEGIN IMMEDIATE")
             if db.execute("SELECT 1 FROM entries WHERE dataset = ?", (new,)).fetchone():
@@ -160,67 +160,6 @@ class Journal:
             ) from error
 
 
-def apply(index: DatasetIndex, edits: Sequence[Edit]) -> DatasetIndex:
-    """The dataset with `edits` in force: a changed copy; `index` and all files stay as they are.
-
-    Edits about files or classes that are no longer there are passed over. A relabelled picture's
-    new class is added where it is missing; classes without pictures left stay.
-    """
-    position = {file: i for i, file in enumerate(index.files)}
-    classes = list(index.classes)
-    labels, splits = index.labels.copy(), index.splits.copy()
-    kept = np.ones(len(index), dtype=np.bool_)
-    shown: dict[str, str] = {}
-
-    def class_of(name: str) -> int:
-        if name not in classes:
-            classes.append(name)
-        return classes.index(name)
-
-    for edit in edits:
-        if edit.kind == "rename":
-            shown[edit.files[0]] = edit.value
-        elif edit.kind == "merge":
-            merged = [classes.index(name) for name in edit.files if name in classes]
-            if merged:
-                labels[np.isin(labels, merged)] = class_of(edit.value)
-        else:
-            at = [position[file] for file in edit.files if file in position]
-            if not at:
-                continue
-            if edit.kind == "relabel":
-                labels[at] = class_of(edit.value)
-            elif edit.kind == "move":
-                splits[at] = SPLITS.index(edit.value)
-            elif edit.kind in ("exclude", "restore"):
-                kept[at] = edit.kind == "restore"
-    # A class that a merge emptied is gone; one that was empty before was reported by the scan.
-    merged_away = {n for e in edits if e.kind == "merge" for n in e.files if n != e.value}
-    used = set(labels.tolist())
-    order = sorted(
-        (i for i, n in enumerate(classes) if i in used or n not in merged_away),
-        key=lambda i: classes[i],
-    )
-    new_label = np.zeros(len(classes), dtype=np.int32)
-    new_label[order] = np.arange(len(order), dtype=np.int32)
-    at_kept = np.flatnonzero(kept)
-    files = tuple(index.files[i] for i in at_kept)
-    still = set(files)
-    split_of = dict(zip(files, splits[at_kept].tolist(), strict=True))
-    groups = (tuple(f for f in group if f in still) for group in index.duplicates)
-    duplicates = tuple(group for group in groups if len(group) > 1)
-    names = [shown.get(classes[i], classes[i]) for i in order]
-    if len(set(names)) < len(names):  # two classes shown alike could not be told apart
-        names = [classes[i] for i in order]
-    return dataclasses.replace(
-        index,
-        classes=tuple(names),
-        files=files,
-        labels=new_label[labels[at_kept]],
-        splits=splits[at_kept],
-        bytes=index.bytes[at_kept],
-        widths=index.widths[at_kept],
-        heights=index.heights[at_kept],
-        duplicates=duplicates,
-        leaks=tuple(g for g in duplicates if len({split_of[f] for f in g}) > 1),
-    )
+def _name_of(opened: Path | Sequence[Path]) -> str:
+    paths = [opened] if isinstance(opened, Path) else opened
+    return "\n".join(sorted(str(path.resolve()) for path in paths))

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from core.data.dataset import SPLITS, DatasetIndex, Problem, ProblemKind
+from core.data.dataset import SPLITS, DatasetIndex, Problem, ProblemKind, contradiction
 from core.data.decode import decode, read_bytes, read_header, read_header_and_size
 from core.data.layout import Layout, files_below, find_layout, is_image_name
 from core.data.splits import carve_val
@@ -310,14 +310,7 @@ def _with_duplicates(index: DatasetIndex, groups: list[npt.NDArray[np.int64]]) -
         for i in group.tolist():
             others = [j for j in group.tolist() if index.labels[j] != index.labels[i]]
             if others:
-                other = index.classes[index.labels[others[0]]]
-                problems.append(
-                    Problem(
-                        index.files[i],
-                        "contradiction",
-                        f"the same picture is also labelled {other}: {index.files[others[0]]}",
-                    )
-                )
+                problems.append(contradiction(index, i, others[0]))
     return replace(
         index,
         problems=tuple(problems),

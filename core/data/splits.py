@@ -5,16 +5,58 @@ Needs numpy; scikit-learn is imported when something is split (its import takes 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from core.data.dataset import SPLITS, DatasetIndex
+from core.data.dataset import NO_GROUP, NO_LABEL, SPLITS, DatasetIndex
 from core.errors import DatasetError
 
 Positions = npt.NDArray[np.int64]
+
+
+_TRAIN, _VAL, _TEST = (SPLITS.index(name) for name in SPLITS)
+
+
+@dataclass(frozen=True, slots=True)
+class SplitPlan:
+    """How train, val and test are drawn: stratified by class, copies and groups on one side.
+
+    `val` and `test` are shares of the images. With `folds` > 0 val is fold number `fold` (from 0)
+    of so many instead, and its share is that of a fold.
+    """
+
+    val: float = 0.2
+    test: float = 0.0
+    seed: int = 0
+    folds: int = 0
+    fold: int = 0
+
+    def __post_init__(self) -> None:
+        if not (0 < self.val < 1 and 0 <= self.test < 1 and self.val + self.test < 1):
+            raise DatasetError(
+                f"val {self.val:g} and test {self.test:g} leave nothing to train on.",
+                "Both are shares of all images: choose less than 1 together, val above 0.",
+            )
+        if self.folds and not (2 <= self.folds <= 100 and 0 <= self.fold < self.folds):
+            raise DatasetError(
+                f"There is no fold {self.fold + 1} of {self.folds}.",
+                "Choose 2 to 100 folds, and one of them.",
+            )
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> SplitPlan:
+        """Raises: DatasetError for what is no plan."""
+        try:
+            return cls(**json.loads(text))
+        except (TypeError, ValueError) as error:
+            raise DatasetError(f"A split cannot be drawn by “{text}”: {error}.") from error
 
 
 @dataclass(frozen=True)
@@ -61,11 +103,16 @@ def honest_sets(index: DatasetIndex, *, folds: int = 5, seed: int = 0) -> Honest
     Raises: DatasetError where a class has nothing to train on, or nothing is left to report.
     """
     left_out = _left_out(index)
-    chosen = np.ones(len(index), dtype=bool)
+    chosen = index.labels != NO_LABEL
     chosen[list(left_out)] = False
     train = np.flatnonzero(chosen & (index.splits == SPLITS.index("train")))
     labels = index.labels[train]
     counts = np.bincount(labels, minlength=len(index.classes))
+    if len(index.classes) < 2:
+        raise DatasetError(
+            f"“{index.name or index.root.name}” has fewer than two classes with pictures.",
+            "A classifier tells classes apart: label pictures of a second one.",
+        )
     if not counts.all():
         empty = index.classes[int(np.argmin(counts))]
         raise DatasetError(
@@ -85,7 +132,7 @@ def honest_sets(index: DatasetIndex, *, folds: int = 5, seed: int = 0) -> Honest
             "Give every class three images or more, or add a folder val.",
         )
     folds = max(2, min(folds, int(counts.max())))
-    fold = stratified_folds(labels, folds=folds, seed=seed, fewest=2)
+    fold = _folds_of(index, train, folds=folds, seed=seed)
     return HonestSets(
         train=train,
         fold=fold,
@@ -93,6 +140,122 @@ def honest_sets(index: DatasetIndex, *, folds: int = 5, seed: int = 0) -> Honest
         report_split="val",
         left_out=tuple((index.files[i], left_out[i]) for i in sorted(left_out)),
     )
+
+
+def _folds_of(index: DatasetIndex, train: Positions, *, folds: int, seed: int) -> Positions:
+    """int64 [len(train)]: the fold of each training image, a group in one fold."""
+    labels = index.labels[train]
+    groups = None if index.groups is None else index.groups[train]
+    if groups is None or not _has_company(groups):
+        return stratified_folds(labels, folds=folds, seed=seed, fewest=2)
+    units = _units(len(train), [np.flatnonzero(groups == g) for g in _shared(groups)])
+    fold = _spread(labels, units, folds=folds, seed=seed)
+    if len(np.unique(fold)) < 2:
+        raise DatasetError(
+            f"The training images of “{index.name or index.root.name}” are all of one group.",
+            "Some have to be held out to choose by: give it more groups, or leave groups away.",
+        )
+    return np.unique(fold, return_inverse=True)[1].astype(np.int64)
+
+
+def draw(index: DatasetIndex, plan: SplitPlan) -> DatasetIndex:
+    """The dataset with train and val (and test, where the plan has one) drawn anew.
+
+    A test of the user's own stays as it is, and what nobody labelled stands nowhere. Images with
+    the same bytes and images of one group go together. The same for the same index and plan.
+
+    Raises: DatasetError where the plan draws a test and the dataset has one.
+    """
+    has_test = bool((index.splits == _TEST).any())
+    if has_test and plan.test:
+        raise DatasetError(
+            f"“{index.name or index.root.name}” has a test of its own, which stays as it is.",
+            "Draw val alone: set the share of test to 0.",
+        )
+    pool = np.flatnonzero((index.labels != NO_LABEL) & (index.splits != _TEST))
+    place = np.full(len(index), -1, dtype=np.int64)
+    place[pool] = np.arange(len(pool))
+    together = [place[group][place[group] >= 0] for group in copies_of(index)]
+    groups = np.full(len(pool), NO_GROUP) if index.groups is None else index.groups[pool]
+    labels = index.labels[pool]
+    splits = index.splits.copy()
+    splits[pool] = _TRAIN
+    if not plan.folds and not plan.test and plan.val == 0.2 and not _has_company(groups):
+        copies = [group for group in together if len(group) > 1]
+        splits[pool[carve_val(labels, copies, seed=plan.seed)]] = _VAL
+    else:
+        together += [np.flatnonzero(groups == g) for g in _shared(groups)]
+        units = _units(len(pool), together)
+        if plan.folds:
+            fold = _spread(labels, units, folds=plan.folds, seed=plan.seed)
+            splits[pool[fold == plan.fold]] = _VAL
+        else:
+            depth = _depths(labels, units, seed=plan.seed)
+            splits[pool[depth < plan.val + plan.test]] = _VAL
+            splits[pool[depth < plan.test]] = _TEST
+    splits = splits.astype(index.splits.dtype)
+    return replace(index, splits=splits, split_origin="graftwork")
+
+
+def k_folds(index: DatasetIndex, *, folds: int, seed: int = 0) -> Iterable[DatasetIndex]:
+    """The dataset `folds` times, each time with another part as val; every image is in val once.
+
+    Raises: DatasetError for an impossible number.
+    """
+    return [draw(index, SplitPlan(seed=seed, folds=folds, fold=i)) for i in range(folds)]
+
+
+def _shared(groups: npt.NDArray[np.int32]) -> list[int]:
+    """The groups that more than one image belongs to."""
+    names, counts = np.unique(groups[groups != NO_GROUP], return_counts=True)
+    return [int(name) for name in names[counts > 1]]
+
+
+def _has_company(groups: npt.NDArray[np.int32]) -> bool:
+    return bool(_shared(groups))
+
+
+def _units(n: int, together: Iterable[Positions]) -> Positions:
+    """int64 [n]: images that must stay together, over several reasons, have one number."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    pairs = [(group[0], i) for group in together for i in group[1:]]
+    if not pairs:
+        return np.arange(n, dtype=np.int64)
+    a, b = np.array(pairs, dtype=np.int64).T
+    graph = coo_array((np.ones(len(a), dtype=np.int8), (a, b)), shape=(n, n))
+    return connected_components(graph, directed=False)[1].astype(np.int64)
+
+
+def _depths(
+    labels: npt.NDArray[np.int32], units: Positions, *, seed: int
+) -> npt.NDArray[np.float64]:
+    """float64 [n] in 0…1: where each image stands in a random order of its class's units.
+
+    A unit counts as of its most frequent class, and stands where its middle is: shares cut from
+    the depths hold for every class as nearly as the sizes of its units allow.
+    """
+    rng = np.random.default_rng(seed)
+    numbers, first, unit, sizes = np.unique(
+        units, return_index=True, return_inverse=True, return_counts=True
+    )
+    label = labels[first].astype(np.int64)
+    mixed = np.unique(unit[labels != label[unit]])
+    for u in mixed.tolist():
+        label[u] = np.bincount(labels[unit == u]).argmax()
+    depth = np.zeros(len(numbers))
+    for name in np.unique(label).tolist():
+        members = rng.permutation(np.flatnonzero(label == name))
+        end = np.cumsum(sizes[members])
+        depth[members] = (end - sizes[members] / 2) / end[-1]
+    return depth[unit]
+
+
+def _spread(labels: npt.NDArray[np.int32], units: Positions, *, folds: int, seed: int) -> Positions:
+    """int64 [n]: the fold of each image, units whole, classes spread evenly."""
+    depth = _depths(labels, units, seed=seed)
+    return np.minimum((depth * folds).astype(np.int64), folds - 1)
 
 
 def carve_val(

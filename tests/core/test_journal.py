@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from core.data.dataset import DatasetIndex
-from core.data.journal import Edit, Journal, apply
+from core.data.edits import apply
+from core.data.journal import Edit, Journal
 from core.errors import DatasetError
 
 

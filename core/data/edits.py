@@ -1,0 +1,147 @@
+"""What edits make of a dataset: a changed copy of the index; no file is touched.
+
+Where edits are kept is the journal's business.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from core.data.dataset import NO_LABEL, NO_SPLIT, SPLITS, DatasetIndex, Problem, contradiction
+from core.data.journal import Edit
+from core.data.splits import SplitPlan, draw
+
+_TRAIN = SPLITS.index("train")
+
+
+def apply(index: DatasetIndex, edits: Sequence[Edit]) -> DatasetIndex:
+    """The dataset with `edits` in force, oldest first; replayed on what the scan found.
+
+    Edits about files or classes that are no longer there are passed over. A relabelled picture's
+    new class is added where it is missing; classes without pictures left stay, merged ones go. A
+    picture that had no label trains, until a split is drawn; where nothing stands in val one is
+    drawn. The last edit of the kind `split` decides; pictures moved by hand after it stay moved.
+    """
+    index = index.scanned
+    if not edits:
+        return index
+    working = _Working(index)
+    for edit in edits:
+        working.take(edit)
+    return working.finish(index, is_split_drawn=any(edit.kind == "split" for edit in edits))
+
+
+class _Working:
+    """The columns while edits are replayed; all images stay in place until the end."""
+
+    def __init__(self, index: DatasetIndex) -> None:
+        self.index = index
+        self.position = {file: i for i, file in enumerate(index.files)}
+        self.keys = list(index.keys)
+        self.labels, self.splits = index.labels.copy(), index.splits.copy()
+        self.kept = np.ones(len(index), dtype=np.bool_)
+        self.shown: dict[str, str] = {}
+        self.merged_away: set[str] = set()
+        self.split_origin = index.split_origin
+        self.plan: SplitPlan | None = None
+        self.moved: dict[int, int] = {}
+
+    def take(self, edit: Edit) -> None:
+        if edit.kind == "rename":
+            self.shown[edit.files[0]] = edit.value
+        elif edit.kind == "merge":
+            merged = [self.keys.index(name) for name in edit.files if name in self.keys]
+            if merged:
+                self.labels[np.isin(self.labels, merged)] = self._class(edit.value)
+                self.merged_away |= set(edit.files) - {edit.value}
+        elif edit.kind == "split":
+            self.plan = SplitPlan.from_json(edit.value) if edit.value else None
+            self.moved = {}
+        else:
+            at = [self.position[file] for file in edit.files if file in self.position]
+            if not at:
+                return
+            if edit.kind == "relabel":
+                self.labels[at] = self._class(edit.value)
+            elif edit.kind == "move":
+                self.moved |= dict.fromkeys(at, SPLITS.index(edit.value))
+            elif edit.kind in ("exclude", "restore"):
+                self.kept[at] = edit.kind == "restore"
+
+    def _class(self, key: str) -> int:
+        if key not in self.keys:
+            self.keys.append(key)
+        self.merged_away.discard(key)
+        return self.keys.index(key)
+
+    def finish(self, index: DatasetIndex, *, is_split_drawn: bool) -> DatasetIndex:
+        self.splits[(self.labels != NO_LABEL) & (self.splits == NO_SPLIT)] = _TRAIN
+        labels, keys = self._sorted_classes()
+        names = [self.shown.get(key, key) for key in keys]
+        if len(set(names)) < len(names):  # two classes shown alike could not be told apart
+            names = keys
+        at = np.flatnonzero(self.kept)
+        files = tuple(index.files[i] for i in at)
+        there = set(files)
+        groups = (tuple(f for f in group if f in there) for group in index.duplicates)
+        edited = dataclasses.replace(
+            index,
+            classes=tuple(names),
+            class_keys=tuple(keys) if keys != names else (),
+            files=files,
+            labels=labels[at],
+            splits=self.splits[at],
+            bytes=index.bytes[at],
+            widths=index.widths[at],
+            heights=index.heights[at],
+            groups=None if index.groups is None else index.groups[at],
+            duplicates=tuple(group for group in groups if len(group) > 1),
+            excluded=tuple(index.files[i] for i in np.flatnonzero(~self.kept)),
+            unedited=index,
+        )
+        if self.plan is not None:
+            edited = draw(edited, self.plan)
+        elif not is_split_drawn and not (index.splits != NO_SPLIT).any():
+            edited = draw(edited, SplitPlan())
+        return self._with_moves(edited, at)
+
+    def _sorted_classes(self) -> tuple[npt.NDArray[np.int32], list[str]]:
+        """Labels and class keys in the order of their names, as torchvision has it."""
+        used = set(self.labels.tolist())
+        keys = self.keys
+        order = sorted(
+            (i for i, key in enumerate(keys) if i in used or key not in self.merged_away),
+            key=lambda i: keys[i],
+        )
+        new_label = np.full(len(keys) + 1, NO_LABEL, dtype=np.int32)  # the last: NO_LABEL itself
+        new_label[order] = np.arange(len(order), dtype=np.int32)
+        return new_label[self.labels], [keys[i] for i in order]
+
+    def _with_moves(self, edited: DatasetIndex, at: npt.NDArray[np.int64]) -> DatasetIndex:
+        """The index, with what was moved by hand moved, and copies judged by the new columns."""
+        splits = edited.splits.copy()
+        for new, old in enumerate(at.tolist()):
+            if old in self.moved and splits[new] != NO_SPLIT:
+                splits[new] = self.moved[old]
+        where = {file: i for i, file in enumerate(edited.files)} if edited.duplicates else {}
+        leaks, torn = [], []
+        for group in edited.duplicates:
+            members = [where[file] for file in group]
+            if len({int(splits[i]) for i in members} - {NO_SPLIT}) > 1:
+                leaks.append(group)
+            for i in members:
+                others = [j for j in members if edited.labels[j] != edited.labels[i]]
+                if others and NO_LABEL not in (edited.labels[i], edited.labels[others[0]]):
+                    torn.append(contradiction(edited, i, others[0]))
+        problems = [p for p in edited.problems if p.kind != "contradiction"] + torn
+        return dataclasses.replace(
+            edited, splits=splits, leaks=tuple(leaks), problems=tuple(sorted(problems, key=_order))
+        )
+
+
+def _order(problem: Problem) -> tuple[str, str]:
+    return problem.file, problem.kind

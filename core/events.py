@@ -35,6 +35,11 @@ class RunStarted:
     """Names of the plan's layer groups, stem first; rates of later events follow this order."""
     steps_per_epoch: int = 0
     """0: the head is fitted to cached features, without steps."""
+    classes: int = 0
+    """0: not told."""
+    work: tuple[float, ...] = ()
+    """What a step costs in each epoch, against one with every layer open; empty: always the same.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,8 @@ class EpochDone:
     step: int = 0
     """Steps done by the end of the epoch."""
     images_per_s: float = 0.0
+    top_share: float | None = None
+    """Share of the selection images that get the most frequent answer; 1: all the same one."""
 
 
 @dataclass(frozen=True, slots=True)

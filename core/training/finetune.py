@@ -73,6 +73,8 @@ class Judgement:
     loss: float
     accuracy: float
     temperature: float
+    top_share: float | None = None
+    """Share of the images that get the most frequent answer."""
 
     def is_better_than(self, other: Judgement) -> bool:
         """By accuracy, then by loss."""
@@ -105,6 +107,10 @@ class FineTuning:
         return asdict(self)
 
 
+def _nothing(progress: FineTuning) -> None:
+    """Nobody wants to look at the model."""
+
+
 def fine_tune(
     trainee: Trainee,
     data: TrainingSet,
@@ -119,12 +125,14 @@ def fine_tune(
     tell: Sink,
     sink: Sink,
     should_stop: ShouldStop,
+    between_steps: Callable[[FineTuning], None] = _nothing,
 ) -> FineTuning:
     """Train until the epochs are over, patience ends or a stop is asked for.
 
     `keep_best(judgement, epoch)` is called whenever the selection images prefer the model as it
     is; `keep_last(progress)` after every epoch and at a stop, when the run can go on from here.
-    `tell` writes into the run, `sink` speaks to the listener alone. Mutates `trainee`.
+    `tell` writes into the run, `sink` speaks to the listener alone. `between_steps(progress)` may
+    look at the model and must leave it as it is. Mutates `trainee`.
     """
     batches_of = Batches(data, recipe)
     schedule = cosine_schedule(optimizer, recipe, steps=batches_of.steps * recipe.most_epochs)
@@ -140,6 +148,7 @@ def fine_tune(
             busy_seconds, images = 0.0, 0
             for batch, views, labels in batches_of(epoch, progress.step_of_epoch, pool, gone):
                 asked = time.perf_counter()
+                between_steps(progress)
                 if should_stop():  # also where a paused run waits
                     progress.was_stopped = True
                     keep_last(progress)
@@ -188,6 +197,7 @@ def fine_tune(
                     seconds=time.perf_counter() - begin,
                     step=progress.step,
                     images_per_s=images / busy_seconds if busy_seconds else 0.0,
+                    top_share=judgement.top_share,
                 )
             )
             progress.loss_sum, progress.right, progress.seen = 0.0, 0, 0
@@ -295,10 +305,12 @@ def judgement_of(features: Tensor, head: Head, labels: Tensor) -> Judgement:
     """features: float32 [S, D], labels: int64 [S]"""
     logits = features @ head.weight.T + head.bias
     loss = float(cross_entropy(logits, labels))
-    accuracy = float((logits.argmax(1) == labels).float().mean())
+    answers = logits.argmax(1)
+    accuracy = float((answers == labels).float().mean())
     # Only ever softer: where few pictures are all right, their loss would ask for certainty.
     temperature = max(1.0, 1 / inverse_temperature(logits, labels))
-    return Judgement(features, head, loss, accuracy, temperature)
+    top_share = float(answers.bincount().max()) / len(answers)
+    return Judgement(features, head, loss, accuracy, temperature, top_share)
 
 
 def embed_pixels(

@@ -33,7 +33,9 @@ from core.models import catalog
 from core.models.build import BuiltModel, build
 from core.recipe import Recipe
 from core.training import dataset_record
+from core.training.current import BetweenSteps
 from core.training.device import Compute, resolve_compute
+from core.training.effort import work_by_epoch
 from core.training.head import is_cross_fitted
 from core.training.plan import make_plan
 from core.training.prepare import Frozen, Job, check_classes, embed, notices_of
@@ -50,9 +52,12 @@ def fit(
     *,
     sink: Sink = no_sink,
     should_stop: ShouldStop = never_stop,
+    between_steps: BetweenSteps | None = None,
 ) -> RunResult:
     """Train as the recipe says and leave everything in the run folder.
 
+    `between_steps` may ask the model in training about pictures, before each step of a
+    fine-tuning; whatever it asks, the run comes out the same.
     A stop during the epochs ends them early and saves the best so far (status `stopped`);
     fine-tuning can then be resumed. A stop before there is a head raises Cancelled; computed
     features stay cached. Raises: AppError for what the user can mend; Cancelled.
@@ -66,12 +71,21 @@ def fit(
             )
         run.write_classes(index.classes)
         sets = honest_sets(index, folds=recipe.selection_folds, seed=recipe.seed)
-        return _train(recipe, index, sets, run, tell=tell, sink=sink, should_stop=should_stop)
+        return _train(
+            recipe, index, sets, run, tell=tell, sink=sink, should_stop=should_stop,
+            between_steps=between_steps,
+        )  # fmt: skip
 
     return _guarded(run, sink, work)
 
 
-def resume(run: Run, *, sink: Sink = no_sink, should_stop: ShouldStop = never_stop) -> RunResult:
+def resume(
+    run: Run,
+    *,
+    sink: Sink = no_sink,
+    should_stop: ShouldStop = never_stop,
+    between_steps: BetweenSteps | None = None,
+) -> RunResult:
     """Go on with a run that was stopped or cut off, in its folder.
 
     On the CPU of the same machine its weights become the ones of a run that was never stopped.
@@ -93,8 +107,9 @@ def resume(run: Run, *, sink: Sink = no_sink, should_stop: ShouldStop = never_st
 
     def work(tell: Sink) -> RunResult:
         return _train(
-            recipe, index, sets, run, tell=tell, sink=sink, should_stop=should_stop, hashes=hashes
-        )
+            recipe, index, sets, run, tell=tell, sink=sink, should_stop=should_stop,
+            between_steps=between_steps, hashes=hashes,
+        )  # fmt: skip
 
     return _guarded(run, sink, work)
 
@@ -140,6 +155,7 @@ def _train(
     tell: Sink,
     sink: Sink,
     should_stop: ShouldStop,
+    between_steps: BetweenSteps | None,
     hashes: tuple[str, ...] | None = None,
 ) -> RunResult:
     """`hashes`: of the files when the run began; given, it goes on from its last state."""
@@ -152,7 +168,9 @@ def _train(
     )
     run.write_environment({**compute.to_dict(), "torch_threads": torch.get_num_threads()})
     plan = make_plan(recipe, built.group_sizes())
-    job = Job(recipe, index, sets, run, built, compute, plan, tell, sink, should_stop)
+    job = Job(
+        recipe, index, sets, run, built, compute, plan, tell, sink, should_stop, between_steps
+    )
     is_head_only = recipe.strategy == "feature-extraction"
     if not is_resumed:
         tell(_started(job, is_head_only=is_head_only))
@@ -214,7 +232,15 @@ def _started(job: Job, *, is_head_only: bool) -> RunStarted:
         epochs=job.recipe.most_epochs,
         groups=tuple(group.name for group in job.plan.groups),
         steps_per_epoch=0 if is_head_only else steps,
+        classes=job.built.num_classes,
+        work=() if is_head_only else _work(job),
     )
+
+
+def _work(job: Job) -> tuple[float, ...]:
+    is_last = job.compute.memory_format == "channels_last"
+    memory_format = torch.channels_last if is_last else torch.contiguous_format
+    return work_by_epoch(job.built, job.plan, job.recipe.most_epochs, memory_format=memory_format)
 
 
 def _as_before(recipe: Recipe, built: BuiltModel, run: Run, tell: Sink) -> Compute | None:

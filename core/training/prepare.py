@@ -16,6 +16,7 @@ from core.evaluation.evaluate import Evaluation
 from core.events import Notice, Progress, ShouldStop, Sink
 from core.models.build import BuiltModel
 from core.recipe import Recipe
+from core.training.current import BetweenSteps
 from core.training.device import Compute
 from core.training.embed import Embedder
 from core.training.features import FeatureCache, Features, embed_files
@@ -37,6 +38,7 @@ class Job:
     tell: Sink
     sink: Sink
     should_stop: ShouldStop
+    between_steps: BetweenSteps | None = None
 
 
 @dataclass(frozen=True)

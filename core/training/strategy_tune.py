@@ -23,6 +23,7 @@ from core.events import (
 )
 from core.recipe import Recipe
 from core.training.checkpoints import Head, make_reference, save_checkpoint
+from core.training.current import CurrentModel
 from core.training.finetune import (
     FineTuning,
     Judgement,
@@ -105,6 +106,14 @@ def _fine_tuning(job: Job, frozen: Frozen, pictures: Pictures, *, is_resumed: bo
         save_state(run.last, trainee, optimizer, progress)
         job.tell(CheckpointSaved("last", progress.epoch, str(run.last)))
 
+    def look(progress: FineTuning) -> None:
+        if job.between_steps is not None:
+            job.between_steps(
+                CurrentModel(
+                    trainee, job.compute, job.index.classes, progress.step, progress.epoch + 1
+                )
+            )
+
     if is_resumed:
         empty = torch.zeros(job.built.num_classes, job.built.feature_dim)
         trainee = new_trainee(Head(empty, empty[:, 0]))
@@ -133,6 +142,7 @@ def _fine_tuning(job: Job, frozen: Frozen, pictures: Pictures, *, is_resumed: bo
         tell=job.tell,
         sink=job.sink,
         should_stop=job.should_stop,
+        between_steps=look,
     )
     evaluation = _evaluate_best(job, frozen, progress, selection_images=len(data.selection))
     return Outcome(
@@ -191,6 +201,7 @@ def fit_probe(job: Job, frozen: Frozen, data: TrainingSet) -> tuple[Judgement, H
             selection_accuracy=judgement.accuracy,
             seconds=time.perf_counter() - begin,
             l2=head.l2,
+            top_share=judgement.top_share,
         )
     )
     softness = min(1.0, head.temperature)

@@ -1,0 +1,90 @@
+"""Trying the model while it trains: answers between two steps, and the same run to the bit."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from core.data.scan import scan
+from core.events import EpochDone, RunStarted, StepDone
+from core.models import catalog
+from core.models.build import build
+from core.recipe import Recipe
+from core.training.effort import step_work, work_by_epoch
+from core.training.fit import fit
+from core.training.plan import make_plan
+from core.training.runs import create_run
+
+MODEL = "bundled/tf_efficientnet_lite0"
+RECIPE = Recipe(
+    strategy="partial", layer_groups=1, epochs=2, step_images=8, selection_folds=3,
+    precision="float32", device="cpu", learning_rate=1e-3,
+)  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path, make_image_folder):
+    return make_image_folder(tmp_path / "shapes", per_class={"train": 9, "val": 2})
+
+
+def train(folder, out, between_steps=None):
+    run = create_run(out, RECIPE)
+    events = []
+    fit(RECIPE, scan(folder), run, sink=events.append, between_steps=between_steps)
+    return run, events
+
+
+def test_a_run_that_is_asked_between_its_steps_gives_the_bits_of_one_that_is_not(folder, tmp_path):
+    index = scan(folder)
+    pictures = [index.path(int(i)) for i in index.indices("val")]
+    asked = []
+
+    def ask(model):
+        if model.step in (0, 2, 4):
+            asked.append((model.step, model.epoch, model.classifier().classify(pictures, top=3)))
+
+    tried, tried_events = train(folder, tmp_path / "tried", ask)
+    plain, plain_events = train(folder, tmp_path / "plain")
+
+    assert [(step, epoch) for step, epoch, _ in asked] == [(0, 1), (2, 1), (4, 2)]
+    for _step, _epoch, answers in asked:
+        assert len(answers) == len(pictures)
+        assert all(answer.top and not answer.error for answer in answers)
+        assert all(answer.unlike_training is None for answer in answers)
+    # It learned in between: the answers are those of other weights.
+    first, last = asked[0][2][0].top[0], asked[-1][2][0].top[0]
+    assert first.probability != last.probability
+    losses = [
+        [(e.step, e.loss) for e in events if isinstance(e, StepDone)]
+        for events in (tried_events, plain_events)
+    ]
+    assert losses[0] == losses[1]
+    # On the way the epochs tell how one-sided the answers are.
+    shares = [e.top_share for e in plain_events if isinstance(e, EpochDone)]
+    assert len(shares) == 3
+    assert all(1 / 3 <= share <= 1 for share in shares)
+    started = next(e for e in plain_events if isinstance(e, RunStarted))
+    assert (started.classes, started.work) == (3, ())
+    ours, theirs = load_file(tried.best.weights), load_file(plain.best.weights)
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_a_step_costs_what_its_passes_forward_and_backward_cost():
+    shares, names = {"stem": 0.5, "middle": 0.3, "head": 0.2}, ["stem", "middle", "head"]
+    assert step_work(shares, names, names) == pytest.approx(1.0)
+    assert step_work(shares, names, ["head"]) == pytest.approx((1 + 2 * 0.2) / 3)
+    assert step_work(shares, names, ["middle", "head"]) == pytest.approx((1 + 2 * 0.5) / 3)
+    # Through the frozen middle on the way to the stem: the gradient of its input alone.
+    assert step_work(shares, names, ["stem", "head"]) == pytest.approx((1 + 1.4 + 0.3) / 3)
+
+
+def test_layers_that_open_later_make_later_epochs_dearer():
+    built = build(catalog.load().resolve(MODEL), num_classes=3)
+    gradual = RECIPE.with_values(strategy="full", gradual=True, epochs=10)
+    plan = make_plan(gradual, built.group_sizes())
+    work = work_by_epoch(built, plan, 10, memory_format=torch.channels_last)
+    assert len(work) == 10
+    assert list(work) == sorted(work)
+    assert work[0] < 0.5
+    assert work[-1] == pytest.approx(1.0, abs=0.01)

@@ -41,6 +41,10 @@ def train(
         list[str] | None, typer.Option("--set", help="key=value of the recipe; repeatable.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder of the new run.")] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option("--folds", help="Cross-validate: train so often, each part once as val."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Train a classifier on a folder of images and evaluate it."""
@@ -56,12 +60,17 @@ def train(
     from core.training.fit import fit
     from core.training.runs import RunStore, create_run
 
+    if folds is not None and out is not None:
+        raise typer.BadParameter("--folds makes a run per fold: --out cannot name them all.")
     if out is not None and out.exists():
         raise AppError(f"{out} exists already.", "A run is never overwritten: name a new folder.")
     start = time.perf_counter()
     index = scan_dataset(path)
     if is_auto:
         recipe = _advised(index, recipe)
+    if folds is not None:
+        _cross_validate(recipe, index, folds, start, as_json=as_json)
+        return
     try:
         run = create_run(out, recipe) if out else RunStore().create(index.name, recipe)
     except FileExistsError as error:  # made since it was looked for, or a link to nowhere
@@ -69,6 +78,38 @@ def train(
     with progress() as on_progress, stop_on_interrupt() as should_stop:
         result = fit(recipe, index, run, sink=run_sink(on_progress), should_stop=should_stop)
     _print_result(result, time.perf_counter() - start, as_json=as_json)
+
+
+def _cross_validate(
+    recipe: Recipe, index: DatasetIndex, folds: int, start: float, *, as_json: bool
+) -> None:
+    from core.training.cross_validation import cross_validate
+    from core.training.runs import RunStore
+
+    with progress() as on_progress, stop_on_interrupt() as should_stop:
+        found = cross_validate(
+            recipe,
+            index,
+            folds=folds,
+            store=RunStore(),
+            sink=run_sink(on_progress),
+            should_stop=should_stop,
+        )
+    seconds = time.perf_counter() - start
+    if as_json:
+        print_json({**found.to_dict(), "seconds": seconds})
+        return
+    out = answer_console()
+    for number, fold in enumerate(found.folds, start=1):
+        out.print(f"fold {number}: {fold.accuracy:.1%} of {fold.n:,}  {escape(str(fold.run))}")
+    low, high = found.interval
+    out.print(
+        f"[bold]{found.accuracy:.1%}[/] of {found.n:,} images right (95 % interval {low:.1%}–"
+        f"{high:.1%}), each judged by a model that never saw it; the folds spread by "
+        f"{100 * found.deviation:.1f} points (standard deviation). {seconds:.1f} s."
+    )
+    if len(found.folds) < found.asked:
+        out.print(f"Stopped: {len(found.folds)} of {found.asked} folds are done.")
 
 
 def resume(

@@ -17,7 +17,7 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Column, Table
+from rich.table import Table
 
 from core.arguments import (
     Dataset,
@@ -32,6 +32,7 @@ from core.cli_features import features
 from core.cli_layers import layers
 from core.cli_models import catalog, compare, models
 from core.cli_preview import augment_preview
+from core.cli_runs import runs
 from core.cli_train import resume, train
 from core.cli_weights import hub, weights
 from core.console import (
@@ -154,6 +155,7 @@ app.command()(models)
 app.command()(layers)
 app.add_typer(weights, name="weights")
 app.add_typer(hub, name="hub")
+app.add_typer(runs, name="runs")
 app.command()(compare)
 app.command()(features)
 
@@ -300,45 +302,6 @@ def classify(
             )
     if all(answer.error for answer in answers):
         raise AppError("None of the pictures could be read.")
-
-
-@app.command()
-def runs(as_json: Json = False) -> None:
-    """All runs, newest first."""
-    from core.training.runs import RunStore
-
-    store = RunStore()
-    found = store.runs()
-    if as_json:
-        print_json(
-            {
-                "runs": [
-                    {
-                        "run": str(run.path),
-                        "name": run.name,
-                        "started": run.started.isoformat(),
-                        "model": run.model,
-                        "strategy": run.strategy,
-                        "dataset": run.dataset,
-                        "status": run.status,
-                        "val_accuracy": run.report_accuracy,
-                        "classes": run.classes,
-                    }
-                    for run in found
-                ]
-            }
-        )
-        return
-    table = Table(
-        Column("run", overflow="fold"), "model", "strategy", "classes", "accuracy", "status"
-    )
-    for run in found:
-        accuracy = "" if run.report_accuracy is None else f"{run.report_accuracy:.1%}"
-        table.add_row(
-            escape(run.name), run.model, run.strategy, str(run.classes), accuracy, run.status
-        )
-    out = answer_console()
-    out.print(table if found else f"No runs yet in {store.root}.")
 
 
 @app.command()

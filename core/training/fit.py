@@ -43,6 +43,7 @@ from core.training.runs import Run, RunResult
 from core.training.state import has_state
 from core.training.strategy_head import feature_extraction
 from core.training.strategy_tune import fine_tuning
+from core.training.tensorboard import TensorBoardLog
 
 
 def fit(
@@ -118,9 +119,11 @@ def _guarded(run: Run, sink: Sink, work: Callable[[Sink], RunResult]) -> RunResu
     """Whatever ends the run, its last event says how."""
 
     before = run.read_end()
+    log = TensorBoardLog(run.tensorboard)
 
     def tell(event: Event) -> None:
         run.append_event(event)
+        log.hear(event)
         sink(event)
 
     def tell_failure(error: Exception) -> None:
@@ -144,6 +147,8 @@ def _guarded(run: Run, sink: Sink, work: Callable[[Sink], RunResult]) -> RunResu
     except Exception as error:
         tell_failure(error)
         raise
+    finally:
+        log.close()
 
 
 def _train(

@@ -4,7 +4,8 @@
         recipe.toml  dataset.json  env.json  classes.json  events.jsonl  metrics.csv
         checkpoints/best/   model.safetensors  reference.safetensors  model.json
         checkpoints/last/   fine-tuning's state, to go on from
-        report.json  predictions.json
+        report.json  predictions.json  tensorboard/
+        note.txt  archived  (both only where a person wanted them)
 
 Every file is written whole or not at all (events.jsonl and metrics.csv grow by whole lines), and
 a folder is never reused.
@@ -21,7 +22,7 @@ import platform
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -42,6 +43,7 @@ RunStatus = Literal["done", "stopped", "failed", "running", "interrupted"]
 _RECIPE, _CLASSES, _EVENTS, _REPORT = "recipe.toml", "classes.json", "events.jsonl", "report.json"
 _DATASET, _ENV, _METRICS = "dataset.json", "env.json", "metrics.csv"
 _PREDICTIONS = "predictions.json"
+_NOTE, _ARCHIVED = "note.txt", "archived"
 _TAIL_BYTES = 1 << 15
 _LIBRARIES = ("torch", "torchvision", "timm", "numpy", "pillow", "scikit-learn", "graftwork")
 
@@ -91,6 +93,10 @@ class RunSummary:
     best_epoch: int | None = None
     can_resume: bool = False
     """It was stopped, cut off or failed in fine-tuning, and its state is there."""
+    note: str = ""
+    """What a person wrote about it."""
+    is_archived: bool = False
+    """Put aside: listed only where archived runs are asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +135,49 @@ class Run:
     def last(self) -> Path:
         """The folder of the state to go on from; its content is the trainer's business."""
         return self.path / "checkpoints" / "last"
+
+    @property
+    def tensorboard(self) -> Path:
+        """The folder of TensorBoard's event files."""
+        return self.path / "tensorboard"
+
+    # -- what a person says of it ----------------------------------------------------------
+
+    def read_note(self) -> str:
+        try:
+            return (self.path / _NOTE).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            return ""
+
+    def write_note(self, text: str) -> None:
+        """Replace the note; an empty one takes it away. Raises: RunError."""
+        with self._changing():
+            if text.strip():
+                files.write_text(self.path / _NOTE, f"{text.strip()}\n")
+            else:
+                (self.path / _NOTE).unlink(missing_ok=True)
+
+    @property
+    def is_archived(self) -> bool:
+        return (self.path / _ARCHIVED).exists()
+
+    def set_archived(self, is_archived: bool) -> None:
+        """Put aside, or back among the others; the folder stays where it is. Raises: RunError."""
+        with self._changing():
+            if is_archived:
+                (self.path / _ARCHIVED).touch()
+            else:
+                (self.path / _ARCHIVED).unlink(missing_ok=True)
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise RunError(
+                f"The run {self.path.name} cannot be changed: {error.strerror or error}.",
+                "It was left as it is; make its folder writable.",
+            ) from error
 
     # -- writing, by the trainer ---------------------------------------------------------
 
@@ -334,6 +383,8 @@ class Run:
             best_selection_accuracy=ended.best_selection_accuracy if ended else None,
             best_epoch=ended.best_epoch if ended else None,
             can_resume=status in ("stopped", "interrupted", "failed") and self._has_last(),
+            note=self.read_note(),
+            is_archived=self.is_archived,
         )
 
 

@@ -32,6 +32,7 @@ from core.cli_features import features
 from core.cli_layers import layers
 from core.cli_models import catalog, compare, models
 from core.cli_preview import augment_preview
+from core.cli_queue import queue
 from core.cli_runs import runs
 from core.cli_train import resume, train
 from core.cli_weights import hub, weights
@@ -156,6 +157,7 @@ app.command()(layers)
 app.add_typer(weights, name="weights")
 app.add_typer(hub, name="hub")
 app.add_typer(runs, name="runs")
+app.add_typer(queue, name="queue")
 app.command()(compare)
 app.command()(features)
 

@@ -96,14 +96,29 @@ def read_thumbnails(paths: Sequence[Path], short_side: int, link: Link) -> None:
     """Send one `Thumbnail` per file; a broken file sends its reason."""
     for path in paths:
         check_stop(link.should_stop)
-        link.sink(_read_thumbnail(path, short_side))
+        link.sink(_read_thumbnail(path, short_side, link))
 
 
-def _read_thumbnail(path: Path, short_side: int) -> Thumbnail:
+def read_patiently(path: Path, short_side: int, link: Link) -> Image.Image:
+    """The picture of a file; a drive that does not answer keeps no job from being cancelled.
+
+    Raises: DecodeError, Cancelled.
+    """
     from core.data.decode import read_image
+    from core.data.threads import patiently
 
+    return patiently(
+        lambda _stopping: read_image(path, short_side=short_side),
+        note="Reading pictures",
+        name=path.name,
+        on_progress=link.on_progress,
+        should_stop=link.should_stop,
+    )
+
+
+def _read_thumbnail(path: Path, short_side: int, link: Link) -> Thumbnail:
     try:
-        return Thumbnail(path, _to_qimage(read_image(path, short_side=short_side)))
+        return Thumbnail(path, _to_qimage(read_patiently(path, short_side, link)))
     except AppError as error:
         return Thumbnail(path, QImage(), str(error))
 

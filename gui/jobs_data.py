@@ -15,6 +15,7 @@ from PySide6.QtGui import QImage
 
 from core.errors import AppError
 from core.events import check_stop
+from gui.jobs import read_patiently
 from gui.workers import Link
 
 if TYPE_CHECKING:
@@ -49,12 +50,10 @@ class Inspected:
 
 def read_cells(paths: Sequence[Path], side_px: int, link: Link) -> None:
     """Send one `Cell` per file, in order."""
-    from core.data.decode import read_image
-
     for path in paths:
         check_stop(link.should_stop)
         try:
-            square = _cut_square(read_image(path, short_side=side_px))
+            square = _cut_square(read_patiently(path, side_px, link))
         except AppError as error:
             link.sink(Cell(path, side_px, QImage(), error.message))
             continue
@@ -73,12 +72,11 @@ def read_cells(paths: Sequence[Path], side_px: int, link: Link) -> None:
 
 def inspect_picture(path: Path, side_px: int, link: Link) -> Inspected:
     """The picture at about `side_px` pixels and what its file says of itself."""
-    from core.data.decode import read_image
     from core.data.facts import read_facts
 
     try:
+        picture = read_patiently(path, side_px, link)
         facts = read_facts(path)
-        picture = read_image(path, short_side=side_px)
     except AppError as error:
         return Inspected(path, QImage(), None, error.message)
     check_stop(link.should_stop)

@@ -13,6 +13,8 @@ What is decided here:
 - Damaged and truncated files are refused, never half shown.
 - Only the formats of `FORMATS` are tried. Pillow knows more, but some of those start other
   programs (EPS runs Ghostscript) or hold pictures whose size is known only while loading (ICO).
+- HEIF goes to pillow-heif and DICOM (`dicom`) to pydicom where these are installed; the content
+  decides. They are imported when such a file is met, not before.
 """
 
 from __future__ import annotations
@@ -29,11 +31,12 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, TypeVar
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 
+from core.data import dicom
 from core.data.gray import deep_gray
 from core.data.quiet import quieten_pillow
-from core.data.signatures import looks_like
+from core.data.signatures import OPTIONAL_PACKAGES, is_installed, looks_like, optional_format
 from core.errors import DecodeError
 
 FORMATS = (
@@ -51,6 +54,13 @@ MAX_BYTES = 2**30
 
 _BIG_PIXELS = 2**25
 """Above 34 megapixels pictures are decoded one at a time, so that threads do not add up memory."""
+
+_START_BYTES = 512
+_FEATURES = {"an AVIF": "avif", "a WebP": "webp", "a JPEG 2000": "jpg_2000"}
+"""What Pillow may have been built without."""
+
+_CUT_SHORT = ("truncated", "but only got", "unexpected end", "less than expected")
+"""What Pillow, libheif and pydicom say of it."""
 
 _big = threading.Lock()
 _strict_warnings = threading.Lock()
@@ -181,8 +191,37 @@ def _work_on_picture(
         raise DecodeError(name, _reason(error, start(), size)) from error
 
 
+def extra_format(start: bytes) -> str:
+    """`HEIF` or `DICOM` for a file that another library than Pillow reads, if it is installed."""
+    kind = optional_format(start)
+    return kind if kind and is_installed(kind) else ""
+
+
+def open_with_pillow(file: IO[bytes], kind: str) -> Image.Image:
+    """Pillow's lazy image of a file of `FORMATS`, or of HEIF where `kind` says so.
+
+    Raises: what Pillow raises; callers turn it into a DecodeError.
+    """
+    if kind != "HEIF":
+        return Image.open(file, formats=FORMATS)
+    from pillow_heif import HeifImageFile  # type: ignore[import-not-found, unused-ignore]
+
+    try:
+        image: Image.Image = HeifImageFile(file)
+    except SyntaxError as error:  # as a plug-in of Pillow it says so that it does not know the file
+        raise UnidentifiedImageError(str(error)) from error
+    return image
+
+
 def _header(file: IO[bytes], name: Path | str) -> tuple[int, int]:
-    with Image.open(file, formats=FORMATS) as image:
+    file.seek(0)
+    kind = extra_format(file.read(_START_BYTES))
+    file.seek(0)
+    if kind == "DICOM":
+        width, height = dicom.header(file, most_bytes=MAX_BYTES)
+        _check_pixels(width * height, name, width, height)
+        return width, height
+    with open_with_pillow(file, kind) as image:
         width, height = image.size
         smallest = width * height // (64 if image.format in ("JPEG", "MPO") else 1)
         _check_pixels(smallest, name, width, height)
@@ -193,7 +232,13 @@ def _header(file: IO[bytes], name: Path | str) -> tuple[int, int]:
 
 
 def _decode(data: bytes, name: Path | str, short_side: int | None) -> Image.Image:
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+    kind = extra_format(data[:_START_BYTES])
+    if kind == "DICOM":
+        width, height = dicom.size_of(data, most_bytes=MAX_BYTES)
+        _check_pixels(width * height, name, width, height)
+        with _big if width * height > _BIG_PIXELS else nullcontext():
+            return dicom.picture(data, most_bytes=MAX_BYTES)
+    with open_with_pillow(io.BytesIO(data), kind) as image:
         width, height = image.size
         if short_side is not None:
             image.draft(None, (max(1, short_side), max(1, short_side)))
@@ -268,12 +313,20 @@ def _reason(error: Exception, start: bytes, size: int) -> str:
         return "it needs more memory than there is"
     if isinstance(error, Image.DecompressionBombError):
         return f"it has more than the {MAX_PIXELS // 10**6} megapixels that are read"
+    if isinstance(error, dicom.NotAPictureError):
+        return str(error)
     found, is_picture = looks_like(start)
     if isinstance(error, UnidentifiedImageError):
+        kind = optional_format(start)
+        if kind and not is_installed(kind):
+            package = OPTIONAL_PACKAGES[kind][1]
+            return f"it is {found}, which is read by {package} (pip install {package})"
+        if found in _FEATURES and not features.check(_FEATURES[found]):
+            return f"it is {found.split()[-1]}, and this Pillow was built without it"
         if is_picture:
             return f"it begins like {found}, but its header is damaged"
         return f"it is not a picture (it looks like {found})" if found else "it is not a picture"
-    if "truncated" in text or isinstance(error, EOFError) or "but only got" in text:
+    if isinstance(error, EOFError) or any(sign in text for sign in _CUT_SHORT):
         return "it is cut short"
     if isinstance(error, ValueError) and "too large" in text:
         return "it unpacks to far more than a picture needs"

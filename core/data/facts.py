@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
-from core.data.decode import FORMATS, read_header_and_size
+from core.data import dicom
+from core.data.decode import MAX_BYTES, extra_format, open_with_pillow, read_header_and_size
 from core.data.quiet import quieten_pillow
 
 quieten_pillow()
@@ -48,10 +47,21 @@ def read_facts(path: Path) -> PictureFacts:
     width, height, size = read_header_and_size(path)
     kind, mode, exif = "", "", {}
     try:
-        with Image.open(path, formats=FORMATS) as image:
-            kind = image.format or ""
-            mode = "gray, 16 bits" if image.mode.startswith("I;16") else image.mode
-            exif = dict(image.getexif())
+        with path.open("rb") as file:
+            extra = extra_format(file.read(512))
+            file.seek(0)
+            if extra == "DICOM":
+                told = {k: _text(v) for k, v in dicom.facts(file, most_bytes=MAX_BYTES).items()}
+                return PictureFacts(
+                    width, height, size, extra, told["mode"], told["camera"], told["taken"]
+                )
+            with open_with_pillow(file, extra) as image:
+                kind = image.format or ""
+                mode = "gray, 16 bits" if image.mode.startswith("I;16") else image.mode
+                exif = dict(image.getexif())
+                turned = image.info.get("original_orientation")
+                if turned:  # pillow-heif has turned the picture and says so here
+                    exif[_ORIENTATION] = turned
     except Exception:  # noqa: BLE001 - a sound header beside damaged facts: the picture is what counts
         exif = {}
     make, model = _text(exif.get(_MAKE)), _text(exif.get(_MODEL))

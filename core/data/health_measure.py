@@ -101,6 +101,7 @@ def measure(
             in_threads(
                 work, len(todo), note="measuring pictures",
                 on_progress=on_progress, should_stop=should_stop,
+                name=lambda k: index.files[todo[k]],
             )  # fmt: skip
         finally:
             with db:

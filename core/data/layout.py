@@ -18,7 +18,7 @@ IMAGE_SUFFIXES = frozenset(
     {
         ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".webp",
         ".avif", ".jp2", ".j2k", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".pcx", ".qoi",
-        ".sgi", ".heic", ".heif",
+        ".sgi", ".heic", ".heif", ".hif", ".dcm", ".dicom",
     }
 )  # fmt: skip
 """A file named like this that cannot be read is a broken picture; any other is no picture."""

@@ -20,7 +20,7 @@ from core.data.dataset import SPLITS, DatasetIndex, Problem, ProblemKind, contra
 from core.data.decode import decode, read_bytes, read_header, read_header_and_size
 from core.data.layout import Layout, files_below, find_layout, is_image_name
 from core.data.splits import carve_val
-from core.data.threads import in_threads
+from core.data.threads import in_threads, patiently
 from core.errors import DatasetError, DecodeError
 from core.events import OnProgress, ShouldStop, check_stop, never_stop, no_progress
 
@@ -46,7 +46,13 @@ def scan(
     Raises: DatasetError for a folder nothing can be trained on, Cancelled.
     """
     on_progress(0, 0, "Looking for pictures")
-    layout = find_layout(path, should_stop=should_stop)
+    layout = patiently(
+        lambda stopping: find_layout(path, should_stop=stopping),
+        note="Looking for pictures",
+        name=f"the folder {Path(path).name}",
+        on_progress=on_progress,
+        should_stop=should_stop,
+    )
     found = _Reader(layout, verify=verify).read(on_progress, should_stop)
     if not layout.root.is_dir():
         raise DatasetError(
@@ -130,6 +136,7 @@ class _Reader:
             note="Checking pictures" if self.verify else "Reading pictures",
             on_progress=on_progress,
             should_stop=should_stop,
+            name=self.layout.files.__getitem__,
         )
         return self
 
@@ -276,6 +283,7 @@ def _duplicates(
         note="Looking for copies",
         on_progress=on_progress,
         should_stop=should_stop,
+        name=lambda j: index.files[int(suspects[j])],
     )
     groups: dict[bytes, list[int]] = {}
     for position, digest in zip(suspects.tolist(), digests, strict=True):

@@ -1,8 +1,12 @@
-"""What a file's first bytes look like, for messages that say what a broken picture really is."""
+"""What a file's first bytes look like: which reader it goes to, and what a broken one really is."""
 
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
+
+OPTIONAL_PACKAGES = {"HEIF": ("pillow_heif", "pillow-heif"), "DICOM": ("pydicom", "pydicom")}
+"""Formats that a package reads which may be missing: its module, and what pip calls it."""
 
 _PICTURES = (
     (b"\xff\xd8\xff", "a JPEG"),
@@ -29,10 +33,34 @@ _OTHERS = (
     (b"\x00\x05\x16\x07", "macOS file information, not the file itself"),
     (b"version https://git-lfs", "a Git LFS pointer, not the file itself"),
 )
-_BRANDS = {
-    b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIF", b"msf1": "HEIF", b"hevc": "HEIC",
-    b"crx ": "a Canon raw photo",
+_AVIF_BRANDS = {b"avif", b"avis"}
+_HEIF_BRANDS = {
+    b"heic": "HEIC", b"heix": "HEIC", b"heim": "HEIC", b"heis": "HEIC", b"hevc": "HEIC",
+    b"hevx": "HEIC", b"mif1": "HEIF", b"mif2": "HEIF", b"msf1": "HEIF",
 }  # fmt: skip
+# The elements that files without the 128 bytes of preamble begin with: (0002,0000), (0008,00xx).
+_BARE_DICOM = re.compile(
+    rb"\x02\x00\x00\x00UL\x04\x00"
+    rb"|\x08\x00[\x00\x05\x08\x12\x16]\x00(?:[A-Z]{2}[\x00-\x40]\x00|[\x00-\x40]\x00\x00\x00)",
+    re.DOTALL,
+)
+
+
+def optional_format(start: bytes) -> str:
+    """A key of `OPTIONAL_PACKAGES` for what begins like one of them, else ""."""
+    if start[4:8] == b"ftyp":
+        length = int.from_bytes(start[:4], "big")
+        brands = {start[8:12], *(start[i : i + 4] for i in range(16, min(length, 256), 4))}
+        # Pillow reads AVIF itself, also where the first brand is the container's (mif1).
+        return "HEIF" if brands & _HEIF_BRANDS.keys() and not brands & _AVIF_BRANDS else ""
+    if start[128:132] == b"DICM" or _BARE_DICOM.match(start):
+        return "DICOM"
+    return ""
+
+
+def is_installed(kind: str) -> bool:
+    """Whether the package for a key of `OPTIONAL_PACKAGES` is here; it is not imported."""
+    return find_spec(OPTIONAL_PACKAGES[kind][0]) is not None
 
 
 def looks_like(start: bytes) -> tuple[str, bool]:
@@ -47,14 +75,16 @@ def looks_like(start: bytes) -> tuple[str, bool]:
         return "a WebP", True
     if start[4:8] == b"ftyp":
         brand = start[8:12]
-        if brand in (b"avif", b"avis"):
+        if optional_format(start) == "HEIF":
+            return _HEIF_BRANDS.get(brand, "HEIF"), is_installed("HEIF")
+        if brand in _AVIF_BRANDS or brand in _HEIF_BRANDS:
             return "an AVIF", True
-        return _BRANDS.get(brand, "a video"), False
+        return ("a Canon raw photo" if brand == b"crx " else "a video"), False
     for signature, name in _OTHERS:
         if start.startswith(signature):
             return name, False
-    if start[128:132] == b"DICM":
-        return "DICOM", False
+    if optional_format(start) == "DICOM":
+        return "DICOM", is_installed("DICOM")
     return _text(start), False
 
 

@@ -21,6 +21,7 @@ from PIL import Image, ImageDraw
 
 from core.data import decode as decoder
 from core.data.decode import decode, read_header, read_image
+from core.data.signatures import is_installed
 from core.errors import DecodeError
 
 WHITE = (255, 255, 255)
@@ -269,8 +270,6 @@ def test_a_big_picture_waits_for_another_one(monkeypatch, photo):
         (b'<?xml version="1.0"?><svg xmlns="x"></svg>', "it looks like SVG"),
         (b"%PDF-1.7\n", "it looks like a PDF"),
         (b"PK\x03\x04rest", "it looks like a ZIP archive"),
-        (b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic", "it looks like HEIC"),
-        (b"\x00" * 128 + b"DICM\x02\x00", "it looks like DICOM"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a Git LFS pointer"),
         (b"\x89PNG\r\n\x1a\nrubbish", "begins like a PNG, but its header is damaged"),
         (random.Random(0).randbytes(5000), "it is not a picture"),
@@ -405,6 +404,8 @@ def odd_rows(shared_data: Path) -> list[dict[str, str]]:
 def test_every_odd_image_gets_its_right_answer(shared_data):
     wrong = []
     for row in odd_rows(shared_data):
+        if row["why"] == "HEIF: no decoder" and is_installed("HEIF"):
+            continue  # sound, and Pillow alone cannot read it
         path = shared_data / "odd_images" / row["file"]
         try:
             picture = read_image(path)

@@ -1,0 +1,53 @@
+"""A picture on a drive that does not answer: the job says so, ends when asked, and nobody waits."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from core.data import decode, threads
+from core.errors import Cancelled
+from gui import jobs, jobs_data
+from gui.workers import JobRunner, Link, Work
+
+
+@pytest.fixture
+def stalled(monkeypatch) -> threading.Event:
+    event = threading.Event()
+    monkeypatch.setattr(decode, "read_image", lambda path, **_: event.wait(30))
+    monkeypatch.setattr(threads, "STALL_SECONDS", 0.05)
+    yield event
+    event.set()
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda path, link: jobs.read_thumbnails((path,), 64, link),
+        lambda path, link: jobs_data.read_cells((path,), 64, link),
+        lambda path, link: jobs_data.inspect_picture(path, 64, link),
+    ],
+    ids=["thumbnails", "gallery", "inspector"],
+)
+def test_pictures_on_a_stalled_drive_can_be_cancelled(tmp_path, stalled, read):
+    notes = []
+    link = Link(
+        on_progress=lambda done, total, note: notes.append(note),
+        sink=lambda item: None,
+        should_stop=lambda: bool(notes),
+    )
+    with pytest.raises(Cancelled):
+        read(tmp_path / "ant.jpg", link)
+    assert notes[-1].endswith("waiting for ant.jpg; the drive or the network does not answer")
+
+
+def test_the_window_closes_while_a_drive_does_not_answer(qtbot, tmp_path, stalled):
+    runner = JobRunner()
+    job = runner.submit(
+        Work("cells", "Pictures", lambda link: jobs_data.read_cells((tmp_path / "a",), 8, link))
+    )
+    qtbot.waitUntil(lambda: "does not answer" in job.progress[2])
+    with qtbot.waitSignal(runner.idle, timeout=2000):
+        runner.supersede("cells")
+    runner.shut_down()

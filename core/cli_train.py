@@ -24,6 +24,7 @@ from core.errors import AppError
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
     from core.recipe import Recipe
+    from core.training.reading import Finding
     from core.training.runs import RunResult
 
 
@@ -136,8 +137,17 @@ def _advised(index: DatasetIndex, recipe: Recipe) -> Recipe:
     return advice.recipe
 
 
+def _read_curves(path: Path) -> tuple[Finding, ...]:
+    """What the run's curves say."""
+    from core.training.reading import read_events
+    from core.training.runs import Run
+
+    return read_events(Run(path).read_events())
+
+
 def _print_result(result: RunResult, seconds: float, *, as_json: bool) -> None:
     report = result.report
+    found = _read_curves(result.run)
     if as_json:
         print_json(
             {
@@ -151,6 +161,10 @@ def _print_result(result: RunResult, seconds: float, *, as_json: bool) -> None:
                 "val_accuracy": report.top1 if report else None,
                 "seconds": seconds,
                 "status": result.status,
+                "reading": [
+                    {"kind": f.kind, "level": f.level, "says": f.says, "todo": f.todo}
+                    for f in found
+                ],
             }
         )
         return
@@ -163,4 +177,6 @@ def _print_result(result: RunResult, seconds: float, *, as_json: bool) -> None:
             f"{result.best_selection_accuracy:.1%}; the head on frozen features (epoch 0) "
             f"had {result.probe_selection_accuracy:.1%}."
         )
+    for finding in found:
+        out.print(f"• {escape(finding.text)}", soft_wrap=True)
     out.print(f"{seconds:.1f} s. Run: {escape(str(result.run))}")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from core.events import StepDone
+from core.training.reading import LossTrack
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,6 +31,7 @@ class StepCurves:
         self.images_per_s = array("d")
         self.memory_mb = array("d")
         self.rates: list[array[float]] = []
+        self.track = LossTrack()
         self._sum = 0.0
         self._weight = 0.0
 
@@ -37,6 +39,7 @@ class StepCurves:
         return len(self.step)
 
     def add(self, event: StepDone) -> None:
+        self.track.add(event)
         self.step.append(event.step)
         self.loss.append(event.loss)
         # An exponential mean, divided by the weights there are: no pull towards zero at first.
@@ -58,6 +61,10 @@ class StepCurves:
             del column[keep:]
         if keep:
             self._sum = self.smooth[-1] * self._weight
+        self.track = LossTrack()
+        for place, step in enumerate(self.step):
+            rates = tuple(column[place] for column in self.rates)
+            self.track.add(StepDone(int(step), 0, self.loss[place], rates, 0.0))
 
 
 def thin(

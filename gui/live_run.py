@@ -19,6 +19,7 @@ from core.events import (
     RunStarted,
     StepDone,
 )
+from core.training.reading import Finding, curves_of, read_curves
 from gui.curves import StepCurves
 from gui.words import count, duration
 
@@ -238,32 +239,13 @@ class LiveRun:
         memory = self.steps.memory_mb
         return f"{memory[-1] / 1024:,.1f} GB in use, {max(memory) / 1024:,.1f} GB at most."
 
+    def findings(self) -> tuple[Finding, ...]:
+        """What the curves say, the gravest first; empty while they say nothing."""
+        return read_curves(curves_of(self.started, self.epochs, self.steps.track))
+
     def reading(self) -> str:
-        """What the curves of a fine-tuning say, in a sentence; empty while they say nothing."""
-        learned = [epoch for epoch in self.epochs if epoch.epoch > 0]
-        if len(learned) < 2:
-            return ""
-        probe = next((epoch for epoch in self.epochs if epoch.epoch == 0), None)
-        best = max(self.epochs, key=_how_good)
-        last = learned[-1]
-        waited = last.epoch - best.epoch
-        if best.epoch == 0 and probe is not None:
-            return (
-                f"No epoch is better than the head on frozen features yet "
-                f"({probe.selection_accuracy:.1%} on selection)."
-            )
-        if waited >= 3 and last.selection_loss > best.selection_loss > last.train_loss:
-            return (
-                f"Selection has not improved for {count(waited, 'epoch')} while the training loss "
-                f"is lower: overfitting. Epoch {best.epoch} is kept."
-            )
-        if waited >= 3:
-            since = count(waited, "epoch")
-            return f"Selection has not improved for {since}; epoch {best.epoch} is kept."
-        gain = best.selection_accuracy - probe.selection_accuracy if probe is not None else 0.0
-        if gain > 0:
-            return f"{100 * gain:.1f} points better on selection than the head it began with."
-        return ""
+        """The same as text, a line each."""
+        return "\n".join(finding.text for finding in self.findings())
 
 
 def describe_progress(progress: Progress) -> str:

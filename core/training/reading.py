@@ -1,0 +1,431 @@
+"""What the curves of a run say, in plain words: a pure function of its epochs and steps.
+
+The window shows it beside the plots, the command line at the end of a training. Every finding has
+its evidence in figures; a finding that asks for something says what to do. Thresholds are set so
+that curves as they are (noisy, small selections, augmentation that keeps the training loss high)
+give no false alarm: tests/core/test_reading.py holds both kinds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+from core.events import EpochDone, Event, RunResumed, RunStarted, StepDone
+
+Kind = Literal[
+    "not-a-number", "diverging", "collapsed", "rate-too-high", "overfitting", "underfitting",
+    "rate-too-low", "plateau", "no-gain", "waiting", "settled", "gain",
+]  # fmt: skip
+Level = Literal["good", "note", "warning", "error"]
+
+_START_STEPS = 10
+_SLOW = 0.95
+_FEWEST_STEPS = 20
+"""Before so many steps the mean of the losses says nothing of a direction."""
+_ONE_ANSWER = 0.98
+_PATIENT_EPOCHS = 3
+_FLAT = 0.03
+"""Relative change of a loss that counts as none."""
+_USUAL_RATES = "1e-5 to 1e-3 are usual for fine-tuning"
+_USUAL_MOST = 3e-3
+_LOW_RATE = 3e-4
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that the curves show. `todo` is empty where nothing needs doing."""
+
+    kind: Kind
+    level: Level
+    says: str
+    todo: str = ""
+
+    @property
+    def text(self) -> str:
+        return f"{self.says} {self.todo}".strip()
+
+
+class LossTrack:
+    """The losses of the steps so far in a few figures, kept up step by step.
+
+    `start`: mean of the first ten; `now`: a slow mean; `lowest`: where that was lowest.
+    """
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self.start = 0.0
+        self.now = 0.0
+        self.lowest = math.inf
+        self.lowest_step = 0
+        self.rate = 0.0
+        """The highest learning rate of any layer group so far."""
+        self.not_a_number: tuple[int, int] | None = None
+        """(step, epoch) of the first loss that is none."""
+        self._sum = self._weight = 0.0
+
+    def add(self, event: StepDone) -> None:
+        loss = event.loss
+        self.rate = max(self.rate, *event.rates) if event.rates else self.rate
+        if not math.isfinite(loss):
+            self.not_a_number = self.not_a_number or (event.step, event.epoch)
+            return
+        self.steps += 1
+        if self.steps <= _START_STEPS:
+            self.start += (loss - self.start) / self.steps
+        self._sum = _SLOW * self._sum + (1 - _SLOW) * loss
+        self._weight = _SLOW * self._weight + (1 - _SLOW)
+        self.now = self._sum / self._weight
+        if self.steps >= _START_STEPS and self.now < self.lowest:
+            self.lowest, self.lowest_step = self.now, event.step
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What there is to read. Epoch 0, where there is one, is the head that fine-tuning begins with.
+
+    `classes`, `selection_images`: 0 where nobody told.
+    """
+
+    epochs: Sequence[EpochDone]
+    track: LossTrack
+    is_head_only: bool = False
+    """A head on cached features: a solver's convex fit, whose curves have little to tell."""
+    classes: int = 0
+    selection_images: int = 0
+
+    @property
+    def probe(self) -> EpochDone | None:
+        return next((epoch for epoch in self.epochs if epoch.epoch == 0), None)
+
+    @property
+    def learned(self) -> list[EpochDone]:
+        return [epoch for epoch in self.epochs if epoch.epoch > 0]
+
+    @property
+    def best(self) -> EpochDone:
+        """By accuracy, then by loss: the one that is kept."""
+        return max(self.epochs, key=lambda e: (e.selection_accuracy, -e.selection_loss))
+
+
+def read_curves(curves: Curves) -> tuple[Finding, ...]:
+    """What the curves say, the gravest first; empty while they say nothing."""
+    if broken := _not_a_number(curves):
+        return (broken,)
+    if curves.is_head_only:
+        collapsed = _collapsed(curves)
+        return (collapsed,) if collapsed else ()
+    ills = [
+        found
+        for look in (_diverging, _collapsed, _rate_too_high, _overfitting)
+        if (found := look(curves))
+    ]
+    if ills and ills[0].kind == "diverging":
+        return (ills[0],)
+    if not ills:
+        ills += [found for look in (_rate_too_low, _underfitting) if (found := look(curves))][:1]
+    if not ills:
+        ills += [found for look in (_plateau, _waiting, _no_gain) if (found := look(curves))][:1]
+    gain = _gain(curves)
+    return (*ills, gain) if gain else tuple(ills)
+
+
+def read_events(events: Iterable[Event]) -> tuple[Finding, ...]:
+    """The same of a run's recorded events, with what a resume took back left out."""
+    epochs: list[EpochDone] = []
+    steps: list[StepDone] = []
+    started: RunStarted | None = None
+    for event in events:
+        if isinstance(event, RunStarted):
+            started = event
+        elif isinstance(event, StepDone):
+            steps.append(event)
+        elif isinstance(event, EpochDone):
+            epochs.append(event)
+        elif isinstance(event, RunResumed):
+            epochs = [epoch for epoch in epochs if epoch.epoch <= event.epoch]
+            steps = [step for step in steps if step.step <= event.step]
+    track = LossTrack()
+    for step in steps:
+        track.add(step)
+    return read_curves(curves_of(started, epochs, track))
+
+
+def curves_of(started: RunStarted | None, epochs: Sequence[EpochDone], track: LossTrack) -> Curves:
+    return Curves(
+        epochs,
+        track,
+        is_head_only=started is not None and started.steps_per_epoch == 0,
+        classes=started.classes if started is not None else 0,
+        selection_images=started.selection_images if started is not None else 0,
+    )
+
+
+# -- what ends or spoils a run ---------------------------------------------------------------
+
+
+def _not_a_number(curves: Curves) -> Finding | None:
+    todo = (
+        "Lower the learning rate to a third or a tenth, or train in float32; "
+        "the best epoch before it is kept."
+    )
+    if curves.track.not_a_number:
+        step, epoch = curves.track.not_a_number
+        says = f"The loss of step {step:,} (epoch {epoch:,}) is not a number: the run has broken."
+        return Finding("not-a-number", "error", says, todo)
+    for epoch_done in curves.epochs:
+        if not math.isfinite(epoch_done.train_loss + epoch_done.selection_loss):
+            says = f"The loss of epoch {epoch_done.epoch:,} is not a number: the run has broken."
+            return Finding("not-a-number", "error", says, todo)
+    return None
+
+
+def _diverging(curves: Curves) -> Finding | None:
+    """The loss of the steps is far above where it was, and above where it began; or that of the
+    epochs has risen twice in a row."""
+    todo = _lower_rate(curves)
+    track = curves.track
+    if (
+        track.steps >= _FEWEST_STEPS
+        and track.now >= max(2 * track.lowest, track.lowest + 0.5)
+        and track.now > 1.2 * track.start
+    ):
+        says = (
+            f"The training loss rose from {track.lowest:.3g} (step {track.lowest_step:,}) to "
+            f"{track.now:.3g}: diverging."
+        )
+        return Finding("diverging", "error", says, todo)
+    losses = [epoch.train_loss for epoch in curves.learned[-3:]]
+    rises = [after > 1.1 * before for before, after in pairwise(losses)]
+    if len(rises) == 2 and all(rises) and losses[-1] > 1.5 * losses[0] + 0.1:
+        says = f"The training loss rises from epoch to epoch ({_listed(losses)}): diverging."
+        return Finding("diverging", "error", says, todo)
+    return None
+
+
+def _collapsed(curves: Curves) -> Finding | None:
+    last = curves.epochs[-1] if curves.epochs else None
+    if last is None or last.top_share is None or last.top_share < _ONE_ANSWER:
+        return None
+    # Where nearly all images are of one class, one answer may be right.
+    if last.selection_accuracy >= (1.0 if last.top_share == 1.0 else 0.9):
+        return None
+    probe = curves.probe
+    was_better = probe is not None and (probe.top_share or 1.0) < _ONE_ANSWER
+    if last.epoch < 2 and not (was_better and last.epoch == 1):
+        return None  # from scratch the first epoch may well know one answer only
+    says = (
+        f"{last.top_share:.0%} of the selection images get the same answer at epoch {last.epoch:,} "
+        f"({last.selection_accuracy:.0%} of them right): collapsed to one class."
+    )
+    todo = (
+        "Lower the learning rate; where one class has most of the images, draw them balanced "
+        "(sampling = balanced)."
+    )
+    return Finding("collapsed", "error", says, todo)
+
+
+def _rate_too_high(curves: Curves) -> Finding | None:
+    return _torn(curves) or _zigzag(curves)
+
+
+def _torn(curves: Curves) -> Finding | None:
+    """Fine-tuning lost at once what the head on frozen features had."""
+    probe, learned = curves.probe, curves.learned
+    if probe is None or not learned:
+        return None
+    top = max(learned, key=lambda epoch: epoch.selection_accuracy)
+    lost = probe.selection_accuracy - top.selection_accuracy
+    lowest = min(epoch.selection_loss for epoch in learned)
+    if lost <= _noise(curves, probe) or lowest < 1.5 * probe.selection_loss + 0.1:
+        return None
+    says = (
+        f"Selection fell from {probe.selection_accuracy:.1%} with the head alone to "
+        f"{top.selection_accuracy:.1%} at best, its loss rose from {probe.selection_loss:.3g} to "
+        f"{lowest:.3g}: the pretrained features are torn, the rate is too high."
+    )
+    return Finding("rate-too-high", "warning", says, _lower_rate(curves))
+
+
+def _zigzag(curves: Curves) -> Finding | None:
+    losses = [epoch.train_loss for epoch in curves.learned[-6:]]
+    if len(losses) < 5:
+        return None
+    moves = [after - before for before, after in pairwise(losses)]
+    turns = sum(a * b < 0 for a, b in pairwise(moves))
+    size = sum(abs(move) for move in moves) / len(moves)
+    if turns < len(moves) - 1 or size < 0.15 * sum(losses) / len(losses) or size < 0.02:
+        return None
+    says = (
+        f"The training loss goes up and down from epoch to epoch ({_listed(losses)}): the rate is "
+        "too high."
+    )
+    return Finding("rate-too-high", "warning", says, _lower_rate(curves))
+
+
+def _overfitting(curves: Curves) -> Finding | None:
+    learned = curves.learned
+    if len(learned) < _PATIENT_EPOCHS:
+        return None
+    last = learned[-1]
+    lowest = min(curves.epochs, key=lambda epoch: epoch.selection_loss)
+    waited = last.epoch - lowest.epoch
+    # The probe saw its pictures without augmentation: its training loss is of another kind.
+    then = lowest if lowest.epoch > 0 else learned[0]
+    has_risen = all(
+        epoch.selection_loss > 1.05 * lowest.selection_loss + 0.01 for epoch in learned[-2:]
+    )
+    if waited < _PATIENT_EPOCHS or not has_risen or last.train_loss > 0.9 * then.train_loss:
+        return None
+    fell = (
+        f"while the training loss fell from {then.train_loss:.3g} to {last.train_loss:.3g} and "
+        f"that of selection rose from {lowest.selection_loss:.3g} to {last.selection_loss:.3g}"
+    )
+    since_best = last.epoch - curves.best.epoch
+    if since_best < 2:
+        says = (
+            f"Selection still gains ({curves.best.selection_accuracy:.1%} at epoch "
+            f"{curves.best.epoch:,}) {fell}: overfitting begins, the answers become surer than "
+            "they are right."
+        )
+        return Finding("overfitting", "note", says, "The temperature is measured at the end.")
+    says = f"Validation has not improved for {_epochs(since_best)} {fell}: overfitting."
+    todo = (
+        f"Epoch {curves.best.epoch:,} is kept. More images, stronger augmentation, weight decay "
+        "or fewer layers in training help."
+    )
+    return Finding("overfitting", "warning", says, todo)
+
+
+# -- what moves too little -------------------------------------------------------------------
+
+
+def _underfitting(curves: Curves) -> Finding | None:
+    learned = curves.learned
+    if len(learned) < 5 or not _is_flat([epoch.train_loss for epoch in learned[-3:]]):
+        return None
+    last = learned[-1]
+    top = curves.best.selection_accuracy
+    # Strong augmentation holds the training accuracy down: then selection is well above it.
+    if last.train_accuracy >= 0.8 or top >= 0.8 or top > last.train_accuracy + 0.05:
+        return None
+    if curves.classes and last.train_loss < 0.35 * math.log(curves.classes):
+        return None
+    says = (
+        f"The training loss stays at {last.train_loss:.3g} and only {last.train_accuracy:.0%} of "
+        f"the training images are right (selection {last.selection_accuracy:.0%}): underfitting."
+    )
+    todo = "Let more layers train, raise the rate, take a larger model; look at the labels too."
+    return Finding("underfitting", "warning", says, todo)
+
+
+def _rate_too_low(curves: Curves) -> Finding | None:
+    """Down in small even steps, far from the end, at a rate below the usual ones."""
+    losses = [epoch.train_loss for epoch in curves.learned]
+    if len(losses) < 4 or (curves.track.rate and curves.track.rate >= _LOW_RATE):
+        return None
+    falls = [before - after for before, after in pairwise(losses)]
+    mean = sum(falls) / len(falls)
+    is_even = min(falls) > 0 and falls[-1] > 0.5 * mean
+    if not is_even or losses[-1] < 0.85 * losses[0] or curves.best.selection_accuracy >= 0.97:
+        return None
+    rate = f" at a rate of {curves.track.rate:.1g}" if curves.track.rate else ""
+    says = (
+        f"The training loss falls in small even steps, {losses[0]:.3g} → {losses[-1]:.3g} in "
+        f"{_epochs(len(losses))}{rate}: the rate is too low."
+    )
+    return Finding("rate-too-low", "note", says, "Raise it to three or ten times as much.")
+
+
+def _plateau(curves: Curves) -> Finding | None:
+    learned = curves.learned
+    if len(learned) < 5:
+        return None
+    last = learned[-1]
+    lowest = min(curves.epochs, key=lambda epoch: epoch.selection_loss)
+    waited = last.epoch - max(curves.best.epoch, lowest.epoch)
+    recent = [epoch.train_loss for epoch in learned[-4:]]
+    if waited < _PATIENT_EPOCHS or not (_is_flat(recent) or max(recent) < 0.02):
+        return None
+    if curves.best.selection_accuracy >= 0.97:
+        says = (
+            f"Settled: {curves.best.selection_accuracy:.1%} on selection at epoch "
+            f"{curves.best.epoch:,}, and nothing has moved for {_epochs(waited)}."
+        )
+        return Finding("settled", "good", says)
+    says = (
+        f"Nothing has moved for {_epochs(waited)}: selection at most "
+        f"{curves.best.selection_accuracy:.1%}, training loss {recent[0]:.3g} → {recent[-1]:.3g}: "
+        "a plateau."
+    )
+    todo = "More epochs alone will not help: let more layers train, lower the rate, or add images."
+    return Finding("plateau", "note", says, todo)
+
+
+def _waiting(curves: Curves) -> Finding | None:
+    learned = curves.learned
+    if not learned or curves.best.epoch == 0:
+        return None
+    waited = learned[-1].epoch - curves.best.epoch
+    if waited < _PATIENT_EPOCHS:
+        return None
+    says = f"Selection has not improved for {_epochs(waited)}; epoch {curves.best.epoch:,} is kept."
+    return Finding("waiting", "note", says)
+
+
+def _no_gain(curves: Curves) -> Finding | None:
+    probe = curves.probe
+    if probe is None or curves.best.epoch != 0 or len(curves.learned) < 2:
+        return None
+    says = (
+        "No epoch is better than the head on frozen features yet "
+        f"({probe.selection_accuracy:.1%} on selection)."
+    )
+    return Finding("no-gain", "note", says)
+
+
+def _gain(curves: Curves) -> Finding | None:
+    probe = curves.probe
+    if probe is None or len(curves.learned) < 2:
+        return None
+    gain = curves.best.selection_accuracy - probe.selection_accuracy
+    if gain <= 0:
+        return None
+    says = f"{100 * gain:.1f} points better on selection than the head it began with."
+    return Finding("gain", "good", says)
+
+
+# -- words and figures -----------------------------------------------------------------------
+
+
+def _noise(curves: Curves, probe: EpochDone) -> float:
+    """How far an accuracy may fall by chance alone: two standard errors, 5 points at least."""
+    if not curves.selection_images:
+        return 0.1
+    share = probe.selection_accuracy
+    return max(0.05, 2 * math.sqrt(share * (1 - share) / curves.selection_images))
+
+
+def _is_flat(losses: Sequence[float]) -> bool:
+    middle = sum(losses) / len(losses)
+    return max(losses) - min(losses) <= _FLAT * middle
+
+
+def _lower_rate(curves: Curves) -> str:
+    rate = curves.track.rate
+    if rate > _USUAL_MOST:
+        return f"The highest rate was {rate:.1g}; {_USUAL_RATES}."
+    if rate:
+        return f"Lower the learning rate ({rate:.1g}) to a third or a tenth."
+    return "Lower the learning rate to a third or a tenth."
+
+
+def _epochs(number: int) -> str:
+    return f"{number:,} epoch" + ("" if number == 1 else "s")
+
+
+def _listed(losses: Sequence[float]) -> str:
+    return ", ".join(f"{loss:.3g}" for loss in losses)

@@ -21,6 +21,7 @@ from gui.commands_layers import LayerCommands
 from gui.commands_models import ModelCommands
 from gui.commands_plan import PlanCommands
 from gui.commands_preview import PreviewCommands
+from gui.commands_queue import QueueCommands
 from gui.commands_runs import RunsCommands
 from gui.drops import find_destination
 from gui.live_run import LiveRun
@@ -57,6 +58,7 @@ class Commands(QObject):
         self.layers = LayerCommands(session, runner, self)
         self.plans = PlanCommands(session, runner, self)
         self.previews = PreviewCommands(session, runner, self)
+        self.queue = QueueCommands(session, runner, self._submit_training, self)
 
     # -- start-up ----------------------------------------------------------------------------
 
@@ -114,6 +116,7 @@ class Commands(QObject):
 
     def _runs_listed(self, runs: tuple[RunSummary, ...]) -> None:
         self._session.set_runs(runs)
+        self.queue.refresh()
         self._warm_up()
 
     # -- opening -----------------------------------------------------------------------------
@@ -280,7 +283,7 @@ class Commands(QObject):
             self._session.notice(
                 "train",
                 f"The run was stopped after {count(result.epochs, 'epoch')}; what it learned "
-                "is saved and can be used." + _about_resuming(result),
+                "is saved and can be used." + _about_resuming(result) + self.queue.held,
             )
         self.refresh_runs()
 
@@ -291,7 +294,9 @@ class Commands(QObject):
     def _training_cancelled(self) -> None:
         self._session.end_run(None)
         self._session.notice(
-            "train", "The run was stopped before anything was trained; there is nothing to keep."
+            "train",
+            "The run was stopped before anything was trained; there is nothing to keep."
+            + self.queue.held,
         )
 
     # -- classifying -------------------------------------------------------------------------

@@ -148,7 +148,7 @@ def train(values: dict[str, Any], dataset: DatasetIndex, link: Link) -> RunResul
 
     recipe = new_recipe(values)
     run = RunStore().create(dataset.name or dataset.root.name, recipe)
-    listener = _ProgressFromEvents(link)
+    listener = ProgressFromEvents(link)
     return fit(recipe, dataset, run, sink=listener.hear, should_stop=link.should_stop)
 
 
@@ -158,14 +158,14 @@ def resume_run(path: Path, link: Link) -> RunResult:
     from core.training.runs import Run
 
     run = Run(path)
-    listener = _ProgressFromEvents(link)
+    listener = ProgressFromEvents(link)
     for event in run.read_events():
         if not isinstance(event, RunEnded):
             listener.hear(event)
     return resume(run, sink=listener.hear, should_stop=link.should_stop)
 
 
-class _ProgressFromEvents:
+class ProgressFromEvents:
     """Passes a run's events on and makes the status line's progress of them."""
 
     def __init__(self, link: Link) -> None:

@@ -19,6 +19,7 @@ from gui.theme import Theme
 from gui.widgets.augmentation_preview import AugmentationPreview
 from gui.widgets.basics import Card, button, label, row
 from gui.widgets.plan_picture import PlanPicture
+from gui.widgets.queue_panel import QueuePanel
 from gui.widgets.recipe_form import RecipeForm
 from gui.widgets.run_view import RunView
 from gui.words import count, name_model
@@ -69,6 +70,7 @@ class TrainPage(Page):
         right.addWidget(self.preview)
         self.stack = QStackedWidget()
         right.addWidget(self.stack, 1)
+        right.addWidget(QueuePanel(commands.queue, look))
         self._empty = self._make_empty()
         self.stack.addWidget(self._empty)
         # The plots are built later: pyqtgraph would delay the page otherwise.
@@ -79,6 +81,7 @@ class TrainPage(Page):
         commands.previews.made.connect(self.preview.show_rows)
         commands.previews.refused.connect(self.preview.show_error)
         self._run_of: tuple[LiveRun, Path | None] | None = None
+        self._values_of: tuple[LiveRun, dict[str, Any]] | None = None
         session.models_changed.connect(self._show_models)
         session.recipe_changed.connect(self._show_recipe)
         session.dataset_changed.connect(self._show_state)
@@ -122,10 +125,15 @@ class TrainPage(Page):
         self.stop_button = button(
             "Stop and save", self.commands.stop_training, icon=(self.look, "stop", "bad")
         )
+        self.queue_button = button(
+            "Add to the queue", self._add_to_queue, icon=(self.look, "playlist-plus", "muted")
+        )
+        self.queue_button.setToolTip("Trained after the run that is on, or when the queue starts")
         column.addWidget(self.start_button)
         column.addWidget(self.resume_button)
         column.addWidget(self.pause_button)
         column.addWidget(self.stop_button)
+        column.addWidget(self.queue_button)
         return side
 
     def _make_empty(self) -> QWidget:
@@ -151,6 +159,9 @@ class TrainPage(Page):
 
     def values(self) -> dict[str, Any]:
         return self.form.values()
+
+    def _add_to_queue(self) -> None:
+        self.commands.queue.add(self.values())
 
     def _resume(self) -> None:
         live = self.session.live_run
@@ -229,8 +240,15 @@ class TrainPage(Page):
             plan,
             model=name_model(values["model"]),
             image_px=card.input_size[1] if card is not None and card.input_size else None,
-            epoch=live.epoch if live is not None else None,
+            # The form is free while a run is on: then the picture is of the next one.
+            epoch=live.epoch if live is not None and self._is_of(live, values) else None,
         )
+
+    def _is_of(self, live: LiveRun, values: dict[str, Any]) -> bool:
+        """Whether the form still says what it said when the run began."""
+        if self._values_of is None or self._values_of[0] is not live:
+            self._values_of = (live, values)
+        return values == self._values_of[1]
 
     def _show_state(self) -> None:
         live = self.session.live_run
@@ -252,7 +270,7 @@ class TrainPage(Page):
         self.start_button.setVisible(not is_on)
         self.stop_button.setVisible(is_on)
         self.stop_button.setEnabled(live is not None and is_on and live.phase != "stopping")
-        self.form.setEnabled(not is_on)
+        self.queue_button.setEnabled(dataset is not None)
         self._open_data.setVisible(dataset is None)
         if dataset is None:
             self._empty_heading.setText("Open a dataset first. Then this happens in seconds:")

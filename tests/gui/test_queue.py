@@ -1,0 +1,151 @@
+"""The queue on the Train page: filled while a run is on, put in order, worked off, held."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+from PySide6.QtCore import Qt
+
+from core.errors import AppError
+from core.recipe import Recipe
+from core.training.queue import Queue
+from gui import jobs, jobs_queue
+from gui.widgets.queue_panel import QueuePanel
+
+
+@pytest.fixture
+def trained(fake_core, monkeypatch) -> list[str]:
+    """The names of what the queue trained, by a trainer that waits for the gate."""
+    names: list[str] = []
+
+    def train_entry(entry, link):
+        names.append(entry.name)
+        result = fake_core.train({}, fake_core.dataset, link)
+        Queue().end(entry.id, result.status)
+        return result
+
+    monkeypatch.setattr(jobs_queue, "train_entry", train_entry)
+    return names
+
+
+@pytest.fixture
+def page(window, fake_core, qtbot):
+    window.commands.open_dataset(fake_core.dataset.root)
+    qtbot.waitUntil(lambda: window.session.dataset is not None)
+    window.show_page("train")
+    return window.page("train")
+
+
+@pytest.fixture
+def panel(page) -> QueuePanel:
+    return page.findChild(QueuePanel)
+
+
+def add(page, qtbot, waiting: int) -> None:
+    qtbot.mouseClick(page.queue_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: page.commands.queue.waiting == waiting)
+
+
+def test_the_panel_is_there_only_while_something_is_in_it(page, panel, qtbot) -> None:
+    assert not panel.isVisible()
+    add(page, qtbot, 1)
+    assert panel.isVisible()
+    assert panel.list.item(0).text().startswith("insects")
+    assert "waits" in panel.list.item(0).text()
+    qtbot.keyClick(panel.list, Qt.Key.Key_Delete)
+    qtbot.waitUntil(lambda: not panel.isVisible())
+    assert Queue().entries() == ()
+
+
+def test_the_form_is_free_during_a_run_and_what_is_added_then_follows_it(
+    window, page, panel, fake_core, trained, qtbot
+) -> None:
+    window.commands.start_training({})
+    qtbot.waitUntil(lambda: bool(fake_core.trained_with))
+    assert page.form.isEnabled()
+    add(page, qtbot, 1)
+    qtbot.mouseClick(panel.go_button, Qt.MouseButton.LeftButton)
+    assert trained == []
+    fake_core.train_gate.set()
+    qtbot.waitUntil(lambda: trained == ["insects"])
+    qtbot.waitUntil(lambda: [e.state for e in Queue().entries()] == ["done"])
+    qtbot.waitUntil(lambda: not window.commands.queue.is_going)
+    qtbot.waitUntil(lambda: "done" in panel.list.item(0).text())
+    qtbot.mouseClick(panel.clear_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: not panel.isVisible())
+
+
+def test_entries_are_put_in_order_by_keys(window, page, panel, qtbot) -> None:
+    for name in "abc":
+        Queue().add([page.session.dataset.root], name, Recipe())
+    window.commands.queue.refresh()
+    qtbot.waitUntil(lambda: panel.list.count() == 3)
+    panel.list.setCurrentRow(2)
+    qtbot.keyClick(panel.list, Qt.Key.Key_Up, Qt.KeyboardModifier.AltModifier)
+    qtbot.waitUntil(lambda: [e.name for e in Queue().entries()] == ["a", "c", "b"])
+    qtbot.waitUntil(lambda: panel.list.currentRow() == 1)
+    assert panel.chosen.name == "c"
+
+
+def test_a_stop_holds_the_queue_and_says_what_still_waits(
+    window, page, panel, fake_core, trained, qtbot
+) -> None:
+    for waiting in (1, 2):
+        add(page, qtbot, waiting)
+    qtbot.mouseClick(panel.go_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: bool(fake_core.trained_with))
+    window.commands.stop_training()
+    qtbot.waitUntil(lambda: [e.state for e in Queue().entries()] == ["stopped", "waiting"])
+    qtbot.waitUntil(lambda: not window.commands.queue.is_going)
+    assert "queue holds: 1 training" in page.notices.text
+    assert trained == ["insects"]
+
+
+def test_one_that_fails_is_shown_with_its_reason_and_the_next_is_trained(
+    window, page, panel, fake_core, trained, qtbot, monkeypatch
+) -> None:
+    follow = jobs_queue.train_entry
+
+    def refuse_first(entry, link):
+        if not trained:
+            trained.append("refused")
+            Queue().end(entry.id, "failed", error="The folder is gone.")
+            raise AppError("The folder is gone.")
+        return follow(entry, link)
+
+    monkeypatch.setattr(jobs_queue, "train_entry", refuse_first)
+    for waiting in (1, 2):
+        add(page, qtbot, waiting)
+    fake_core.train_gate.set()
+    qtbot.mouseClick(panel.go_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: trained == ["refused", "insects"])
+    qtbot.waitUntil(lambda: [e.state for e in Queue().entries()] == ["failed", "done"])
+    qtbot.waitUntil(lambda: "The folder is gone." in panel.list.item(0).text())
+
+
+def test_what_waited_is_there_after_a_restart(page, panel, window, qtbot) -> None:
+    Queue().add([page.session.dataset.root], "yesterday", Recipe())
+    window.commands.refresh_runs()  # what every start does
+    qtbot.waitUntil(lambda: panel.list.count() == 1)
+    assert "yesterday" in panel.list.item(0).text()
+    assert not window.commands.queue.is_going
+
+
+def test_a_value_the_recipe_refuses_is_said_when_it_is_added(page, qtbot) -> None:
+    page.commands.queue.add({"learning_rate": "fast", "strategy": "full"})
+    qtbot.waitUntil(lambda: "fast" in page.notices.text)
+    assert Queue().entries() == ()
+
+
+def test_the_trainer_of_the_queue_trains_for_real(tmp_path, make_image_folder) -> None:
+    folder = make_image_folder(tmp_path / "shapes", per_class=4)
+    queue = Queue()
+    queue.add([folder], "shapes", Recipe(selection_folds=2, epochs=2))
+    heard: list[object] = []
+    link = jobs_queue.Link(lambda *_: None, heard.append, lambda: False)
+    result = jobs_queue.train_entry(queue.take(), link)
+    assert result.status == "done"
+    assert [e.state for e in queue.entries()] == ["done"]
+    assert heard
+    assert partial(jobs.list_runs, link)()[0].path == result.run

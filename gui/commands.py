@@ -17,6 +17,7 @@ from core import places
 from core.errors import AppError
 from gui import jobs
 from gui.commands_advice import AdviceCommands
+from gui.commands_data import DataCommands
 from gui.commands_layers import LayerCommands
 from gui.commands_models import ModelCommands
 from gui.commands_plan import PlanCommands
@@ -52,6 +53,7 @@ class Commands(QObject):
         self._broken: dict[Path, str] = {}
         self._left_out = ""
         self.advice = AdviceCommands(session, runner, self)
+        self.data = DataCommands(session, runner, self)
         self.runs = RunsCommands(session, runner, self.refresh_runs, self)
         self.models = ModelCommands(session, runner, self)
         self.models.file_recognised.connect(self.choose_classifier)

@@ -70,10 +70,10 @@ class DatasetCheck(QObject):
                 self._runner.supersede(_KEY)
             self._checked = None
             self._set_state("none")
-        elif dataset is not self._checked:
+        elif dataset.scanned is not self._checked:  # edits do not change what is to be read
             self._runner.supersede(_KEY)
-            self._checked = dataset
-            if dataset.verified or dataset is self._sound:
+            self._checked = dataset.scanned
+            if dataset.verified or dataset.scanned is self._sound:
                 self._set_state("done")
             else:
                 self._begin_or_wait(dataset)
@@ -114,17 +114,17 @@ class DatasetCheck(QObject):
 
     def _verified(self, found: DatasetIndex) -> None:
         before = self._session.dataset
-        if before is None or before is not self._checked or self._is_run_on:
+        if before is None or before.scanned is not self._checked or self._is_run_on:
             return
-        if is_same(before, found):
-            self._sound = before
+        if is_same(before.scanned, found.scanned):
+            self._sound = before.scanned
             self._set_state("done")
             return
-        self._checked = found
+        self._checked = found.scanned
         self.state = "done"
         self._session.end_scan(found)
         self.changed.emit()
-        self._session.notice("data", describe_difference(before, found), "warning")
+        self._session.notice("data", describe_difference(before.scanned, found.scanned), "warning")
 
     def _failed(self, error: AppError) -> None:
         self._set_state("failed")

@@ -85,6 +85,44 @@ def inspect_picture(path: Path, side_px: int, link: Link) -> Inspected:
     return Inspected(path, _to_qimage(picture), facts)
 
 
+@dataclass(frozen=True)
+class WrongPredictions:
+    """What a run took for another class than the dataset has it now; `run` is empty where no run
+    on the dataset keeps its predictions."""
+
+    run: str
+    predicted: dict[str, str]
+    """File → the class that was answered."""
+
+
+def read_wrong(dataset: DatasetIndex, runs: Sequence[Path], link: Link) -> WrongPredictions:
+    """Of the first of these runs that is on this dataset and keeps its predictions."""
+    from core.training.runs import Run
+
+    for path in runs:
+        check_stop(link.should_stop)
+        try:
+            run = Run(path)
+            if run.read_dataset().get("root") != str(dataset.root):
+                continue
+            said, classes = run.read_predictions(), run.read_classes()
+        except AppError:  # damaged or gone: the next one may tell
+            continue
+        if said:
+            names = {
+                file: {dataset.classes[label], dataset.keys[label]}
+                for file, label in zip(dataset.files, dataset.labels.tolist(), strict=True)
+                if label >= 0
+            }
+            wrong = {
+                each.file: classes[each.predicted]
+                for each in sorted(said, key=lambda each: -each.probability)
+                if each.file in names and classes[each.predicted] not in names[each.file]
+            }
+            return WrongPredictions(run.summary().name, wrong)
+    return WrongPredictions("", {})
+
+
 def verify_dataset(opened: tuple[Path, ...], link: Link) -> DatasetIndex:
     """Scan once more and decode every picture to its end."""
     from core.data.opening import open_dataset

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QMimeData, QSize, Qt, QTimer, QUrl, Signal
+from PySide6.QtCore import QEvent, QMimeData, QSize, Qt, QTimer, QUrl, Signal
 from PySide6.QtGui import (
     QCloseEvent,
     QDesktopServices,
@@ -168,6 +168,8 @@ class MainWindow(QMainWindow):
         """The page of that name, built at the first call."""
         if name not in self._pages:
             made = make_page(self, name)
+            made.notices.undo_wanted.connect(self._undo_step)
+            made.notices.redo_wanted.connect(self._redo_step)
             self._pages[name] = made
             self.stack.addWidget(made)
         return self._pages[name]
@@ -182,6 +184,10 @@ class MainWindow(QMainWindow):
         page = self.page(name)
         self.stack.setCurrentWidget(page)
         self.rail.set_current(name)
+        edits = name in ("data", "results")  # the pages where the dataset is edited
+        self.undoing.follow(
+            self.commands.data.stack if edits else self.commands.layers.history.stack
+        )
         page.setFocus()  # Tab goes on inside the page, and nothing is lit before it is pressed
 
     def _show_page_of_action(self) -> None:
@@ -192,7 +198,7 @@ class MainWindow(QMainWindow):
     def _show_notice(self, notice: PageNotice) -> None:
         bar = self.page(self.current_page if notice.page == "here" else notice.page).notices
         if notice.text:
-            bar.show_notice(notice.text, notice.level)
+            bar.show_notice(notice.text, notice.level, notice.action)
         else:
             bar.clear()
 
@@ -382,6 +388,11 @@ class MainWindow(QMainWindow):
             self.painted_at = time.time()
             # Not from inside the paint: what follows may start threads that import for seconds.
             QTimer.singleShot(0, self.first_painted.emit)
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.ActivationChange and self.isActiveWindow():
+            self.commands.data.look_again()  # another window may have edited the dataset
 
     def _quit(self) -> None:
         self.close()

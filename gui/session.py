@@ -46,6 +46,8 @@ class PageNotice:
     page: PageName | Literal["here"]
     text: str
     level: Literal["info", "warning", "error"]
+    action: Literal["", "undo", "redo"] = ""
+    """What the notice offers beside its text."""
 
 
 class Session(QObject):
@@ -107,8 +109,9 @@ class Session(QObject):
         page: PageName | Literal["here"],
         text: str,
         level: Literal["info", "warning", "error"] = "info",
+        action: Literal["", "undo", "redo"] = "",
     ) -> None:
-        self.noticed.emit(PageNotice(page, text, level))
+        self.noticed.emit(PageNotice(page, text, level, action))
 
     def notice_error(self, page: PageName, error: AppError) -> None:
         self.notice(page, str(error), "error")
@@ -125,6 +128,11 @@ class Session(QObject):
         if dataset is not None:
             self.dataset = dataset
         self.scan_state = "none" if self.dataset is None else "ready"
+        self.dataset_changed.emit()
+
+    def set_edited(self, dataset: DatasetIndex) -> None:
+        """The dataset that is open, with other edits in force. A scan that is on goes on."""
+        self.dataset = dataset
         self.dataset_changed.emit()
 
     def set_machine(self, machine: Machine) -> None:

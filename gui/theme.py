@@ -352,6 +352,7 @@ QPushButton[role="flat"], QToolButton[role="flat"] {
 }
 QPushButton[role="flat"]:hover, QToolButton[role="flat"]:hover { background: @sunken; }
 QPushButton[role="flat"]:focus, QToolButton[role="flat"]:focus { border-color: @accent; }
+QToolButton[role="flat"][tone="accent"] { color: @accent; font-weight: 600; }
 QToolButton[role="menu"] {
   background: transparent; border: 1px solid transparent; border-radius: 6px;
   padding: 4px 20px 4px 8px; color: @text;

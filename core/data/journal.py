@@ -58,6 +58,16 @@ class Edit:
     value: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class History:
+    """All of a journal: edits in force and edits taken back, the latest last; `last` is the number
+    of its newest row, which grows with every edit, undo and redo of any process."""
+
+    done: tuple[Edit, ...] = ()
+    undone: tuple[Edit, ...] = ()
+    last: int = 0
+
+
 class Journal:
     """The edits of one dataset. Several processes may write at once; any thread may call."""
 
@@ -73,29 +83,53 @@ class Journal:
 
         Raises: DatasetError for an unknown kind or split, or without files.
         """
-        if kind not in get_args(EditKind):
-            raise DatasetError(f"There is no edit “{kind}”.", ", ".join(get_args(EditKind)))
-        if not files and kind != "split":
-            raise DatasetError(f"The edit “{kind}” names no file.", "Name at least one.")
-        if kind == "move" and value not in SPLITS:
-            raise DatasetError(f"There is no split “{value}”.", f"There are: {', '.join(SPLITS)}.")
-        if kind in ("relabel", "merge", "rename") and not value.strip():
-            raise DatasetError(f"The edit “{kind}” names no class.", "Name the class.")
+        return self.add_all([(kind, files, value)])
+
+    def add_all(self, edits: Sequence[tuple[EditKind, Sequence[str], str]]) -> int:
+        """Write several edits, (kind, files, value) each, all or none; the id of the last.
+
+        They have one time, and undo and redo take them together.
+
+        Raises: as `add`.
+        """
+        for edit in edits:
+            _check(*edit)
         with self._connect() as db:
-            return self._write(db, kind, files, value)
+            db.execute("BEGIN IMMEDIATE")
+            # Beside each other on the clock, never on the same tick: that would make them one.
+            row = db.execute("SELECT MAX(time) FROM entries WHERE dataset = ?", (self.dataset,))
+            when = max(time.time(), (row.fetchone()[0] or 0.0) + 1e-5)
+            ids = [self._write(db, kind, files, value, when) for kind, files, value in edits]
+        return ids[-1]
 
     def undo(self) -> Edit | None:
-        """Take back the last edit in force; None where there is none."""
+        """Take back the last edit in force and those written with it; None where there is none."""
         return self._turn("undo")
 
     def redo(self) -> Edit | None:
-        """Bring back the edit taken back last; None where there is none."""
+        """Bring back what was taken back last; None where there is nothing."""
         return self._turn("redo")
 
     def edits(self) -> tuple[Edit, ...]:
         """The edits in force, oldest first."""
         with self._connect() as db:
             return tuple(self._replay(db)[0])
+
+    def history(self) -> History:
+        """The edits in force and those that redo would bring back."""
+        with self._connect() as db:
+            db.execute("BEGIN")  # both questions see the same rows
+            last = db.execute(
+                "SELECT MAX(id) FROM entries WHERE dataset = ?", (self.dataset,)
+            ).fetchone()[0]
+            done, undone = self._replay(db)
+        return History(tuple(done), tuple(undone), last or 0)
+
+    def last(self) -> int:
+        """`History.last`, without reading the edits."""
+        with self._connect() as db:
+            row = db.execute("SELECT MAX(id) FROM entries WHERE dataset = ?", (self.dataset,))
+            return int(row.fetchone()[0] or 0)
 
     def move_to(self, opened: Path | Sequence[Path]) -> None:
         """The dataset was moved and now opens from `opened`: its edits follow.
@@ -117,11 +151,17 @@ class Journal:
             edits = done if kind == "undo" else undone
             if not edits:
                 return None
-            self._write(db, kind, (), str(edits[-1].id))
-            return edits[-1]
+            last, now = edits[-1], time.time()
+            for edit in reversed(edits):
+                if edit.time != last.time:
+                    break
+                self._write(db, kind, (), str(edit.id), now)
+            return last
 
-    def _write(self, db: sqlite3.Connection, kind: str, files: Sequence[str], value: str) -> int:
-        row = (self.dataset, time.time(), kind, json.dumps(list(files)), value)
+    def _write(
+        self, db: sqlite3.Connection, kind: str, files: Sequence[str], value: str, when: float
+    ) -> int:
+        row = (self.dataset, when, kind, json.dumps(list(files)), value)
         cursor = db.execute(
             "INSERT INTO entries (dataset, time, kind, files, value) VALUES (?, ?, ?, ?, ?)", row
         )
@@ -158,6 +198,17 @@ class Journal:
                 f"The journal of edits {self.file} cannot be used: {error}.",
                 "Close other windows, or make the folder writable.",
             ) from error
+
+
+def _check(kind: str, files: Sequence[str], value: str) -> None:
+    if kind not in get_args(EditKind):
+        raise DatasetError(f"There is no edit “{kind}”.", ", ".join(get_args(EditKind)))
+    if not files and kind != "split":
+        raise DatasetError(f"The edit “{kind}” names no file.", "Name at least one.")
+    if kind == "move" and value not in SPLITS:
+        raise DatasetError(f"There is no split “{value}”.", f"There are: {', '.join(SPLITS)}.")
+    if kind in ("relabel", "merge", "rename") and not value.strip():
+        raise DatasetError(f"The edit “{kind}” names no class.", "Name the class.")
 
 
 def _name_of(opened: Path | Sequence[Path]) -> str:

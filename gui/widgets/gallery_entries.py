@@ -54,29 +54,53 @@ class NoEntries:
 
 
 class DatasetEntries:
-    """Images of a dataset by their positions in it."""
+    """Images of a dataset by their positions in it, and behind them files that are not in it."""
 
-    caption_lines = 0
-
-    def __init__(self, dataset: DatasetIndex, positions: npt.NDArray[np.int64]) -> None:
+    def __init__(
+        self,
+        dataset: DatasetIndex,
+        positions: npt.NDArray[np.int64],
+        *,
+        captions: Sequence[str] | None = None,
+        loose: Sequence[str] = (),
+    ) -> None:
+        """`captions`: one for every picture, those of `loose` last."""
         self.dataset = dataset
         self.positions = positions
+        self._captions = captions
+        self._loose = loose
+
+    @property
+    def caption_lines(self) -> int:
+        return 0 if self._captions is None else 1
 
     def __len__(self) -> int:
-        return len(self.positions)
+        return len(self.positions) + len(self._loose)
+
+    def file(self, position: int) -> str:
+        """Relative to the dataset."""
+        if position < len(self.positions):
+            return self.dataset.files[int(self.positions[position])]
+        return self._loose[position - len(self.positions)]
+
+    def files(self, positions: npt.NDArray[np.int64]) -> tuple[str, ...]:
+        return tuple(self.file(i) for i in positions.tolist())
 
     def path(self, position: int) -> Path:
-        return self.dataset.path(int(self.positions[position]))
+        return self.dataset.root / self.file(position)
 
     def caption(self, position: int) -> tuple[str, str]:
-        return "", ""
+        return ("", "") if self._captions is None else (isolate(self._captions[position]), "muted")
 
     def describe(self, position: int) -> str:
-        from core.data.dataset import SPLITS
-
+        file, said = self.file(position), self.caption(position)[0]
+        more = f", {said}" if said else ""
+        if position >= len(self.positions):
+            return file + more
         i = int(self.positions[position])
-        label = self.dataset.classes[self.dataset.labels[i]]
-        return f"{self.dataset.files[i]}, class {isolate(label)}, {SPLITS[self.dataset.splits[i]]}"
+        label = self.dataset.class_of(i)
+        place = f"class {isolate(label)}, {self.dataset.split_of(i)}" if label else "no label"
+        return f"{file}, {place}{more}"
 
 
 @dataclass(frozen=True)

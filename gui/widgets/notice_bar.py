@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from PySide6.QtCore import QSize, Qt
+from PySide6.QtCore import QSize, Qt, Signal, SignalInstance
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QToolButton, QWidget
 
 from core.errors import AppError
@@ -22,6 +22,9 @@ _ICONS: dict[Level, tuple[str, str]] = {
 class NoticeBar(QFrame):
     """The place of a page for notices. Hidden while there is nothing to say."""
 
+    undo_wanted = Signal()
+    redo_wanted = Signal()
+
     def __init__(self, look: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("notice")
@@ -37,6 +40,10 @@ class NoticeBar(QFrame):
         self._text.setWordWrap(True)
         self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         line.addWidget(self._text, 1)
+        self.undo_button = self._make_action("Undo", self.undo_wanted)
+        self.redo_button = self._make_action("Redo", self.redo_wanted)
+        for offered in (self.undo_button, self.redo_button):
+            line.addWidget(offered, 0, Qt.AlignmentFlag.AlignTop)
         self._close = QToolButton()
         self._close.setProperty("role", "flat")
         self._close.setAccessibleName("Close this notice")
@@ -47,13 +54,28 @@ class NoticeBar(QFrame):
         look.changed.connect(self._draw_icon)
         self.hide()
 
+    def _make_action(self, text: str, wanted: SignalInstance) -> QToolButton:
+        made = QToolButton()
+        made.setProperty("role", "flat")
+        made.setText(text)
+        set_role(made, tone="accent")
+        made.setAccessibleName(text)
+        made.setCursor(Qt.CursorShape.PointingHandCursor)
+        made.clicked.connect(wanted)
+        made.hide()
+        return made
+
     @property
     def text(self) -> str:
         """What stands there now; empty while hidden."""
         return "" if self.isHidden() else self._text.text()
 
-    def show_notice(self, text: str, level: Level = "info") -> None:
+    def show_notice(
+        self, text: str, level: Level = "info", action: Literal["", "undo", "redo"] = ""
+    ) -> None:
         self._level = level
+        self.undo_button.setVisible(action == "undo")
+        self.redo_button.setVisible(action == "redo")
         self._text.setText(text)
         self._text.setAccessibleName(text)
         set_role(self, level=level)

@@ -46,6 +46,28 @@ def test_undo_and_redo_walk_through_the_edits_and_a_new_edit_ends_redo(journal: 
     assert [edit.kind for edit in journal.edits()] == ["exclude", "keep"]
 
 
+def test_edits_written_together_are_undone_and_redone_together(journal: Journal) -> None:
+    journal.add("exclude", ["x"])
+    journal.add_all([("relabel", ["y"], "bees"), ("move", ["z"], "val")])
+    journal.undo()
+    assert [edit.kind for edit in journal.edits()] == ["exclude"]
+    assert [edit.kind for edit in journal.history().undone] == ["move", "relabel"]
+    journal.redo()
+    assert [edit.kind for edit in journal.edits()] == ["exclude", "relabel", "move"]
+    with pytest.raises(DatasetError):
+        journal.add_all([("exclude", ["v"], ""), ("move", ["w"], "moon")])
+    assert len(journal.edits()) == 3
+
+
+def test_the_last_row_tells_whether_anybody_wrote(journal: Journal) -> None:
+    assert journal.history().last == journal.last() == 0
+    journal.add("exclude", ["x"])
+    seen = journal.last()
+    Journal(Path(journal.dataset), journal.file).undo()
+    assert journal.last() > seen
+    assert journal.history().last == journal.last()
+
+
 def test_edits_change_a_copy_and_leave_the_index_alone(tmp_path: Path) -> None:
     index = _index(tmp_path)
     edits = [

@@ -15,8 +15,8 @@ from core.data.dataset import Problem
 from core.errors import AppError
 from gui import jobs_data
 from gui.dataset_check import describe_difference
-from gui.pages.data import describe_balance
 from gui.widgets.class_table import ClassModel
+from gui.widgets.dataset_totals import describe_balance
 from gui.widgets.findings import Finding, FindingModel, list_findings
 from gui.widgets.split_view import SplitModel
 
@@ -48,51 +48,58 @@ def _rows(model) -> list[list[str]]:
     ]
 
 
+def _shown(data):
+    return data.pictures.grid.paths
+
+
 # -- classes and gallery -----------------------------------------------------------------------
 
 
 def test_classes_counts_and_who_made_the_split(data) -> None:
-    assert _rows(data.table.class_model) == [["ant", "3", "1", "4"], ["bee", "3", "1", "4"]]
-    assert data.stats["images"].value == "8"
-    assert "drawn by Graftwork: 6 train / 2 val, stratified" in data.split_line.text()
-    assert data.notes_line.isHidden()
-    assert data.balance_line.isHidden()
+    assert _rows(data.pictures.table.class_model) == [
+        ["ant", "3", "1", "4"],
+        ["bee", "3", "1", "4"],
+    ]
+    assert data.totals.stats["images"].value == "8"
+    assert "drawn by Graftwork: 6 train / 2 val, stratified" in data.totals.split_line.text()
+    assert data.totals.notes_line.isHidden()
+    assert data.totals.balance_line.isHidden()
 
 
 def test_what_the_scan_decided_is_said(window, data, fake_core, qtbot) -> None:
     note = "“valid” was read as val."
     fake_core.dataset = replace(fake_core.dataset, notes=(note,))
     window.commands.open_dataset(fake_core.dataset.root)
-    qtbot.waitUntil(lambda: data.notes_line.text() == note)
-    assert not data.notes_line.isHidden()
+    qtbot.waitUntil(lambda: data.totals.notes_line.text() == note)
+    assert not data.totals.notes_line.isHidden()
 
 
 def test_all_classes_are_shown_until_some_are_chosen(data, qtbot) -> None:
-    assert len(data.grid.entries) == 8
-    qtbot.waitUntil(lambda: data.grid.filled_count == 8)
-    data.table.selectRow(1)
-    assert all(path.parent.name == "bee" for path in data.grid.paths)
-    assert data._caption.text() == "bee: 4 pictures"
-    data.table.selectAll()
-    assert len(data.grid.entries) == 8
-    data.table.selectRow(0)
-    data.split_choice.setCurrentIndex(data.split_choice.findData("val"))
-    assert [path.name for path in data.grid.paths] == ["3.png"]
-    data.all_button.click()
-    assert len(data.grid.entries) == 8
-    assert not data.all_button.isEnabled()
+    assert len(data.pictures.grid.entries) == 8
+    qtbot.waitUntil(lambda: data.pictures.grid.filled_count == 8)
+    data.pictures.table.selectRow(1)
+    assert all(path.parent.name == "bee" for path in data.pictures.grid.paths)
+    assert data.pictures.caption.text() == "bee: 4 pictures"
+    data.pictures.table.selectAll()
+    assert len(data.pictures.grid.entries) == 8
+    data.pictures.table.selectRow(0)
+    data.pictures.filters.choose("all", split="val")
+    assert [path.name for path in data.pictures.grid.paths] == ["3.png"]
+    data.pictures.all_button.click()
+    assert len(data.pictures.grid.entries) == 8
+    assert not data.pictures.all_button.isEnabled()
 
 
 def test_sorting_by_a_column_keeps_what_was_chosen_true(window, data, fake_core, qtbot) -> None:
     labels = np.array([0, 0, 0, 0, 1, 1, 0, 0], np.int32)
     fake_core.dataset = replace(fake_core.dataset, labels=labels)
     window.commands.open_dataset(fake_core.dataset.root)
-    qtbot.waitUntil(lambda: data.table.class_model.index(0, 3).data() == "6")
-    data.table.sortByColumn(3, Qt.SortOrder.AscendingOrder)
-    assert data.table.model().index(0, 0).data() == "bee"
-    data.table.selectRow(0)
-    assert data.table.selected_classes == (1,)
-    assert len(data.grid.entries) == 2
+    qtbot.waitUntil(lambda: data.pictures.table.class_model.index(0, 3).data() == "6")
+    data.pictures.table.sortByColumn(3, Qt.SortOrder.AscendingOrder)
+    assert data.pictures.table.model().index(0, 0).data() == "bee"
+    data.pictures.table.selectRow(0)
+    assert data.pictures.table.selected_classes == (1,)
+    assert len(data.pictures.grid.entries) == 2
 
 
 def test_an_uneven_dataset_is_called_so(fake_core) -> None:
@@ -105,11 +112,15 @@ def test_an_uneven_dataset_is_called_so(fake_core) -> None:
 def test_only_problems_shows_the_files_that_have_one_even_unreadable_ones(
     window, troubled, data, qtbot
 ) -> None:
-    data.problems_only.setChecked(True)
-    names = {path.relative_to(data._root()).as_posix() for path in data.grid.paths}
+    data.pictures.filters.choose("problems")
+    names = {
+        path.relative_to(data.session.dataset.root).as_posix() for path in data.pictures.grid.paths
+    }
     assert names == {"ant/9.png", "ant/0.png", "bee/0.png", "bee/1.png", "bee/2.png"}
-    data.table.selectRow(0)
-    names = {path.relative_to(data._root()).as_posix() for path in data.grid.paths}
+    data.pictures.table.selectRow(0)
+    names = {
+        path.relative_to(data.session.dataset.root).as_posix() for path in data.pictures.grid.paths
+    }
     assert names == {"ant/9.png", "ant/0.png"}
 
 
@@ -118,24 +129,24 @@ def test_only_problems_shows_the_files_that_have_one_even_unreadable_ones(
 
 def test_enter_opens_the_inspector_arrows_go_on_and_escape_closes(window, data, qtbot) -> None:
     window.show_page("data")
-    qtbot.keyClick(data.grid, Qt.Key.Key_Right)
-    assert data._caption.text() == "ant/1.png"
+    qtbot.keyClick(data.pictures.grid, Qt.Key.Key_Right)
+    assert data.pictures.caption.text() == "ant/1.png"
     assert data.inspector.isHidden()
-    qtbot.keyClick(data.grid, Qt.Key.Key_Return)
+    qtbot.keyClick(data.pictures.grid, Qt.Key.Key_Return)
     assert data.inspector.isVisible()
     qtbot.waitUntil(lambda: data.inspector.facts.get("Pixels") == "32 × 24")
     assert data.inspector.facts["Class"] == "ant"
     assert data.inspector.facts["Part"] == "train"
-    qtbot.keyClick(data.grid, Qt.Key.Key_Right)
-    assert data.inspector.path == data.grid.paths[2]
+    qtbot.keyClick(data.pictures.grid, Qt.Key.Key_Right)
+    assert data.inspector.path == data.pictures.grid.paths[2]
     data.inspector.close_button.click()
     assert data.inspector.isHidden()
 
 
 def test_copy_path_and_classify_from_the_inspector(window, data, fake_core, qtbot) -> None:
-    data._open_picture(4)
+    data._inspect_file("bee/0.png")
     data.inspector.copy_button.click()
-    assert QApplication.clipboard().text() == str(data.grid.paths[4])
+    assert QApplication.clipboard().text() == str(data.pictures.grid.paths[4])
     data.inspector.classify_button.click()
     assert window.current_page == "classify"
     qtbot.waitUntil(lambda: window.page("classify").answer.text() == "ant")
@@ -144,9 +155,9 @@ def test_copy_path_and_classify_from_the_inspector(window, data, fake_core, qtbo
 def test_a_file_that_cannot_be_read_says_why_in_the_inspector(
     window, data, fake_core, qtbot
 ) -> None:
-    path = data.grid.paths[0]
+    path = data.pictures.grid.paths[0]
     path.write_bytes(b"\x89PNG\r\n\x1a\n broken")
-    data._open_picture(0)
+    data._inspect_file("ant/0.png")
     qtbot.waitUntil(lambda: "damaged" in data.inspector.trouble.text())
 
 
@@ -163,7 +174,7 @@ def test_problems_are_named_the_gravest_first_with_their_pictures(troubled, data
     assert "in two parts" in data.problems.reason.text()
     data.tabs.setCurrentIndex(1)
     data.problems.strip.opened.emit(1)
-    assert data.inspector.path == data._root() / "bee/0.png"
+    assert data.inspector.path == data.session.dataset.root / "bee/0.png"
     assert "Leak" in data.inspector.trouble.text()
 
 
@@ -246,7 +257,7 @@ def test_the_full_check_replaces_the_dataset_and_says_what_it_found(
     window.commands.open_dataset(fake_core.dataset.root)
     qtbot.waitUntil(lambda: window.session.dataset is cut_short)
     page = window.page("data")
-    assert page.stats["images"].value == "7"
+    assert page.totals.stats["images"].value == "7"
     assert "1 file cannot be read to its end and is left out: “ant/2.png”" in page.notices.text
     assert page.check_line.text.text() == "Every picture was read to its end"
 

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QApplication, QToolTip
 
 from gui.gallery_feed import GalleryFeed
 from gui.theme import Theme
-from gui.widgets import gallery as gallery_module
+from gui.widgets import picture_cache
 from gui.widgets.gallery import Gallery
 from gui.widgets.gallery_entries import FileEntries, NoEntries
 from gui.workers import JobRunner
@@ -160,12 +160,12 @@ def test_what_is_there_is_not_asked_for_again_until_the_cells_change_their_size(
 
 
 def test_pictures_long_out_of_sight_are_forgotten(gallery, qtbot, monkeypatch) -> None:
-    monkeypatch.setattr(gallery_module, "_CACHE_BYTES", 20 * 104 * 104 * 4)
+    monkeypatch.setattr(picture_cache, "CACHE_BYTES", 20 * 104 * 104 * 4)
     gallery.show_entries(_entries(1000))
     for i in range(200):
         gallery.fill(Path(f"/nowhere/{i:06d}.png"), _image())
-    assert len(gallery._pixmaps) == 20
-    assert gallery._bytes == 20 * 104 * 104 * 4
+    assert len(gallery._cache) == 20
+    assert gallery._cache.size_bytes == 20 * 104 * 104 * 4
 
 
 def test_a_narrower_gallery_keeps_its_place_and_the_current_picture(gallery, qtbot) -> None:
@@ -192,7 +192,7 @@ def test_pictures_are_read_and_broken_ones_marked(qtbot, tmp_path, qapp) -> None
     gallery.show()
     gallery.show_entries(FileEntries(tmp_path, [*files, "broken.png", "gone.png"]))
     qtbot.waitUntil(lambda: gallery.filled_count == 6)
-    qtbot.waitUntil(lambda: len(gallery._errors) == 2)
-    assert "not a picture" in gallery._errors[tmp_path / "broken.png"]
+    qtbot.waitUntil(lambda: sum(bool(gallery._cache.error(p)) for p in gallery.paths) == 2)
+    assert "not a picture" in gallery._cache.error(tmp_path / "broken.png")
     gallery.grab()
     runner.shut_down()

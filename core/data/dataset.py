@@ -30,10 +30,13 @@ ProblemKind = Literal[
     "contradiction",
     "class set",
     "no class",
+    "two labels",
+    "unknown split",
 ]
 """unreadable: not a picture, or damaged. few images: a class that cannot both train and be tested.
 contradiction: the same bytes under two labels. class set: train and val do not hold the same
-classes. no class: pictures that stand in no class folder.
+classes. no class: pictures that stand in no class folder. two labels: a table gives one picture
+two. unknown split: a table's word for a split that means nothing here.
 """
 
 
@@ -44,6 +47,21 @@ class Problem:
     file: str
     kind: ProblemKind
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One more question about every picture, from a further label column of a table.
+
+    labels: int32 [n], indices into `classes` or NO_LABEL.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    labels: npt.NDArray[np.int32]
+
+    def take(self, at: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> Task:
+        return Task(self.name, self.classes, self.labels[at])
 
 
 @dataclass(frozen=True)
@@ -83,6 +101,12 @@ class DatasetIndex:
     groups: npt.NDArray[np.int32] | None = None
     """int32 [n], the group of each image (one patient, one scene), NO_GROUP for none. Images of a
     group stay on one side of a split. None: the dataset knows no groups."""
+    tasks: tuple[Task, ...] = ()
+    """Further label columns of a table."""
+    modified_ns: npt.NDArray[np.int64] | None = None
+    """int64 [n], when each file was last changed, as the scan saw it."""
+    stamps: tuple[tuple[Path, int, int], ...] = ()
+    """(path, bytes, modified_ns) of the tables and archives the dataset was opened from."""
     excluded: tuple[str, ...] = ()
     """Files that an edit took out; they are not in `files`."""
     unedited: DatasetIndex | None = None

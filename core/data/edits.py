@@ -99,6 +99,8 @@ class _Working:
             widths=index.widths[at],
             heights=index.heights[at],
             groups=None if index.groups is None else index.groups[at],
+            tasks=tuple(task.take(at) for task in index.tasks),
+            modified_ns=None if index.modified_ns is None else index.modified_ns[at],
             duplicates=tuple(group for group in groups if len(group) > 1),
             excluded=tuple(index.files[i] for i in np.flatnonzero(~self.kept)),
             unedited=index,

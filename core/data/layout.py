@@ -1,6 +1,7 @@
 """Which file of a folder belongs to which class and split, told from the folders alone.
 
-No file is opened here (the scan does that); the user's folder is only listed.
+No file is opened here (the scan does that); the user's folder is only listed. Tables, archives and
+several folders at once are brought to the same `Layout` by `sources`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.data.dataset import Problem
+from core.data.dataset import NO_LABEL, NO_SPLIT, Problem
+from core.data.split_words import is_generic, split_of
 from core.errors import DatasetError
 from core.events import ShouldStop, check_stop, never_stop
 
@@ -23,9 +25,6 @@ IMAGE_SUFFIXES = frozenset(
 )  # fmt: skip
 """A file named like this that cannot be read is a broken picture; any other is no picture."""
 
-_SPLIT_OF_FOLDER = {
-    "train": 0, "training": 0, "val": 1, "valid": 1, "validation": 1, "test": 2, "testing": 2,
-}  # fmt: skip
 _SYSTEM = frozenset(
     {
         "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir", "#recycle",
@@ -33,6 +32,10 @@ _SYSTEM = frozenset(
     }
 )  # fmt: skip
 _LAYOUT_HINT = "Make one folder per class, named after it, and put its pictures inside."
+
+
+class UnlabelledError(DatasetError):
+    """Pictures are there, and nothing says what they show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +48,20 @@ class ClassFolder:
 
 
 @dataclass
+class LayoutTask:
+    """A further label column; as `dataset.Task`."""
+
+    name: str
+    classes: tuple[str, ...]
+    labels: list[int]
+
+
+@dataclass
 class Layout:
-    """Columns: files[i] (relative to `root`, POSIX separators) has labels[i] and splits[i]."""
+    """Columns: files[i] (relative to `root`, POSIX separators) has labels[i] and splits[i].
+
+    Pictures without a label have NO_LABEL and NO_SPLIT.
+    """
 
     root: Path
     name: str
@@ -59,6 +74,12 @@ class Layout:
     problems: list[Problem] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    is_table: bool = False
+    """Every file was named as a picture: what cannot be read is a problem, whatever its suffix."""
+    sources: tuple[Path, ...] = ()
+    stamps: tuple[tuple[Path, int, int], ...] = ()
+    groups: list[int] | None = None
+    tasks: list[LayoutTask] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -80,29 +101,42 @@ def is_image_name(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122 - per file, and hot
 
 
-def find_layout(path: Path | str, *, should_stop: ShouldStop) -> Layout:
+def find_layout(
+    path: Path | str, *, allow_unlabelled: bool = False, should_stop: ShouldStop = never_stop
+) -> Layout:
     """The layout of a dataset folder: class folders, or splits that hold class folders.
 
-    Raises: DatasetError for what is not a dataset, Cancelled.
+    With `allow_unlabelled` pictures in no class folder are kept without a label, and a folder of
+    nothing else is a layout, too.
+
+    Raises: DatasetError for what is not a dataset (UnlabelledError where only classes are
+    missing), Cancelled.
     """
     given = Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 - links stay as they are
     root, notes = _dataset_root(given, _list_root(given))
     listing = _list_root(root)
     layout = Layout(root, root.name or str(root), notes=notes)
-    if root.name.lower() in _SPLIT_OF_FOLDER and root.parent.name:
+    if split_of(root.name) is not None and root.parent.name:
         layout.name = root.parent.name
-    split_folders = _split_folders(root, listing)
-    _set_aside(layout, "", listing)
+    try:
+        split_folders = _split_folders(root, listing)
+        if not split_folders:
+            _refuse_without_classes(root, listing)
+    except UnlabelledError:
+        if not allow_unlabelled:
+            raise
+        _walk_class(layout, ClassFolder("", NO_LABEL, NO_SPLIT), should_stop)
+        return layout
+    _set_aside(layout, "", listing, keeps=allow_unlabelled)
     if split_folders:
         layout.has_splits = True
-        _read_splits(layout, split_folders, should_stop)
+        _read_splits(layout, split_folders, should_stop, allow_unlabelled=allow_unlabelled)
         others = [name for name in listing.folders if name not in split_folders]
         if others:
             layout.notes.append(
                 f"Beside {_names(split_folders)} stands {_names(others)}, which is not used."
             )
     else:
-        _refuse_without_classes(root, listing)
         layout.classes = tuple(sorted(listing.folders))
         for label, name in enumerate(layout.classes):
             _walk_class(layout, ClassFolder(name, label, 0), should_stop)
@@ -116,17 +150,17 @@ def files_below(folder: Path, *, should_stop: ShouldStop) -> list[Path]:
     """
     _list_root(folder)
     layout = Layout(folder, folder.name)
-    _walk_class(layout, ClassFolder(".", 0, 0), should_stop)
+    _walk_class(layout, ClassFolder("", NO_LABEL, NO_SPLIT), should_stop)
     return [folder / file for file in layout.files]
 
 
 def _dataset_root(given: Path, listing: _Listing) -> tuple[Path, list[str]]:
     """The folder that is the dataset, and what to tell when it is not the given one."""
     parent = given.parent
-    if given.name.lower() in _SPLIT_OF_FOLDER and parent != given and listing.folders:
+    if split_of(given.name) is not None and parent != given and listing.folders:
         try:
             beside = _split_folders(parent, _list(str(parent)))
-        except OSError:
+        except (OSError, UnlabelledError):
             beside = {}
         if given.name in beside and len(set(beside.values())) > 1:
             others = [name for name in beside if name != given.name]
@@ -136,7 +170,7 @@ def _dataset_root(given: Path, listing: _Listing) -> tuple[Path, list[str]]:
     inner = given
     while len(listing.folders) == 1 and not listing.pictures():
         only = listing.folders[0]
-        if only.lower() in _SPLIT_OF_FOLDER or only in listing.linked:
+        if split_of(only) is not None or only in listing.linked:
             break
         inner = inner / only
         listing = _list_root(inner)
@@ -173,11 +207,8 @@ def _split_folders(root: Path, listing: _Listing) -> dict[str, int]:
     A class may be called "train" (beside "car" and "plane"): it holds pictures, a split holds
     folders.
     """
-    found = {
-        name: _SPLIT_OF_FOLDER[name.lower()]
-        for name in listing.folders
-        if name.lower() in _SPLIT_OF_FOLDER
-    }
+    splits = {name: split_of(name) for name in listing.folders}
+    found = {name: split for name, split in splits.items() if split is not None}
     training = [name for name, split in found.items() if split == 0]
     others = len(listing.folders) - len(found)
     for name in training:
@@ -188,7 +219,7 @@ def _split_folders(root: Path, listing: _Listing) -> dict[str, int]:
         if inside.folders and (len(found) > 1 or not others or not inside.pictures()):
             return found
         if not others and inside.pictures():
-            raise DatasetError(
+            raise UnlabelledError(
                 f"“{root.name}/{name}” has {_count(inside.pictures(), 'picture')}"
                 " but no class folders.",
                 _LAYOUT_HINT,
@@ -202,19 +233,30 @@ def _split_folders(root: Path, listing: _Listing) -> dict[str, int]:
 
 
 def _refuse_without_classes(root: Path, listing: _Listing) -> None:
-    if listing.folders:
+    pictures, shown = listing.pictures(), root.name
+    if len(listing.folders) == 1 and is_generic(listing.folders[0]) and not pictures:
+        shown = f"{root.name}/{listing.folders[0]}"
+        try:
+            inside = _list(str(root / listing.folders[0]))
+        except OSError:
+            return
+        if inside.folders:
+            return
+        pictures = inside.pictures()
+    elif listing.folders:
         return
-    pictures = listing.pictures()
     if pictures:
-        raise DatasetError(
-            f"“{root.name}” has {_count(pictures, 'picture')} but no class folders.", _LAYOUT_HINT
+        raise UnlabelledError(
+            f"“{shown}” has {_count(pictures, 'picture')} but no class folders.", _LAYOUT_HINT
         )
     if not (listing.files or listing.hidden or listing.dangling or listing.special):
         raise DatasetError(f"The folder “{root.name}” is empty.", _LAYOUT_HINT)
     raise DatasetError(f"“{root.name}” has no class folders and no pictures.", _LAYOUT_HINT)
 
 
-def _read_splits(layout: Layout, splits: dict[str, int], should_stop: ShouldStop) -> None:
+def _read_splits(
+    layout: Layout, splits: dict[str, int], should_stop: ShouldStop, *, allow_unlabelled: bool
+) -> None:
     listings: dict[str, _Listing] = {}
     for folder in sorted(splits, key=lambda name: (splits[name], name)):
         try:
@@ -222,7 +264,9 @@ def _read_splits(layout: Layout, splits: dict[str, int], should_stop: ShouldStop
         except OSError as error:
             layout.problems.append(_unlisted(folder, error))
             continue
-        _set_aside(layout, folder, listings[folder])
+        # A picture of val or test that is labelled later would train: those stay left out.
+        keeps = allow_unlabelled and splits[folder] == 0
+        _set_aside(layout, folder, listings[folder], keeps=keeps)
     layout.classes = tuple(sorted({n for listing in listings.values() for n in listing.folders}))
     label_of = {name: label for label, name in enumerate(layout.classes)}
     for folder, listing in listings.items():
@@ -234,12 +278,26 @@ def _read_splits(layout: Layout, splits: dict[str, int], should_stop: ShouldStop
             )
 
 
-def _set_aside(layout: Layout, folder: str, listing: _Listing) -> None:
-    """Files that stand above the class folders: no label can be told."""
+def _set_aside(layout: Layout, folder: str, listing: _Listing, *, keeps: bool) -> None:
+    """Files that stand above the class folders: no label can be told.
+
+    keeps: the pictures among them stay, without a label.
+    """
     prefix = f"{folder}/" if folder else ""
     names = listing.files + listing.hidden + listing.dangling + listing.special
-    layout.ignored += [prefix + name for name in names]
     pictures = listing.pictures()
+    if keeps and pictures:
+        layout.files += [prefix + name for name in pictures]
+        layout.labels += [NO_LABEL] * len(pictures)
+        layout.splits += [NO_SPLIT] * len(pictures)
+        layout.notes.append(
+            f"{_count(pictures, 'picture')} beside the class folders"
+            f" {'has' if len(pictures) == 1 else 'have'} no label yet."
+        )
+        kept = set(pictures)
+        names = [name for name in names if name not in kept]
+        pictures = []
+    layout.ignored += [prefix + name for name in names]
     if pictures:
         verb = "belongs" if len(pictures) == 1 else "belong"
         layout.problems.append(
@@ -254,7 +312,8 @@ def _set_aside(layout: Layout, folder: str, listing: _Listing) -> None:
 
 def _walk_class(layout: Layout, folder: ClassFolder, should_stop: ShouldStop) -> None:
     """Adds every file of a class folder and of the folders in it, following links once."""
-    layout.folders.append(folder)
+    if folder.label != NO_LABEL:
+        layout.folders.append(folder)
     first = str(layout.root / folder.path)
     waiting = [(first, folder.path, os.path.realpath(first))]
     seen = {waiting[0][2]}
@@ -263,12 +322,13 @@ def _walk_class(layout: Layout, folder: ClassFolder, should_stop: ShouldStop) ->
         try:
             listing = _list(absolute, should_stop)
         except OSError as error:
-            layout.problems.append(_unlisted(relative, error))
+            layout.problems.append(_unlisted(relative or ".", error))
             continue
-        layout.files += [f"{relative}/{name}" for name in listing.files]
-        layout.ignored += [f"{relative}/{name}" for name in listing.hidden + listing.special]
+        prefix = f"{relative}/" if relative else ""
+        layout.files += [prefix + name for name in listing.files]
+        layout.ignored += [prefix + name for name in listing.hidden + listing.special]
         for name in listing.dangling:
-            file = f"{relative}/{name}"
+            file = prefix + name
             if is_image_name(name):
                 layout.problems.append(
                     Problem(file, "unreadable", "it is a link to a file that is not there")
@@ -282,7 +342,7 @@ def _walk_class(layout: Layout, folder: ClassFolder, should_stop: ShouldStop) ->
             target = os.path.realpath(inside) if linked else os.path.join(real, name)  # noqa: PTH118
             if target not in seen:
                 seen.add(target)
-                waiting.append((inside, f"{relative}/{name}", target))
+                waiting.append((inside, prefix + name, target))
     added = len(layout.files) - len(layout.labels)
     layout.labels += [folder.label] * added
     layout.splits += [folder.split] * added
@@ -332,5 +392,10 @@ def _count(names: list[str], noun: str) -> str:
 
 
 def _names(names: Iterable[str]) -> str:
-    *most, last = sorted(names, key=lambda name: (_SPLIT_OF_FOLDER.get(name.lower(), 9), name))
+    *most, last = sorted(names, key=_split_order)
     return f"{', '.join(most)} and {last}" if most else last
+
+
+def _split_order(name: str) -> tuple[int, str]:
+    split = split_of(name)
+    return (9 if split is None else split), name

@@ -20,15 +20,39 @@ def open_dataset(
     *,
     verify: bool = False,
     with_edits: bool = True,
+    allow_unlabelled: bool = False,
+    fresh: bool = False,
     on_progress: OnProgress = no_progress,
     should_stop: ShouldStop = never_stop,
 ) -> DatasetIndex:
-    """The dataset at a path, or at several; `verify` as in `scan`.
+    """The dataset at a path, or at several; `verify` and `fresh` as in `scan`.
+
+    Without `allow_unlabelled` pictures that nobody labelled are refused or left out as in `scan`,
+    unless edits have given labels: then all are there, as the window shows them.
 
     Raises: DatasetError, Cancelled.
     """
-    index = scan(source, verify=verify, on_progress=on_progress, should_stop=should_stop)
-    return with_edits_of(index) if with_edits else index
+
+    def look(*, allow_unlabelled: bool, fresh: bool) -> DatasetIndex:
+        return scan(
+            source,
+            verify=verify,
+            allow_unlabelled=allow_unlabelled,
+            fresh=fresh,
+            on_progress=on_progress,
+            should_stop=should_stop,
+        )
+
+    found = look(allow_unlabelled=True, fresh=fresh)
+    index = with_edits_of(found) if with_edits else found
+    if allow_unlabelled:
+        return index
+    is_as_found = index.unedited is None
+    if len(index.classes) < 2 or (is_as_found and index.unlabelled.size):
+        # Its own sentence says best what is missing; what was read is in the cache by now.
+        plain = look(allow_unlabelled=False, fresh=False)
+        return plain if is_as_found else with_edits_of(plain)
+    return index
 
 
 def with_edits_of(index: DatasetIndex) -> DatasetIndex:

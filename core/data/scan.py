@@ -1,14 +1,14 @@
-"""From a folder to a `DatasetIndex`: what can be read, what cannot and why, copies and leaks.
+"""From what was opened to a `DatasetIndex`: what can be read, what cannot and why, copies, leaks.
 
-The user's folder is read, never written. Which file belongs where is told by `layout`, how a
-picture is read by `decode`, how a missing split is made by `splits`.
+The user's files are read, never written. Which file belongs where is told by `sources`, how files
+are read (or known from before) by `reading`, how a missing split is made by `splits`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import itertools
-import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,52 +16,71 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from core.data.dataset import SPLITS, DatasetIndex, Problem, ProblemKind, contradiction
-from core.data.decode import decode, read_bytes, read_header, read_header_and_size
-from core.data.layout import Layout, files_below, find_layout, is_image_name
-from core.data.splits import carve_val
-from core.data.threads import in_threads, patiently
+from core.data.dataset import (
+    NO_GROUP,
+    NO_LABEL,
+    NO_SPLIT,
+    SPLITS,
+    DatasetIndex,
+    Problem,
+    ProblemKind,
+    Task,
+    contradiction,
+)
+from core.data.decode import read_header
+from core.data.layout import Layout, files_below, is_image_name
+from core.data.reading import FileReader
+from core.data.sources import find_sources
+from core.data.splits import SplitPlan, carve_val, draw
 from core.errors import DatasetError, DecodeError
-from core.events import OnProgress, ShouldStop, check_stop, never_stop, no_progress
+from core.events import OnProgress, ShouldStop, never_stop, no_progress
 
-_VERIFY_SHORT_SIDE_PX = 64
 _TRAIN = SPLITS.index("train")
 _VAL = SPLITS.index("val")
 
 
 def scan(
-    path: Path | str,
+    source: Path | str | Sequence[Path],
     *,
     verify: bool = False,
+    allow_unlabelled: bool = False,
+    fresh: bool = False,
     on_progress: OnProgress = no_progress,
     should_stop: ShouldStop = never_stop,
 ) -> DatasetIndex:
-    """What a folder of images holds: class folders, or train/val/test that hold class folders.
+    """What a folder of images, a table, an archive, or several of these hold.
 
-    The header of every file is read; with `verify` every picture is decoded to its end. Files
-    that cannot be read are in `problems`, files that are no pictures in `ignored`, both left out
-    of `files`. Where the folder has no val, a fifth of its training images becomes that. May be
-    called from any thread.
+    A folder holds class folders, or train/val/test that hold class folders; a table names
+    pictures and labels (see `tables`); an archive is unpacked once (see `archives`). The header
+    of every file is read; with `verify` every picture is decoded to its end. Files that have not
+    changed since an earlier scan are not read again, unless `fresh`. Files that cannot be read are
+    in `problems`, files that are no pictures in `ignored`, both left out of `files`. Where there
+    is no val, a fifth of the training images becomes that. With `allow_unlabelled` pictures
+    without a label are kept, with NO_LABEL, and there may be no class at all. May be called from
+    any thread.
 
-    Raises: DatasetError for a folder nothing can be trained on, Cancelled.
+    Raises: DatasetError for what nothing can be trained on, Cancelled.
     """
     on_progress(0, 0, "Looking for pictures")
-    layout = patiently(
-        lambda stopping: find_layout(path, should_stop=stopping),
-        note="Looking for pictures",
-        name=f"the folder {Path(path).name}",
+    layout = find_sources(
+        source,
+        allow_unlabelled=allow_unlabelled,
         on_progress=on_progress,
         should_stop=should_stop,
     )
-    found = _Reader(layout, verify=verify).read(on_progress, should_stop)
+    reader = FileReader(layout, verify=verify, fresh=fresh)
+    reader.read(on_progress, should_stop)
     if not layout.root.is_dir():
         raise DatasetError(
             f"The folder {layout.root} vanished while it was read.",
             "Check the drive or the network, and drop the folder again.",
         )
-    index = _judge_classes(layout, found)
-    groups = _duplicates(index, on_progress, should_stop)
-    index = _with_val(index, groups)
+    index, at = _judge_classes(layout, reader, allow_unlabelled=allow_unlabelled)
+    try:
+        groups = _duplicates(index, at, reader, on_progress, should_stop)
+        index = _with_val(index, groups, reader)
+    finally:
+        reader.keep()
     index = _with_duplicates(index, groups)
     return replace(index, problems=tuple(sorted(index.problems, key=_problem_order)))
 
@@ -97,7 +116,9 @@ def to_json(index: DatasetIndex) -> dict[str, Any]:
     return {
         "dataset": index.name,
         "root": str(index.root),
+        "sources": [str(path) for path in index.opened],
         "images": len(index),
+        "unlabelled": len(index.unlabelled),
         "classes": index.class_counts(),
         "splits": index.split_counts(),
         "split_origin": index.split_origin,
@@ -111,95 +132,88 @@ def to_json(index: DatasetIndex) -> dict[str, Any]:
         "ignored_files": list(index.ignored),
         "duplicates": [list(group) for group in index.duplicates],
         "leaks": [list(group) for group in index.leaks],
+        "tasks": {task.name: list(task.classes) for task in index.tasks},
         "notes": list(index.notes),
     }
 
 
-class _Reader:
-    """Reads the files of a layout into columns; the threads write each to its own place."""
+def _judge_classes(
+    layout: Layout, reader: FileReader, *, allow_unlabelled: bool
+) -> tuple[DatasetIndex, npt.NDArray[np.int64]]:
+    """Keeps the readable images of classes that can be trained; says what was left out.
 
-    def __init__(self, layout: Layout, *, verify: bool) -> None:
-        count = len(layout.files)
-        self.layout = layout
-        self.verify = verify
-        self.prefix = os.path.join(str(layout.root), "")  # noqa: PTH118
-        self.readable = np.zeros(count, dtype=bool)
-        self.bytes = np.zeros(count, dtype=np.int64)
-        self.widths = np.zeros(count, dtype=np.int32)
-        self.heights = np.zeros(count, dtype=np.int32)
-        self.failures: dict[int, tuple[ProblemKind, str]] = {}
-
-    def read(self, on_progress: OnProgress, should_stop: ShouldStop) -> _Reader:
-        in_threads(
-            self._read_file,
-            len(self.layout.files),
-            note="Checking pictures" if self.verify else "Reading pictures",
-            on_progress=on_progress,
-            should_stop=should_stop,
-            name=self.layout.files.__getitem__,
-        )
-        return self
-
-    def _read_file(self, i: int) -> None:
-        path = self.prefix + self.layout.files[i]
-        try:
-            self.widths[i], self.heights[i], self.bytes[i] = read_header_and_size(path)
-            if self.verify:
-                decode(read_bytes(path), path, short_side=_VERIFY_SHORT_SIDE_PX)
-        except DecodeError as error:
-            if isinstance(error.__cause__, PermissionError):
-                self.failures[i] = ("no permission", error.reason)
-            elif is_image_name(path) or self.widths[i]:
-                self.failures[i] = ("unreadable", error.reason)
-            return
-        self.readable[i] = True
-
-
-def _judge_classes(layout: Layout, found: _Reader) -> DatasetIndex:
-    """Keeps the readable images of classes that can be trained; says what was left out."""
+    Returns the index and, for each of its images, the position in the layout.
+    """
     labels = np.array(layout.labels, dtype=np.int32)
     splits = np.array(layout.splits, dtype=np.uint8)
+    readable = reader.readable
+    failures = reader.failures()
     problems = list(layout.problems)
-    for i, (kind, reason) in found.failures.items():
-        problems.append(Problem(layout.files[i], kind, reason))
+    problems += [Problem(layout.files[i], kind, why) for i, (kind, why) in failures.items()]
     counts = np.zeros((len(layout.classes), len(SPLITS)), dtype=np.int64)
-    np.add.at(counts, (labels[found.readable], splits[found.readable]), 1)
-    problems += _class_problems(layout, counts, found)
+    counted = readable & (labels != NO_LABEL)
+    np.add.at(counts, (labels[counted], splits[counted]), 1)
+    problems += _class_problems(layout, counts, failures)
 
     trained = np.flatnonzero(counts[:, _TRAIN])
-    _refuse_few_classes(layout, trained, found)
-    new_label = np.full(len(layout.classes), -1, dtype=np.int32)
+    unlabelled = readable & (labels == NO_LABEL)
+    notes = list(layout.notes)
+    if not (allow_unlabelled and (unlabelled.any() or len(trained))):
+        _refuse_few_classes(layout, trained, failures)
+        if unlabelled.any():
+            number = int(unlabelled.sum())
+            notes.append(f"{_images(number)} without a label {_is_or_are(number)} left out.")
+            unlabelled[:] = False
+    # One more at the end, where NO_LABEL (-1) looks.
+    new_label = np.full(len(layout.classes) + 1, NO_LABEL, dtype=np.int32)
     new_label[trained] = np.arange(len(trained), dtype=np.int32)
-    keep = found.readable & (new_label[labels] >= 0)
+    labels = new_label[labels]
+    keep = unlabelled | (readable & (labels != NO_LABEL))
+    at = np.flatnonzero(keep)
     ignored = layout.ignored + [
-        file
-        for i, file in enumerate(layout.files)
-        if not found.readable[i] and i not in found.failures
+        layout.files[i] for i in np.flatnonzero(~readable).tolist() if i not in failures
     ]
-    return DatasetIndex(
+    groups = None if layout.groups is None else np.array(layout.groups, dtype=np.int32)[at]
+    records = reader.records
+    index = DatasetIndex(
         root=layout.root,
         classes=tuple(layout.classes[i] for i in trained),
-        files=tuple(itertools.compress(layout.files, keep)),
-        labels=new_label[labels[keep]],
-        splits=splits[keep],
-        bytes=found.bytes[keep],
-        widths=found.widths[keep],
-        heights=found.heights[keep],
+        files=tuple(itertools.compress(layout.files, keep.tolist())),
+        labels=labels[at],
+        splits=splits[at],
+        bytes=records.stats[at, 0],
+        widths=records.widths[at],
+        heights=records.heights[at],
         split_origin="folders",
         problems=tuple(problems),
         ignored=tuple(sorted(ignored)),
-        verified=found.verify,
+        verified=reader.is_all_verified,
         name=layout.name,
-        notes=tuple(layout.notes),
+        notes=tuple(notes),
+        sources=layout.sources,
+        groups=groups,
+        tasks=tuple(
+            Task(task.name, task.classes, np.array(task.labels, dtype=np.int32)[at])
+            for task in layout.tasks
+        ),
+        modified_ns=records.stats[at, 1],
+        stamps=layout.stamps,
     )
+    return index, at
 
 
-def _class_problems(layout: Layout, counts: npt.NDArray[np.int64], found: _Reader) -> list[Problem]:
+def _class_problems(
+    layout: Layout,
+    counts: npt.NDArray[np.int64],
+    failures: dict[int, tuple[ProblemKind, str]],
+) -> list[Problem]:
     """Empty classes, classes of one split only, classes of one image. counts: [classes, splits]."""
     problems = []
     failed = np.zeros_like(counts)
-    for i in found.failures:
-        failed[layout.labels[i], layout.splits[i]] += 1
+    for i in failures:
+        if layout.labels[i] != NO_LABEL:
+            failed[layout.labels[i], layout.splits[i]] += 1
+    place = "class" if layout.is_table else "folder"
     present = counts.sum(axis=0) > 0
     for folder in layout.folders:
         count = int(counts[folder.label, folder.split])
@@ -210,7 +224,7 @@ def _class_problems(layout: Layout, counts: npt.NDArray[np.int64], found: _Reade
             if broken:
                 what = f"holds no picture that can be read ({broken:,} cannot)"
             left = "" if trains else ", so the class is left out"
-            problems.append(Problem(folder.path, "empty class", f"the folder {what}{left}"))
+            problems.append(Problem(folder.path, "empty class", f"the {place} {what}{left}"))
         elif not trains:
             problems.append(
                 Problem(
@@ -239,21 +253,32 @@ def _class_problems(layout: Layout, counts: npt.NDArray[np.int64], found: _Reade
     return problems
 
 
-def _refuse_few_classes(layout: Layout, trained: npt.NDArray[np.intp], found: _Reader) -> None:
+def _refuse_few_classes(
+    layout: Layout,
+    trained: npt.NDArray[np.intp],
+    failures: dict[int, tuple[ProblemKind, str]],
+) -> None:
     name, where = layout.name, "train of " if layout.has_splits else ""
     if len(trained) > 1:
         return
     if len(trained) == 1:
         raise DatasetError(
             f"“{name}” has only one class with pictures (“{layout.classes[trained[0]]}”).",
-            "A classifier tells classes apart: add a folder for a second one.",
+            "A classifier tells classes apart: add "
+            + ("pictures of a second one." if layout.is_table else "a folder for a second one."),
         )
-    if found.failures:
-        first = min(found.failures)
+    if failures:
+        first = min(failures)
         raise DatasetError(
-            f"None of the {len(found.failures):,} pictures in {where}“{name}” can be read"
-            f" (the first, {layout.files[first]}: {found.failures[first][1]}).",
-            "Check that the files open in an image viewer.",
+            f"None of the {len(failures):,} pictures in {where}“{name}” can be read"
+            f" (the first, {layout.files[first]}: {failures[first][1]}).",
+            f"The table's paths are looked for from {layout.root}: put the pictures there."
+            if layout.is_table
+            else "Check that the files open in an image viewer.",
+        )
+    if layout.is_table:
+        raise DatasetError(
+            f"No picture in {where}“{name}” has a label.", "Fill the table's column of labels."
         )
     raise DatasetError(
         f"The class folders in {where}“{name}” hold no pictures.",
@@ -262,61 +287,68 @@ def _refuse_few_classes(layout: Layout, trained: npt.NDArray[np.intp], found: _R
 
 
 def _duplicates(
-    index: DatasetIndex, on_progress: OnProgress, should_stop: ShouldStop
+    index: DatasetIndex,
+    at: npt.NDArray[np.int64],
+    reader: FileReader,
+    on_progress: OnProgress,
+    should_stop: ShouldStop,
 ) -> list[npt.NDArray[np.int64]]:
-    """Groups of positions with the same bytes; only files of equal size are read for it."""
-    _, inverse, counts = np.unique(index.bytes, return_inverse=True, return_counts=True)
+    """Groups of positions with the same bytes; only files of equal size are read for it.
+
+    at: the positions of the index's images in the layout that was read.
+    """
+    # Copies have the same pixels, too. A clash of this mix costs a file read more, no error.
+    size = (index.bytes * 1_000_003 + index.widths) * 65_537 + index.heights
+    _, inverse, counts = np.unique(size, return_inverse=True, return_counts=True)
     suspects = np.flatnonzero(counts[inverse] > 1)
-    digests: list[bytes] = [b""] * len(suspects)
-
-    def hash_file(j: int) -> None:
-        try:
-            with index.path(int(suspects[j])).open("rb", buffering=0) as file:
-                digests[j] = hashlib.file_digest(file, _blake2b).digest()
-        except OSError:
-            # Read a moment ago and gone now: the training names it. Alike nothing.
-            digests[j] = b"gone %d" % j
-
-    in_threads(
-        hash_file,
-        len(suspects),
-        note="Looking for copies",
-        on_progress=on_progress,
-        should_stop=should_stop,
-        name=lambda j: index.files[int(suspects[j])],
-    )
+    digests = reader.hash_files(at[suspects], on_progress, should_stop)
     groups: dict[bytes, list[int]] = {}
     for position, digest in zip(suspects.tolist(), digests, strict=True):
-        groups.setdefault(digest, []).append(position)
-    check_stop(should_stop)
+        if digest:
+            groups.setdefault(digest, []).append(position)
     return [np.array(group, dtype=np.int64) for group in groups.values() if len(group) > 1]
 
 
-def _blake2b() -> Any:
-    return hashlib.blake2b(digest_size=16)
-
-
-def _with_val(index: DatasetIndex, groups: list[npt.NDArray[np.int64]]) -> DatasetIndex:
+def _with_val(
+    index: DatasetIndex, groups: list[npt.NDArray[np.int64]], reader: FileReader
+) -> DatasetIndex:
     """The index, with val carved from its training images where it has none."""
-    if (index.splits == _VAL).any():
-        return index
     training = index.indices("train")
+    if (index.splits == _VAL).any() or not training.size:
+        return index
+    if index.groups is not None and (index.groups != NO_GROUP).any():
+        copies = _as_files(index, groups)
+        return replace(draw(replace(index, duplicates=copies), SplitPlan()), duplicates=())
     place = np.full(len(index), -1, dtype=np.int64)
     place[training] = np.arange(len(training))
     inside = [place[group][place[group] >= 0] for group in groups]
-    val = carve_val(index.labels[training], [group for group in inside if len(group) > 1])
+    copies_inside = [group for group in inside if len(group) > 1]
+    # Drawing imports scikit-learn, which takes longer than all the rest of a second scan.
+    key = _key_of(index.labels[training], copies_inside)
+    val = reader.carved(key)
+    if val is None or len(val) != len(training):
+        val = carve_val(index.labels[training], copies_inside)
+        reader.keep_carved(key, val)
     splits = index.splits.copy()
     splits[training[val]] = _VAL
     return replace(index, splits=splits, split_origin="graftwork")
 
 
+def _key_of(labels: npt.NDArray[np.int32], copies: list[npt.NDArray[np.int64]]) -> bytes:
+    key = hashlib.blake2b(labels.tobytes(), digest_size=16)
+    for group in copies:
+        key.update(group.tobytes() + b"|")
+    return key.digest()
+
+
 def _with_duplicates(index: DatasetIndex, groups: list[npt.NDArray[np.int64]]) -> DatasetIndex:
     """The index, with its copies, its leaks and its contradictions named."""
-    leaks = [group for group in groups if len(set(index.splits[group].tolist())) > 1]
+    leaks = [group for group in groups if len(set(index.splits[group].tolist()) - {NO_SPLIT}) > 1]
     problems = list(index.problems)
     for group in groups:
-        for i in group.tolist():
-            others = [j for j in group.tolist() if index.labels[j] != index.labels[i]]
+        labelled = [i for i in group.tolist() if index.labels[i] != NO_LABEL]
+        for i in labelled:
+            others = [j for j in labelled if index.labels[j] != index.labels[i]]
             if others:
                 problems.append(contradiction(index, i, others[0]))
     return replace(
@@ -335,6 +367,10 @@ def _as_files(
 
 def _images(count: int) -> str:
     return f"{count:,} image{'' if count == 1 else 's'}"
+
+
+def _is_or_are(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def _problem_order(problem: Problem) -> tuple[str, str]:

@@ -318,7 +318,7 @@ def _left_out(index: DatasetIndex) -> dict[int, str]:
     left_out: dict[int, str] = {}
     train, val = SPLITS.index("train"), SPLITS.index("val")
     for group in copies_of(index):
-        members = group.tolist()
+        members = [i for i in group.tolist() if index.labels[i] != NO_LABEL]
         held_out = [j for j in members if index.splits[j] != train]
         first: dict[int, int] = {}
         for i in members:

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from core.data import decode as decoder
-from core.data import scan as scanner
+from core.data import reading
 from core.data.dataset import SPLITS, DatasetIndex
 from core.data.scan import picture_files, scan, to_json
 from core.data.splits import honest_sets
@@ -318,9 +318,9 @@ def test_files_of_equal_size_are_hashed_and_no_others(make_image_folder, tmp_pat
     sizes = [path.stat().st_size for path in folder.rglob("*.png")]
     expected = sum(sizes.count(size) for size in set(sizes) if sizes.count(size) > 1)
     hashed = []
-    digest = scanner.hashlib.file_digest
+    digest = reading.hashlib.file_digest
     monkeypatch.setattr(
-        scanner.hashlib, "file_digest", lambda file, how: hashed.append(1) or digest(file, how)
+        reading.hashlib, "file_digest", lambda file, how: hashed.append(1) or digest(file, how)
     )
     scan(folder)
     assert len(hashed) == expected
@@ -461,7 +461,7 @@ def test_a_stop_is_heeded_at_once_while_a_file_hangs(
             asked_at.append(time.perf_counter())
         return started.is_set()
 
-    monkeypatch.setattr(scanner, "read_header_and_size", hang)
+    monkeypatch.setattr(reading, "read_header_and_size", hang)
     try:
         with pytest.raises(Cancelled):
             scan(folder, verify=verify, should_stop=stop)

@@ -200,29 +200,38 @@ class _Unpacking:
     def _unpack_tar(self) -> None:
         total = max(1, self.packed_bytes // 2**20)
         links: list[tuple[str, str]] = []
-        with (
-            self.archive.open("rb") as raw,
-            tarfile.open(fileobj=_opened(raw), mode="r|") as packed,
-        ):
-            for number, entry in enumerate(packed):
-                if number % 64 == 0:
-                    self.on_progress(min(total, raw.tell() // 2**20), total, self.note)
-                    check_stop(self.should_stop)
-                if _is_litter(entry.name):
-                    continue
-                if entry.issym():
-                    beside = entry.name.rpartition("/")[0]
-                    links.append((entry.name, f"{beside}/{entry.linkname}"))
-                elif entry.islnk():
-                    links.append((entry.name, entry.linkname))
-                elif entry.isreg():
-                    self._check_size(self.files + 1, self.bytes + entry.size)
-                    source = packed.extractfile(entry)
-                    if source is not None:
-                        self._write(entry.name, source)
+        with self.archive.open("rb") as raw:
+            stream = _opened(raw)
+            with tarfile.open(fileobj=stream, mode="r|") as packed:
+                self._unpack_entries(packed, raw, total, links)
+            rest = 0
+            while chunk := stream.read(_CHUNK_BYTES):  # the check sum stands at the very end
+                check_stop(self.should_stop)
+                rest += len(chunk)
+                self._check_size(self.files, self.bytes + rest)
         for name, linked in links:
             self._copy(name, linked)
         self.on_progress(total, total, self.note)
+
+    def _unpack_entries(
+        self, packed: tarfile.TarFile, raw: IO[bytes], total: int, links: list[tuple[str, str]]
+    ) -> None:
+        for number, entry in enumerate(packed):
+            if number % 64 == 0:
+                self.on_progress(min(total, raw.tell() // 2**20), total, self.note)
+                check_stop(self.should_stop)
+            if _is_litter(entry.name):
+                continue
+            if entry.issym():
+                beside = entry.name.rpartition("/")[0]
+                links.append((entry.name, f"{beside}/{entry.linkname}"))
+            elif entry.islnk():
+                links.append((entry.name, entry.linkname))
+            elif entry.isreg():
+                self._check_size(self.files + 1, self.bytes + entry.size)
+                source = packed.extractfile(entry)
+                if source is not None:
+                    self._write(entry.name, source)
 
     def _write(self, name: str, source: IO[bytes]) -> None:
         path = self._path_for(name)

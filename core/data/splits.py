@@ -193,6 +193,7 @@ def draw(index: DatasetIndex, plan: SplitPlan) -> DatasetIndex:
             depth = _depths(labels, units, seed=plan.seed)
             splits[pool[depth < plan.val + plan.test]] = _VAL
             splits[pool[depth < plan.test]] = _TEST
+            splits[pool[_too_coarse(labels, units, depth, splits[pool] != _TRAIN)]] = _VAL
     splits = splits.astype(index.splits.dtype)
     return replace(index, splits=splits, split_origin="graftwork")
 
@@ -250,6 +251,21 @@ def _depths(
         end = np.cumsum(sizes[members])
         depth[members] = (end - sizes[members] / 2) / end[-1]
     return depth[unit]
+
+
+def _too_coarse(
+    labels: npt.NDArray[np.int32],
+    units: Positions,
+    depth: npt.NDArray[np.float64],
+    is_held_out: npt.NDArray[np.bool_],
+) -> npt.NDArray[np.bool_]:
+    """bool [n]: of classes whose few units are all larger than val's share, the first unit."""
+    chosen = np.zeros(len(labels), dtype=np.bool_)
+    for label in np.setdiff1d(labels, labels[is_held_out]).tolist():
+        members = np.flatnonzero(labels == label)
+        if len(np.unique(units[members])) > 1:
+            chosen |= units == units[members[np.argmin(depth[members])]]
+    return chosen
 
 
 def _spread(labels: npt.NDArray[np.int32], units: Positions, *, folds: int, seed: int) -> Positions:

@@ -72,8 +72,9 @@ class FileReader:
             self._stat_chunk,
             -(-n // _STAT_CHUNK),
             note="Looking for changes",
-            on_progress=lambda done, total, note: None,
+            on_progress=on_progress,
             should_stop=should_stop,
+            name=lambda j: self.layout.files[j * _STAT_CHUNK],
         )
         known = records.take_over(self._old) if self._old is not None else 0
         self._is_changed = self._old is None or known < n or len(self._old.files) != n

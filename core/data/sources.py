@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from core.data.archives import is_archive, unpack
 from core.data.dataset import NO_GROUP, NO_LABEL
@@ -15,6 +16,7 @@ from core.data.threads import patiently
 from core.errors import DatasetError
 from core.events import OnProgress, ShouldStop, never_stop, no_progress
 
+_T = TypeVar("_T")
 _HINT = (
     "Open a folder with one folder per class, a table with the columns path and label, or a zip"
     " or tar archive of these."
@@ -75,19 +77,19 @@ def _is_inside(path: Path, other: Path) -> bool:
 def _find_one(
     path: Path, *, allow_unlabelled: bool, on_progress: OnProgress, should_stop: ShouldStop
 ) -> Layout:
-    def look(work: Callable[[ShouldStop], Layout], what: str) -> Layout:
+    def look(work: Callable[[ShouldStop], _T], what: str = "") -> _T:
         return patiently(
             work,
             note="Looking for pictures",
-            name=f"{what} {path.name}",
+            name=f"{what or 'the folder'} {path.name}",
             on_progress=on_progress,
             should_stop=should_stop,
         )
 
     def look_in(folder: Path) -> Layout:
-        return look(lambda stopping: _find_folder(folder, allow_unlabelled, stopping), "the folder")
+        return look(lambda stopping: _find_folder(folder, allow_unlabelled, stopping))
 
-    if path.is_file():
+    if look(lambda stopping: path.is_file()):
         if is_table(path):
             return look(lambda stopping: read_table(path, should_stop=stopping), "the table")
         if is_archive(path):

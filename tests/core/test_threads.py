@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from core.data import scan as scanner
-from core.data import threads
+from core.data import sources, threads
 from core.data.scan import scan
 from core.data.threads import in_threads, patiently
 from core.errors import Cancelled
@@ -86,10 +85,10 @@ def test_a_folder_that_hangs_in_the_listing_is_named_and_can_be_cancelled(
     monkeypatch.setattr(threads, "STALL_SECONDS", 0.05)
     notes = []
 
-    def hang(path, *, should_stop):
+    def hang(path, *, allow_unlabelled, should_stop):
         stalled.wait(30)
 
-    monkeypatch.setattr(scanner, "find_layout", hang)
+    monkeypatch.setattr(sources, "find_layout", hang)
     with pytest.raises(Cancelled):
         scan(
             tmp_path / "share",

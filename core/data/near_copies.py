@@ -1,0 +1,324 @@
+"""Near copies of pictures, found without comparing all pairs.
+
+A gray thumbnail of 32×32 pixels stands for a picture. Its hash of 128 bits says which of
+neighbouring cells is brighter; pictures are compared where 16 bits of theirs are equal, also
+turned by a quarter or half and mirrored. What is near by hash is confirmed on the thumbnails: the
+pattern, its fine detail alone, and that the pair stands out from other pictures of the dataset.
+Knows numpy only.
+
+Banding: Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, 3.4. Hash: Krawetz's dHash,
+in two directions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from core.events import ShouldStop, check_stop, never_stop
+
+SIDE = 32
+"""Pixels of a thumbnail's side."""
+NEAR_BITS = 26
+"""Hashes this near, of 128 bits, are worth a look at the thumbnails."""
+LIKE, DETAIL = 0.9, 0.7
+"""Least correlation of two copies' thumbnails, and of their detail alone. Measured: pairs of
+different ants and bees reached 0.82 and 0.75, steel surfaces 0.99 but then 0.64 in detail."""
+SAME, SAME_DETAIL = 0.999, 0.995
+"""A pair as like as this is a copy in any company."""
+STANDS_OUT = 0.5
+"""A copy is at most this share of the distance at which other pictures begin: in a set where all
+are alike, as digits are, likeness alone says nothing."""
+
+_CELLS = 8
+_NOISE = 1.0
+"""Gray levels: on plain paper the noise of a JPEG must not decide a bit."""
+_BAND_BITS = 16
+_CROWD = 64
+"""Pictures in a bucket above which only neighbours in its sorted order are compared."""
+_BATCH = 4096
+_SAMPLE = 400
+_MOST = 2_000_000
+"""Pairs of one bucket looked at together."""
+_NEAREST = 16
+"""Candidates of a picture whose thumbnails are compared, the nearest by hash."""
+
+Thumbs = npt.NDArray[np.uint8]
+Hashes = npt.NDArray[np.uint64]
+Positions = npt.NDArray[np.int64]
+
+TURNS: tuple[tuple[str, Callable[[npt.NDArray[Any]], npt.NDArray[Any]]], ...] = (
+    ("", lambda t: t),
+    ("turned by a quarter", lambda t: np.rot90(t, 1, (1, 2))),
+    ("upside down", lambda t: np.rot90(t, 2, (1, 2))),
+    ("mirrored", lambda t: t[:, :, ::-1]),
+    ("mirrored", lambda t: t[:, ::-1, :]),
+    ("mirrored", lambda t: t.transpose(0, 2, 1)),
+    ("mirrored", lambda t: np.rot90(t, 2, (1, 2)).transpose(0, 2, 1)),
+)
+"""How the second picture of a pair is turned to lie on the first; of a quarter turn to the other
+side the pair is found with its members changed over."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of rows: first, second int64 [P]; turn int8 [P], of TURNS; likeness float32 [P], the
+    correlation of the thumbnails; bits int16 [P], different bits of the hashes."""
+
+    first: Positions
+    second: Positions
+    turn: npt.NDArray[np.int8]
+    likeness: npt.NDArray[np.float32]
+    bits: npt.NDArray[np.int16]
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+
+def hashes_of(thumbs: Thumbs) -> Hashes:
+    """uint64 [N, 2] of uint8 [N, SIDE, SIDE]."""
+    step = SIDE // _CELLS
+    hashes = np.zeros((len(thumbs), 2), np.uint64)
+    for start in range(0, len(thumbs), _BATCH):
+        part = np.asarray(thumbs[start : start + _BATCH], np.float32)
+        cells = part.reshape(-1, _CELLS, step, _CELLS, step).mean((2, 4))
+        large = cells.reshape(-1, 4, 2, 4, 2).mean((2, 4))
+        bits = np.concatenate(
+            [
+                (cells[:, :, 1:] > cells[:, :, :-1] + _NOISE).reshape(len(part), -1),
+                (cells[:, 1:] > cells[:, :-1] + _NOISE).reshape(len(part), -1),
+                (large > large.mean((1, 2), keepdims=True) + _NOISE).reshape(len(part), -1),
+            ],
+            axis=1,
+        )
+        hashes[start : start + _BATCH] = np.packbits(bits, axis=1).view(np.uint64)
+    return hashes
+
+
+def near_pairs(
+    thumbs: Thumbs, *, turned: bool = True, should_stop: ShouldStop = never_stop
+) -> Pairs:
+    """The pairs of near copies among uint8 [N, SIDE, SIDE]; of each pair the best turn.
+
+    Raises: Cancelled.
+    """
+    own = hashes_of(thumbs)
+    parts: list[tuple[Positions, Positions, npt.NDArray[np.int16], int]] = []
+    for turn, (_, turns) in enumerate(TURNS if turned else TURNS[:1]):
+        other = own if turn == 0 else hashes_of(np.ascontiguousarray(turns(thumbs)))
+        parts.append((*candidates(own, other, should_stop=should_stop), turn))
+    first = np.concatenate([p[0] for p in parts])
+    second = np.concatenate([p[1] for p in parts])
+    bits = np.concatenate([p[2] for p in parts])
+    turn_of = np.concatenate([np.full(len(p[0]), p[3], np.int8) for p in parts])
+    chosen = _nearest_of_each(first, bits)
+    first, second, bits, turn_of = (a[chosen] for a in (first, second, bits, turn_of))
+    found = Pairs(first, second, turn_of, np.zeros(len(first), np.float32), bits)
+    return _confirm(thumbs, found, should_stop)
+
+
+def _nearest_of_each(first: Positions, bits: npt.NDArray[Any]) -> Positions:
+    """Where the up to _NEAREST nearest pairs of each first picture stand."""
+    order = np.lexsort((bits, first))
+    begins = np.flatnonzero(np.r_[True, first[order][1:] != first[order][:-1]])
+    place = np.arange(len(order)) - np.repeat(begins, np.diff(np.r_[begins, len(order)]))
+    return order[place < _NEAREST]
+
+
+def candidates(
+    own: Hashes,
+    other: Hashes,
+    *,
+    most_bits: int = NEAR_BITS,
+    should_stop: ShouldStop = never_stop,
+) -> tuple[Positions, Positions, npt.NDArray[np.int16]]:
+    """(i, j, different bits) where own[i] and other[j] share a band and differ in few bits.
+
+    own, other: uint64 [N, 2]. Each unordered pair once. Pairs that differ in up to 15 bits and
+    lie in no crowd are all found, by the pigeonhole principle; farther ones mostly.
+
+    Raises: Cancelled.
+    """
+    n = max(len(own), 1)
+    keys: list[npt.NDArray[np.int64]] = [np.zeros(0, np.int64)]
+    for mine, theirs in zip(_bands(own), _bands(other), strict=True):
+        check_stop(should_stop)
+        for i, j in _in_one_bucket(mine, theirs, own, other):
+            bits = np.bitwise_count(own[i] ^ other[j]).sum(1)
+            near = (bits <= most_bits) & (i != j)
+            i, j = i[near], j[near]
+            chosen = _nearest_of_each(i, bits[near])
+            i, j = i[chosen], j[chosen]
+            keys.append(np.minimum(i, j) * n + np.maximum(i, j) if own is other else i * n + j)
+    found = np.sort(np.concatenate(keys))
+    i, j = np.divmod(found[np.diff(found, prepend=-1) > 0], n)
+    return i, j, np.bitwise_count(own[i] ^ other[j]).sum(1).astype(np.int16)
+
+
+def _bands(hashes: Hashes) -> Iterator[npt.NDArray[np.uint16]]:
+    """Sixteen bands of 16 bits: eight of neighbouring bits, eight of bits strewn about."""
+    bits = np.unpackbits(np.ascontiguousarray(hashes).view(np.uint8).reshape(-1, 16), axis=1)
+    strewn = bits.reshape(-1, _BAND_BITS, 8).transpose(0, 2, 1).reshape(-1, 128)
+    for order in (bits, strewn):
+        words = np.packbits(order, axis=1).view(np.uint16)
+        for band in range(8):
+            yield np.ascontiguousarray(words[:, band])
+
+
+def _in_one_bucket(
+    mine: npt.NDArray[np.uint16], theirs: npt.NDArray[np.uint16], own: Hashes, other: Hashes
+) -> Iterator[tuple[Positions, Positions]]:
+    """Pairs of equal band, a few million at a time; of a crowd each with _CROWD at most."""
+    order = np.lexsort((other[:, 1], other[:, 0], theirs))
+    sorted_keys = theirs[order]
+    low = np.searchsorted(sorted_keys, mine, "left")
+    high = np.searchsorted(sorted_keys, mine, "right")
+    crowded = np.flatnonzero(high - low > _CROWD)
+    if crowded.size:  # around the place where its own hash would stand in the bucket
+        place = low[crowded] + _rank(own[crowded], mine[crowded], other[order], sorted_keys)
+        low[crowded] = np.clip(place - _CROWD // 2, low[crowded], high[crowded] - _CROWD)
+        high[crowded] = low[crowded] + _CROWD
+    counts = high - low
+    ends = np.cumsum(counts)
+    start = 0
+    while start < len(mine):
+        stop = max(start + 1, int(np.searchsorted(ends, (ends[start - 1] if start else 0) + _MOST)))
+        share = counts[start:stop]
+        i = np.repeat(np.arange(start, stop), share)
+        offset = np.arange(len(i)) - np.repeat(np.cumsum(share) - share, share)
+        yield i, order[low[i] + offset]
+        start = stop
+
+
+def _rank(
+    own: Hashes, keys: npt.NDArray[np.uint16], other: Hashes, other_keys: npt.NDArray[np.uint16]
+) -> npt.NDArray[np.int64]:
+    """Where each own hash would stand among the sorted others of its bucket, from its start."""
+    both = np.lexsort(
+        (
+            np.r_[np.zeros(len(other), np.int8), np.ones(len(own), np.int8)],
+            np.r_[other[:, 1], own[:, 1]],
+            np.r_[other[:, 0], own[:, 0]],
+            np.r_[other_keys, keys],
+        )
+    )
+    is_other = both < len(other)
+    before = np.cumsum(is_other)
+    rank = np.zeros(len(own), np.int64)
+    rank[both[~is_other] - len(other)] = before[~is_other]
+    return rank - np.searchsorted(other_keys, keys, "left")
+
+
+def _confirm(thumbs: Thumbs, pairs: Pairs, should_stop: ShouldStop) -> Pairs:
+    """The pairs whose thumbnails agree and that stand out from the rest."""
+    like, detail = np.zeros(len(pairs), np.float32), np.zeros(len(pairs), np.float32)
+    for start in range(0, len(pairs), _BATCH):
+        check_stop(should_stop)
+        rows = np.arange(start, min(start + _BATCH, len(pairs)))
+        a, b = _laid_on(thumbs, pairs, rows)
+        like[rows] = (_unit(a) * _unit(b)).sum(1)
+        good = like[rows] >= LIKE  # the dearer second look for few only
+        detail[rows[good]] = (_unit(_detail(a[good])) * _unit(_detail(b[good]))).sum(1)
+    kept = np.flatnonzero((like >= LIKE) & (detail >= DETAIL))
+    if kept.size:
+        begin = _where_others_begin(thumbs, np.unique(pairs.first[kept]), should_stop)
+        near = np.sqrt(np.maximum(0, 2 - 2 * detail[kept])) <= STANDS_OUT * begin[pairs.first[kept]]
+        same = (like[kept] >= SAME) & (detail[kept] >= SAME_DETAIL)
+        kept = kept[near | same]
+    kept = kept[np.argsort(-like[kept], kind="stable")]
+    low = np.minimum(pairs.first[kept], pairs.second[kept])
+    high = np.maximum(pairs.first[kept], pairs.second[kept])
+    _, once = np.unique(low * max(len(thumbs), 1) + high, return_index=True)
+    kept = kept[np.sort(once)]
+    return Pairs(
+        pairs.first[kept], pairs.second[kept], pairs.turn[kept], like[kept], pairs.bits[kept]
+    )
+
+
+def _laid_on(
+    thumbs: Thumbs, pairs: Pairs, rows: Positions
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """float32 [len(rows), SIDE, SIDE] of the first pictures, and the second turned onto them."""
+    a = thumbs[pairs.first[rows]].astype(np.float32)
+    b = thumbs[pairs.second[rows]].astype(np.float32)
+    for number in set(pairs.turn[rows].tolist()) - {0}:
+        at = pairs.turn[rows] == number
+        b[at] = TURNS[number][1](b[at])
+    return a, b
+
+
+def _where_others_begin(
+    thumbs: Thumbs, rows: Positions, should_stop: ShouldStop
+) -> npt.NDArray[np.float32]:
+    """float32 [N], filled at `rows`: distance of detail to the near ones of a sample of the set.
+
+    The near ones, not the nearest: that may be a further copy.
+    """
+    begin = np.full(len(thumbs), 2.0, np.float32)
+    if len(thumbs) < 20:
+        return begin
+    sample = np.random.default_rng(0).permutation(len(thumbs))[:_SAMPLE]
+    known = _unit(_detail(thumbs[sample].astype(np.float32)))
+    rank = max(3, len(sample) // 50)
+    for start in range(0, len(rows), _BATCH):
+        check_stop(should_stop)
+        share = rows[start : start + _BATCH]
+        likeness = _unit(_detail(thumbs[share].astype(np.float32))) @ known.T
+        likeness[share[:, None] == sample[None]] = -1
+        near = -np.partition(-likeness, rank, axis=1)[:, rank]
+        begin[share] = np.sqrt(np.maximum(0, 2 - 2 * near))
+    return begin
+
+
+def _unit(images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """float32 [N, SIDE²] of mean 0 and length 1: products are correlations."""
+    flat = images.reshape(len(images), SIDE * SIDE)
+    flat = flat - flat.mean(1, keepdims=True)
+    unit: npt.NDArray[np.float32] = flat / np.maximum(
+        np.linalg.norm(flat, axis=1, keepdims=True), 1e-6
+    )
+    return unit
+
+
+def _detail(images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """What a Gaussian blur of two pixels takes away; it knows its way around at the edges."""
+    detail: npt.NDArray[np.float32] = images - _BLUR @ images @ _BLUR.T
+    return detail
+
+
+def _blur_matrix(sigma: float) -> npt.NDArray[np.float32]:
+    """float32 [SIDE, SIDE]: a row for each pixel, edges mirrored."""
+    matrix = np.zeros((SIDE, SIDE))
+    for offset in range(-8, 9):
+        weight = np.exp(-0.5 * (offset / sigma) ** 2)
+        at = np.arange(SIDE) + offset
+        at = np.where(at < 0, -1 - at, at)
+        at = np.where(at >= SIDE, 2 * SIDE - 1 - at, at)
+        np.add.at(matrix, (np.arange(SIDE), at), weight)
+    return (matrix / matrix.sum(1, keepdims=True)).astype(np.float32)
+
+
+_BLUR = _blur_matrix(2.0)
+
+
+def grouped(count: int, pairs: Pairs) -> list[list[int]]:
+    """Rows linked by pairs, each group ascending, in order of its first."""
+    parent = list(range(count))
+
+    def top(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    for a, b in zip(pairs.first.tolist(), pairs.second.tolist(), strict=True):
+        low, high = sorted((top(a), top(b)))
+        parent[high] = low
+    groups: dict[int, list[int]] = {}
+    for i in np.unique(np.concatenate([pairs.first, pairs.second])).tolist():
+        groups.setdefault(top(i), []).append(i)
+    return sorted(groups.values())

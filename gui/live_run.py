@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -58,6 +59,8 @@ class LiveRun:
     other_notices: int = 0
     steps: StepCurves = field(default_factory=StepCurves)
     changes: list[PlanChanged] = field(default_factory=list)
+    resumed_at: list[int] = field(default_factory=list)
+    """The steps after which the run was taken up again."""
     best_epoch: int | None = None
     result: RunResult | None = None
     error: str = ""
@@ -118,6 +121,9 @@ class LiveRun:
     def _go_back(self, event: RunResumed) -> None:
         """Forget what came after the state that the run goes on from."""
         self.steps.forget_after(event.step)
+        self.resumed_at = [step for step in self.resumed_at if step < event.step]
+        if event.step:
+            self.resumed_at.append(event.step)
         self.epochs = [epoch for epoch in self.epochs if epoch.epoch <= event.epoch]
         self.changes = [change for change in self.changes if change.epoch <= event.epoch + 1]
         self.error = ""
@@ -237,7 +243,8 @@ class LiveRun:
         if not len(self.steps):
             return "The curve starts with the first step."
         memory = self.steps.memory_mb
-        return f"{memory[-1] / 1024:,.1f} GB in use, {max(memory) / 1024:,.1f} GB at most."
+        _least, most = memory.extremes(0, len(memory))
+        return f"{memory[-1] / 1024:,.1f} GB in use, {most / 1024:,.1f} GB at most."
 
     def findings(self) -> tuple[Finding, ...]:
         """What the curves say, the gravest first; empty while they say nothing."""
@@ -246,6 +253,12 @@ class LiveRun:
     def reading(self) -> str:
         """The same as text, a line each."""
         return "\n".join(finding.text for finding in self.findings())
+
+
+def join(names: Sequence[str]) -> str:
+    """`stem, blocks.0 and 3 more`"""
+    shown = ", ".join(names[:3])
+    return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown
 
 
 def describe_progress(progress: Progress) -> str:

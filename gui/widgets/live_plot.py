@@ -1,20 +1,22 @@
 """A plot of a run: a few named lines over the epochs, markers, and a text twin below.
 
-The only file that knows pyqtgraph. Points are thinned before they come here (gui.curves).
+A line is given as its points, or as a curve that gives the points of whatever part is shown, at
+most as many as can be told apart: a frame costs the same at any length of run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyqtgraph as pg
 import pyqtgraph.exporters
-from PySide6.QtCore import QPoint, QPointF, QSize, Qt
-from PySide6.QtGui import QColor, QMouseEvent, QPainter
+from PySide6.QtCore import QPoint, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QPainter
 from PySide6.QtSvg import QSvgGenerator
 from PySide6.QtWidgets import (
     QFileDialog,
@@ -27,14 +29,19 @@ from PySide6.QtWidgets import (
 )
 
 from gui import theme
+from gui.curves import MOST_POINTS, Curve
 from gui.theme import Theme
 from gui.widgets.basics import ElidedLabel, label
+from gui.widgets.plot_canvas import Marker as Marker
+from gui.widgets.plot_canvas import PlotCanvas
 
 Values = Sequence[float] | npt.NDArray[np.float64]
+Points = tuple[Values, Values] | Curve
+"""(x, y), or what gives them."""
 
-_LEAST = QSize(120, 118)
-_LEFT_AXIS_PX, _BOTTOM_AXIS_PX = 44, 22
 _LEGEND_AT_MOST = 4
+_POINTS_PER_PX = 2
+_FEWEST_POINTS = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,34 +54,11 @@ class Line:
     blend: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Marker:
-    """A moment in the run worth a vertical line."""
-
-    epoch: float
-    text: str
-
-
-class _EpochAxis(pg.AxisItem):
-    """Whole numbers only, unless somebody looks closely: there is no checkpoint at epoch 1.5."""
-
-    def tickSpacing(self, *span: float) -> list[tuple[float, float]]:
-        spacing = super().tickSpacing(*span)
-        return [(step, offset) for step, offset in spacing if step >= 1] or spacing
-
-
-class _Plot(pg.PlotWidget):
-    """A graphics view wants to be as large as its scene; this one takes what is left."""
-
-    def sizeHint(self) -> QSize:
-        return _LEAST
-
-    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
-        self.getPlotItem().enableAutoRange()
-
-
 class LivePlot(QWidget):
-    """Lines by name. Wheel zooms, drag pans, double click shows all, hover reads values."""
+    """Lines by name. Wheel zooms, drag pans, double click shows all; the crosshair reads values."""
+
+    redraw_wanted = Signal()
+    """Another part is looked at: whoever has the timer calls `draw`."""
 
     def __init__(
         self, look: Theme, *, title: str, is_share: bool = False, is_log: bool = False
@@ -86,15 +70,15 @@ class LivePlot(QWidget):
         self._is_share = is_share
         self._lines: dict[str, Any] = {}
         self._specs: dict[str, Line] = {}
-        self._markers: tuple[Marker, ...] = ()
+        self._points: dict[str, Points] = {}
+        self._described = ""
         self._is_single = False
-        self._marks: list[Any] = []
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(theme.XS)
         column.addLayout(self._make_header())
-        self._plot = self._make_plot()
-        column.addWidget(self._plot, 1)
+        self.canvas = self._make_canvas()
+        column.addWidget(self.canvas, 1)
         self._twin = ElidedLabel("", "muted-small")
         column.addWidget(self._twin)
         self._log_action.setChecked(is_log)
@@ -105,7 +89,7 @@ class LivePlot(QWidget):
     # -- building ----------------------------------------------------------------------------
 
     def _make_header(self) -> QHBoxLayout:
-        line = QHBoxLayout()
+        line = self._header = QHBoxLayout()
         line.setSpacing(theme.S)
         line.addWidget(label(self._title, "heading"))
         self._legend = label("", "small")
@@ -131,82 +115,103 @@ class LivePlot(QWidget):
         line.addWidget(self.menu_button)
         return line
 
-    def _make_plot(self) -> _Plot:
-        plot = _Plot(axisItems={"bottom": _EpochAxis("bottom")})
-        plot.setAccessibleName(f"{self._title} plot")
-        plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        plot.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-        plot.setMinimumSize(_LEAST)
-        # A graphics view takes drops by itself; here they belong to the window.
-        plot.setAcceptDrops(False)
-        plot.viewport().setAcceptDrops(False)
-        plot.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
-        plot.customContextMenuRequested.connect(self._open_menu)
-        item = plot.getPlotItem()
-        # Before plot(): the keywords of plot() change nothing (200,000 points: 90 → 4 ms).
-        item.setDownsampling(auto=True, mode="peak")
-        item.setClipToView(True)
-        item.hideButtons()
-        item.setMenuEnabled(False)
-        # Fixed: an axis that grows with its numbers has the whole plot laid out and painted twice.
-        item.getAxis("left").setWidth(_LEFT_AXIS_PX)
-        item.getAxis("bottom").setHeight(_BOTTOM_AXIS_PX)
-        item.getAxis("left").enableAutoSIPrefix(False)
+    def _make_canvas(self) -> PlotCanvas:
+        canvas = PlotCanvas(self._theme, self._title)
+        canvas.customContextMenuRequested.connect(self._open_menu)
+        canvas.crosshair_moved.connect(self._show_readout)
+        canvas.range_chosen.connect(self.redraw_wanted)
+        canvas.log_wanted.connect(self._log_action.toggle)
         if self._is_share:
-            item.getAxis("left").setScale(100)
-        plot.scene().sigMouseMoved.connect(self._hover)
-        return plot
+            canvas.getPlotItem().getAxis("left").setScale(100)
+        return canvas
+
+    def add_control(self, control: QWidget) -> None:
+        """A control of this plot's own, beside its menu."""
+        self._header.insertWidget(self._header.count() - 1, control)
 
     # -- showing -----------------------------------------------------------------------------
 
     def show_lines(
         self,
         lines: Sequence[Line],
-        points: Mapping[str, tuple[Values, Values]],
+        points: Mapping[str, Points],
         twin: str,
         markers: Sequence[Marker] = (),
     ) -> None:
-        """Draw (x, y) by line; `twin` says the same in words."""
+        """Draw the points by line; `twin` says the same in words, the markers too."""
         if tuple(lines) != tuple(self._specs.values()):
             self._rebuild(lines)
+        self._points = dict(points)
+        self.draw()
+        self.canvas.show_markers(markers)
+        moments = "; ".join(f"{m.detail or m.text} at epoch {m.epoch:.3g}" for m in markers)
+        described = f"{twin} {moments[:1].upper()}{moments[1:]}.".strip() if moments else twin
+        if described != self._described:
+            self._described = described
+            self._twin.setText(twin)
+            self._twin.setToolTip(described)
+            self.canvas.setAccessibleDescription(self.readout or described)
+
+    def draw(self) -> None:
+        """Draw the part that is shown, as finely as the screen can tell."""
         is_empty = True
+        drawn: dict[str, tuple[Values, Values]] = {}
         for name, line in self._lines.items():
-            x, y = points.get(name, ((), ()))
+            x, y = drawn[name] = self._part(name)
             if self._specs[name].style == "line":  # a line of one point shows nothing
                 # Before the data: a symbol that comes later gets none of it.
                 line.setSymbol("o" if len(x) == 1 else None)
             line.setData(x, y)
             is_empty = is_empty and not len(x)
-        self._give_room(points)
+        self._give_room(drawn)
         # Numbers on axes without a curve would be invented ones.
         for side in ("left", "bottom"):
-            self._plot.getPlotItem().getAxis(side).setStyle(showValues=not is_empty)
-        if tuple(markers) != self._markers:
-            self._markers = tuple(markers)
-            self._draw_markers()
-        if twin != self._twin.text():
-            self._twin.setText(twin)
-            self._plot.setAccessibleDescription(twin)
+            self.canvas.getPlotItem().getAxis(side).setStyle(showValues=not is_empty)
+        if self.canvas.crosshair is not None:
+            self._show_readout()
+
+    def _part(self, name: str) -> tuple[Values, Values]:
+        points = self._points.get(name, ((), ()))
+        if not isinstance(points, Curve):
+            return points
+        span = points.span
+        if span is None:
+            return (), ()
+        low, high = span if self.canvas.is_whole else self.canvas.shown
+        most = max(_FEWEST_POINTS, _POINTS_PER_PX * self.canvas.width())
+        return points.between(low, high, min(MOST_POINTS, most))
 
     def _give_room(self, points: Mapping[str, tuple[Values, Values]]) -> None:
         """Half an epoch on either side of a single moment, which has no width to be fitted to."""
         moments = {float(x[0]) for x, _y in points.values() if len(x)}
         moments |= {float(x[-1]) for x, _y in points.values() if len(x)}
-        item = self._plot.getPlotItem()
-        if len(moments) == 1:
+        item = self.canvas.getPlotItem()
+        if len(moments) == 1 and (self.canvas.is_whole or self._is_single):
             (moment,) = moments
             item.setXRange(moment - 0.5, moment + 0.5, padding=0)
+            self._is_single = True
         elif self._is_single and moments:
             item.enableAutoRange(axis="x")
-        self._is_single = len(moments) == 1
+            self._is_single = False
 
     @property
     def twin(self) -> str:
         return self._twin.text()
 
     @property
+    def readout(self) -> str:
+        """The values at the crosshair in words; empty without one."""
+        epoch = self.canvas.crosshair
+        if epoch is None:
+            return ""
+        told = [f"epoch {epoch:.2f}"]
+        told += [f"{name} {self._in_words(value)}" for name, value in self._values_at(epoch)]
+        told += [marker.detail or marker.text for marker in self.canvas.near_crosshair()]
+        return " · ".join(told)
+
+    @property
     def markers(self) -> tuple[Marker, ...]:
-        return self._markers
+        return self.canvas.markers
 
     def points(self, name: str) -> int:
         """How many points a line shows."""
@@ -215,42 +220,32 @@ class LivePlot(QWidget):
         x, _y = self._lines[name].getOriginalDataset()
         return 0 if x is None else len(x)
 
+    def _values_at(self, epoch: float) -> list[tuple[str, float]]:
+        values = []
+        for name in self._lines:
+            points = self._points.get(name, ((), ()))
+            if isinstance(points, Curve):
+                value = points.at(epoch)
+                if value is not None:
+                    values.append((name, value))
+            elif len(points[0]):
+                x, y = (np.asarray(column, float) for column in points)
+                values.append((name, float(y[np.abs(x - epoch).argmin()])))
+        return values
+
+    def _in_words(self, value: float) -> str:
+        return f"{value:.1%}" if self._is_share else f"{value:.4g}"
+
     def _rebuild(self, lines: Sequence[Line]) -> None:
-        item = self._plot.getPlotItem()
+        item = self.canvas.getPlotItem()
         for line in self._lines.values():
             item.removeItem(line)
         self._specs = {line.name: line for line in lines}
         self._lines = {line.name: item.plot(connect="finite") for line in lines}
         self._colour()
 
-    def _draw_markers(self) -> None:
-        item = self._plot.getPlotItem()
-        for mark in self._marks:
-            item.removeItem(mark)
-        tokens = self._theme.tokens
-        self._marks = []
-        for marker in self._markers:
-            mark = pg.InfiniteLine(
-                pos=marker.epoch,
-                angle=90,
-                pen=pg.mkPen(tokens.muted, style=Qt.PenStyle.DashLine),
-                label=marker.text,
-                labelOpts={"position": 0.9, "color": tokens.muted, "anchors": [(0, 0.5), (1, 0.5)]},
-            )
-            mark.label.setFont(self._theme.font("small"))
-            item.addItem(mark, ignoreBounds=True)
-            self._marks.append(mark)
-
     def _colour(self) -> None:
-        tokens = self._theme.tokens
-        self._plot.setBackground(tokens.surface)
-        item = self._plot.getPlotItem()
-        for side in ("left", "bottom"):
-            axis = item.getAxis(side)
-            axis.setPen(pg.mkPen(tokens.border))
-            axis.setTextPen(pg.mkPen(tokens.muted))
-            axis.setStyle(tickFont=self._theme.font("small"), tickLength=-4)
-        item.showGrid(x=False, y=True, alpha=0.12)
+        self.canvas.colour()
         for name, line in self._lines.items():
             spec = self._specs[name]
             colour = self._mix(spec)
@@ -261,15 +256,29 @@ class LivePlot(QWidget):
             line.setSymbolBrush(colour)
             line.setSymbolPen(None)
             line.setSymbolSize(7)
-        # One line is named by the heading, a ramp of many by the twin and the tooltip.
-        shown = list(self._specs.values()) if 1 < len(self._specs) <= _LEGEND_AT_MOST else []
-        self._legend.setText(
-            "&nbsp; ".join(
-                f'<span style="color:{self._mix(spec).name()}">●</span> {spec.name}'
-                for spec in shown
-            )
-        )
-        self._draw_markers()
+        self._show_readout()
+
+    def _show_readout(self) -> None:
+        """The legend, with the values at the crosshair while there is one."""
+        epoch = self.canvas.crosshair
+        if epoch is None:
+            # One line is named by the heading, a ramp of many by the twin and the crosshair.
+            is_many = 1 < len(self._specs) <= _LEGEND_AT_MOST
+            parts = [self._swatch(name) for name in self._specs] if is_many else []
+        else:
+            parts = [
+                f"{self._swatch(name)} <b>{self._in_words(value)}</b>"
+                for name, value in self._values_at(epoch)[-_LEGEND_AT_MOST:]
+            ]
+            parts.append(f"epoch {epoch:.2f}")
+            parts += [escape(m.detail or m.text) for m in self.canvas.near_crosshair()]
+        self._legend.setText("&nbsp; ".join(parts))
+        self._legend.setToolTip(self.readout)
+        self.canvas.setAccessibleDescription(self.readout or self._described)
+
+    def _swatch(self, name: str) -> str:
+        spec = self._specs[name]
+        return f'<span style="color:{self._mix(spec).name()}">●</span> {escape(spec.name)}'
 
     def _mix(self, spec: Line) -> QColor:
         tokens = self._theme.tokens
@@ -284,34 +293,17 @@ class LivePlot(QWidget):
 
     # -- doing -------------------------------------------------------------------------------
 
-    def _hover(self, at: QPointF) -> None:
-        """The values under the cursor, as the tooltip of the plot."""
-        view = self._plot.getPlotItem().getViewBox()
-        if not view.sceneBoundingRect().contains(at):
-            self._plot.setToolTip("")
-            return
-        epoch = view.mapSceneToView(at).x()
-        told = []
-        for name, line in self._lines.items():
-            x, y = (np.asarray(column, float) for column in line.getOriginalDataset())
-            if not x.size or x.ndim == 0:
-                continue
-            value = float(y[np.abs(x - epoch).argmin()])
-            text = f"{value:.1%}" if self._is_share else f"{value:.4g}"
-            told.append(f"{name} {text}")
-        self._plot.setToolTip(f"epoch {epoch:.1f}: " + ", ".join(told) if told else "")
-
     def _open_menu_below(self) -> None:
         self.menu.popup(self.menu_button.mapToGlobal(self.menu_button.rect().bottomLeft()))
 
     def _open_menu(self, at: QPoint) -> None:
-        self.menu.popup(self._plot.mapToGlobal(at))
+        self.menu.popup(self.canvas.mapToGlobal(at))
 
     def _show_all(self) -> None:
-        self._plot.getPlotItem().enableAutoRange()
+        self.canvas.show_all()
 
     def _set_log(self, is_log: bool) -> None:
-        self._plot.getPlotItem().setLogMode(x=False, y=is_log)
+        self.canvas.getPlotItem().setLogMode(x=False, y=is_log)
 
     def _ask_for_picture(self) -> None:
         self._ask("Save the plot as a picture", "PNG (*.png);;SVG (*.svg)", self.save_picture)
@@ -331,18 +323,18 @@ class LivePlot(QWidget):
     def save_picture(self, path: str) -> None:
         """Write the plot as it is seen, as SVG or PNG by the file's ending."""
         if not path.endswith(".svg"):
-            self._plot.grab().save(path)
+            self.canvas.grab().save(path)
             return
         # WORKAROUND: pyqtgraph's own SVG exporter fails on curves with gaps (0.14: "not enough
         # values to unpack" in correctCoordinates).
         generator = QSvgGenerator()
         generator.setFileName(path)
-        generator.setSize(self._plot.size())
-        generator.setViewBox(self._plot.rect())
+        generator.setSize(self.canvas.size())
+        generator.setViewBox(self.canvas.rect())
         painter = QPainter(generator)
-        self._plot.render(painter)
+        self.canvas.render(painter)
         painter.end()
 
     def save_values(self, path: str) -> None:
         """Write the points of all lines."""
-        pg.exporters.CSVExporter(self._plot.getPlotItem()).export(path)
+        pg.exporters.CSVExporter(self.canvas.getPlotItem()).export(path)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
-import numpy.typing as npt
-from PySide6.QtWidgets import QGridLayout, QWidget
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QGridLayout, QSlider, QWidget
 
 from gui import theme
-from gui.curves import thin
-from gui.live_run import LiveRun
+from gui.curves import DEFAULT_SMOOTHING, Curve
+from gui.live_run import LiveRun, join
+from gui.pyramid import Pyramid
 from gui.theme import Theme
-from gui.widgets.live_plot import Line, LivePlot, Marker, Values
+from gui.widgets.live_plot import Line, LivePlot, Marker, Points
+from gui.widgets.plot_canvas import MarkerKind
 
 _WIDE_PX = 520
+_SLIDER_PX = 72
+_SLIDER_STEPS = 30
 _STEPS = (
     Line("steps", "series_1", "thin", blend=0.65),
     Line("mean", "series_1"),
@@ -33,6 +34,9 @@ class RunPlots(QWidget):
     `draw_next` draws one of them a call: all in one go would hold the window up.
     """
 
+    draw_wanted = Signal()
+    """Somebody looks at another part, or smooths anew."""
+
     def __init__(self, look: Theme) -> None:
         super().__init__()
         self.loss = LivePlot(look, title="Loss")
@@ -41,6 +45,11 @@ class RunPlots(QWidget):
         self.speed = LivePlot(look, title="Images per second")
         self.memory = LivePlot(look, title="Memory, GB")
         self._of_steps = (self.rates, self.speed, self.memory)
+        self._smoothing = DEFAULT_SMOOTHING
+        self.smoothing_slider = self._make_slider()
+        self.loss.add_control(self.smoothing_slider)
+        for plot in self.plots:
+            plot.redraw_wanted.connect(self._plot_wants)
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setHorizontalSpacing(theme.L)
@@ -73,6 +82,28 @@ class RunPlots(QWidget):
             else:
                 self._grid.addWidget(plot, 1 + place // 2, 3 * (place % 2), 1, 3)
 
+    def _make_slider(self) -> QSlider:
+        slider = QSlider(Qt.Orientation.Horizontal)
+        slider.setRange(0, _SLIDER_STEPS)
+        slider.setFixedWidth(_SLIDER_PX)
+        slider.setAccessibleName("Smoothing of the loss")
+        slider.setValue(_slider_of(DEFAULT_SMOOTHING))
+        slider.setToolTip(_say_smoothing(DEFAULT_SMOOTHING))
+        slider.valueChanged.connect(self._smooth)
+        return slider
+
+    def _smooth(self, value: int) -> None:
+        self._smoothing = _smoothing_of(value)
+        self.smoothing_slider.setToolTip(_say_smoothing(self._smoothing))
+        self._drawn.pop(0, None)
+        self.draw_wanted.emit()
+
+    def _plot_wants(self) -> None:
+        for place, plot in enumerate(self.plots):
+            if plot is self.sender():
+                self._drawn.pop(place, None)
+        self.draw_wanted.emit()
+
     def begin(self, live: LiveRun) -> None:
         """Make ready for another run, or another kind of it; `draw_next` then draws.
 
@@ -80,6 +111,7 @@ class RunPlots(QWidget):
         window up for 180 ms.
         """
         self._drawn.clear()
+        self.smoothing_slider.setVisible(live.is_fine_tuning)
         if not live.is_fine_tuning:
             for plot in self._of_steps:
                 plot.hide()
@@ -114,12 +146,18 @@ class RunPlots(QWidget):
             self.loss.show_lines(_EPOCHS, points, live.loss_sentence())
             return
         steps = live.steps
-        of_steps: dict[str, tuple[Values, Values]] = {
-            "steps": self._over_epochs(live, steps.loss),
-            "mean": self._over_epochs(live, steps.smooth),
+        steps.set_smoothing(self._smoothing)
+        of_steps: dict[str, Points] = {
+            "steps": self._curve(live, steps.loss),
+            "mean": self._curve(live, steps.smooth),
             "selection": (epochs, selection),
         }
-        self.loss.show_lines(_STEPS, of_steps, live.loss_sentence(), _openings(live))
+        self.loss.show_lines(
+            _STEPS,
+            of_steps,
+            live.loss_sentence(),
+            _markers(live, "opened", "dropped", "resumed"),
+        )
 
     def _draw_accuracy(self, live: LiveRun) -> None:
         epochs = [event.epoch for event in live.epochs]
@@ -128,7 +166,7 @@ class RunPlots(QWidget):
             "selection": (epochs, [event.selection_accuracy for event in live.epochs]),
         }
         lines = _ACCURACY if live.is_fine_tuning else _ACCURACY_OF_HEAD
-        markers = _best(live) if live.is_fine_tuning else ()
+        markers = _markers(live, "best", "resumed") if live.is_fine_tuning else ()
         self.accuracy.show_lines(lines, points, live.accuracy_sentence(), markers)
 
     def _draw_rates(self, live: LiveRun) -> None:
@@ -140,36 +178,61 @@ class RunPlots(QWidget):
             Line(name, "series_1", blend=0.75 * (1 - place / last))
             for place, name in enumerate(names)
         )
-        points: dict[str, tuple[Values, Values]] = {}
-        for name, column in zip(names, live.steps.rates, strict=False):
-            x, y = self._over_epochs(live, column)
-            is_open = y > 0  # frozen: no rate
-            points[name] = (x[is_open], y[is_open])
-        self.rates.show_lines(lines, points, live.rates_sentence())
+        points: dict[str, Points] = {
+            name: self._curve(live, column, only_positive=True)  # frozen: no rate
+            for name, column in zip(names, live.steps.rates, strict=False)
+        }
+        markers = _markers(live, "opened", "dropped")
+        self.rates.show_lines(lines, points, live.rates_sentence(), markers)
 
     def _draw_speed(self, live: LiveRun) -> None:
-        points = {"images/s": self._over_epochs(live, live.steps.images_per_s)}
+        points = {"images/s": self._curve(live, live.steps.images_per_s)}
         self.speed.show_lines(_SPEED, points, live.speed_sentence())
 
     def _draw_memory(self, live: LiveRun) -> None:
-        x, y = self._over_epochs(live, live.steps.memory_mb)
-        self.memory.show_lines(_MEMORY, {"GB": (x, y / 1024)}, live.memory_sentence())
+        points = {"GB": self._curve(live, live.steps.memory_mb, 1 / 1024)}
+        self.memory.show_lines(_MEMORY, points, live.memory_sentence())
 
-    def _over_epochs(
-        self, live: LiveRun, column: Sequence[float]
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """A column of the steps against epochs, thinned."""
-        x, y = thin(live.steps.step, column)
-        return x / max(1, live.started.steps_per_epoch if live.started else 1), y
-
-
-def _openings(live: LiveRun) -> tuple[Marker, ...]:
-    """Where layers opened after the start."""
-    return tuple(
-        Marker(change.epoch - 1, "layers open") for change in live.changes if change.epoch > 1
-    )
+    def _curve(
+        self, live: LiveRun, column: Pyramid, scale: float = 1.0, *, only_positive: bool = False
+    ) -> Curve:
+        per_epoch = live.started.steps_per_epoch if live.started else 1
+        return live.steps.curve(column, per_epoch, scale, only_positive=only_positive)
 
 
-def _best(live: LiveRun) -> tuple[Marker, ...]:
-    """Where the best checkpoint is from."""
-    return () if live.best_epoch is None else (Marker(live.best_epoch, "best"),)
+def _markers(live: LiveRun, *kinds: MarkerKind) -> tuple[Marker, ...]:
+    """Of these kinds, in the order of the run."""
+    per_epoch = max(1, live.started.steps_per_epoch if live.started else 1)
+    markers: list[Marker] = []
+    if "opened" in kinds:
+        markers += [
+            Marker(change.epoch - 1, "layers open", "opened", f"opened: {join(change.opened)}")
+            for change in live.changes
+            if change.epoch > 1
+        ]
+    if "dropped" in kinds:
+        markers += [
+            Marker(
+                drop.step / per_epoch, "rate drops", "dropped", f"rate dropped × {drop.share:.2g}"
+            )
+            for drop in live.steps.drops
+        ]
+    if "best" in kinds and live.best_epoch is not None:
+        markers.append(Marker(live.best_epoch, "best", "best", "best checkpoint"))
+    if "resumed" in kinds:
+        markers += [Marker(step / per_epoch, "resumed", "resumed") for step in live.resumed_at]
+    return tuple(sorted(markers, key=lambda marker: marker.epoch))
+
+
+def _smoothing_of(value: int) -> float:
+    """Even steps of the slider make the mean reach 1 … 1,000 steps back, each time as much more."""
+    return 1 - 10 ** (-value / 10)
+
+
+def _slider_of(share: float) -> int:
+    return next(v for v in range(_SLIDER_STEPS + 1) if _smoothing_of(v) >= share - 1e-9)
+
+
+def _say_smoothing(share: float) -> str:
+    steps = round(1 / (1 - share))
+    return "Smoothing: none" if steps == 1 else f"Smoothing: the mean of about {steps:,} steps"

@@ -146,6 +146,7 @@ class RunView(QScrollArea):
     def _make_plots(self) -> Card:
         card = Card(margin=theme.M)
         self.plots = RunPlots(self._theme)
+        self.plots.draw_wanted.connect(self._draw_soon)
         card.body.addWidget(self.plots, 1)
         return card
 
@@ -193,6 +194,10 @@ class RunView(QScrollArea):
     def _show_next_curve(self) -> None:
         # One plot a tick; a page nobody looks at draws nothing and catches up when it is shown.
         if self._live is not None and self.isVisible() and self.plots.draw_next(self._live):
+            self._curve_timer.start()
+
+    def _draw_soon(self) -> None:
+        if not self._curve_timer.isActive():
             self._curve_timer.start()
 
     def resizeEvent(self, event: QResizeEvent) -> None:

@@ -9,8 +9,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication
 
 from core.errors import AppError
-from core.events import EpochDone, StepDone
-from gui.curves import StepCurves, thin
+from core.events import EpochDone
 from gui.live_run import LiveRun
 
 
@@ -200,43 +199,13 @@ def test_building_the_pages_opens_no_window_of_its_own(window, fake_core, qtbot)
     assert window.current_page == "runs"
 
 
-def test_hovering_over_a_plot_tells_the_values_there(window, page, fake_core, qtbot) -> None:
+def test_the_crosshair_tells_the_values_there(window, page, fake_core, qtbot) -> None:
     begin(window, page, qtbot)
     plot = page.run_view.plots.accuracy
     qtbot.waitUntil(lambda: plot.points("selection") == 2)
-    plot._hover(plot._plot.getPlotItem().getViewBox().sceneBoundingRect().center())
-    assert "selection" in plot._plot.toolTip()
-    assert "%" in plot._plot.toolTip()
+    canvas = plot.canvas
+    canvas._hover(canvas.getPlotItem().getViewBox().sceneBoundingRect().center())
+    assert plot.readout.startswith("epoch ")
+    assert "train 90.0% · selection" in plot.readout
+    assert "<b>90.0%</b>" in plot._legend.text()
     fake_core.train_gate.set()
-
-
-# -- curves ----------------------------------------------------------------------------------
-
-
-def curves(losses):
-    made = StepCurves()
-    for step, loss in enumerate(losses, start=1):
-        made.add(StepDone(step, 1, loss, (0.1,), 10.0, 100.0))
-    return made
-
-
-def test_smoothing_starts_at_the_first_value_and_follows() -> None:
-    made = curves([2.0, 2.0, 2.0, 1.0])
-    assert list(made.smooth[:3]) == pytest.approx([2.0, 2.0, 2.0])
-    assert 1.0 < made.smooth[3] < 2.0
-
-
-def test_a_long_curve_is_thinned_and_keeps_its_peaks() -> None:
-    losses = [1.0] * 100_000
-    losses[54_321], losses[70_000] = 9.0, -3.0
-    made = curves(losses)
-    x, y = thin(made.step, made.loss)
-    assert len(x) == len(y) <= 2_001
-    assert (y.max(), y.min()) == (9.0, -3.0)
-    assert x[-1] == 100_000
-    assert (x[1:] >= x[:-1]).all()
-
-
-def test_a_short_curve_is_drawn_as_it_is() -> None:
-    x, y = thin([1, 2, 3], [5.0, 6.0, 7.0])
-    assert (x.tolist(), y.tolist()) == ([1, 2, 3], [5, 6, 7])

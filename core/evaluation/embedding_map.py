@@ -1,0 +1,250 @@
+"""A map of pictures: their features laid out in the plane, and who is whose neighbour.
+
+Two layouts: principal components at once, and t-SNE (van der Maaten & Hinton 2008) from there.
+Neighbours are found among the features, never on the map, whose distances mean little. Labels
+play no part in either: relabel a picture and it stays where it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from core.data.dataset import NO_LABEL
+from core.errors import DatasetError
+from core.evaluation.picture_features import PictureFeatures
+from core.events import OnProgress, ShouldStop, check_stop, never_stop, no_progress
+
+MOST_ARRANGED = 5_000
+"""Points that t-SNE moves; each of more stands beside its nearest of these."""
+NEIGHBOURS = 10
+_COMPONENTS = 50
+_STAGES = 4
+_STAGE_ITERATIONS = 250  # the fewest scikit-learn takes: between stages there is a way out
+_PERPLEXITY = 30.0
+_EXAGGERATION = 12.0
+_EXACT_UP_TO = 8_000  # above, neighbours are looked for among the components
+_BLOCK = 512
+_MOST_OWN, _LEAST_OTHER = 0.2, 0.6
+
+Layout = Literal["PCA", "t-SNE"]
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class PictureMap:
+    """Pictures in the plane.
+
+    xy: float32 [N, 2], each axis about −1…1; neighbours: int32 [N, K], rows of the nearest other
+    pictures by cosine, nearest first, −1 where there are fewer. Exact copies are no neighbours.
+    `arranged`: how many points t-SNE moved. `explained`: share of the variance of the features
+    that the two principal components hold.
+    """
+
+    model: str
+    files: tuple[str, ...]
+    xy: Floats
+    layout: Layout
+    neighbours: npt.NDArray[np.int32]
+    explained: float
+    arranged: int = 0
+    unreadable: int = 0
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+
+def draw_map(
+    features: PictureFeatures,
+    *,
+    seed: int = 0,
+    on_stage: Callable[[PictureMap], None] | None = None,
+    on_progress: OnProgress = no_progress,
+    should_stop: ShouldStop = never_stop,
+) -> PictureMap:
+    """The map by t-SNE; `on_stage` gets it on the way, first by principal components.
+
+    The same for the same features and seed. Fewer than five pictures stay where the components
+    put them. Raises: DatasetError where fewer than two pictures can be read; Cancelled.
+    """
+    if len(features) < 2:
+        raise DatasetError(
+            "A map needs two pictures that can be read.", "Look at the problems of the dataset."
+        )
+    on_progress(0, _STAGES + 2, "finding the main directions")
+    directions = _directions(features.vectors)
+    components, explained = _principal(directions, seed=seed)
+    check_stop(should_stop)
+    on_progress(1, _STAGES + 2, "finding neighbours")
+    near = neighbours(
+        directions if len(features) <= _EXACT_UP_TO else components,
+        features.copies,
+        should_stop=should_stop,
+    )
+    made = PictureMap(
+        model=features.model,
+        files=features.files,
+        xy=_fitted(components[:, :2]),
+        layout="PCA",
+        neighbours=near,
+        explained=explained,
+        unreadable=len(features.unreadable),
+    )
+    if len(features) < 5:
+        return made
+    if on_stage is not None:
+        on_stage(made)
+    rng = np.random.default_rng(seed)
+    chosen = np.sort(rng.permutation(len(features))[:MOST_ARRANGED])
+    moved = components[chosen]
+    plane = moved[:, :2] / max(float(moved[:, 0].std()), 1e-12) * 1e-4
+    for stage in range(_STAGES):
+        check_stop(should_stop)
+        on_progress(stage + 2, _STAGES + 2, "arranging the map (t-SNE)")
+        plane = _stage(moved, plane, is_first=stage == 0, seed=seed)
+        xy = plane if len(chosen) == len(features) else _beside(components, chosen, plane, rng)
+        made = replace(made, xy=_fitted(xy), layout="t-SNE", arranged=len(chosen))
+        if on_stage is not None and stage + 1 < _STAGES:
+            on_stage(made)
+    return made
+
+
+def neighbours(
+    vectors: Floats,
+    copies: npt.NDArray[np.int64],
+    *,
+    count: int = NEIGHBOURS,
+    should_stop: ShouldStop = never_stop,
+) -> npt.NDArray[np.int32]:
+    """int32 [N, count]: the nearest rows by cosine, nearest first, −1 where there are fewer.
+
+    `copies`: int64 [N], one number for all rows that are the same picture.
+    """
+    n = len(vectors)
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit = vectors / np.maximum(length, 1e-12)
+    found = np.full((n, count), -1, dtype=np.int32)
+    most = min(count, n)
+    for start in range(0, n, _BLOCK):
+        check_stop(should_stop)
+        rows = slice(start, min(n, start + _BLOCK))
+        alike = unit[rows] @ unit.T
+        alike[copies[rows, None] == copies[None, :]] = -np.inf  # itself as well
+        top = np.argpartition(-alike, most - 1, axis=1)[:, :most]
+        value = np.take_along_axis(alike, top, axis=1)
+        order = np.argsort(-value, axis=1, kind="stable")
+        top = np.take_along_axis(top, order, axis=1)
+        is_there = np.isfinite(np.take_along_axis(value, order, axis=1))
+        found[rows, :most] = np.where(is_there, top, -1)
+    return found
+
+
+def agreement(
+    labels: npt.NDArray[np.int32], near: npt.NDArray[np.int32]
+) -> tuple[int, int]:
+    """(how many labelled pictures have a nearest neighbour of their own class, of how many).
+
+    labels: int32 [N]; pictures without a label neither count nor are neighbours.
+    """
+    first = _first_labelled(labels, near)
+    judged = (labels != NO_LABEL) & (first >= 0)
+    same = labels[judged] == labels[first[judged]]
+    return int(same.sum()), int(judged.sum())
+
+
+def suspects(labels: npt.NDArray[np.int32], near: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+    """Rows whose neighbours are nearly all of one other class, ascending: look at these labels.
+
+    At most a fifth of the labelled neighbours are of the picture's own class and three fifths or
+    more of one other.
+    """
+    theirs = np.where(near >= 0, labels[near], NO_LABEL)
+    known = (theirs != NO_LABEL).sum(axis=1)
+    own = ((theirs == labels[:, None]) & (theirs != NO_LABEL)).sum(axis=1)
+    most_other = np.zeros(len(labels), dtype=np.int64)
+    for label in np.unique(labels[labels != NO_LABEL]):
+        counted = (theirs == label).sum(axis=1)
+        most_other = np.maximum(most_other, np.where(labels == label, 0, counted))
+    least = np.maximum(known, 1)
+    judged = (labels != NO_LABEL) & (known >= 3)
+    chosen = judged & (own / least <= _MOST_OWN) & (most_other / least >= _LEAST_OTHER)
+    return np.flatnonzero(chosen)
+
+
+def _first_labelled(
+    labels: npt.NDArray[np.int32], near: npt.NDArray[np.int32]
+) -> npt.NDArray[np.int64]:
+    """int64 [N]: the nearest neighbour that has a label; −1 where none of them has."""
+    is_labelled = (near >= 0) & (labels[near] != NO_LABEL)
+    column = is_labelled.argmax(axis=1)
+    first = near[np.arange(len(near)), column].astype(np.int64)
+    return np.where(is_labelled.any(axis=1), first, -1)
+
+
+def _directions(vectors: Floats) -> Floats:
+    """Of length one, so that Euclidean distance goes with the cosine."""
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: Floats = (vectors / np.maximum(length, 1e-12)).astype(np.float32)
+    return unit
+
+
+def _principal(directions: Floats, *, seed: int) -> tuple[Floats, float]:
+    """The first components, float32 [N, K ≥ 2], and the share of variance in the first two."""
+    from sklearn.decomposition import PCA
+
+    most = min(_COMPONENTS, *directions.shape)
+    fitted = PCA(most, svd_solver="randomized", random_state=seed).fit(directions)
+    components = fitted.transform(directions).astype(np.float32)
+    if components.shape[1] < 2:
+        components = np.pad(components, ((0, 0), (0, 2 - components.shape[1])))
+    share = fitted.explained_variance_ratio_[:2].sum()
+    return components, float(np.nan_to_num(share))
+
+
+def _stage(components: Floats, plane: Floats, *, is_first: bool, seed: int) -> Floats:
+    """So many iterations of t-SNE from where the points are.
+
+    scikit-learn's has no way out of one call, and a thousand iterations over 5,000 points take
+    half a minute: hence in parts. The first with exaggeration, the others without.
+    """
+    from sklearn.manifold import TSNE
+
+    made = TSNE(
+        2,
+        perplexity=min(_PERPLEXITY, (len(components) - 1) / 3),
+        early_exaggeration=_EXAGGERATION if is_first else 1.0,
+        max_iter=_STAGE_ITERATIONS,
+        init=plane.astype(np.float32),
+        random_state=seed,
+    ).fit_transform(components)
+    moved: Floats = made.astype(np.float32)
+    return moved
+
+
+def _beside(
+    components: Floats, chosen: npt.NDArray[np.int64], plane: Floats, rng: np.random.Generator
+) -> Floats:
+    """Every point: the chosen where they are, each other one close to its nearest of these."""
+    xy = np.empty((len(components), 2), dtype=np.float32)
+    xy[chosen] = plane
+    others = np.setdiff1d(np.arange(len(components)), chosen)
+    there = components[chosen]
+    squares = (there**2).sum(axis=1)
+    room = 0.004 * float(np.ptp(plane, axis=0).max())
+    for start in range(0, len(others), _BLOCK):
+        rows = others[start : start + _BLOCK]
+        nearest = (squares - 2 * components[rows] @ there.T).argmin(axis=1)
+        xy[rows] = plane[nearest] + rng.normal(0, room, (len(rows), 2))
+    return xy
+
+
+def _fitted(xy: Floats) -> Floats:
+    """Centred and scaled to about −1…1, the two axes alike."""
+    middle = (xy.max(axis=0) + xy.min(axis=0)) / 2
+    reach = float(np.abs(xy - middle).max())
+    fitted: Floats = ((xy - middle) / max(reach, 1e-12)).astype(np.float32)
+    return fitted

@@ -29,6 +29,7 @@ from core.arguments import (
     scan_dataset,
 )
 from core.cli_features import features
+from core.cli_label import suggest
 from core.cli_layers import layers
 from core.cli_models import catalog, compare, models
 from core.cli_preview import augment_preview
@@ -325,6 +326,7 @@ def doctor(as_json: Json = False) -> None:
 
 app.command()(catalog)
 app.command("augment-preview")(augment_preview)
+app.command()(suggest)
 
 
 if __name__ == "__main__":

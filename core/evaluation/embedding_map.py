@@ -143,9 +143,7 @@ def neighbours(
     return found
 
 
-def agreement(
-    labels: npt.NDArray[np.int32], near: npt.NDArray[np.int32]
-) -> tuple[int, int]:
+def agreement(labels: npt.NDArray[np.int32], near: npt.NDArray[np.int32]) -> tuple[int, int]:
     """(how many labelled pictures have a nearest neighbour of their own class, of how many).
 
     labels: int32 [N]; pictures without a label neither count nor are neighbours.

@@ -11,7 +11,7 @@ targets for calibration, Platt 1999; a diverse first choice by k-means, Zhdanov 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -95,7 +95,7 @@ class Suggestions:
                 p[row, [k for k, key in enumerate(self.keys) if key in keys]] = 0
         total = p.sum(axis=1, keepdims=True)
         p = np.where(total > 0, p / np.maximum(total, 1e-12), 1 / len(self.keys))
-        return _replaced(self, p.astype(np.float32))
+        return replace(self, probabilities=p.astype(np.float32))
 
     def expectation(self, threshold: float) -> Expectation:
         reached = self.trial_confidence >= threshold
@@ -132,13 +132,7 @@ def suggest(features: PictureFeatures, index: DatasetIndex) -> Suggestions:
     labels = labels_of(features, index)
     known, rest = np.flatnonzero(labels != NO_LABEL), np.flatnonzero(labels == NO_LABEL)
     present, truth = np.unique(labels[known], return_inverse=True)
-    if len(present) < 2:
-        raise DatasetError(
-            "There is nothing to learn from yet: "
-            + ("all labelled pictures are of one class." if len(present) else "no picture has a "
-               "label."),
-            "Label pictures of two classes or more.",
-        )  # fmt: skip
+    _check_classes(len(present))
     data = _scaled(features.vectors)
     held_out, is_held_out, is_possible = _held_out_logits(
         data[known], truth.astype(np.int64), classes=len(present)
@@ -157,6 +151,20 @@ def suggest(features: PictureFeatures, index: DatasetIndex) -> Suggestions:
         trial_confidence=trial.max(axis=1) if len(trial) else np.zeros(0, np.float32),
         trial_is_right=trial.argmax(axis=1) == truth[is_held_out],
     )
+
+
+def check_labels(index: DatasetIndex) -> None:
+    """Raises: DatasetError where there is nothing to learn from; no feature is needed to know."""
+    _check_classes(len(np.unique(index.labels[index.labels != NO_LABEL])))
+
+
+def _check_classes(number: int) -> None:
+    if number < 2:
+        what = "all labelled pictures are of one class" if number else "no picture has a label"
+        raise DatasetError(
+            f"There is nothing to learn from yet: {what}.",
+            "Label pictures of two classes or more.",
+        )
 
 
 def first_to_label(
@@ -224,12 +232,6 @@ def to_json(suggestions: Suggestions, *, threshold: float, model: str) -> dict[s
             for i in suggestions.most_certain().tolist()
         ],
     }
-
-
-def _replaced(suggestions: Suggestions, probabilities: Floats) -> Suggestions:
-    from dataclasses import replace
-
-    return replace(suggestions, probabilities=probabilities)
 
 
 def _scaled(vectors: Floats) -> Floats:

@@ -24,9 +24,10 @@ from gui.commands_plan import PlanCommands
 from gui.commands_preview import PreviewCommands
 from gui.commands_queue import QueueCommands
 from gui.commands_runs import RunsCommands
+from gui.commands_trial import TrialCommands
 from gui.drops import find_destination
 from gui.live_run import LiveRun
-from gui.session import PageName, Picture, Session
+from gui.session import IN_TRAINING, PageName, Picture, Session
 from gui.settings import Settings
 from gui.words import count, quote
 from gui.workers import Job, JobRunner, Link, Work
@@ -60,6 +61,7 @@ class Commands(QObject):
         self.layers = LayerCommands(session, runner, self)
         self.plans = PlanCommands(session, runner, self)
         self.previews = PreviewCommands(session, runner, self)
+        self.trial = TrialCommands(session, runner, self._answered, self._classify, self)
         self.queue = QueueCommands(session, runner, self._submit_training, self)
 
     # -- start-up ----------------------------------------------------------------------------
@@ -247,7 +249,7 @@ class Commands(QObject):
                 on_success=self._trained,
                 on_failure=self._training_failed,
                 on_cancel=self._training_cancelled,
-                on_item=self._session.apply_event,
+                on_item=self.trial.hear,
                 needs_compute=True,
             )
         )
@@ -276,6 +278,7 @@ class Commands(QObject):
 
     def _trained(self, result: RunResult) -> None:
         self._session.end_run(result)
+        self.trial.end(str(result.run))
         if result.report is not None:
             self._session.show_run(result.run)
         # Answers on the page keep their model, and a person's choice stands.
@@ -291,10 +294,12 @@ class Commands(QObject):
 
     def _training_failed(self, error: AppError) -> None:
         self._session.end_run(None, str(error))
+        self.trial.end("")
         self._session.notice_error("train", error)
 
     def _training_cancelled(self) -> None:
         self._session.end_run(None)
+        self.trial.end("")
         self._session.notice(
             "train",
             "The run was stopped before anything was trained; there is nothing to keep."
@@ -308,6 +313,7 @@ class Commands(QObject):
         self._begin_classify_action()
         self._session.set_classifier(reference, is_chosen=True)
         self._runner.supersede("classify")
+        self.trial.withdraw()
         for picture in self._session.pictures:
             picture.result = None
             picture.is_waiting = True
@@ -352,6 +358,7 @@ class Commands(QObject):
     def clear_pictures(self) -> None:
         self._runner.supersede("previews")
         self._runner.supersede("classify")
+        self.trial.withdraw()
         self._queued_pictures.clear()
         self._begin_classify_action()
         self._session.set_pictures([])
@@ -377,6 +384,8 @@ class Commands(QObject):
         for picture in self._session.pictures:
             if picture.path in asked:
                 picture.asked = self._session.classifier
+        if self._session.classifier == IN_TRAINING and self.trial.ask(paths):
+            return
         what = "a picture" if len(paths) == 1 else count(len(paths), "picture")
         self._runner.submit(
             Work(
@@ -393,7 +402,8 @@ class Commands(QObject):
 
     def _answered(self, answer: jobs.Answer) -> None:
         error = answer.classification.error
-        self._session.answer_picture(answer.path, None if error else answer.classification)
+        found = None if error else answer.classification
+        self._session.answer_picture(answer.path, found, answer.by)
         if error:
             self._notice_broken(answer.path, error)
 

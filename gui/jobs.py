@@ -24,6 +24,7 @@ from core.events import (
     StepDone,
     check_stop,
 )
+from core.load import LoadSampler
 from gui.workers import Link
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from core.classify import Classification, Classifier
     from core.data.dataset import DatasetIndex
     from core.models.card import ModelCard
+    from core.training.current import CurrentModel
     from core.training.runs import RunResult, RunSummary
     from core.warmup import Machine
 
@@ -149,7 +151,10 @@ def train(values: dict[str, Any], dataset: DatasetIndex, link: Link) -> RunResul
     recipe = new_recipe(values)
     run = RunStore().create(dataset.name or dataset.root.name, recipe)
     listener = ProgressFromEvents(link)
-    return fit(recipe, dataset, run, sink=listener.hear, should_stop=link.should_stop)
+    return fit(
+        recipe, dataset, run, sink=listener.hear, should_stop=link.should_stop,
+        between_steps=listener.answer,
+    )  # fmt: skip
 
 
 def resume_run(path: Path, link: Link) -> RunResult:
@@ -162,14 +167,19 @@ def resume_run(path: Path, link: Link) -> RunResult:
     for event in run.read_events():
         if not isinstance(event, RunEnded):
             listener.hear(event)
-    return resume(run, sink=listener.hear, should_stop=link.should_stop)
+    return resume(
+        run, sink=listener.hear, should_stop=link.should_stop, between_steps=listener.answer
+    )
 
 
 class ProgressFromEvents:
-    """Passes a run's events on and makes the status line's progress of them."""
+    """Passes a run's events on, makes the status line's progress of them, samples the load, and
+    answers what is asked of the model meanwhile."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
+        self._load: LoadSampler | None = None
+        self._device = "cpu"
         self._epochs = 0
         self._steps = 0  # in an epoch; 0 where a head is fitted to cached features
 
@@ -177,6 +187,7 @@ class ProgressFromEvents:
         self._link.sink(event)
         if isinstance(event, RunStarted):
             self._epochs, self._steps = event.epochs, event.steps_per_epoch
+            self._device = event.device
         elif isinstance(event, StepDone):
             most = self._epochs * self._steps
             self._link.on_progress(event.step, most, "training")
@@ -184,6 +195,22 @@ class ProgressFromEvents:
             self._link.on_progress(event.done, event.total, event.note)
         elif isinstance(event, EpochDone) and not self._steps:
             self._link.on_progress(event.epoch, self._epochs, "training the head")
+
+    def answer(self, model: CurrentModel) -> None:
+        """Answer what the window asks of the model, between two steps and while it is paused."""
+        if self._load is None:
+            self._load = LoadSampler(self._device)
+        if load := self._load.sample():
+            self._link.sink(load)
+        while (paths := self._link.take_questions()) or self._link.is_held():
+            if not paths:
+                continue
+            classifier = model.classifier()
+            by = f"the model in training, step {model.step:,} (epoch {model.epoch:,})"
+            for path, answer in zip(paths, classifier.classify(paths, top=5), strict=True):
+                self._link.sink(Answer(path, answer, by))
+            if not self._link.is_held():
+                return  # the next ones after the next step
 
 
 class _ClassifierCache:
@@ -215,6 +242,7 @@ class Answer:
 
     path: Path
     classification: Classification
+    by: str = ""
 
 
 def classify(reference: str, paths: Sequence[Path], link: Link) -> None:

@@ -98,4 +98,5 @@ def train_entry(entry: QueueEntry, link: Link) -> RunResult:
         on_progress=link.on_progress,
         sink=listener.hear,
         should_stop=link.should_stop,
+        between_steps=listener.answer,
     )

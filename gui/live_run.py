@@ -20,7 +20,9 @@ from core.events import (
     RunStarted,
     StepDone,
 )
+from core.load import Load
 from core.training.reading import Finding, curves_of, read_curves
+from core.training.time_left import seconds_left
 from gui.curves import StepCurves
 from gui.words import count, duration
 
@@ -62,6 +64,7 @@ class LiveRun:
     resumed_at: list[int] = field(default_factory=list)
     """The steps after which the run was taken up again."""
     best_epoch: int | None = None
+    load: Load | None = None
     result: RunResult | None = None
     error: str = ""
 
@@ -81,8 +84,10 @@ class LiveRun:
     def is_on(self) -> bool:
         return self.phase not in ENDED
 
-    def apply(self, event: Event) -> None:
-        if isinstance(event, RunStarted):
+    def apply(self, event: Event | Load) -> None:
+        if isinstance(event, Load):
+            self.load = event
+        elif isinstance(event, RunStarted):
             self.started = event
             self.path = Path(event.run)
             self._enter("preparing")
@@ -129,22 +134,22 @@ class LiveRun:
         self.error = ""
 
     def seconds_left(self) -> float | None:
-        """Until the last epoch is done, as fast as it went lately; None where nothing is known.
-
-        Patience may end the run sooner. A head on cached features makes no steps and takes
-        seconds: nothing is foretold.
-        """
+        """Until the run is done, if no patience ends it sooner; None where nothing is known."""
         started = self.started
-        if started is None or not started.steps_per_epoch or not len(self.steps):
+        if started is None or not started.steps_per_epoch:
             return None
-        fit_images = started.train_images - started.selection_images
-        recent = sorted(self.steps.images_per_s[-50:])
-        per_epoch = fit_images / recent[len(recent) // 2]
+        done = int(self.steps.step[-1]) if len(self.steps) else 0
         learned = [epoch for epoch in self.epochs if epoch.epoch > 0]
-        if learned:  # with the look at the selection images
-            per_epoch = max(per_epoch, learned[-1].seconds)
-        done = self.steps.step[-1] / started.steps_per_epoch
-        return max(0.0, started.epochs - done) * per_epoch
+        since = learned[-1].epoch * started.steps_per_epoch if learned else 0
+        fit_images = started.train_images - started.selection_images
+        recent = self.steps.images_per_s[-min(50, max(0, done - since)) :] if done > since else []
+        images = fit_images / started.steps_per_epoch
+        return seconds_left(
+            started,
+            self.epochs,
+            steps_done=done,
+            recent_step_seconds=[images / speed for speed in recent if speed],
+        )
 
     def sentence(self) -> str:
         """What the run does now, in words."""
@@ -236,7 +241,11 @@ class LiveRun:
         if not len(self.steps):
             return "The curve starts with the first step."
         recent = self.steps.images_per_s[-50:]
-        return f"{sum(recent) / len(recent):,.1f} images/s over the last {len(recent):,} steps."
+        text = f"{sum(recent) / len(recent):,.1f} images/s over the last {len(recent):,} steps"
+        if self.load is not None:
+            text += f" · CPU {self.load.cpu:.0%}"
+            text += "" if self.load.gpu is None else f" · GPU {self.load.gpu:.0%}"
+        return f"{text}."
 
     def memory_sentence(self) -> str:
         """The plot of the memory in words."""
@@ -244,7 +253,12 @@ class LiveRun:
             return "The curve starts with the first step."
         memory = self.steps.memory_mb
         _least, most = memory.extremes(0, len(memory))
-        return f"{memory[-1] / 1024:,.1f} GB in use, {most / 1024:,.1f} GB at most."
+        text = f"{memory[-1] / 1024:,.1f} GB in use, {most / 1024:,.1f} GB at most"
+        load = self.load
+        if load is not None and load.gpu_memory_mb is not None and load.gpu_total_mb is not None:
+            used, total = load.gpu_memory_mb / 1024, load.gpu_total_mb / 1024
+            text += f"; {used:,.1f} of {total:,.1f} GB of the GPU taken by all programs"
+        return f"{text}."
 
     def findings(self) -> tuple[Finding, ...]:
         """What the curves say, the gravest first; empty while they say nothing."""

@@ -14,6 +14,7 @@ from PySide6.QtGui import QImage
 
 from core.errors import AppError
 from core.events import Event, StepDone
+from core.load import Load
 from gui.live_run import LiveRun, Phase
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 PageName = Literal["start", "models", "data", "strategy", "train", "results", "classify", "runs"]
 ScanState = Literal["none", "busy", "ready"]
+IN_TRAINING = "in-training:"
+"""The classifier that is the model in training."""
 
 
 @dataclass
@@ -37,6 +40,8 @@ class Picture:
     is_waiting: bool = True
     asked: str = ""
     """The classifier that gives, or gave, the result: the choice may have changed since."""
+    by: str = ""
+    """Who gave it, where the classifier alone does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,10 +176,16 @@ class Session(QObject):
         self.live_run = live_run
         self.run_changed.emit()
 
-    def apply_event(self, event: Event) -> None:
+    @property
+    def can_try(self) -> bool:
+        """Whether a run is on whose model can be asked between two steps."""
+        live = self.live_run
+        return live is not None and live.is_fine_tuning and live.is_on and live.phase != "stopping"
+
+    def apply_event(self, event: Event | Load) -> None:
         if self.live_run is not None:
             self.live_run.apply(event)
-            if isinstance(event, StepDone):
+            if isinstance(event, StepDone | Load):
                 # Hundreds come in one go from a fast device: one change for all of them.
                 self._step_timer.start()
             else:
@@ -226,10 +237,11 @@ class Session(QObject):
         self.pictures = [added, *(known for known in self.pictures if known.path != added.path)]
         self.picture_added.emit(added)
 
-    def answer_picture(self, path: Path, result: Classification | None) -> None:
+    def answer_picture(self, path: Path, result: Classification | None, by: str = "") -> None:
         """The classification of a picture; None where there will be none."""
         for picture in self.pictures:
             if picture.path == path:
                 picture.result = result
+                picture.by = by
                 picture.is_waiting = False
                 self.picture_answered.emit(picture)

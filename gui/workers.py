@@ -13,7 +13,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -21,11 +21,13 @@ from typing import Any
 from PySide6.QtCore import QObject, QThread, QTimer, Signal
 
 from core.errors import AppError, Cancelled
-from core.events import OnProgress, ShouldStop, StepDone, check_stop
+from core.events import OnProgress, ShouldStop, StepDone, check_stop, never_stop
 
 _DRAIN_MS = 33  # about 30 times a second: smooth, and a burst of steps costs one repaint
 _MAILBOX_STEPS = 512
 _COMPUTE_NICENESS = 10
+_HELD_SECONDS = 0.05
+_QUESTIONS_AT_ONCE = 16
 
 
 class Mailbox:
@@ -74,11 +76,17 @@ class Mailbox:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """The three callables a job's function gets; `sink` takes any frozen object."""
+    """The callables a job's function gets; `sink` takes any frozen object.
+
+    `take_questions` and `is_held` are for a job that answers while it works: what the window has
+    asked since, and whether it is paused just now (which takes a moment to say then).
+    """
 
     on_progress: OnProgress
     sink: Callable[[object], None]
     should_stop: ShouldStop
+    take_questions: Callable[[], list[Any]] = list
+    is_held: Callable[[], bool] = never_stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +138,25 @@ class Job(QThread):
         self._stop = threading.Event()
         self._goes_on = threading.Event()
         self._goes_on.set()
+        self._questions: deque[Any] = deque()
+
+    def ask_about(self, questions: Iterable[Any]) -> None:
+        """Put questions to the function, which takes them at its next boundary."""
+        self._questions.extend(questions)
+
+    def withdraw(self) -> None:
+        self._questions.clear()
+
+    def _take_questions(self) -> list[Any]:
+        """A few at a time: the function has its own work to do."""
+        taken: list[Any] = []
+        with suppress(IndexError):  # withdrawn meanwhile
+            while self._questions and len(taken) < _QUESTIONS_AT_ONCE:
+                taken.append(self._questions.popleft())
+        return taken
+
+    def _is_held(self) -> bool:
+        return not self._goes_on.is_set() and not self._goes_on.wait(_HELD_SECONDS)
 
     def ask_to_stop(self) -> None:
         self._stop.set()
@@ -158,7 +185,13 @@ class Job(QThread):
     def run(self) -> None:
         if self.work.needs_compute:
             _yield_to_window()
-        link = Link(self.mailbox.report, self.mailbox.post, self._should_stop)
+        link = Link(
+            self.mailbox.report,
+            self.mailbox.post,
+            self._should_stop,
+            self._take_questions,
+            self._is_held,
+        )
         try:
             check_stop(link.should_stop)
             self.result = self.work.function(link)

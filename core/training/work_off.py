@@ -5,6 +5,7 @@ from __future__ import annotations
 from core.data.opening import open_dataset
 from core.errors import AppError, Cancelled
 from core.events import OnProgress, ShouldStop, Sink, never_stop, no_progress, no_sink
+from core.training.current import BetweenSteps
 from core.training.fit import fit
 from core.training.queue import Queue, QueueEntry
 from core.training.runs import RunResult, RunStore
@@ -18,6 +19,7 @@ def work_off(
     on_progress: OnProgress = no_progress,
     sink: Sink = no_sink,
     should_stop: ShouldStop = never_stop,
+    between_steps: BetweenSteps | None = None,
 ) -> RunResult:
     """Train what `queue.take()` gave; whatever happens, the queue knows how it ended.
 
@@ -29,7 +31,9 @@ def work_off(
         index = open_dataset(opened, on_progress=on_progress, should_stop=should_stop)
         run = (store or RunStore()).create(entry.name, recipe)
         queue.begin(entry.id, run.path)
-        result = fit(recipe, index, run, sink=sink, should_stop=should_stop)
+        result = fit(
+            recipe, index, run, sink=sink, should_stop=should_stop, between_steps=between_steps
+        )
     except Cancelled:
         queue.end(entry.id, "stopped")
         raise

@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
 from gui import theme
 from gui.commands import FALLBACK_CLASSIFIER, Commands
 from gui.pages.page import Page
-from gui.session import Picture, Session
+from gui.session import IN_TRAINING, Picture, Session
 from gui.settings import Settings
 from gui.theme import Theme
 from gui.widgets.answers import AnswerBars, PictureView
@@ -43,6 +43,7 @@ class ClassifyPage(Page):
     ) -> None:
         super().__init__("Classify", session, commands, settings, look)
         self._current: Path | None = None
+        self._can_try = session.can_try
         self._files: list[str] = []
         """Weights that were dropped: they stay on offer when another model is chosen."""
         self._rows: dict[Path, QListWidgetItem] = {}  # oldest first
@@ -65,7 +66,7 @@ class ClassifyPage(Page):
         session.runs_changed.connect(self._show_choices)
         session.models_changed.connect(self._show_choices)
         session.classifier_changed.connect(self._show_choices)
-        session.run_changed.connect(self._show_waiting)
+        session.run_changed.connect(self._follow_run)
         session.pictures_changed.connect(self._show_pictures)
         session.picture_added.connect(self._add_picture)
         session.picture_answered.connect(self._show_answer)
@@ -151,7 +152,8 @@ class ClassifyPage(Page):
         self.model.clear()
         for reference, text in choices:
             self.model.addItem(text, reference)
-        wanted = self.session.classifier or (choices[0][0] if choices else "")
+        finished = [reference for reference, _text in choices if reference != IN_TRAINING]
+        wanted = self.session.classifier or (finished[0] if finished else "")
         position = self.model.findData(wanted)
         if position < 0 and wanted:
             self.model.addItem(Path(wanted).name, wanted)
@@ -161,7 +163,7 @@ class ClassifyPage(Page):
 
     def _choices(self) -> list[tuple[str, str]]:
         """(reference, text): runs, newest first, then the pretrained models."""
-        choices = []
+        choices = [(IN_TRAINING, "The model in training")] if self._can_try else []
         for run in self.session.usable_runs:
             accuracy = "" if run.report_accuracy is None else f" · {run.report_accuracy:.1%}"
             text = f"Run {run.dataset} {run.started:%d %b %H:%M:%S}{accuracy}"
@@ -172,6 +174,13 @@ class ClassifyPage(Page):
         choices += [(model_id, f"{name_model(model_id)} · {labels}") for model_id, labels in models]
         choices += [(file, f"File {Path(file).name}") for file in self._files]
         return choices
+
+    def _follow_run(self) -> None:
+        if self.session.can_try != self._can_try:
+            self._can_try = self.session.can_try
+            self._show_choices()
+        else:
+            self._show_waiting()
 
     def _name_classifier(self, reference: str) -> str:
         position = self.model.findData(reference)
@@ -248,7 +257,7 @@ class ClassifyPage(Page):
         answered = result is not None and bool(result.top)
         self.answer.setVisible(answered)
         self._by.setVisible(answered)
-        self._by.setText(f"Answered by {self._name_classifier(picture.asked)}")
+        self._by.setText(f"Answered by {picture.by or self._name_classifier(picture.asked)}")
         self.bars.setVisible(answered)
         self.badge.setVisible(answered and result is not None and bool(result.unlike_training))
         if result is not None and result.top:
@@ -265,6 +274,8 @@ class ClassifyPage(Page):
         live = self.session.live_run
         if not picture.is_waiting:
             self.waiting.setText("Not classified.")
+        elif picture.asked == IN_TRAINING:
+            self.waiting.setText("Waits for the next step of the training …")
         elif live is not None and live.is_on:
             self.waiting.setText("Waits for the training run. Shift+F5 stops it and saves.")
         else:

@@ -170,7 +170,7 @@ class FakeCore:
             link.sink(RunResumed(step=3, epoch=1))
             self._steps(link, 2, range(4, 5))
         while not self.train_gate.wait(0.01) and not link.should_stop():
-            pass
+            self._answer(link.take_questions(), link, "the model in training, step 4 (epoch 2)")
         self.boundaries += 1
         if self.fails_with is not None:
             raise self.fails_with
@@ -192,6 +192,9 @@ class FakeCore:
 
     def classify(self, reference: str, paths: tuple[Path, ...], link: Link) -> None:
         self.classified_with.append(reference)
+        self._answer(paths, link)
+
+    def _answer(self, paths, link: Link, by: str = "") -> None:
         for path in paths:
             # Shaped like core.classify's records, whose import would bring torch.
             top = tuple(
@@ -199,7 +202,7 @@ class FakeCore:
                 for name, share in (("ant", 0.9), ("bee", 0.1))
             )
             answer = SimpleNamespace(file=path.name, top=top, unlike_training=True, error="")
-            link.sink(jobs.Answer(path, answer))
+            link.sink(jobs.Answer(path, answer, by))
 
 
 def _epoch(epoch: int, accuracy: float) -> EpochDone:

@@ -134,6 +134,15 @@ class DataCommands(QObject):
     def _redo_step(self) -> None:
         self._ask(Ask("redo"))
 
+    @property
+    def plan(self) -> SplitPlan | None:
+        """How the split in force was drawn by hand; None where nobody drew one."""
+        from core.data.splits import SplitPlan
+
+        edits = self._history.done if self._history is not None else ()
+        drawn = [edit.value for edit in edits if edit.kind == "split"]
+        return SplitPlan.from_json(drawn[-1]) if drawn and drawn[-1] else None
+
     # -- dismissed findings ------------------------------------------------------------------
 
     @property

@@ -33,8 +33,12 @@ class PictureActions(QObject):
         data: DataCommands,
         look: Theme,
         files: Callable[[], tuple[str, ...]],
+        *,
+        refusal: Callable[[], str] | None = None,
     ) -> None:
+        """`refusal` says why these pictures cannot be edited now; empty where they can."""
         super().__init__(owner)
+        self._refusal = refusal
         self._owner = owner
         self._session = session
         self._data = data
@@ -90,15 +94,15 @@ class PictureActions(QObject):
     def relabel_to(self, position: int) -> None:
         """The class at a position of the dataset's classes, as the digits name them."""
         dataset = self._session.dataset
-        if dataset is None:
-            return
-        if position >= len(dataset.keys):
+        if dataset is None or (self._refusal is not None and self._refusal()):
+            self._say_nothing_to_do("relabel")
+        elif position >= len(dataset.keys):
             classes = count(len(dataset.keys), "class", "classes")
             self._session.notice(
                 "here", f"There is no class {position + 1}: the dataset has {classes}.", "warning"
             )
-            return
-        self._relabel(dataset.keys[position])
+        else:
+            self._relabel(dataset.keys[position])
 
     def _relabel(self, key: str) -> None:
         pictures = self._data.pictures
@@ -162,7 +166,8 @@ class PictureActions(QObject):
             self._session.notice("here", "A picture without a label stands in no split: label it.")
 
     def _say_nothing_to_do(self, what: str) -> None:
-        self._session.notice("here", f"No picture is chosen that one could {what}.")
+        refusal = self._refusal() if self._refusal is not None else ""
+        self._session.notice("here", refusal or f"No picture is chosen that one could {what}.")
 
     def _open_folder(self) -> None:
         dataset, files = self._session.dataset, self.files

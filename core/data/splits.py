@@ -26,7 +26,8 @@ class SplitPlan:
     """How train, val and test are drawn: stratified by class, copies and groups on one side.
 
     `val` and `test` are shares of the images. With `folds` > 0 val is fold number `fold` (from 0)
-    of so many instead, and its share is that of a fold.
+    of so many instead, and its share is that of a fold. `together` are groups of files that stand
+    on one side for another reason than the same bytes or a common group: near copies.
     """
 
     val: float = 0.2
@@ -34,6 +35,7 @@ class SplitPlan:
     seed: int = 0
     folds: int = 0
     fold: int = 0
+    together: tuple[tuple[str, ...], ...] = ()
 
     def __post_init__(self) -> None:
         if not (0 < self.val < 1 and 0 <= self.test < 1 and self.val + self.test < 1):
@@ -54,8 +56,10 @@ class SplitPlan:
     def from_json(cls, text: str) -> SplitPlan:
         """Raises: DatasetError for what is no plan."""
         try:
-            return cls(**json.loads(text))
-        except (TypeError, ValueError) as error:
+            values = json.loads(text)
+            values["together"] = tuple(tuple(group) for group in values.get("together", ()))
+            return cls(**values)
+        except (TypeError, ValueError, AttributeError) as error:
             raise DatasetError(f"A split cannot be drawn by “{text}”: {error}.") from error
 
 
@@ -162,7 +166,8 @@ def draw(index: DatasetIndex, plan: SplitPlan) -> DatasetIndex:
     """The dataset with train and val (and test, where the plan has one) drawn anew.
 
     A test of the user's own stays as it is, and what nobody labelled stands nowhere. Images with
-    the same bytes and images of one group go together. The same for the same index and plan.
+    the same bytes, images of one group, and what the plan names go together. The same for the same
+    index and plan.
 
     Raises: DatasetError where the plan draws a test and the dataset has one.
     """
@@ -180,7 +185,9 @@ def draw(index: DatasetIndex, plan: SplitPlan) -> DatasetIndex:
     labels = index.labels[pool]
     splits = index.splits.copy()
     splits[pool] = _TRAIN
-    if not plan.folds and not plan.test and plan.val == 0.2 and not _has_company(groups):
+    together += _named_together(index, plan, place)
+    is_usual = not plan.folds and not plan.test and plan.val == 0.2 and not plan.together
+    if is_usual and not _has_company(groups):
         copies = [group for group in together if len(group) > 1]
         splits[pool[carve_val(labels, copies, seed=plan.seed)]] = _VAL
     else:
@@ -196,6 +203,19 @@ def draw(index: DatasetIndex, plan: SplitPlan) -> DatasetIndex:
             splits[pool[_too_coarse(labels, units, depth, splits[pool] != _TRAIN)]] = _VAL
     splits = splits.astype(index.splits.dtype)
     return replace(index, splits=splits, split_origin="graftwork")
+
+
+def _named_together(index: DatasetIndex, plan: SplitPlan, place: Positions) -> list[Positions]:
+    """The groups of the plan as places in the pool; files that are gone are passed over."""
+    if not plan.together:
+        return []
+    wanted = {file for group in plan.together for file in group}
+    position = {file: i for i, file in enumerate(index.files) if file in wanted}
+    groups = [
+        np.array([place[position[f]] for f in group if f in position], dtype=np.int64)
+        for group in plan.together
+    ]
+    return [group[group >= 0] for group in groups if (group >= 0).any()]
 
 
 def k_folds(index: DatasetIndex, *, folds: int, seed: int = 0) -> Iterable[DatasetIndex]:

@@ -79,6 +79,7 @@ class DataPage(Page):
         self._inspected = ""
         self._troubles: dict[str, list[tuple[str, str]]] = {}
         session.dataset_changed.connect(self._show_dataset)
+        self.commands.data.history_changed.connect(self._history_read)
         runner.progressed.connect(self._show_progress)
         self._show_dataset()
 
@@ -134,7 +135,7 @@ class DataPage(Page):
         self.problems.picture_chosen.connect(self._inspect_file)
         self.problems.picture_moved_to.connect(self._follow_file)
         self._strip_feed = GalleryFeed(self.problems.strip, self._runner, key="cells of problems")
-        self.split_view = SplitView(self.look)
+        self.split_view = SplitView(self.look, self.commands.data, self._runner)
         self.pictures = PicturesView(self.session, self.commands.data, self.look)
         self.pictures.passed.connect(self._follow_file)
         self.pictures.opened.connect(self._inspect_file)
@@ -186,7 +187,7 @@ class DataPage(Page):
         # The same folder opened again, checked or edited, is no other dataset.
         is_other = self._shown is None or self._shown.opened != dataset.opened
         self._shown = dataset
-        self.totals.show_dataset(dataset)
+        self.totals.show_dataset(dataset, self.commands.data.plan)
         self._fill_problems(dataset)
         self.split_view.show_dataset(dataset)
         pictures = self.commands.data.pictures
@@ -197,6 +198,11 @@ class DataPage(Page):
             self.inspector.close_picture()
         elif self._inspected:
             self._inspect_file(self._inspected)
+
+    def _history_read(self) -> None:
+        """Who drew the split and which findings are dismissed stand in the journal alone."""
+        if self._shown is not None and self._shown is self.session.dataset:
+            self.totals.show_dataset(self._shown, self.commands.data.plan)
 
     def _fill_problems(self, dataset: DatasetIndex) -> None:
         self.problems.show_dataset(dataset)

@@ -24,6 +24,7 @@ from gui.commands_results import ResultsCommands
 from gui.gallery_feed import GalleryFeed
 from gui.jobs_results import RunResults
 from gui.pages.page import Page
+from gui.result_edits import ResultEdits
 from gui.session import Session
 from gui.settings import Settings
 from gui.theme import Theme
@@ -96,7 +97,12 @@ class ResultsPage(Page):
         )
         self.export_button.setAccessibleName("Save the per-class table as CSV")
         self.export_button.setToolTip("Save the per-class table as CSV")
-        for widget in (self.chooser, self.copy_button, self.export_button):
+        self.again_button = button(
+            "Train again", self._train_again, role="primary", icon=(self.look, "play", "on_accent")
+        )
+        self.again_button.setToolTip("Train with the settings of this run on the edited dataset")
+        self.again_button.hide()
+        for widget in (self.chooser, self.copy_button, self.export_button, self.again_button):
             self.header.addWidget(widget)
 
     def _make_busy(self) -> QWidget:
@@ -128,6 +134,8 @@ class ResultsPage(Page):
         self.pictures = PredictionView(self.look, self.asked)
         self.pictures.opened.connect(self._inspect)
         self.pictures.passed.connect(self._follow)
+        self.edits = ResultEdits(self.pictures, self.session, self.commands.data, self.look)
+        self.edits.changed.connect(self._offer_training)
         self._feed = GalleryFeed(self.pictures.gallery, self._runner, key="cells of results")
         self._splitter.addWidget(self.pictures)
         self.inspector = Inspector(self.look)
@@ -231,6 +239,7 @@ class ResultsPage(Page):
         if report is not None:
             self.matrix.show_report(report)
             self.twin.setText(describe_confusion(report))
+        self.edits.show_results(results)
         self.pictures.show_results(results)
 
     def _show_cell(self, cell: tuple[int, int]) -> None:
@@ -283,6 +292,14 @@ class ResultsPage(Page):
         if self._shown is not None and self.session.classifier != str(self._shown.path):
             self.commands.choose_classifier(str(self._shown.path))
         self.commands.add_pictures([path])
+
+    def _offer_training(self) -> None:
+        """Once pictures of the run were edited, it is worth a new one."""
+        self.again_button.setVisible(bool(self.edits.edited))
+
+    def _train_again(self) -> None:
+        if self._shown is not None:
+            self.commands.runs.use_settings(self._shown.path)
 
     # -- taking along ------------------------------------------------------------------------
 

@@ -8,12 +8,13 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from gui import theme
+from gui.split_texts import describe_split
 from gui.widgets.basics import Card, ElidedLabel, Stat, label
-from gui.widgets.split_view import describe_split
 from gui.words import count, quote
 
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
+    from core.data.splits import SplitPlan
 
 _UNEVEN = 3  # times as many images in the largest class as in the smallest: worth a sentence
 
@@ -28,6 +29,7 @@ class DatasetTotals(Card):
         line.setSpacing(0)
         names = ("images", "classes", "train", "val", "test", "no label", "excluded", "problems")
         self.stats = {name: Stat(name) for name in names}
+        self.stats["test"].setToolTip("Not touched until you ask for it")
         for stat in self.stats.values():
             line.addWidget(stat)
         line.addStretch(1)
@@ -41,7 +43,8 @@ class DatasetTotals(Card):
         self.notes_line.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.body.addWidget(self.notes_line)
 
-    def show_dataset(self, dataset: DatasetIndex) -> None:
+    def show_dataset(self, dataset: DatasetIndex, plan: SplitPlan | None) -> None:
+        """`plan`: how a person had the split drawn, if so."""
         splits = dataset.split_counts()
         self.stats["images"].set_value(f"{len(dataset):,}")
         self.stats["classes"].set_value(f"{len(dataset.classes):,}")
@@ -53,7 +56,7 @@ class DatasetTotals(Card):
         for name, images in some.items():
             self.stats[name].setVisible(images > 0)
             self.stats[name].set_value(f"{images:,}")
-        self.split_line.setText(describe_split(dataset))
+        self.split_line.setText(describe_split(dataset, plan))
         self.balance_line.setText(describe_balance(dataset))
         self.balance_line.setVisible(bool(self.balance_line.text()))
         self.notes_line.setText(" ".join(dataset.notes))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -138,6 +138,8 @@ class PredictionEntries:
     predictions: Sequence[Prediction]
     is_of_one_class: bool = False
     """All of one true class, which then need not stand under every picture."""
+    edited: Mapping[str, str] = field(default_factory=dict)
+    """What became of a picture since the run, by its file."""
 
     @property
     def caption_lines(self) -> int:
@@ -152,6 +154,9 @@ class PredictionEntries:
     def caption(self, position: int) -> tuple[str, str]:
         said = self.predictions[position]
         answered = isolate(self.classes[said.predicted])
+        if said.file in self.edited:
+            below = "" if self.is_of_one_class else f"\n{said.probability:.0%} → {answered}"
+            return self.edited[said.file] + below, "muted"
         if said.label == said.predicted:
             return f"{said.probability:.0%} {answered}", "good"
         true = "" if self.is_of_one_class else f"{isolate(self.classes[said.label])}\n"
@@ -160,7 +165,9 @@ class PredictionEntries:
     def describe(self, position: int) -> str:
         said = self.predictions[position]
         answered = isolate(self.classes[said.predicted])
+        since = f", {self.edited[said.file]}" if said.file in self.edited else ""
+        share = f"{said.probability:.1%}{since}"
         if said.label == said.predicted:
-            return f"{said.file}: {answered}, answered rightly with {said.probability:.1%}"
+            return f"{said.file}: {answered}, answered rightly with {share}"
         true = isolate(self.classes[said.label])
-        return f"{said.file}: {true}, answered as {answered} with {said.probability:.1%}"
+        return f"{said.file}: {true}, answered as {answered} with {share}"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QProgressBar, QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
@@ -34,6 +36,7 @@ class PredictionView(QWidget):
         self._asked = asked
         self._results: RunResults | None = None
         self._said: tuple[Prediction, ...] = ()
+        self._edited: Mapping[str, str] = {}
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(theme.XS)
@@ -51,7 +54,7 @@ class PredictionView(QWidget):
         header.addWidget(self.all_button)
         column.addLayout(header)
         self.stack = QStackedWidget()
-        self.gallery = Gallery(look, name="Pictures with their answers")
+        self.gallery = Gallery(look, name="Pictures with their answers", can_select=True)
         self.gallery.opened.connect(self._open)
         self.gallery.current_changed.connect(self._pass)
         self.stack.addWidget(self.gallery)
@@ -199,9 +202,20 @@ class PredictionView(QWidget):
         self.detail.setText(detail)
         self.gallery.setAccessibleName(f"{heading}: {detail}")
         self.gallery.show_entries(
-            PredictionEntries(results.images.root, results.classes, found, is_of_one_class),
+            PredictionEntries(
+                results.images.root, results.classes, found, is_of_one_class, self._edited
+            ),
             empty_text=empty,
         )
+
+    def show_edited(self, edited: Mapping[str, str]) -> None:
+        """What became of pictures since the run, in words by their file; all stay where they are"""
+        self._edited = edited
+        entries = self.gallery.entries
+        if isinstance(entries, PredictionEntries):
+            self.gallery.replace_entries(
+                replace(entries, edited=edited), np.arange(len(entries), dtype=np.int64)
+            )
 
     # -- input -------------------------------------------------------------------------------
 
@@ -210,6 +224,13 @@ class PredictionView(QWidget):
 
     def _pass(self, position: int) -> None:
         self.passed.emit(self._prediction(position))
+
+    def chosen_files(self) -> tuple[str, ...]:
+        """The selected pictures, or the current one, relative to the dataset of the run."""
+        entries = self.gallery.entries
+        if not isinstance(entries, PredictionEntries):
+            return ()
+        return tuple(entries.predictions[i].file for i in self.gallery.acted_on.tolist())
 
     def _prediction(self, position: int) -> Prediction | None:
         entries = self.gallery.entries

@@ -1,141 +1,102 @@
-"""How a dataset is split: the parts as one bar, what each is for, and every class in numbers."""
+"""The split of a dataset: what it is, what each part is for, and how to draw another one."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, QRectF, Qt
-from PySide6.QtGui import QPainter, QPainterPath, QPaintEvent
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QFrame,
+    QHBoxLayout,
+    QHeaderView,
+    QScrollArea,
+    QTableView,
+    QVBoxLayout,
+    QWidget,
+)
 
-from gui import theme
-from gui.theme import Theme
-from gui.widgets.basics import Card, label
+from core.errors import AppError
+from gui import jobs_edits, theme
+from gui.commands_data import DataCommands
+from gui.split_texts import describe_parts, say_plan
+from gui.theme import Theme, set_role
+from gui.widgets.basics import Card, button, label, row
 from gui.widgets.class_table import ROW_PX
-from gui.words import count
+from gui.widgets.split_plan import SplitPlanForm
+from gui.widgets.split_table import SplitBar, SplitModel
+from gui.workers import JobRunner, Work
 
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
+    from core.data.splits import SplitPlan
 
-_Index = QModelIndex | QPersistentModelIndex
-_TOKENS = {"train": "accent", "val": "series_1", "test": "warning"}
-_BAR_PX = 18
-
-
-class SplitBar(QWidget):
-    """The parts side by side, as wide as their share; names and numbers below."""
-
-    def __init__(self, look: Theme) -> None:
-        super().__init__()
-        self._theme = look
-        self._counts: dict[str, int] = {}
-        self.setAccessibleName("Split")
-        self.setFixedHeight(_BAR_PX + theme.S + self.fontMetrics().height())
-        look.changed.connect(self.update)
-
-    def show_counts(self, counts: dict[str, int]) -> None:
-        self._counts = counts
-        self.setAccessibleDescription(self.text())
-        self.update()
-
-    def text(self) -> str:
-        total = max(1, sum(self._counts.values()))
-        return ", ".join(f"{name} {n:,} ({n / total:.0%})" for name, n in self._counts.items())
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        total = max(1, sum(self._counts.values()))
-        clip = QPainterPath()
-        clip.addRoundedRect(QRectF(0, 0, self.width(), _BAR_PX), 4, 4)
-        painter.setClipPath(clip)
-        left = 0.0
-        for name, images in self._counts.items():
-            width = self.width() * images / total
-            part = QRectF(left, 0, max(2.0, width - 2), _BAR_PX)
-            painter.fillRect(part, self._theme.colour(_TOKENS[name]))
-            left += width
-        painter.setClipping(False)
-        x = 0
-        for name, images in self._counts.items():
-            baseline = _BAR_PX + theme.S + painter.fontMetrics().ascent()
-            painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(self._theme.colour(_TOKENS[name]))
-            painter.drawEllipse(QRectF(x, baseline - 9, 8, 8))
-            painter.setPen(self._theme.colour("text"))
-            text = f"{name}  {images:,}  ({images / total:.0%})"
-            painter.drawText(x + 14, baseline, text)
-            x += 14 + painter.fontMetrics().horizontalAdvance(text) + theme.XL
-
-
-class SplitModel(QAbstractTableModel):
-    """One row per class; columns: class, and for every part its images and their share."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._classes: tuple[str, ...] = ()
-        self._splits: tuple[str, ...] = ()
-        self._counts: list[list[int]] = []
-
-    def show_dataset(self, dataset: DatasetIndex) -> None:
-        from core.data.dataset import SPLITS
-
-        self.beginResetModel()
-        table = dataset.class_split_counts()
-        columns = [i for i in range(len(SPLITS)) if table[:, i].any()]
-        self._classes = dataset.classes
-        self._splits = tuple(SPLITS[i] for i in columns)
-        self._counts = table[:, columns].tolist()
-        self.endResetModel()
-
-    def rowCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: B008 - Qt's signature
-        return 0 if parent.isValid() else len(self._classes)
-
-    def columnCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: B008 - Qt's signature
-        return 0 if parent.isValid() or not self._classes else 1 + len(self._splits)
-
-    def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if not index.isValid():
-            return None
-        row, column = index.row(), index.column()
-        if role == Qt.ItemDataRole.DisplayRole:
-            if column == 0:
-                return self._classes[row]
-            images = self._counts[row][column - 1]
-            return f"{images:,}  ({images / max(1, sum(self._counts[row])):.0%})"
-        if role == Qt.ItemDataRole.ToolTipRole and column == 0:
-            return self._classes[row]
-        if role == Qt.ItemDataRole.TextAlignmentRole and column:
-            return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-        return None
-
-    def headerData(
-        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
-    ) -> Any:
-        if orientation != Qt.Orientation.Horizontal:
-            return None
-        if role == Qt.ItemDataRole.DisplayRole:
-            return ("Class", *self._splits)[section]
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            side = Qt.AlignmentFlag.AlignRight if section else Qt.AlignmentFlag.AlignLeft
-            return side | Qt.AlignmentFlag.AlignVCenter
-        return None
+_TYPING_MS = 250
+_LEFT_PX = 380
 
 
 class SplitView(QWidget):
-    """Bar, sentences and table."""
+    """A change of the form is shown as a preview; the split itself changes by `Draw this split`."""
 
-    def __init__(self, look: Theme) -> None:
+    def __init__(self, look: Theme, data: DataCommands, runner: JobRunner) -> None:
         super().__init__()
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, theme.S, 0, 0)
+        self._data = data
+        self._runner = runner
+        self._dataset: DatasetIndex | None = None
+        self._previewed: SplitPlan | None = None
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_TYPING_MS)
+        self._timer.timeout.connect(self._preview)
+        across = QHBoxLayout(self)
+        across.setContentsMargins(0, theme.S, 0, 0)
+        across.setSpacing(theme.M)
+        across.addWidget(self._make_left(look))
+        across.addLayout(self._make_table(), 1)
+        data.history_changed.connect(self._history_read)
+
+    def _make_left(self, look: Theme) -> QScrollArea:
+        inner = QWidget()
+        column = QVBoxLayout(inner)
+        column.setContentsMargins(0, 0, theme.S, 0)
         column.setSpacing(theme.M)
-        card = Card(margin=theme.M)
+        now = Card(margin=theme.M)
         self.bar = SplitBar(look)
-        card.body.addWidget(self.bar)
+        now.body.addWidget(self.bar)
         self.sentences = label("", "muted", wraps=True)
-        card.body.addWidget(self.sentences)
-        column.addWidget(card)
+        now.body.addWidget(self.sentences)
+        column.addWidget(now)
+        anew = Card("Draw it anew", margin=theme.M)
+        self.form = SplitPlanForm()
+        self.form.changed.connect(self._form_changed)
+        anew.body.addWidget(self.form)
+        self.trouble = label("", "small", wraps=True)
+        set_role(self.trouble, tone="warning")
+        self.trouble.hide()
+        anew.body.addWidget(self.trouble)
+        self.draw_button = button("Draw this split", self._draw, role="primary")
+        self.back_button = button("Use my own folders again", self._go_back)
+        anew.body.addLayout(row(self.draw_button, self.back_button))
+        column.addWidget(anew)
+        column.addStretch(1)
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setWidget(inner)
+        area.setMinimumWidth(_LEFT_PX)
+        area.setMaximumWidth(_LEFT_PX + 80)
+        area.viewport().setAutoFillBackground(False)
+        inner.setAutoFillBackground(False)
+        return area
+
+    def _make_table(self) -> QVBoxLayout:
+        column = QVBoxLayout()
+        column.setSpacing(theme.S)
+        self.heading = label("", "muted-small")
+        column.addWidget(self.heading)
         self.model = SplitModel()
         table = QTableView()
         table.setModel(self.model)
@@ -149,46 +110,97 @@ class SplitView(QWidget):
         table.horizontalHeader().setHighlightSections(False)
         table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         column.addWidget(table, 1)
+        return column
+
+    # -- showing -----------------------------------------------------------------------------
 
     def show_dataset(self, dataset: DatasetIndex) -> None:
+        from core.data.dataset import SPLITS
+
+        self._dataset = dataset
+        self._runner.supersede("split preview")
+        self._timer.stop()
+        plan = self._data.plan
+        self.form.show_plan(plan)
+        has_test = bool((dataset.scanned.splits == SPLITS.index("test")).any())
+        self.form.allow_test(is_allowed=not has_test)
+        self.sentences.setText(describe_parts(dataset, plan))
+        is_own = dataset.scanned.split_origin == "folders"
+        self.back_button.setText("Use my own folders again" if is_own else "Use the usual split")
+        self.back_button.setAccessibleName(self.back_button.text())
+        self.back_button.setEnabled(plan is not None)
+        self._show_now()
+
+    def show_near(self, groups: Sequence[tuple[str, ...]]) -> None:
+        """Groups of near copies that a split can keep together."""
+        self.form.show_near(groups)
+
+    def _history_read(self) -> None:
+        if self._dataset is not None:
+            self.show_dataset(self._dataset)
+
+    def _show_now(self) -> None:
+        """The split in force."""
+        if self._dataset is None:
+            return
+        self._previewed = None
+        self.heading.setText("The split in force")
+        self.bar.show_counts(self._dataset.split_counts())
+        self.model.show_dataset(self._dataset)
+        self._say_trouble("")
+
+    def _say_trouble(self, text: str) -> None:
+        self.trouble.setText(text)
+        self.trouble.setVisible(bool(text))
+        self.draw_button.setEnabled(not text)
+
+    # -- previewing and drawing --------------------------------------------------------------
+
+    def _form_changed(self) -> None:
+        self._timer.start()
+
+    def _preview(self) -> None:
+        dataset = self._dataset
+        if dataset is None:
+            return
+        try:
+            plan = self.form.plan()
+        except AppError as error:
+            self._show_now()
+            self._say_trouble(str(error))
+            return
+        self._previewed = plan
+        self.heading.setText("Drawing a preview …")
+        self._runner.submit(
+            Work(
+                "split preview",
+                "Drawing a split",
+                partial(jobs_edits.preview_split, dataset, plan.to_json()),
+                on_success=self._show_preview,
+                on_failure=self._preview_failed,
+                is_quiet=True,
+            )
+        )
+
+    def _show_preview(self, dataset: DatasetIndex) -> None:
+        if self._previewed is None:
+            return
+        self.heading.setText(f"Preview, not in force yet: {say_plan(self._previewed)}")
         self.bar.show_counts(dataset.split_counts())
-        self.sentences.setText(describe_parts(dataset))
         self.model.show_dataset(dataset)
+        self._say_trouble("")
 
+    def _preview_failed(self, error: AppError) -> None:
+        self._show_now()
+        self._say_trouble(str(error))
 
-def describe_split(dataset: DatasetIndex) -> str:
-    """Who made the split and how large its parts are, in one line."""
-    splits = dataset.split_counts()
-    sizes = " / ".join(f"{images:,} {split}" for split, images in splits.items())
-    if dataset.split_origin == "folders":
-        return f"Split: your own folders: {sizes}."
-    return (
-        f"Split: a fifth (or one per class) drawn by Graftwork: {sizes}, stratified, "
-        "grouped by copies, seed 0."
-    )
+    def _draw(self) -> None:
+        try:
+            plan = self.form.plan()
+        except AppError as error:
+            self._say_trouble(str(error))
+            return
+        self._data.draw_split(plan)
 
-
-def describe_parts(dataset: DatasetIndex) -> str:
-    """What each part is for: what learns, what chooses, what judges."""
-    splits = dataset.split_counts()
-    if dataset.split_origin == "folders":
-        origin = "The parts are your own folders."
-    else:
-        origin = (
-            "The folder has no val of its own: a fifth of each class (or one image) was drawn "
-            "for it, copies kept together, the same ones every time (seed 0)."
-        )
-    parts = [
-        origin,
-        f"The model learns from train ({count(splits.get('train', 0), 'image')}). What has to be "
-        "chosen on the way (penalty, epoch, temperature) is chosen on images held out of train, "
-        "the selection.",
-        f"The accuracy shown at the end is that of val ({count(splits.get('val', 0), 'image')}), "
-        "which chose nothing.",
-    ]
-    if splits.get("test"):
-        parts.append(
-            f"Test ({count(splits['test'], 'image')}) is not touched until it is asked for: "
-            "`graftwork evaluate --split test`."
-        )
-    return " ".join(parts)
+    def _go_back(self) -> None:
+        self._data.draw_split(None)

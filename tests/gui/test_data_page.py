@@ -18,7 +18,7 @@ from gui.dataset_check import describe_difference
 from gui.widgets.class_table import ClassModel
 from gui.widgets.dataset_totals import describe_balance
 from gui.widgets.findings import Finding, FindingModel, list_findings
-from gui.widgets.split_view import SplitModel
+from gui.widgets.split_table import SplitModel
 
 
 @pytest.fixture

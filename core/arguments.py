@@ -18,7 +18,19 @@ if TYPE_CHECKING:
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Dataset = Annotated[
-    Path | None, typer.Argument(help="A folder with one folder per class, or with train and val.")
+    Path | None,
+    typer.Argument(
+        help="A folder with one folder per class or with train and val, a table (CSV, TSV) with"
+        " the columns path and label, or a zip or tar archive of these."
+    ),
+]
+Datasets = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="[DATASET]...",
+        help="A folder with one folder per class or with train and val, a table (CSV, TSV) with"
+        " the columns path and label, or a zip or tar archive of these; several are one dataset.",
+    ),
 ]
 Sample = Annotated[
     str | None, typer.Option("--sample", help="A ready-made dataset in place of DATASET: digits.")
@@ -39,12 +51,32 @@ def dataset_path(dataset: Path | None, sample: str | None) -> Path:
     return digits()
 
 
-def scan_dataset(path: Path, *, verify: bool = False) -> DatasetIndex:
+def dataset_paths(datasets: list[Path] | None, sample: str | None) -> Path | list[Path]:
+    """As `dataset_path`, where several may be given."""
+    if datasets and len(datasets) > 1 and sample is None:
+        return datasets
+    return dataset_path(datasets[0] if datasets else None, sample)
+
+
+def scan_dataset(
+    path: Path | list[Path],
+    *,
+    verify: bool = False,
+    allow_unlabelled: bool = False,
+    fresh: bool = False,
+) -> DatasetIndex:
     """The dataset with the person's edits in force; that there are some is said on stderr."""
     from core.data.opening import edits_of, open_dataset
 
     with progress() as on_progress, stop_on_interrupt() as should_stop:
-        index = open_dataset(path, verify=verify, on_progress=on_progress, should_stop=should_stop)
+        index = open_dataset(
+            path,
+            verify=verify,
+            allow_unlabelled=allow_unlabelled,
+            fresh=fresh,
+            on_progress=on_progress,
+            should_stop=should_stop,
+        )
     if index.unedited is not None:
         number = len(edits_of(index))
         messages.print(f"{number:,} edit{'' if number == 1 else 's'} of yours in force.")

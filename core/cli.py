@@ -21,10 +21,12 @@ from rich.table import Table
 
 from core.arguments import (
     Dataset,
+    Datasets,
     Json,
     Model,
     Sample,
     dataset_path,
+    dataset_paths,
     picture_paths,
     scan_dataset,
 )
@@ -113,17 +115,28 @@ def open_gui() -> None:
 
 @app.command()
 def scan(
-    dataset: Dataset = None,
+    dataset: Datasets = None,
     sample: Sample = None,
     headers_only: Annotated[
         bool, typer.Option("--quick", help="Read headers only; cut-off files are not found.")
+    ] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Read every file again, also those known from before.")
+    ] = False,
+    unlabelled: Annotated[
+        bool, typer.Option("--unlabelled", help="Show pictures without a label as well.")
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Classes, counts, splits, problems, duplicates and leaks of a dataset."""
     from core.data.scan import to_json
 
-    index = scan_dataset(dataset_path(dataset, sample), verify=not headers_only)
+    index = scan_dataset(
+        dataset_paths(dataset, sample),
+        verify=not headers_only,
+        allow_unlabelled=unlabelled,
+        fresh=fresh,
+    )
     if as_json:
         print_json(to_json(index))
         return
@@ -140,7 +153,10 @@ def scan(
     out = answer_console()
     out.print(table)
     origin = "your own folders" if index.split_origin == "folders" else "80/20, stratified, seed 0"
-    out.print(f"Split: {origin}.")
+    if index.split_counts():
+        out.print(f"Split: {origin}.")
+    if index.unlabelled.size:
+        out.print(f"{len(index.unlabelled):,} images without a label.")
     for note in index.notes:
         out.print(escape(note))
     for problem in index.problems:

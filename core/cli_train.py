@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from core.arguments import Dataset, Json, Sample, dataset_path, recipe_from, scan_dataset
+from core.arguments import Datasets, Json, Sample, dataset_paths, recipe_from, scan_dataset
 from core.console import (
     answer_console,
     messages,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    dataset: Dataset = None,
+    dataset: Datasets = None,
     sample: Sample = None,
     model: Annotated[str | None, typer.Option("--model", help="Model id.")] = None,
     strategy: Annotated[
@@ -49,7 +49,7 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a classifier on a folder of images and evaluate it."""
-    path = dataset_path(dataset, sample)
+    path = dataset_paths(dataset, sample)
     is_auto = strategy == "auto"
     recipe = recipe_from(
         recipe_file,

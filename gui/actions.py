@@ -42,6 +42,7 @@ class ActionSpec:
 
 TABLE: tuple[ActionSpec, ...] = (
     ActionSpec("open_folder", "&File", "&Open folder …", "Ctrl+O", "folder-open-outline"),
+    ActionSpec("open_file", "&File", "Open table or archi&ve …", "Ctrl+Shift+O", "table-large"),
     ActionSpec("open_sample", "&File", "Open the &sample", "", "numeric"),
     ActionSpec("open_images", "&File", "&Classify images …", "Ctrl+I", "image-search-outline"),
     ActionSpec("paste", "&File", "&Paste an image", "Ctrl+V", "content-paste"),
@@ -73,7 +74,7 @@ TABLE: tuple[ActionSpec, ...] = (
 _TOOLBAR = ("open_folder", "open_images", "start_training", "pause_training", "stop_training")
 _LEFT_MENUS = ("&File", "&Edit", "&Train")
 _GESTURES = (
-    ("Drop a folder anywhere", "open it as a dataset"),
+    ("Drop a folder, table or archive anywhere", "open it as a dataset"),
     ("Drop images anywhere", "classify them"),
     ("Drop a run folder anywhere", "see its results"),
     ("Drop a file of weights anywhere", "classify with it; on Models: add it"),

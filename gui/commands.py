@@ -134,7 +134,7 @@ class Commands(QObject):
             self._session.notice_error(page, error)
             return
         if destination.kind == "dataset":
-            self.open_dataset(destination.paths[0])
+            self.open_dataset(*destination.paths)
             shown: PageName = "data"
         elif destination.kind == "run":
             self.open_run(destination.paths[0])
@@ -152,8 +152,10 @@ class Commands(QObject):
         if destination.rest:
             self._session.notice(shown, destination.rest, "warning")
 
-    def open_dataset(self, path: Path) -> None:
-        self._scan(partial(jobs.scan_folder, path), path, f"Scanning “{path.name}”")
+    def open_dataset(self, path: Path, *more: Path) -> None:
+        """A folder, table or archive, or several of these as one dataset."""
+        title = f"Scanning “{path.name}”" + (f" and {len(more)} more" if more else "")
+        self._scan(partial(jobs.scan_folder, (path, *more) if more else path), path, title)
 
     def open_sample(self) -> None:
         # Writing it imports scikit-learn: not beside the libraries that are being loaded.
@@ -181,8 +183,9 @@ class Commands(QObject):
         self._session.show_page("data")
 
     def _scanned(self, dataset: DatasetIndex) -> None:
-        self._settings.remember_dataset(dataset.root)
-        self._settings.last_folder = dataset.root.parent
+        if len(dataset.opened) == 1:
+            self._settings.remember_dataset(dataset.opened[0])
+        self._settings.last_folder = dataset.opened[0].parent
         if self._session.dataset is None:
             self._session.notice("train", "")  # it may have said that there is none
         self._session.end_scan(dataset)

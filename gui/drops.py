@@ -12,6 +12,10 @@ from core.errors import AppError
 Kind = Literal["dataset", "run", "model", "images"]
 
 _MODEL_SUFFIXES = frozenset((".safetensors", ".pth", ".pt", ".bin"))
+DATASET_SUFFIXES = (
+    ".csv", ".tsv", ".zip", ".tar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz",
+)  # fmt: skip
+"""Tables of labels and archives of pictures."""
 _RUN_DEPTH = 4
 """How far above a file of weights its run folder may stand."""
 
@@ -26,7 +30,9 @@ class Destination:
 
 
 def find_destination(paths: Sequence[Path]) -> Destination:
-    """Where these paths belong: folders before files of weights, these before images.
+    """Where these paths belong: folders, tables and archives before weights, these before images.
+
+    Several folders, tables and archives together are one dataset.
 
     Weights inside a run folder stand for the run. Raises: AppError saying why they belong nowhere.
     """
@@ -34,11 +40,13 @@ def find_destination(paths: Sequence[Path]) -> Destination:
     images = [path for path in paths if path not in folders and _looks_like_image(path)]
     others = [path for path in paths if path not in folders and path not in images]
     models = [path for path in others if path.suffix.lower() in _MODEL_SUFFIXES and path.is_file()]
-    if folders:
-        left_out = len(paths) - 1
-        rest = f"Only “{folders[0].name}” was opened: one folder at a time." if left_out else ""
-        kind: Kind = "run" if _is_run(folders[0]) else "dataset"
-        return Destination(kind, (folders[0],), rest)
+    if folders and _is_run(folders[0]):
+        rest = f"Only the run “{folders[0].name}” was opened." if len(paths) > 1 else ""
+        return Destination("run", (folders[0],), rest)
+    sources = tuple(path for path in paths if path in folders or _is_dataset_file(path))
+    if sources:
+        left_out = [path for path in paths if path not in sources]
+        return Destination("dataset", sources, f"{_names(left_out)} left out." if left_out else "")
     if models:
         rest = f"Only “{models[0].name}” was opened." if len(paths) > 1 else ""
         run = _run_of(models[0])
@@ -55,8 +63,9 @@ def find_destination(paths: Sequence[Path]) -> Destination:
         raise AppError(f"“{missing[0].name}” is not there any more.", "Was it moved or deleted?")
     raise AppError(
         f"“{others[0].name}” is neither a folder nor an image.",
-        "Drop a folder with one folder of images per class, an image, a run folder, or a file of "
-        "weights (.safetensors, .pth, .pt, .bin).",
+        "Drop a folder with one folder of images per class, a table of labels (.csv, .tsv), a zip "
+        "or tar archive, an image, a run folder, or a file of weights (.safetensors, .pth, .pt, "
+        ".bin).",
     )
 
 
@@ -75,6 +84,10 @@ def _names(paths: Sequence[Path]) -> str:
 
 def _looks_like_image(path: Path) -> bool:
     return path.suffix.lower() in image_suffixes() and not path.name.startswith("._")
+
+
+def _is_dataset_file(path: Path) -> bool:
+    return path.name.lower().endswith(DATASET_SUFFIXES) and path.is_file()
 
 
 def _is_folder(path: Path) -> bool:

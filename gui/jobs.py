@@ -80,10 +80,13 @@ def list_runs(link: Link) -> tuple[RunSummary, ...]:
     )
 
 
-def scan_folder(path: Path, link: Link) -> DatasetIndex:
+def scan_folder(path: Path | tuple[Path, ...], link: Link) -> DatasetIndex:
+    """Pictures that nobody has labelled are there as well: they can be labelled in the window."""
     from core.data.opening import open_dataset
 
-    return open_dataset(path, on_progress=link.on_progress, should_stop=link.should_stop)
+    return open_dataset(
+        path, allow_unlabelled=True, on_progress=link.on_progress, should_stop=link.should_stop
+    )
 
 
 def scan_sample(link: Link) -> DatasetIndex:

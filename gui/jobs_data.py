@@ -129,8 +129,11 @@ def verify_dataset(opened: tuple[Path, ...], link: Link) -> DatasetIndex:
 
     return open_dataset(
         opened[0] if len(opened) == 1 else opened,
-        verify=True, on_progress=link.on_progress, should_stop=link.should_stop,
-    )  # fmt: skip
+        verify=True,
+        allow_unlabelled=True,
+        on_progress=link.on_progress,
+        should_stop=link.should_stop,
+    )
 
 
 def _cut_square(picture: Image.Image) -> QImage:

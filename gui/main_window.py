@@ -33,7 +33,7 @@ from PySide6.QtWidgets import (
 from core.errors import AppError
 from gui import actions, crashes
 from gui.commands import Commands
-from gui.drops import Destination, find_destination, image_suffixes
+from gui.drops import DATASET_SUFFIXES, Destination, find_destination, image_suffixes
 from gui.pages.page import Page
 from gui.session import PageName, PageNotice, Session
 from gui.settings import Settings, ThemeChoice
@@ -143,6 +143,7 @@ class MainWindow(QMainWindow):
     def _handlers(self) -> dict[str, Callable[[], None]]:
         return {
             "open_folder": self.ask_for_folder,
+            "open_file": self.ask_for_file,
             "open_sample": self.commands.open_sample,
             "open_images": self.ask_for_images,
             "paste": self.paste,
@@ -321,6 +322,19 @@ class MainWindow(QMainWindow):
     def _folder_chosen(self, path: str) -> None:
         self.commands.open_paths([Path(path)], self.current_page)
 
+    def ask_for_file(self) -> None:
+        """A table or an archive; several together are one dataset."""
+        dialog = QFileDialog(self, "Open a table or an archive", str(self.settings.last_folder))
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
+        patterns = " ".join(f"*{suffix}" for suffix in DATASET_SUFFIXES)
+        dialog.setNameFilters([f"Tables of labels, archives ({patterns})", "All files (*)"])
+        dialog.filesSelected.connect(self._files_chosen)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
+
+    def _files_chosen(self, paths: list[str]) -> None:
+        self.commands.open_paths([Path(path) for path in paths], self.current_page)
+
     def ask_for_images(self) -> None:
         dialog = QFileDialog(self, "Classify images", str(self.settings.last_folder))
         dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
@@ -455,7 +469,9 @@ def _local_paths(mime: QMimeData) -> list[Path]:
 def _describe_drop(destination: Destination) -> str:
     first = destination.paths[0].name
     if destination.kind == "dataset":
-        return f"Drop to open “{first}” as a dataset"
+        more = len(destination.paths) - 1
+        what = f"“{first}” and {more} more as one" if more else f"“{first}” as a"
+        return f"Drop to open {what} dataset"
     if destination.kind == "run":
         return f"Drop to see the results of the run “{first}”"
     if destination.kind == "model":

@@ -40,10 +40,10 @@ class Settings:
 
     @property
     def recent_datasets(self) -> list[Path]:
-        """Newest first; folders that are gone are left out."""
+        """Newest first: folders, tables and archives; those that are gone are left out."""
         value = self._store.value("recent_datasets") or []
         names = [value] if isinstance(value, str) else list(value)
-        return [Path(name) for name in names if _is_folder(Path(name))]
+        return [Path(name) for name in names if _is_there(Path(name))]
 
     def remember_dataset(self, path: Path) -> None:
         rest = [known for known in self.recent_datasets if known != path]
@@ -62,6 +62,13 @@ class Settings:
 
     def save(self) -> None:
         self._store.sync()
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def _is_folder(path: Path) -> bool:

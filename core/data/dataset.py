@@ -121,6 +121,12 @@ class DatasetIndex:
         return self.sources or (self.root,)
 
     @property
+    def place(self) -> str:
+        """Where it was opened from, in words."""
+        first, *more = self.opened
+        return f"{first} and {len(more)} more" if more else str(first)
+
+    @property
     def keys(self) -> tuple[str, ...]:
         """What each class is called in folders, tables and edits."""
         return self.class_keys or self.classes

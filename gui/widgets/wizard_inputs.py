@@ -70,7 +70,7 @@ class DataStep(QWidget):
         self._cards: tuple[ModelCard, ...] = ()
 
     def show_dataset(self, dataset: DatasetIndex) -> None:
-        self.name.setText(f"{dataset.name or dataset.root.name}  ·  {dataset.root}")
+        self.name.setText(f"{dataset.name or dataset.root.name}  ·  {dataset.place}")
         train = dataset.class_split_counts()[:, 0]
         fewest, most = int(train.min()), int(train.max())
         self.stats["classes"].set_value(f"{len(dataset.classes):,}")

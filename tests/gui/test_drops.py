@@ -40,8 +40,21 @@ def test_what_is_left_out_of_a_mixed_drop_is_said(image_folder: Path, tmp_path: 
     notes.write_text("x")
     mixed = find_destination([image_folder / "ant" / "0.png", notes])
     assert mixed.rest == "“notes.txt” was left out: not an image."
-    two = find_destination([image_folder, image_folder / "ant"])
-    assert two.rest == "Only “insects” was opened: one folder at a time."
+    folder = find_destination([image_folder, notes])
+    assert folder.paths == (image_folder,)
+    assert folder.rest == "“notes.txt” was left out."
+
+
+def test_folders_tables_and_archives_dropped_together_are_one_dataset(
+    image_folder: Path, tmp_path: Path
+) -> None:
+    table, archive = tmp_path / "labels.CSV", tmp_path / "set.tar.gz"
+    for file in (table, archive):
+        file.write_bytes(b"")
+    sources = (image_folder, table, archive)
+    assert find_destination(sources).kind == "dataset"
+    assert find_destination(sources).paths == sources
+    assert find_destination([table]).paths == (table,)
 
 
 @pytest.mark.parametrize(

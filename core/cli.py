@@ -33,6 +33,7 @@ from core.arguments import (
 from core.cli_features import features
 from core.cli_label import suggest
 from core.cli_layers import layers
+from core.cli_lr_find import lr_find
 from core.cli_models import catalog, compare, models
 from core.cli_preview import augment_preview
 from core.cli_queue import queue
@@ -248,6 +249,7 @@ def advise(
 
 app.command()(train)
 app.command()(resume)
+app.command("lr-find")(lr_find)
 
 
 @app.command()

@@ -11,16 +11,17 @@ from PySide6.QtCore import QObject, Signal
 
 from core.errors import AppError
 from gui import jobs_runs
-from gui.jobs_runs import RunDetails, Trashed
+from gui.jobs_runs import RunCurves, RunDetails, Trashed
 from gui.session import Session
 from gui.words import count
-from gui.workers import JobRunner, Work
+from gui.workers import JobRunner, Link, Work
 
 
 class RunsCommands(QObject):
     """Main thread only."""
 
     details_read = Signal(object)
+    curves_read = Signal(object)
 
     def __init__(
         self,
@@ -33,6 +34,7 @@ class RunsCommands(QObject):
         self._session = session
         self._runner = runner
         self.refresh = refresh
+        self._said = ""
 
     def read_details(self, path: Path, other: Path | None) -> None:
         """What the table does not say of a run, compared with another; the answer is a signal."""
@@ -46,6 +48,50 @@ class RunsCommands(QObject):
                 is_quiet=True,
             )
         )
+
+    def read_curves(self, paths: Sequence[Path]) -> None:
+        """What the epochs of these runs said; the answer is a signal."""
+        self._runner.submit(
+            Work(
+                "run-curves",
+                "Reading curves",
+                partial(jobs_runs.read_curves, tuple(paths)),
+                on_success=self._curves_read,
+                on_failure=self._failed,
+                is_quiet=True,
+            )
+        )
+
+    def write_note(self, path: Path, text: str) -> None:
+        self._change("Writing a note", partial(jobs_runs.write_note, path, text))
+
+    def set_archived(self, paths: Sequence[Path], *, is_archived: bool) -> None:
+        self._session.notice("runs", "")
+        what = count(len(paths), "run")
+        self._said = f"{what} archived." if is_archived else f"{what} brought back."
+        self._change("Archiving", partial(jobs_runs.set_archived, tuple(paths), is_archived))
+
+    def _change(self, title: str, function: Callable[[Link], Any]) -> None:
+        self._runner.submit(
+            Work(
+                "run-change",
+                title,
+                function,
+                on_success=self._changed,
+                on_failure=self._failed,
+                is_quiet=True,
+                queues_up=True,
+            )
+        )
+
+    def _changed(self, _result: object) -> None:
+        if self._said:
+            self._session.notice("runs", self._said)
+        self._said = ""
+        self.refresh()
+
+    def _curves_read(self, curves: tuple[RunCurves, ...]) -> None:
+        self.curves_read.emit(curves)
 
     def use_settings(self, path: Path) -> None:
         """Let the next run do what this one did."""

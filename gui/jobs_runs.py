@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.errors import AppError
 from core.events import EpochDone, check_stop
 from gui.workers import Link
+
+if TYPE_CHECKING:
+    from core.training.runs import Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,20 @@ class RunDetails:
     seconds: float
     size_bytes: int
     differences: tuple[Difference, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunCurves:
+    """What a run's epochs said of its selection images, by epoch."""
+
+    path: Path
+    name: str
+    """Unique among the curves that are read together."""
+    epochs: tuple[int, ...]
+    accuracies: tuple[float, ...]
+    losses: tuple[float, ...]
+    data: str
+    """Equal for runs that chose on the same images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +80,55 @@ def read_details(path: Path, other: Path | None, link: Link) -> RunDetails:
         size_bytes=_size(path),
         differences=_differences(path, other) if other is not None else (),
     )
+
+
+def read_curves(paths: Sequence[Path], link: Link) -> tuple[RunCurves, ...]:
+    """Of the runs that are still there."""
+    from core.training.runs import Run
+
+    found = []
+    for path in paths:
+        check_stop(link.should_stop)
+        run = Run(path)
+        epochs = {event.epoch: event for event in run.read_events() if isinstance(event, EpochDone)}
+        order = sorted(epochs)
+        found.append(
+            RunCurves(
+                path=path,
+                name=path.name,
+                epochs=tuple(order),
+                accuracies=tuple(epochs[epoch].selection_accuracy for epoch in order),
+                losses=tuple(epochs[epoch].selection_loss for epoch in order),
+                data=_data_of(run),
+            )
+        )
+    return tuple(found)
+
+
+def _data_of(run: Run) -> str:
+    """Files and folds in short; empty where the run has no record of them yet."""
+    try:
+        document = run.read_dataset()
+        chosen = (document["files"], document["folds"], document["hashes"])
+    except (AppError, KeyError):
+        return ""
+    return hashlib.blake2b(repr(chosen).encode(errors="surrogateescape")).hexdigest()
+
+
+def write_note(path: Path, text: str, link: Link) -> None:
+    """Raises: AppError."""
+    from core.training.runs import Run
+
+    Run(path).write_note(text)
+
+
+def set_archived(paths: Sequence[Path], is_archived: bool, link: Link) -> int:
+    """How many runs were put aside, or brought back. Raises: AppError."""
+    from core.training.runs import Run
+
+    for path in paths:
+        Run(path).set_archived(is_archived)
+    return len(paths)
 
 
 def _size(folder: Path) -> int:

@@ -97,11 +97,12 @@ class Session(QObject):
 
     @property
     def usable_runs(self) -> tuple[RunSummary, ...]:
-        """The runs with a model to classify with, newest first: not the failed ones."""
+        """The runs with a model to classify with, newest first: not the failed or archived ones."""
         return tuple(
             run
             for run in self.runs
-            if run.report_accuracy is not None or run.status in ("done", "stopped")
+            if (run.report_accuracy is not None or run.status in ("done", "stopped"))
+            and not run.is_archived
         )
 
     # -- telling -----------------------------------------------------------------------------

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, QTimer, QUrl
 from PySide6.QtGui import QDesktopServices, QShowEvent
 from PySide6.QtWidgets import (
+    QCheckBox,
     QLineEdit,
     QMessageBox,
     QSplitter,
@@ -17,7 +22,7 @@ from PySide6.QtWidgets import (
 
 from gui import theme
 from gui.commands import Commands
-from gui.jobs_runs import RunDetails
+from gui.jobs_runs import RunCurves, RunDetails
 from gui.pages.page import Page
 from gui.session import Session
 from gui.settings import Settings
@@ -30,9 +35,13 @@ from gui.words import count
 
 if TYPE_CHECKING:
     from core.training.runs import RunSummary
+    from gui.widgets.run_overlay import RunOverlay
 
 _SETTLE_MS = 80  # while the arrow keys run down the table no run is read
 _NAMED = 5
+_CURVES_PX = 190
+MOST_CURVES = 6
+"""Runs whose curves are drawn over each other: as many as can be told apart."""
 
 
 class RunsPage(Page):
@@ -56,6 +65,10 @@ class RunsPage(Page):
         self.search.setAcceptDrops(False)  # drops belong to the window
         self.search.setFixedWidth(240)
         self.search.textChanged.connect(self._search)
+        self.archived = QCheckBox("Archived")
+        self.archived.setAccessibleName("Show the archived runs, too")
+        self.archived.toggled.connect(self._show_runs)
+        self.header.addWidget(self.archived)
         self.header.addWidget(self.search)
         self.stack = QStackedWidget()
         self.body.addWidget(self.stack, 1)
@@ -71,6 +84,7 @@ class RunsPage(Page):
         self.stack.addWidget(self._make_filled())
         session.runs_changed.connect(self._show_runs)
         commands.runs.details_read.connect(self._show_details)
+        commands.runs.curves_read.connect(self._show_curves)
         self._show_runs()
 
     def _make_filled(self) -> QWidget:
@@ -85,9 +99,12 @@ class RunsPage(Page):
         self.table.selection_changed.connect(self._show_selection)
         self.table.opened.connect(self._open_results)
         self.table.trash_wanted.connect(self._ask_to_trash)
-        column.addWidget(self.table, 1)
+        column.addWidget(self.table, 3)
         self.found = label("", "muted-small")
         column.addWidget(self.found)
+        self._curves_place = column
+        # Built with the first curves: pyqtgraph would delay the page otherwise.
+        self.overlay: RunOverlay | None = None
         splitter.addWidget(left)
         self.details = RunDetailsPanel(self.look)
         self.details.setMinimumWidth(240)
@@ -97,6 +114,8 @@ class RunsPage(Page):
         self.details.settings_wanted.connect(self._use_settings)
         self.details.folder_wanted.connect(self._open_folder)
         self.details.trash_wanted.connect(self._ask_to_trash)
+        self.details.archive_wanted.connect(self._archive)
+        self.details.note_changed.connect(self.commands.runs.write_note)
         splitter.addWidget(self.details)
         splitter.setStretchFactor(0, 1)
         splitter.setStretchFactor(1, 0)
@@ -110,11 +129,15 @@ class RunsPage(Page):
         if not event.spontaneous() and self.session.machine is not None:
             self.commands.refresh_runs()  # runs of the command line and of other windows too
 
-    def _show_runs(self) -> None:
-        runs = self.session.runs
-        self.stack.setCurrentIndex(1 if runs else 0)
-        self.search.setVisible(bool(runs))
-        self.set_subtitle(count(len(runs), "run") if runs else "")
+    def _show_runs(self, _changed: object = None) -> None:
+        every = self.session.runs
+        aside = sum(run.is_archived for run in every)
+        runs = [run for run in every if self.archived.isChecked() or not run.is_archived]
+        self.stack.setCurrentIndex(1 if every else 0)
+        self.search.setVisible(bool(every))
+        self.archived.setVisible(bool(aside))
+        said = f", {aside:,} archived" if aside else ""
+        self.set_subtitle(f"{count(len(every), 'run')}{said}" if every else "")
         self.table.show_runs(runs)
         if runs and not self.table.selected and not self.search.text():
             self.table.selectRow(0)
@@ -125,7 +148,7 @@ class RunsPage(Page):
         self._show_found()
 
     def _show_found(self) -> None:
-        shown, all_runs = self.table.shown, len(self.session.runs)
+        shown, all_runs = self.table.shown, len(self.table.runs_model.runs)
         self.found.setVisible(shown < all_runs)
         self.found.setText(
             f"{shown:,} of {count(all_runs, 'run')}" if shown else "No run has all these words."
@@ -158,6 +181,30 @@ class RunsPage(Page):
         if self._pair is not None:
             run, other = self._pair
             self.commands.runs.read_details(run.path, other.path if other is not None else None)
+        chosen = self.table.selected
+        if chosen:
+            self.commands.runs.read_curves([run.path for run in chosen[:MOST_CURVES]])
+        elif self.overlay is not None:
+            self.overlay.hide()
+
+    def _show_curves(self, curves: tuple[RunCurves, ...]) -> None:
+        chosen = self.table.selected
+        if [run.path for run in chosen[:MOST_CURVES]] != [run.path for run in curves]:
+            return  # of an earlier choice
+        if not any(run.epochs for run in curves):
+            if self.overlay is not None:
+                self.overlay.hide()
+            return
+        if self.overlay is None:
+            from gui.widgets.run_overlay import RunOverlay
+
+            self.overlay = RunOverlay(self.look)
+            self.overlay.setMinimumHeight(_CURVES_PX)
+            self._curves_place.addWidget(self.overlay, 2)
+        names = _short_names(chosen)
+        named = [replace(run, name=names[run.path]) for run in curves]
+        self.overlay.show_curves(named, chosen=len(chosen))
+        self.overlay.show()
 
     def _show_details(self, details: RunDetails) -> None:
         if self._pair is None or self._pair[0].path != details.path:
@@ -210,6 +257,13 @@ class RunsPage(Page):
         if run is not None:
             QDesktopServices.openUrl(QUrl.fromLocalFile(str(run.path)))
 
+    def _archive(self) -> None:
+        chosen = self.table.selected
+        if chosen:
+            is_archived = not all(run.is_archived for run in chosen)
+            paths = [run.path for run in chosen]
+            self.commands.runs.set_archived(paths, is_archived=is_archived)
+
     # -- the trash ---------------------------------------------------------------------------
 
     def _ask_to_trash(self) -> None:
@@ -250,6 +304,13 @@ class RunsPage(Page):
         if self._question is not None:
             self._question.deleteLater()
         self._question = None
+
+
+def _short_names(runs: Sequence[RunSummary]) -> dict[Path, str]:
+    """By when they began, where that tells them apart: a legend has little room."""
+    when = {run.path: f"{run.started:%d %b %H:%M}" for run in runs}
+    often = Counter(when.values())
+    return {run.path: when[run.path] if often[when[run.path]] == 1 else run.name for run in runs}
 
 
 def _started(run: RunSummary) -> tuple[object, str]:

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QGridLayout, QScrollArea, QVBoxLayout, QWidget
 from gui import theme
 from gui.theme import Theme, set_role
 from gui.widgets.basics import Card, ElidedLabel, button, label, separator
+from gui.widgets.note_edit import NoteEdit
 from gui.widgets.run_table import short_model
 from gui.words import count, duration, isolate, strategy_in_words
 
@@ -38,6 +39,9 @@ class RunDetailsPanel(Card):
     settings_wanted = Signal()
     folder_wanted = Signal()
     trash_wanted = Signal()
+    archive_wanted = Signal()
+    note_changed = Signal(object, str)
+    """The path of a run and what was written about it."""
 
     def __init__(self, look: Theme) -> None:
         super().__init__()
@@ -60,6 +64,9 @@ class RunDetailsPanel(Card):
         self._column.addWidget(self.error)
         self.facts = label("", "muted", wraps=True)
         self._column.addWidget(self.facts)
+        self.note = NoteEdit()
+        self.note.changed.connect(self.note_changed)
+        self._column.addWidget(self.note)
         self._line = separator()
         self._column.addWidget(self._line)
         self.compared = label("", "muted-small", wraps=True)
@@ -94,6 +101,10 @@ class RunDetailsPanel(Card):
         self.folder = button(
             "Open folder", self.folder_wanted.emit, icon=(look, "folder-open-outline", "muted")
         )
+        self.archive = button(
+            "Archive", self.archive_wanted.emit, icon=(look, "archive-outline", "muted")
+        )
+        self.archive.setToolTip("Put it aside; it stays on the disk")
         self.trash = button(
             "Move to trash", self.trash_wanted.emit, icon=(look, "trash-can-outline", "bad")
         )
@@ -104,7 +115,8 @@ class RunDetailsPanel(Card):
     @property
     def buttons(self) -> tuple[QWidget, ...]:
         return (
-            self.results, self.classify, self.resume, self.settings, self.folder, self.trash,
+            self.results, self.classify, self.resume, self.settings, self.folder, self.archive,
+            self.trash,
         )  # fmt: skip
 
     # -- showing -----------------------------------------------------------------------------
@@ -139,6 +151,8 @@ class RunDetailsPanel(Card):
         self.classify.setEnabled(is_usable)
         self.resume.setVisible(run.can_resume)
         self.trash.setEnabled(run.status != "running")
+        self._name_archive([run])
+        self.note.show_run(run.path, run.note)
         self._facts = facts
 
     def show_pair(self, newer: RunSummary, older: RunSummary) -> None:
@@ -153,8 +167,14 @@ class RunDetailsPanel(Card):
 
     def _show_several(self, runs: Sequence[RunSummary]) -> None:
         for made in self.buttons:
-            made.setVisible(made is self.trash)
+            made.setVisible(made in (self.trash, self.archive))
+        self._name_archive(runs)
         self.trash.setEnabled(any(run.status != "running" for run in runs))
+
+    def _name_archive(self, runs: Sequence[RunSummary]) -> None:
+        text = "Bring back" if all(run.is_archived for run in runs) else "Archive"
+        self.archive.setText(f" {text}")
+        self.archive.setAccessibleName(text)
 
     def show_details(self, details: RunDetails, *, newer: str, older: str) -> None:
         """`newer`, `older`: names of the runs whose settings are compared."""
@@ -198,6 +218,7 @@ class RunDetailsPanel(Card):
         self.status.setVisible(bool(status))
         self.facts.setText(facts)
         self.facts.setVisible(bool(facts))
+        self.note.hide()
         self.error.hide()
         self._line.hide()
         self.compared.hide()

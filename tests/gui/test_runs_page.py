@@ -299,3 +299,50 @@ def test_a_long_run_is_listed_from_the_tail_of_its_events(tmp_path):
     seconds = time.perf_counter() - begin
     assert {run.status for run in runs} == {"done"}
     assert seconds < 1.0  # 0.02 s measured; reading all of it takes three seconds and more
+
+
+# -- curves, notes, archive ------------------------------------------------------------------
+
+
+def test_curves_of_chosen_runs_are_drawn_over_each_other(page, store, qtbot) -> None:
+    run = Run(store / "bugs-20261001-100000")
+    run.append_event(EpochDone(3, 0.5, 0.8, 0.3, 0.97, seconds=20.0))
+    choose(page, store, "bugs-20261001-100000", "bugs-20261002-100000")
+    qtbot.waitUntil(lambda: page.overlay is not None and page.overlay.isVisible())
+    accuracy = page.overlay.accuracy
+    qtbot.waitUntil(lambda: accuracy.points("01 Oct 10:00") == 3)
+    assert accuracy.points("02 Oct 10:00") == 2
+    assert "97.0%" in accuracy.twin
+    assert "01 Oct 10:00" in accuracy.twin
+    choose(page, store, "bugs-20261002-100000")
+    qtbot.waitUntil(lambda: accuracy.points("01 Oct 10:00") == 0)
+
+
+def test_a_note_is_kept_in_the_run_and_shown_again(page, store, qtbot) -> None:
+    name = "bugs-20261002-100000"
+    choose(page, store, name)
+    page.details.note.setFocus()
+    qtbot.keyClicks(page.details.note, "the better lamp")
+    choose(page, store, "bugs-20261001-100000")  # leaving it keeps it
+    qtbot.waitUntil(lambda: Run(store / name).read_note() == "the better lamp")
+    assert page.details.note.toPlainText() == ""
+    qtbot.waitUntil(lambda: any(run.note for run in page.session.runs))
+    choose(page, store, name)
+    assert page.details.note.toPlainText() == "the better lamp"
+
+
+def test_an_archived_run_leaves_the_table_and_comes_back(page, store, qtbot) -> None:
+    name = "bugs-20261002-100000"
+    assert not page.archived.isVisible()
+    choose(page, store, name)
+    qtbot.mouseClick(page.details.archive, _LEFT)
+    qtbot.waitUntil(lambda: page.table.proxy.rowCount() == 3)
+    assert (store / name / "recipe.toml").exists()
+    assert "1 run archived" in page.notices.text
+    assert page.subtitle == "4 runs, 1 archived"
+    assert name not in [run.name for run in page.session.usable_runs]
+    page.archived.setChecked(True)
+    choose(page, store, name)
+    assert page.details.archive.accessibleName() == "Bring back"
+    qtbot.mouseClick(page.details.archive, _LEFT)
+    qtbot.waitUntil(lambda: not any(run.is_archived for run in page.session.runs))

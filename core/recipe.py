@@ -11,16 +11,19 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from core import places
+from core import places, recipe_toml
 from core.errors import AppError
+from core.recipe_words import read_pairs, requirement
 
-Strategy = Literal["feature-extraction", "partial", "full"]
-"""What trains: the head alone, the last layer groups with it, or everything."""
+Strategy = Literal["feature-extraction", "partial", "full", "scratch"]
+"""What trains: the head alone, the last layer groups with it, everything, or everything from
+random numbers in place of pretrained weights."""
 
-_HEAD_EPOCHS, _FINE_TUNING_EPOCHS = 40, 10
+_HEAD_EPOCHS, _FINE_TUNING_EPOCHS, _SCRATCH_EPOCHS = 40, 10, 30
+STEP_IMAGES = 32
+"""Images per step where the number is not found for the machine."""
 
 DEFAULT_MODEL = "bundled/tf_efficientnet_lite0"
 
@@ -37,10 +40,18 @@ class Recipe(BaseModel):
         ge=1,
         le=1000,
         description="Most passes over the training images; may end sooner. Empty: 40 for a head "
-        "on cached features, 10 for fine-tuning.",
+        "on cached features, 10 for fine-tuning, 30 from scratch.",
     )
     patience: int = Field(
-        8, ge=1, le=1000, description="Epochs without a better selection loss before stopping."
+        8,
+        ge=1,
+        le=1000,
+        description="Epochs without a better result on the selection images before stopping.",
+    )
+    monitor: Literal["accuracy", "loss", "balanced-accuracy", "macro-f1"] = Field(
+        "accuracy",
+        description="Fine-tuning: what on the selection images chooses the epoch and ends the run. "
+        "Equal ones are told apart by the loss. A head on cached features goes by its loss.",
     )
     selection_folds: int = Field(
         5,
@@ -56,6 +67,11 @@ class Recipe(BaseModel):
         description="Weight of the L2 penalty on the head. Empty: chosen on the selection images.",
     )
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of the splits and of the training.")
+    deterministic: bool = Field(
+        False,
+        description="Only ways of computing that give the same bits each time; slower on a GPU. On "
+        "the CPU runs repeat themselves without it.",
+    )
     device: Literal["auto", "cpu", "cuda", "mps", "xpu"] = Field(
         "auto", description="Where to compute."
     )
@@ -79,6 +95,22 @@ class Recipe(BaseModel):
     open_every: int = Field(
         3, ge=1, le=100, description="Epochs between two openings of gradual fine-tuning."
     )
+    open_at: tuple[Annotated[int, Field(ge=1, le=1000)], ...] | dict[
+        str, Annotated[int, Field(ge=1, le=1000)]
+    ] = Field(
+        (),
+        description="Fine-tuning: the epochs in which layer groups open, the last group's first "
+        "(4, 7: the head alone for three epochs, the last group from the 4th, the one before from "
+        "the 7th), or group = epoch for each. Groups it does not name stay frozen. Empty: as "
+        "`gradual` says.",
+    )
+    dropout: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Fine-tuning: share of the features that is left out at random before the head "
+        "in each step; usual: 0.2 to 0.5. 0: off.",
+    )
     learning_rate: float = Field(
         3e-4,
         gt=0,
@@ -91,17 +123,67 @@ class Recipe(BaseModel):
         gt=0,
         le=1,
         description="Fine-tuning: each older layer group learns at so much of the rate of the "
-        "next one (0.1: a tenth, 1: all alike).",
+        "next one (0.1: a tenth, 1: all alike). From scratch all learn alike.",
+    )
+    late_rate: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Fine-tuning: one rate for the later half of the backbone's layer groups; "
+        "usual: a tenth of the head's. Empty: from group to group.",
+    )
+    early_rate: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Fine-tuning: one rate for the earlier half of the backbone's layer groups; "
+        "usual: a hundredth of the head's. Empty: from group to group.",
+    )
+    optimizer: Literal["adamw", "adam", "sgd", "rmsprop", "lamb", "lion"] = Field(
+        "adamw",
+        description="Fine-tuning: how gradients become steps. adamw and adam suit most; sgd wants "
+        "rates some ten times higher, lion some five times lower, lamb is for large steps.",
+    )
+    momentum: float = Field(
+        0.9,
+        ge=0,
+        lt=1,
+        description="Fine-tuning: how much of the last step sgd and rmsprop go on with.",
+    )
+    nesterov: bool = Field(
+        True, description="Fine-tuning: sgd looks ahead along its momentum (Nesterov)."
     )
     weight_decay: float = Field(
-        0.01, ge=0, le=1, description="Fine-tuning: AdamW's weight decay; none on biases and norms."
+        0.01,
+        ge=0,
+        le=1,
+        description="Fine-tuning: the optimizer's weight decay; none on biases and norms.",
+    )
+    schedule: Literal["cosine", "step", "one-cycle", "plateau", "constant"] = Field(
+        "cosine",
+        description="Fine-tuning: how the rates fall. step: by `step_factor` every `step_epochs`; "
+        "plateau: by `step_factor` when the selection loss has not improved for `step_epochs`; "
+        "one-cycle: up in 30 % of the steps and down again; constant: not at all.",
+    )
+    step_epochs: int = Field(
+        5, ge=1, le=1000, description="Fine-tuning: epochs between drops of step and plateau."
+    )
+    step_factor: float = Field(
+        0.1, gt=0, lt=1, description="Fine-tuning: what a drop of step or plateau leaves of a rate."
     )
     warmup: float = Field(
         0.1,
         ge=0,
         le=0.9,
-        description="Fine-tuning: share of the steps in which the rate rises; then it falls as a "
-        "cosine.",
+        description="Fine-tuning: share of the steps in which the rates rise from zero before the "
+        "schedule begins; one-cycle has a rise of its own.",
+    )
+    clip_norm: float | None = Field(
+        None,
+        gt=0,
+        le=1000,
+        description="Fine-tuning: gradients longer than this are shortened to it; usual: 1. Empty: "
+        "never.",
     )
     weight_average: float = Field(
         0.98,
@@ -110,8 +192,38 @@ class Recipe(BaseModel):
         description="Fine-tuning: what is judged and handed over is a running mean of the weights "
         "that keeps up to so much of itself at each step. 0: the weights of the last step.",
     )
-    step_images: int = Field(
-        32, ge=1, le=4096, description="Fine-tuning: images per step of the optimizer."
+    step_images: Annotated[int, Field(ge=1, le=4096)] | Literal["auto"] = Field(
+        STEP_IMAGES,
+        description="Fine-tuning: images that are learned from at once. auto: as many as memory "
+        "and dataset allow, found by a trial.",
+    )
+    accumulate: int = Field(
+        1,
+        ge=1,
+        le=1024,
+        description="Fine-tuning: so many times `step_images` make one step of the optimizer, as "
+        "if they had been learned from at once, with the memory of one of them.",
+    )
+    loss: Literal["cross-entropy", "focal"] = Field(
+        "cross-entropy",
+        description="Fine-tuning: what is minimised. focal: images that are answered well count "
+        "less (Lin et al. 2017), for rare classes.",
+    )
+    focal_gamma: float = Field(
+        2.0, ge=0, le=10, description="Fine-tuning: how much less; 0 is the cross-entropy."
+    )
+    label_smoothing: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Fine-tuning: share of each label that is spread over all classes; usual: 0.1.",
+    )
+    class_weights: (
+        Literal["none", "balanced"] | dict[str, Annotated[float, Field(ge=0, le=1000)]]
+    ) = Field(
+        "none",
+        description="Fine-tuning: what an image counts in the loss by its class. balanced: as much "
+        "more as its class is rarer; or class = factor, 1 for those not named.",
     )
     sampling: Literal["natural", "balanced"] = Field(
         "natural",
@@ -235,43 +347,40 @@ class Recipe(BaseModel):
         "it frozen, more than 0 lets it learn whatever the strategy says; the longest name that "
         "fits a weight decides.",
     )
-    # A table of its own in TOML: it has to stay the last key.
 
-    @field_validator("layer_rates", mode="before")
+    @field_validator("layer_rates", "class_weights", "open_at", mode="before")
     @classmethod
-    def _read_layer_rates(cls, value: Any) -> Any:
-        """`layer4.1=0.5, conv1=0` of the command line as a table."""
-        if not isinstance(value, str):
+    def _read_text(cls, value: Any) -> Any:
+        """`layer4.1=0.5, conv1=0` and `4, 7` of the command line as a table and as a list."""
+        if not isinstance(value, str) or value in ("none", "balanced"):
             return value
-        pairs = [piece.rpartition("=") for piece in value.split(",") if piece.strip()]
-        if any(not name.strip() for name, _, _ in pairs):
-            raise ValueError("write it as NAME=FACTOR, NAME=FACTOR")
-        return {name.strip(): factor.strip() for name, _, factor in pairs}
+        if "=" not in value and "," in value or value.strip().isdigit():
+            return tuple(piece.strip() for piece in value.split(",") if piece.strip())
+        return read_pairs(value) if value.strip() else ()
 
     @property
     def most_epochs(self) -> int:
         """`epochs`, or what suits the strategy."""
         if self.epochs is not None:
             return self.epochs
+        if self.strategy == "scratch":
+            return _SCRATCH_EPOCHS
         is_head = self.strategy == "feature-extraction"
         return _HEAD_EPOCHS if is_head else _FINE_TUNING_EPOCHS
+
+    @property
+    def batch_images(self) -> int:
+        """`step_images`, or the usual number as long as none was found."""
+        return STEP_IMAGES if self.step_images == "auto" else self.step_images
 
     def with_values(self, **values: Any) -> Recipe:
         """A checked copy. Raises: AppError for an unknown key or a wrong value."""
         return make_recipe({**self.model_dump(), **values})
 
-    def to_toml(self) -> str:
-        """The recipe as TOML, each key explained in a comment."""
-        document = tomlkit.document()
-        for name, field in type(self).model_fields.items():
-            document.add(tomlkit.comment(field.description or name))
-            value = getattr(self, name)
-            if value is None:
-                document.add(tomlkit.comment(f"{name} ="))
-            else:
-                document.add(name, value)
-            document.add(tomlkit.nl())
-        return tomlkit.dumps(document)
+    def to_toml(self, like: str = "") -> str:
+        """The recipe as TOML, each key explained in a comment; written into `like`, the text of a
+        recipe file, its own comments are kept. Raises: AppError where that is not TOML."""
+        return recipe_toml.to_toml_like(self, like) if like else recipe_toml.to_toml(self)
 
 
 def make_recipe(values: dict[str, Any]) -> Recipe:
@@ -296,10 +405,11 @@ def make_recipe(values: dict[str, Any]) -> Recipe:
         return Recipe.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        key = str(first["loc"][0]) if first["loc"] else "recipe"
+        key = str(first["loc"][0])
+        field = Recipe.model_fields[key]
         raise AppError(
-            f"“{values.get(key)}” is not a value for {key}: {first['msg']}.",
-            Recipe.model_fields[key].description or "" if key in known else "",
+            f"“{values.get(key)}” is not a value for {key}: it must be {requirement(field)}.",
+            field.description or "",
         ) from error
 
 

@@ -6,6 +6,7 @@ follows the same paper: the head first, then one group after the other, the last
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -74,7 +75,8 @@ class _Part:
 def make_plan(recipe: Recipe, groups: GroupSizes) -> Plan:
     """The plan of a recipe for a model with these layer groups.
 
-    Raises: AppError where `layer_rates` names a layer that is not there, or freezes the head.
+    Raises: AppError where `layer_rates` or `open_at` names a layer that is not there, the head is
+    frozen, or a group opens after the last epoch.
     """
     last = len(groups) - 1
     is_fine_tuning = recipe.strategy != "feature-extraction"
@@ -85,12 +87,16 @@ def make_plan(recipe: Recipe, groups: GroupSizes) -> Plan:
     else:
         trained = last
     parts = _parts(groups, recipe.layer_rates if is_fine_tuning else {})
+    has_steps = is_fine_tuning and recipe.strategy != "scratch"
+    named = _named_openings(recipe, groups) if has_steps and recipe.open_at else None
 
     def trains(part: _Part) -> bool:
-        return part.age <= trained if part.factor is None else part.factor > 0
+        if part.factor is not None:
+            return part.factor > 0
+        return part.age <= trained and (named is None or part.age in named)
 
     deepest = max((part.age for part in parts if trains(part)), default=0)
-    span = _opening_epochs(recipe, deepest) if recipe.gradual else 0
+    span = _opening_epochs(recipe, deepest) if recipe.gradual and has_steps else 0
     planned = []
     for part in parts:
         params, names = sum(part.sizes.values()), tuple(part.sizes)
@@ -98,10 +104,50 @@ def make_plan(recipe: Recipe, groups: GroupSizes) -> Plan:
             planned.append(PlanGroup(part.name, params, None, 0.0, names))
             continue
         opens_at = 1 + math.ceil(part.age * span / deepest) if deepest else 1
-        rate = recipe.learning_rate * recipe.layer_decay**part.age if is_fine_tuning else 0.0
+        if named is not None:
+            opens_at = named.get(part.age, 1)
+        rate = _rate(recipe, part.age, last) if is_fine_tuning else 0.0
         factor = 1.0 if part.factor is None else part.factor
         planned.append(PlanGroup(part.name, params, opens_at, rate * factor, names))
     return Plan(tuple(planned))
+
+
+def _rate(recipe: Recipe, age: int, backbone_groups: int) -> float:
+    """The highest rate of a group so many groups before the head."""
+    if recipe.strategy == "scratch" or not age:  # nothing that was learned is at risk
+        return recipe.learning_rate
+    own = recipe.late_rate if age <= backbone_groups // 2 else recipe.early_rate
+    return recipe.learning_rate * recipe.layer_decay**age if own is None else own
+
+
+def _named_openings(recipe: Recipe, groups: GroupSizes) -> dict[int, int]:
+    """The epoch in which each group opens that `open_at` names, by its age; the head is open.
+
+    Raises: AppError for a group that is not there, and an epoch that never comes.
+    """
+    last = len(groups) - 1
+    openings = {0: 1}
+    if isinstance(recipe.open_at, dict):
+        ages = {name: last - at for at, (name, _) in enumerate(groups)}
+        for name, epoch in recipe.open_at.items():
+            if name not in ages or not ages[name]:
+                near = difflib.get_close_matches(name, [n for n in ages if ages[n]], n=1)
+                raise AppError(
+                    f"The recipe's open_at names “{name}”, and the backbone has no such layer "
+                    "group.",
+                    f"Did you mean “{near[0]}”?" if near else f"It has {', '.join(ages)}.",
+                )
+            openings[ages[name]] = epoch
+    else:
+        openings |= {age: epoch for age, epoch in enumerate(recipe.open_at, 1) if age <= last}
+    late = max(openings.values())
+    if late > recipe.most_epochs:
+        raise AppError(
+            f"The recipe's open_at opens layers in epoch {late}, and there are "
+            f"{recipe.most_epochs} epochs.",
+            "Give it more epochs, or open earlier.",
+        )
+    return openings
 
 
 def factor_of(parameter: str, layer_rates: Mapping[str, float]) -> tuple[str, float] | None:

@@ -1,0 +1,91 @@
+"""Presets: named sets of recipe values to begin with."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import Any
+
+from core.errors import AppError
+
+
+@dataclass(frozen=True, slots=True)
+class RecipePreset:
+    caption: str
+    about: str
+    """One sentence: what it is for."""
+    values: dict[str, Any]
+
+
+PRESETS: dict[str, RecipePreset] = {
+    "textbook": RecipePreset(
+        "Textbook",
+        "A new head on a frozen backbone as courses teach it: Adam at 1e-3, a tenth of it after "
+        "every 5 epochs, 10 epochs, 32 images a step, dropout, random crops, mirroring and colour "
+        "changes.",
+        {
+            "strategy": "partial",
+            "layer_groups": 0,
+            "epochs": 10,
+            "patience": 10,
+            "optimizer": "adam",
+            "learning_rate": 1e-3,
+            "layer_decay": 1.0,
+            "weight_decay": 0.0,
+            "schedule": "step",
+            "step_epochs": 5,
+            "step_factor": 0.1,
+            "warmup": 0.0,
+            "weight_average": 0.0,
+            "step_images": 32,
+            "dropout": 0.2,
+            "loss": "cross-entropy",
+            "augmentation": "light",
+            "crop_area": 0.08,
+            "flip_horizontal": 0.5,
+            "brightness": 0.2,
+            "contrast": 0.2,
+        },
+    ),
+    "fast": RecipePreset(
+        "Fast",
+        "The head alone, fitted to features that are computed once: seconds, and hard to beat with "
+        "few images.",
+        {"strategy": "feature-extraction"},
+    ),
+    "best": RecipePreset(
+        "Best",
+        "Time for accuracy: everything learns at rates that fall towards the first layers, over 20 "
+        "epochs, with smoothed labels and a running mean of the weights.",
+        {
+            "strategy": "full",
+            "epochs": 20,
+            "patience": 8,
+            "optimizer": "adamw",
+            "learning_rate": 3e-4,
+            "layer_decay": 0.75,
+            "weight_decay": 0.01,
+            "schedule": "cosine",
+            "warmup": 0.1,
+            "weight_average": 0.98,
+            "label_smoothing": 0.1,
+            "clip_norm": 1.0,
+            "augmentation": "light",
+        },
+    ),
+}
+
+
+def preset_values(name: str) -> dict[str, Any]:
+    """The values of a preset; what it does not name keeps its default.
+
+    Raises: AppError naming what there is.
+    """
+    key = name.strip().lower()
+    if key not in PRESETS:
+        near = difflib.get_close_matches(key, PRESETS, n=1)
+        raise AppError(
+            f"There is no preset “{name}”.",
+            f"Did you mean “{near[0]}”?" if near else f"There are: {', '.join(PRESETS)}.",
+        )
+    return dict(PRESETS[key].values)

@@ -1,0 +1,76 @@
+"""A recipe as TOML: every key explained, and a person's own comments kept."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import tomlkit
+from pydantic import BaseModel
+from tomlkit.items import Item, Table
+
+from core.errors import AppError
+
+_FIRST_TABLE = re.compile(r"^(?:[ \t]*#.*\n)*[ \t]*\[", re.MULTILINE)
+"""The header of a table with the comments just above it: no key of the recipe may follow."""
+
+
+def to_toml(recipe: BaseModel) -> str:
+    """Each key under a comment that says what it means."""
+    return _written(recipe, list(type(recipe).model_fields))
+
+
+def to_toml_like(recipe: BaseModel, text: str) -> str:
+    """The same in the words of `text`, a file of a person's own: its comments, order and blank
+    lines stay, its values become the recipe's. Keys that it does not name follow, explained.
+
+    Raises: AppError where `text` is not TOML.
+    """
+    try:
+        document = tomlkit.parse(text)
+    except ValueError as error:
+        raise AppError(f"The recipe is not valid TOML: {error}.") from error
+    names = list(type(recipe).model_fields)
+    for name in names:
+        value = getattr(recipe, name)
+        if name not in document or _plain(document[name]) == _plain(value):
+            continue
+        if isinstance(document[name], Table) and isinstance(value, dict):
+            table = tomlkit.table()
+            table.update(value)
+            document[name] = table
+        else:
+            document[name] = "" if value is None else _item(value)
+    own = tomlkit.dumps(document)
+    missing = _written(recipe, [name for name in names if name not in document])
+    found = _FIRST_TABLE.search(own)
+    at = found.start() if found else len(own)
+    parts = (own[:at].strip("\n"), missing.strip("\n"), own[at:].strip("\n"))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _written(recipe: BaseModel, names: list[str]) -> str:
+    document = tomlkit.document()
+    for name in names:
+        document.add(tomlkit.comment(type(recipe).model_fields[name].description or name))
+        value = getattr(recipe, name)
+        if value is None:
+            document.add(tomlkit.comment(f"{name} ="))
+        else:
+            document.add(name, _item(value))
+        document.add(tomlkit.nl())
+    return tomlkit.dumps(document)
+
+
+def _item(value: Any) -> Item:
+    """In one line: a table in braces may stand anywhere."""
+    if isinstance(value, dict):
+        table = tomlkit.inline_table()
+        table.update(value)
+        return table
+    return tomlkit.item(_plain(value))
+
+
+def _plain(value: Any) -> Any:
+    value = value.unwrap() if isinstance(value, Item) else value
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,79 @@
+"""What is minimised: cross-entropy or focal loss, with smoothed labels and weights of classes."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, one_hot
+
+from core.errors import AppError
+from core.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Loss:
+    """The loss of a batch, summed over its images, so that parts of a step add up to the whole.
+
+    class_weights: float32 [C], a factor for each class; None: all count alike.
+    """
+
+    label_smoothing: float = 0.0
+    class_weights: Tensor | None = None
+    gamma: float = 0.0
+    """Of the focal loss (Lin et al. 2017); 0: cross-entropy."""
+
+    def __call__(self, logits: Tensor, truth: Tensor) -> Tensor:
+        """logits: float [N, C]; truth: int64 [N], or float [N, C] where labels are mixed → []"""
+        weights = None if self.class_weights is None else self.class_weights.to(logits.device)
+        if not self.gamma:
+            return cross_entropy(
+                logits,
+                truth,
+                weight=weights,
+                label_smoothing=self.label_smoothing,
+                reduction="sum",
+            )
+        classes = logits.shape[1]
+        shares = truth if truth.is_floating_point() else one_hot(truth, classes).to(logits)
+        shares = shares * (1 - self.label_smoothing) + self.label_smoothing / classes
+        if weights is not None:
+            shares = shares * weights
+        logs = logits.log_softmax(1)
+        return -(shares * (1 - logs.exp()) ** self.gamma * logs).sum()
+
+
+def make_loss(recipe: Recipe, labels: Tensor, classes: Sequence[str]) -> Loss:
+    """The loss of a recipe for training images with these labels, int64 [N].
+
+    Raises: AppError where `class_weights` names a class that is not there.
+    """
+    return Loss(
+        label_smoothing=recipe.label_smoothing,
+        class_weights=_weights(recipe.class_weights, labels, classes),
+        gamma=recipe.focal_gamma if recipe.loss == "focal" else 0.0,
+    )
+
+
+def _weights(
+    wish: Literal["none", "balanced"] | Mapping[str, float], labels: Tensor, classes: Sequence[str]
+) -> Tensor | None:
+    if wish == "none":
+        return None
+    if wish == "balanced":
+        # Each class weighs as much as any other, and an image one on the average.
+        counts = torch.bincount(labels, minlength=len(classes)).clamp_min(1)
+        return len(labels) / (len(classes) * counts.float())
+    assert not isinstance(wish, str)
+    for name in wish:
+        if name not in classes:
+            near = difflib.get_close_matches(name, classes, n=1)
+            raise AppError(
+                f"The recipe's class_weights names “{name}”, and the dataset has no such class.",
+                f"Did you mean “{near[0]}”?" if near else f"It has: {', '.join(classes[:20])}.",
+            )
+    return torch.tensor([float(wish.get(name, 1.0)) for name in classes])

@@ -49,5 +49,13 @@ class RunError(AppError):
     """A run folder that is missing, incomplete or from another version."""
 
 
+class DivergedError(RunError):
+    """Training whose loss or gradient is infinite or undefined; the state from before is kept."""
+
+
+class MemoryShortError(RunError):
+    """Training that does not fit into the memory there is."""
+
+
 class Cancelled(Exception):  # noqa: N818 - not an error
     """Raised at a boundary after `should_stop()` became true."""

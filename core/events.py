@@ -94,6 +94,20 @@ class EpochDone:
     images_per_s: float = 0.0
     top_share: float | None = None
     """Share of the selection images that get the most frequent answer; 1: all the same one."""
+    selection_balanced_accuracy: float | None = None
+    selection_macro_f1: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """What two steps before the first one foretell; they left no trace in the model."""
+
+    memory_mb: float
+    """The most a step takes beyond what the process had; on a GPU what tensors took there."""
+    seconds_per_step: float
+    """With all layers open that ever train."""
+    seconds_total: float
+    """Of all steps, without the looks at the selection images; patience may end the run sooner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +138,8 @@ class RunEnded:
     best_epoch: int
     best_selection_accuracy: float
     error: str = ""
+    has_diverged: bool = False
+    """The loss was no number any more: going on from the last state wants a lower rate."""
 
 
 Event = (
@@ -132,6 +148,7 @@ Event = (
     | Progress
     | StepDone
     | EpochDone
+    | DryRun
     | PlanChanged
     | CheckpointSaved
     | Notice
@@ -142,8 +159,8 @@ Sink = Callable[[Event], None]
 _KINDS: dict[str, type] = {
     kind.__name__: kind
     for kind in (
-        RunStarted, RunResumed, Progress, StepDone, EpochDone, PlanChanged, CheckpointSaved,
-        Notice, RunEnded,
+        RunStarted, RunResumed, Progress, StepDone, EpochDone, DryRun, PlanChanged,
+        CheckpointSaved, Notice, RunEnded,
     )
 }  # fmt: skip
 

@@ -95,9 +95,10 @@ class Recipe(BaseModel):
     open_every: int = Field(
         3, ge=1, le=100, description="Epochs between two openings of gradual fine-tuning."
     )
-    open_at: tuple[Annotated[int, Field(ge=1, le=1000)], ...] | dict[
-        str, Annotated[int, Field(ge=1, le=1000)]
-    ] = Field(
+    open_at: (
+        tuple[Annotated[int, Field(ge=1, le=1000)], ...]
+        | dict[str, Annotated[int, Field(ge=1, le=1000)]]
+    ) = Field(
         (),
         description="Fine-tuning: the epochs in which layer groups open, the last group's first "
         "(4, 7: the head alone for three epochs, the last group from the 4th, the one before from "
@@ -354,7 +355,7 @@ class Recipe(BaseModel):
         """`layer4.1=0.5, conv1=0` and `4, 7` of the command line as a table and as a list."""
         if not isinstance(value, str) or value in ("none", "balanced"):
             return value
-        if "=" not in value and "," in value or value.strip().isdigit():
+        if ("=" not in value and "," in value) or value.strip().isdigit():
             return tuple(piece.strip() for piece in value.split(",") if piece.strip())
         return read_pairs(value) if value.strip() else ()
 

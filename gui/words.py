@@ -38,6 +38,7 @@ _STRATEGIES = {
     "feature-extraction": "Feature extraction",
     "partial": "Partial fine-tuning",
     "full": "Full fine-tuning",
+    "scratch": "From scratch",
 }
 
 

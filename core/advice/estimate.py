@@ -135,7 +135,7 @@ def measure_training(recipe: Recipe, num_classes: int, compute: Compute) -> Trai
 def _time_steps(built: BuiltModel, recipe: Recipe, compute: Compute) -> TrainingSpeed:
     plan = make_plan(recipe, built.group_sizes())
     head = Head(torch.zeros(built.num_classes, built.feature_dim), torch.zeros(built.num_classes))
-    images = _IMAGES_PER_CORE * compute.workers if compute.device == "cpu" else recipe.step_images
+    images = _IMAGES_PER_CORE * compute.workers if compute.device == "cpu" else recipe.batch_images
     side = built.preprocessing
     noise = np.random.default_rng(0).integers(0, 256, (images, 3, side.height, side.width))
     views = [View(torch.from_numpy(pixels.astype(np.uint8))) for pixels in noise]

@@ -10,15 +10,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
 from core.data.dataset import DatasetIndex
 from core.data.splits import HonestSets, honest_sets
-from core.errors import AppError, Cancelled, DatasetError, RunError
+from core.errors import AppError, Cancelled, DatasetError, DivergedError, RunError
 from core.evaluation.report import Report
 from core.events import (
+    CheckpointSaved,
+    EpochDone,
     Event,
     Notice,
     RunEnded,
@@ -33,17 +35,22 @@ from core.models import catalog
 from core.models.build import BuiltModel, build
 from core.recipe import Recipe
 from core.training import dataset_record
+from core.training.batches import steps_per_epoch
 from core.training.current import BetweenSteps
+from core.training.determinism import deterministic
 from core.training.device import Compute, resolve_compute
 from core.training.effort import work_by_epoch
 from core.training.head import is_cross_fitted
 from core.training.plan import make_plan
-from core.training.prepare import Frozen, Job, check_classes, embed, notices_of
+from core.training.prepare import Frozen, Job, check_classes, embed, notices_of, notices_of_rates
 from core.training.runs import Run, RunResult
 from core.training.state import has_state
 from core.training.strategy_head import feature_extraction
 from core.training.strategy_tune import fine_tuning
 from core.training.tensorboard import TensorBoardLog
+from core.training.trial import step_images_of
+
+_AFTER_DIVERGING = 1 / 3
 
 
 def fit(
@@ -77,7 +84,7 @@ def fit(
             between_steps=between_steps,
         )  # fmt: skip
 
-    return _guarded(run, sink, work)
+    return _guarded(run, sink, work, is_deterministic=recipe.deterministic)
 
 
 def resume(
@@ -86,10 +93,13 @@ def resume(
     sink: Sink = no_sink,
     should_stop: ShouldStop = never_stop,
     between_steps: BetweenSteps | None = None,
+    rate_factor: float | None = None,
 ) -> RunResult:
     """Go on with a run that was stopped or cut off, in its folder.
 
     On the CPU of the same machine its weights become the ones of a run that was never stopped.
+    `rate_factor`: what to make of its learning rates; None: nothing, but a third of them where
+    the loss had become no number.
     Raises: RunError where the run is on, has finished or keeps no state; as `fit`.
     """
     status = run.read_status()
@@ -105,20 +115,24 @@ def resume(
         )
     recipe = run.read_recipe()
     index, sets, hashes = dataset_record.from_document(run)
+    ended = run.read_end()
+    if rate_factor is None:
+        rate_factor = _AFTER_DIVERGING if ended is not None and ended.has_diverged else 1.0
 
     def work(tell: Sink) -> RunResult:
         return _train(
             recipe, index, sets, run, tell=tell, sink=sink, should_stop=should_stop,
-            between_steps=between_steps, hashes=hashes,
+            between_steps=between_steps, hashes=hashes, rate_factor=rate_factor,
         )  # fmt: skip
 
-    return _guarded(run, sink, work)
+    return _guarded(run, sink, work, is_deterministic=recipe.deterministic)
 
 
-def _guarded(run: Run, sink: Sink, work: Callable[[Sink], RunResult]) -> RunResult:
+def _guarded(
+    run: Run, sink: Sink, work: Callable[[Sink], RunResult], *, is_deterministic: bool
+) -> RunResult:
     """Whatever ends the run, its last event says how."""
 
-    before = run.read_end()
     log = TensorBoardLog(run.tensorboard)
 
     def tell(event: Event) -> None:
@@ -128,14 +142,15 @@ def _guarded(run: Run, sink: Sink, work: Callable[[Sink], RunResult]) -> RunResu
 
     def tell_failure(error: Exception) -> None:
         with suppress(OSError):  # the disk that failed the run cannot take its last line either
-            tell(RunEnded("failed", best[0], best[1], str(error)))
+            tell(
+                RunEnded("failed", *_best_so_far(run), str(error), isinstance(error, DivergedError))
+            )
 
-    # A resumed run that ends before it trains is as far as it was.
-    best = (before.best_epoch, before.best_selection_accuracy) if before else (-1, 0.0)
     try:
-        return work(tell)
+        with deterministic(is_deterministic):
+            return work(tell)
     except Cancelled:
-        tell(RunEnded("stopped", *best))
+        tell(RunEnded("stopped", *_best_so_far(run)))
         raise
     except OSError as error:
         failure = RunError(
@@ -151,6 +166,18 @@ def _guarded(run: Run, sink: Sink, work: Callable[[Sink], RunResult]) -> RunResu
         log.close()
 
 
+def _best_so_far(run: Run) -> tuple[int, float]:
+    """Epoch and selection accuracy of the model that the run keeps; -1 and 0 without one."""
+    judged: dict[int, float] = {}
+    best_epoch = -1
+    for event in run.read_events():
+        if isinstance(event, EpochDone):
+            judged[event.epoch] = event.selection_accuracy
+        elif isinstance(event, CheckpointSaved) and event.kind == "best":
+            best_epoch = event.epoch
+    return best_epoch, judged.get(best_epoch, 0.0)
+
+
 def _train(
     recipe: Recipe,
     index: DatasetIndex,
@@ -162,24 +189,31 @@ def _train(
     should_stop: ShouldStop,
     between_steps: BetweenSteps | None,
     hashes: tuple[str, ...] | None = None,
+    rate_factor: float = 1.0,
 ) -> RunResult:
     """`hashes`: of the files when the run began; given, it goes on from its last state."""
     start = time.perf_counter()
     is_resumed = hashes is not None
-    built = build(catalog.load().resolve(recipe.model), num_classes=len(index.classes))
+    built = _build(recipe, len(index.classes))
     check_stop(should_stop)
-    compute = (_as_before(recipe, built, run, tell) if is_resumed else None) or resolve_compute(
-        recipe, built
-    )
-    run.write_environment({**compute.to_dict(), "torch_threads": torch.get_num_threads()})
+    before = _resolved_before(run) if is_resumed else {}
+    compute = _as_before(recipe, built, before, tell) or resolve_compute(recipe, built)
     plan = make_plan(recipe, built.group_sizes())
+    if recipe.step_images == "auto" and recipe.strategy != "feature-extraction":
+        images = before.get("step_images") or step_images_of(
+            recipe, built, plan, compute, fit_images=len(sets.fit)
+        )
+        recipe = recipe.with_values(step_images=images)
+    resolved = {"torch_threads": torch.get_num_threads(), "step_images": recipe.batch_images}
+    run.write_environment({**compute.to_dict(), **resolved})
     job = Job(
-        recipe, index, sets, run, built, compute, plan, tell, sink, should_stop, between_steps
-    )
+        recipe, index, sets, run, built, compute, plan, tell, sink, should_stop, between_steps,
+        rate_factor,
+    )  # fmt: skip
     is_head_only = recipe.strategy == "feature-extraction"
     if not is_resumed:
         tell(_started(job, is_head_only=is_head_only))
-        for notice in notices_of(index, sets):
+        for notice in [*notices_of(index, sets), *notices_of_rates(recipe)]:
             tell(notice)
     frozen = embed(job)
     if hashes is None:
@@ -224,7 +258,7 @@ def _started(job: Job, *, is_head_only: bool) -> RunStarted:
         classes=job.built.num_classes,
         feature_dim=job.built.feature_dim,
     )
-    steps = -(-len(sets.fit) // job.recipe.step_images)
+    steps = steps_per_epoch(len(sets.fit), job.recipe)
     return RunStarted(
         run=job.run.path.name,
         model=job.built.card.id,
@@ -248,10 +282,32 @@ def _work(job: Job) -> tuple[float, ...]:
     return work_by_epoch(job.built, job.plan, job.recipe.most_epochs, memory_format=memory_format)
 
 
-def _as_before(recipe: Recipe, built: BuiltModel, run: Run, tell: Sink) -> Compute | None:
-    """The device and number format that the run had, where they are here."""
+def _build(recipe: Recipe, classes: int) -> BuiltModel:
+    """The model as it begins: from scratch, with random numbers that the seed decides."""
+    card = catalog.load().resolve(recipe.model)
+    if recipe.strategy != "scratch":
+        return build(card, num_classes=classes)
+    with torch.random.fork_rng(devices=[]):
+        torch.random.default_generator.manual_seed(recipe.seed)
+        return build(card, num_classes=classes, pretrained=False)
+
+
+def _resolved_before(run: Run) -> dict[str, Any]:
+    """What the run found out of the machine when it began; empty where that cannot be read."""
     try:
-        before = run.read_environment()["resolved"]
+        resolved: dict[str, Any] = run.read_environment()["resolved"]
+    except (RunError, KeyError):
+        return {}
+    return resolved
+
+
+def _as_before(
+    recipe: Recipe, built: BuiltModel, before: dict[str, Any], tell: Sink
+) -> Compute | None:
+    """The device and number format that the run had, where they are here."""
+    if not before:
+        return None
+    try:
         wish = recipe.with_values(
             device=before["device"].partition(":")[0], precision=before["precision"]
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -65,8 +64,3 @@ def finish_gradients(optimizer: torch.optim.Optimizer, clip_norm: float | None) 
     if clip_norm is None:
         return float(get_total_norm(gradients))
     return float(clip_grad_norm_(parameters, clip_norm))
-
-
-def is_number(loss: float, gradient_norm: float) -> bool:
-    """Whether a step can be made of them: neither is infinite or undefined."""
-    return math.isfinite(loss) and math.isfinite(gradient_norm)

@@ -23,6 +23,8 @@ from core.training.features import FeatureCache, Features, embed_files
 from core.training.plan import Plan
 from core.training.runs import Run
 
+_HIGH_RATE = 0.01
+
 
 @dataclass(frozen=True)
 class Job:
@@ -39,6 +41,8 @@ class Job:
     sink: Sink
     should_stop: ShouldStop
     between_steps: BetweenSteps | None = None
+    rate_factor: float = 1.0
+    """What a resumed run makes of its learning rates."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +135,21 @@ def notices_of(index: DatasetIndex, sets: HonestSets) -> list[Notice]:
     return [Notice("info", note) for note in index.notes] + [
         Notice("info", f"Left out ({len(files)}), {reason}: {_some(files)}.")
         for reason, files in by_reason.items()
+    ]
+
+
+def notices_of_rates(recipe: Recipe) -> list[Notice]:
+    """A word on learning rates that destroy what a pretrained backbone knows."""
+    is_tuning = recipe.strategy in ("partial", "full")
+    most = max(recipe.learning_rate, recipe.late_rate or 0.0, recipe.early_rate or 0.0)
+    if not is_tuning or most < _HIGH_RATE:
+        return []
+    return [
+        Notice(
+            "warning",
+            f"A learning rate of {most:g} is high for fine-tuning: it may destroy what the "
+            "pretrained layers know. Usual: 1e-5 to 1e-3.",
+        )
     ]
 
 

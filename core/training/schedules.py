@@ -33,7 +33,7 @@ class Plateau:
             self.lowest_loss, self.waited = loss, 0
             return False
         self.waited += 1
-        if self.waited <= patience:
+        if self.waited < patience:
             return False
         self.waited, self.drops = 0, self.drops + 1
         return True

@@ -17,7 +17,7 @@ from core.training.finetune import FineTuning
 from core.training.trainee import Trainee
 
 _NAME = "state.pt"
-_FORMAT = 1
+_FORMAT = 2
 
 
 def has_state(folder: Path) -> bool:
@@ -51,9 +51,14 @@ def load_state(folder: Path, trainee: Trainee, optimizer: torch.optim.Optimizer)
     try:
         # Not mapped: the optimizer keeps these very tensors, and Windows replaces no mapped file.
         saved: dict[str, Any] = torch.load(folder / _NAME, map_location="cpu", weights_only=True)
+        if saved["format"] != _FORMAT:
+            raise RunError(
+                f"The state of the run {run} was written by another version of Graftwork.",
+                "Its best model can still be used; train again with its settings.",
+            )
         trainee.load_state(saved["trainee"])
         optimizer.load_state_dict(saved["optimizer"])
-        progress = FineTuning(**saved["progress"])
+        progress = FineTuning.from_dict(saved["progress"])
     except FileNotFoundError as error:
         raise RunError(
             f"The run {run} keeps no state to go on from.", "Train again with its settings."

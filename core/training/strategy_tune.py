@@ -1,4 +1,4 @@
-"""Partial and full fine-tuning: the probe first, then the backbone with it, the best epoch kept."""
+"""Fine-tuning and training from scratch: what it begins with first, then epochs, the best kept."""
 
 from __future__ import annotations
 
@@ -22,17 +22,14 @@ from core.events import (
     never_stop,
 )
 from core.recipe import Recipe
+from core.training.batches import TrainingSet
 from core.training.checkpoints import Head, make_reference, save_checkpoint
 from core.training.current import CurrentModel
-from core.training.finetune import (
-    FineTuning,
-    Judgement,
-    TrainingSet,
-    fine_tune,
-    judgement_of,
-    make_optimizer,
-)
+from core.training.finetune import FineTuning, fine_tune
 from core.training.head import fit_head
+from core.training.judging import Judgement, judgement_of
+from core.training.losses import make_loss
+from core.training.optimizers import lower_rates, make_optimizer
 from core.training.prepare import Frozen, Job, Outcome, tell_no_report
 from core.training.state import load_state, save_state
 from core.training.streaming import Pictures
@@ -73,6 +70,7 @@ def training_set(job: Job, frozen: Frozen, pictures: Pictures) -> TrainingSet:
 def _fine_tuning(job: Job, frozen: Frozen, pictures: Pictures, *, is_resumed: bool) -> Outcome:
     recipe, run = job.recipe, job.run
     data = training_set(job, frozen, pictures)
+    loss = make_loss(recipe, data.labels[data.fit], job.index.classes)
 
     def keep_best(judgement: Judgement, epoch: int) -> None:
         softness = 1 / judgement.temperature
@@ -100,7 +98,15 @@ def _fine_tuning(job: Job, frozen: Frozen, pictures: Pictures, *, is_resumed: bo
         job.tell(CheckpointSaved("best", epoch, str(run.best.folder)))
 
     def new_trainee(head: Head) -> Trainee:
-        return Trainee(job.built, head, job.plan, job.compute, weight_average=recipe.weight_average)
+        return Trainee(
+            job.built,
+            head,
+            job.plan,
+            job.compute,
+            weight_average=recipe.weight_average,
+            dropout=recipe.dropout,
+            learns_statistics=recipe.strategy == "scratch",
+        )
 
     def keep_last(progress: FineTuning) -> None:
         save_state(run.last, trainee, optimizer, progress)
@@ -120,20 +126,26 @@ def _fine_tuning(job: Job, frozen: Frozen, pictures: Pictures, *, is_resumed: bo
         optimizer = make_optimizer(trainee, recipe, job.plan)
         progress = load_state(run.last, trainee, optimizer)
         job.tell(RunResumed(progress.step, progress.epoch))
+        if job.rate_factor != 1:
+            lower_rates(optimizer, job.rate_factor)
+            told = f"The learning rates are {job.rate_factor:.2g} times what they were."
+            job.tell(Notice("info", told))
     else:
-        probe, first_head = fit_probe(job, frozen, data)
+        is_scratch = recipe.strategy == "scratch"
+        start = begin_from_scratch if is_scratch else fit_probe
+        first, first_head = start(job, frozen, data)
         trainee = new_trainee(first_head)
         optimizer = make_optimizer(trainee, recipe, job.plan)
-        progress = FineTuning(
-            best_accuracy=probe.accuracy, best_loss=probe.loss, probe_accuracy=probe.accuracy
-        )
-        keep_best(probe, 0)
+        progress = FineTuning(probe_accuracy=None if is_scratch else first.accuracy)
+        progress.take(first, recipe.monitor)
+        keep_best(first, 0)
         keep_last(progress)  # killed in the first epoch, it goes on from here
     progress = fine_tune(
         trainee,
         data,
         recipe,
         job.plan,
+        loss=loss,
         compute=job.compute,
         progress=progress,
         optimizer=optimizer,
@@ -172,7 +184,7 @@ def fit_probe(job: Job, frozen: Frozen, data: TrainingSet) -> tuple[Judgement, H
     """
     job.sink(Progress(0, 0, "fitting the first head"))
     begin = time.perf_counter()
-    fit_rows, selection_rows = data.fit, data.selection
+    fit_rows = data.fit
     labels = frozen.labels[fit_rows]
     folds = stratified_folds(labels.numpy(), folds=4, seed=job.recipe.seed, fewest=2)
     if len(np.unique(folds)) < 2:
@@ -190,8 +202,32 @@ def fit_probe(job: Job, frozen: Frozen, data: TrainingSet) -> tuple[Judgement, H
     )
     check_stop(job.should_stop)
     first = Head(head.weight, head.bias)
-    judgement = judgement_of(frozen.vectors[selection_rows], first, frozen.labels[selection_rows])
-    learned = judgement_of(frozen.vectors[fit_rows], first, labels)
+    judgement = _tell_first(job, frozen, data, first, begin=begin, l2=head.l2)
+    softness = min(1.0, head.temperature)
+    return judgement, Head(head.weight * softness, head.bias * softness)
+
+
+def begin_from_scratch(job: Job, frozen: Frozen, data: TrainingSet) -> tuple[Judgement, Head]:
+    """Epoch 0 without pretrained weights: what random numbers answer, and the random head."""
+    begin = time.perf_counter()
+    text = f"No pretrained weights: the model begins with random numbers (seed {job.recipe.seed})."
+    job.tell(Notice("info", text))
+    dim, classes = job.built.feature_dim, job.built.num_classes
+    # As torch begins a linear layer, but of a generator of its own.
+    numbers = torch.Generator().manual_seed(job.recipe.seed)
+    weight = (2 * torch.rand(classes, dim, generator=numbers) - 1) / dim**0.5
+    head = Head(weight, torch.zeros(classes))
+    return _tell_first(job, frozen, data, head, begin=begin), head
+
+
+def _tell_first(
+    job: Job, frozen: Frozen, data: TrainingSet, head: Head, *, begin: float, l2: float = 0.0
+) -> Judgement:
+    """What the selection images say of epoch 0."""
+    judgement, learned = (
+        judgement_of(frozen.vectors[rows], head, frozen.labels[rows])
+        for rows in (data.selection, data.fit)
+    )
     job.tell(
         EpochDone(
             epoch=0,
@@ -200,12 +236,13 @@ def fit_probe(job: Job, frozen: Frozen, data: TrainingSet) -> tuple[Judgement, H
             selection_loss=judgement.loss,
             selection_accuracy=judgement.accuracy,
             seconds=time.perf_counter() - begin,
-            l2=head.l2,
+            l2=l2,
             top_share=judgement.top_share,
+            selection_balanced_accuracy=judgement.balanced_accuracy,
+            selection_macro_f1=judgement.macro_f1,
         )
     )
-    softness = min(1.0, head.temperature)
-    return judgement, Head(head.weight * softness, head.bias * softness)
+    return judgement
 
 
 def _evaluate_best(
@@ -236,9 +273,10 @@ def _evaluate_best(
         )
         return None
     split = job.sets.report_split
+    how = "trained from scratch; " if job.recipe.strategy == "scratch" else ""
     chosen = (
-        f"epoch {progress.best_epoch} and temperature were chosen on {selection_images:,} training "
-        f"images held out; no {split} image chose anything"
+        f"{how}epoch {progress.best_epoch} and temperature were chosen on {selection_images:,} "
+        f"training images held out; no {split} image chose anything"
     )
     return dataclasses.replace(
         evaluation, report=dataclasses.replace(evaluation.report, selected_on=chosen)

@@ -8,29 +8,33 @@ same bits each time.
 
 The backbone stays in eval mode while it learns: BatchNorm keeps the statistics it was pretrained
 with (they would drift on few images), and nothing inside it draws random numbers, which is what
-lets replicas agree and a resumed run repeat itself.
+lets replicas agree and a resumed run repeat itself. From scratch there are no statistics yet:
+BatchNorm alone is in training mode then, and a single replica sees all images that are learned
+from at once, on all cores, so that they have one mean.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from core.data.augment import View, is_mixed, mix, vary
 from core.models.build import BuiltModel
 from core.training.checkpoints import Head
 from core.training.device import Compute
 from core.training.embed import worker_pool
+from core.training.losses import Loss
 from core.training.plan import HEAD, Plan
 
 _SMALL_SHARE = 8
@@ -39,7 +43,8 @@ _SMALL_SHARE = 8
 
 @dataclass(frozen=True, slots=True)
 class Gradients:
-    """What one batch gave: mean loss in nats, and how many of its images were right."""
+    """What some images gave: their losses' sum, divided by the images of the step (the mean loss
+    of the batch, where that is the step), and how many of them were right."""
 
     loss: float
     right: int
@@ -54,9 +59,10 @@ class _Replica:
         self.backbone = built.backbone()
         self.parameters = [*built.module.parameters(), *head.parameters()]
 
-    def logits(self, images: Tensor) -> Tensor:
-        """float [N, 3, H, W] → float [N, C]"""
-        logits: Tensor = self.head(self.backbone(images))
+    def logits(self, images: Tensor, kept: Tensor | None) -> Tensor:
+        """float [N, 3, H, W] → float [N, C]; kept: float [N, D], what dropout makes of a one."""
+        features = self.backbone(images)
+        logits: Tensor = self.head(features if kept is None else features * kept)
         return logits
 
 
@@ -71,11 +77,15 @@ class Trainee:
         compute: Compute,
         *,
         weight_average: float = 0.0,
+        dropout: float = 0.0,
+        learns_statistics: bool = False,
     ) -> None:
         """Takes `built` over: its module moves to the device and learns.
 
         With a `weight_average` the model to judge and to keep is a running mean of the weights
-        (Polyak & Juditsky 1992), which keeps up to that share of itself at each step.
+        (Polyak & Juditsky 1992), which keeps up to that share of itself at each step. `dropout`
+        comes before the head. With `learns_statistics` BatchNorm goes by the images that are
+        learned from at once, and its running statistics follow them.
         """
         self._compute = compute
         self._device = torch.device(compute.device)
@@ -85,6 +95,12 @@ class Trainee:
             else torch.contiguous_format
         )
         built.module.float().eval().to(self._device).to(memory_format=self._format)
+        norms = [m for m in built.module.modules() if isinstance(m, _BatchNorm)]
+        self._learns_statistics = learns_statistics and bool(norms)
+        if self._learns_statistics:
+            for norm in norms:
+                norm.train()
+        self._dropout = dropout
         self.built = built
         self.linear = nn.Linear(head.weight.shape[1], head.weight.shape[0]).to(self._device)
         with torch.no_grad():
@@ -98,7 +114,8 @@ class Trainee:
             else None
         )
         self._replicas = [_Replica(built, self.linear)]
-        if self._device.type == "cpu":
+        self._is_shared_out = self._device.type == "cpu" and not self._learns_statistics
+        if self._is_shared_out:
             self._replicas += [self._twin() for _ in range(compute.workers - 1)]
         self._steps = 0
         mean = torch.tensor(built.preprocessing.mean, device=self._device).view(1, 3, 1, 1)
@@ -148,36 +165,83 @@ class Trainee:
     def working(self) -> Iterator[ThreadPoolExecutor]:
         """Threads to work with: also for whoever prepares the pictures."""
         with worker_pool(self._compute) as pool:
+            if self._device.type == "cpu" and not self._is_shared_out:
+                # Put back by the pool when it ends.
+                torch.set_num_threads(self._compute.workers * self._compute.threads_per_worker)
             self._pool = pool
             try:
                 yield pool
             finally:
                 self._pool = None
 
-    def learn(self, views: Sequence[View], labels: Tensor) -> Gradients:
-        """Fill the parameters' `.grad` with the gradient of the batch's mean loss.
+    def images_at_once(self, images: int) -> int:
+        """How many of so many images, given to `learn`, are in the model at the same time."""
+        if not self._is_shared_out:
+            return images
+        return min(images, _SMALL_SHARE * len(self._replicas))
 
-        labels: int64 [N]. Where views are mixed the loss is that of the mixed labels, and an
-        image counts as right where the class with the larger share is answered.
+    def forget_gradients(self) -> None:
+        """What is learned next adds up from nothing."""
+        for replica in self._replicas:
+            for parameter in replica.parameters:
+                parameter.grad = None
+
+    def learn(
+        self,
+        views: Sequence[View],
+        labels: Tensor,
+        *,
+        loss: Loss | None = None,
+        of: int | None = None,
+        adds: bool = False,
+        draw: Sequence[int] = (0,),
+    ) -> Gradients:
+        """Fill the parameters' `.grad` with the gradient of the losses' sum, divided by `of` images
+        (by default those given: the mean of a batch); with `adds`, on top of what is there.
+
+        labels: int64 [N]; loss: cross-entropy where none is given. Where views are mixed the loss
+        is that of the mixed labels, and an image counts as right where the class with the larger
+        share is answered. `draw`: a seed, numbers that no other call has; dropout goes by it.
         """
         assert self._pool is not None
-        shares = [
-            share.tolist() for share in torch.arange(len(views)).tensor_split(len(self._replicas))
-        ]
+        if not adds:
+            self.forget_gradients()
+        count = len(views)
+        shares = [share.tolist() for share in torch.arange(count).tensor_split(len(self._replicas))]
         batch = self._mixed(views, labels, shares) if is_mixed(views) else None
+        kept = self._kept_features(count, draw) if self._dropout else None
         work = [
-            partial(self._learn_share, replica, views, labels, batch, share)
+            partial(
+                self._learn_share,
+                replica,
+                views,
+                labels,
+                batch,
+                share,
+                loss=loss or Loss(),
+                of=of or count,
+                kept=kept,
+            )
             for replica, share in zip(self._replicas, shares, strict=True)
         ]
-        if self._device.type == "cpu":
-            done = [future.result() for future in [self._pool.submit(share) for share in work]]
+        if self._is_shared_out:
+            futures = [self._pool.submit(share) for share in work]
+            wait(futures)  # none may be at work any more where another one failed
+            done = [future.result() for future in futures]
         else:  # not in the pool, behind the pictures of the next batch: the device would wait
             done = [share() for share in work]
-        loss, right = 0.0, 0
+        summed, right = 0.0, 0
         for share_loss, share_right in done:
-            loss, right = loss + share_loss, right + share_right
+            summed, right = summed + share_loss, right + share_right
         self._add_up()
-        return Gradients(loss, right)
+        return Gradients(summed, right)
+
+    def _kept_features(self, count: int, draw: Sequence[int]) -> Tensor:
+        """float32 [count, D]: 0 where dropout leaves a feature out, else what makes up for it. The
+        same for any number of replicas and for a resumed run."""
+        numbers = np.random.default_rng(draw).random((count, self.linear.in_features), np.float32)
+        kept = torch.from_numpy(numbers >= self._dropout).to(self._device, torch.float32)
+        return kept / (1 - self._dropout)
 
     def _mixed(
         self, views: Sequence[View], labels: Tensor, shares: Sequence[list[int]]
@@ -200,12 +264,14 @@ class Trainee:
         labels: Tensor,
         batch: tuple[Tensor, Tensor] | None,
         share: list[int],
+        *,
+        loss: Loss,
+        of: int,
+        kept: Tensor | None,
     ) -> tuple[float, int]:
         """`batch`: images and soft labels of all views, where they are mixed."""
-        for parameter in replica.parameters:
-            parameter.grad = None
-        size = _SMALL_SHARE if self._device.type == "cpu" else max(1, len(share))
-        loss, right = torch.zeros((), device=self._device), torch.zeros((), device=self._device)
+        size = _SMALL_SHARE if self._is_shared_out else max(1, len(share))
+        summed, right = torch.zeros((), device=self._device), torch.zeros((), device=self._device)
         for start in range(0, len(share), size):
             part = share[start : start + size]
             if batch is None:
@@ -220,12 +286,12 @@ class Trainee:
                 self._compute.dtype,
                 enabled=self._compute.precision != "float32",
             ):
-                logits = replica.logits(images).float()
-            part_loss = cross_entropy(logits, truth, reduction="sum") / len(views)
+                logits = replica.logits(images, None if kept is None else kept[part]).float()
+            part_loss = loss(logits, truth) / of
             self.scaler.scale(part_loss).backward()
-            loss += part_loss.detach()
+            summed += part_loss.detach()
             right += (logits.detach().argmax(1) == answer).sum()
-        return float(loss), int(right)
+        return float(summed), int(right)
 
     def _images(self, views: Sequence[View]) -> Tensor:
         """float32 [N, 3, H, W], varied and normalised, on the device."""
@@ -236,7 +302,7 @@ class Trainee:
         return images.sub_(self._mean).div_(self._std)
 
     def _add_up(self) -> None:
-        """The replicas' gradients into those of the first, in their order."""
+        """The replicas' gradients into those of the first, in their order; theirs are used up."""
         first = self._replicas[0]
         for twin in self._replicas[1:]:
             pairs = [
@@ -246,6 +312,8 @@ class Trainee:
             ]
             if pairs:  # a batch smaller than the cores leaves the last of them without a share
                 torch._foreach_add_([mine for mine, _ in pairs], [other for _, other in pairs])
+            for parameter in twin.parameters:
+                parameter.grad = None
 
     def average(self) -> None:
         """Take the weights of this step into the running mean."""

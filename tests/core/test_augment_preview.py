@@ -14,7 +14,7 @@ from core.data.pixels import PixelCache
 from core.data.scan import scan
 from core.errors import DatasetError
 from core.recipe import Recipe
-from core.training.finetune import Batches, TrainingSet, Unreadable
+from core.training.batches import Batches, TrainingSet, Unreadable
 from core.training.preview import choose, preprocessing_of, preview, sheet
 
 RECIPE = Recipe(augmentation="strong", rotation=20, auto_augment="rand", erasing=0.5)

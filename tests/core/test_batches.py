@@ -18,9 +18,9 @@ from core.events import EpochDone, RunResumed, StepDone
 from core.models import catalog
 from core.models.build import build
 from core.recipe import Recipe
+from core.training.batches import Batches, TrainingSet, Unreadable
 from core.training.checkpoints import Head
 from core.training.device import Compute
-from core.training.finetune import Batches, TrainingSet, Unreadable
 from core.training.fit import fit, resume
 from core.training.plan import make_plan
 from core.training.runs import RunStore

@@ -18,10 +18,12 @@ from core.models import catalog
 from core.models.build import build
 from core.recipe import Recipe
 from core.training import checkpoints, state
+from core.training.batches import Batches, TrainingSet, Unreadable
 from core.training.checkpoints import Head, make_reference, save_checkpoint
 from core.training.device import Compute
-from core.training.finetune import Batches, FineTuning, TrainingSet, Unreadable, make_optimizer
+from core.training.finetune import FineTuning
 from core.training.fit import fit, resume
+from core.training.optimizers import make_optimizer
 from core.training.plan import make_plan
 from core.training.runs import Run, RunStore, create_run
 from core.training.trainee import Trainee

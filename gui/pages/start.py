@@ -17,6 +17,7 @@ from gui.theme import Theme
 from gui.widgets.basics import Card, button, label, row
 from gui.widgets.drop_zone import DropZone
 from gui.widgets.links import LinkList
+from gui.widgets.recover_card import RecoverCard
 
 _SIDE_PX = 300
 _SHOWN_RUNS = 5
@@ -47,6 +48,9 @@ class StartPage(Page):
     def _make_main(self) -> QVBoxLayout:
         column = QVBoxLayout()
         column.setSpacing(theme.M)
+        self.recover = RecoverCard(self.look)
+        self.recover.recover_wanted.connect(self.commands.resume_run)
+        column.addWidget(self.recover)
         self.drop_zone = DropZone(
             self.look,
             icon="folder-open-outline",
@@ -114,6 +118,7 @@ class StartPage(Page):
         self.commands.open_paths([path], "start")
 
     def _show_runs(self) -> None:
+        self.recover.show_runs(self.session.runs)
         links = []
         for run in self.session.usable_runs[:_SHOWN_RUNS]:
             accuracy = "" if run.report_accuracy is None else f"{run.report_accuracy:.1%} · "

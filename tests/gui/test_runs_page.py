@@ -346,3 +346,28 @@ def test_an_archived_run_leaves_the_table_and_comes_back(page, store, qtbot) -> 
     assert page.details.archive.accessibleName() == "Bring back"
     qtbot.mouseClick(page.details.archive, _LEFT)
     qtbot.waitUntil(lambda: not any(run.is_archived for run in page.session.runs))
+
+
+# -- recovering ------------------------------------------------------------------------------
+
+
+def test_start_offers_to_recover_a_run_that_was_cut_off(window, page, store, fake_core, qtbot):
+    window.show_page("start")
+    card = window.page("start").recover
+    assert card.isVisible()
+    assert "Partial fine-tuning on “bugs”" in card.text.text()
+    qtbot.mouseClick(card.recover_button, _LEFT)
+    qtbot.waitUntil(lambda: fake_core.resumed == [store / "bugs-20261004-100000"])
+    assert window.current_page == "train"
+    fake_core.train_gate.set()
+
+
+def test_not_now_leaves_the_run_as_it_is(window, page, store, qtbot) -> None:
+    window.show_page("start")
+    card = window.page("start").recover
+    qtbot.mouseClick(card.later_button, _LEFT)
+    assert not card.isVisible()
+    window.commands.refresh_runs()
+    qtbot.waitUntil(lambda: window.runner.find("runs") is None)
+    assert not card.isVisible()
+    assert Run(store / "bugs-20261004-100000").summary().can_resume

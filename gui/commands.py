@@ -23,6 +23,7 @@ from gui.commands_models import ModelCommands
 from gui.commands_plan import PlanCommands
 from gui.commands_preview import PreviewCommands
 from gui.commands_queue import QueueCommands
+from gui.commands_rates import RateCommands
 from gui.commands_runs import RunsCommands
 from gui.commands_trial import TrialCommands
 from gui.drops import find_destination
@@ -61,6 +62,7 @@ class Commands(QObject):
         self.layers = LayerCommands(session, runner, self)
         self.plans = PlanCommands(session, runner, self)
         self.previews = PreviewCommands(session, runner, self)
+        self.rates = RateCommands(session, runner, self.layers.history, self)
         self.trial = TrialCommands(session, runner, self._answered, self._classify, self)
         self.queue = QueueCommands(session, runner, self._submit_training, self)
 

@@ -26,6 +26,7 @@ from gui.words import count, name_model
 
 if TYPE_CHECKING:
     from core.training.plan import Plan
+    from gui.widgets.rate_finder import RateFinder
 
 _FORM_PX = 248
 _HEAD_STEPS = (
@@ -133,6 +134,11 @@ class TrainPage(Page):
         column.addWidget(self.resume_button)
         column.addWidget(self.pause_button)
         column.addWidget(self.stop_button)
+        self.rate_button = button(
+            "Find the rate", self.find_rate, icon=(self.look, "chart-bell-curve", "muted")
+        )
+        self.rate_button.setToolTip("Test learning rates on this dataset and take one of them")
+        column.addWidget(self.rate_button)
         column.addWidget(self.queue_button)
         return side
 
@@ -167,6 +173,15 @@ class TrainPage(Page):
         live = self.session.live_run
         if live is not None and live.result is not None:
             self.commands.resume_run(live.result.run)
+
+    def find_rate(self) -> RateFinder:
+        """Open the learning-rate finder on what the form says."""
+        from gui.widgets.rate_finder import RateFinder  # brings the plots: only when wanted
+
+        finder = RateFinder(self, self.look, self.commands.rates, self.values)
+        finder.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        finder.show_now()
+        return finder
 
     def _form_changed(self) -> None:
         values = self.form.values()
@@ -206,6 +221,7 @@ class TrainPage(Page):
         is_head = self.form.strategy == "feature-extraction"
         for line, text in zip(self._steps, _HEAD_STEPS if is_head else _TUNE_STEPS, strict=True):
             line.setText(text)
+        self.rate_button.setVisible(not is_head)
 
     def _ask_for_plan(self) -> None:
         """Have the plan of the form's values drawn; the model is outlined in a worker."""
@@ -271,6 +287,7 @@ class TrainPage(Page):
         self.stop_button.setVisible(is_on)
         self.stop_button.setEnabled(live is not None and is_on and live.phase != "stopping")
         self.queue_button.setEnabled(dataset is not None)
+        self.rate_button.setEnabled(dataset is not None)
         self._open_data.setVisible(dataset is None)
         if dataset is None:
             self._empty_heading.setText("Open a dataset first. Then this happens in seconds:")

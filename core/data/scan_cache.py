@@ -110,7 +110,8 @@ class ScanCache:
         if self._file is None or not self._file.is_file():
             return None
         try:
-            with np.load(self._file, allow_pickle=False) as arrays:
+            # Opened here: numpy leaves a file open that turns out to be damaged.
+            with self._file.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return _from_arrays({name: arrays[name] for name in arrays.files})
         except _UNUSABLE:
             return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
@@ -13,6 +12,7 @@ from core.evaluation.metrics import make_report
 from core.evaluation.predictions import make_predictions
 from core.evaluation.report import Report
 from core.events import OnProgress, ShouldStop, never_stop, no_progress
+from core.training.dataset_record import root_of
 from core.training.runs import Prediction, Run
 
 
@@ -67,12 +67,7 @@ def evaluate_images(
             f"The run {run.path.name} knows no images of the split “{wanted}”.",
             f"It has: {', '.join(there)}.",
         )
-    root = Path(dataset["root"])
-    if not root.is_dir():
-        raise RunError(
-            f"The dataset of the run {run.path.name} is no longer at {root}.",
-            "Put the folder back or train on its new place.",
-        )
+    root = root_of(run, dataset)
     scores = Classifier.open(run.path).score(
         [root / file for file in files], on_progress=on_progress, should_stop=should_stop
     )

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from core.data.dataset import SPLITS, DatasetIndex
+from core.data.archives import is_archive, unpack
+from core.data.dataset import SPLITS, DatasetIndex, Task
 from core.data.splits import HonestSets
 from core.errors import RunError
 from core.training.features import Features
@@ -17,6 +18,7 @@ from core.training.runs import Run
 def to_document(index: DatasetIndex, sets: HonestSets, features: Features) -> dict[str, Any]:
     """Columns over the training images, then the report images; `features` in that order."""
     positions = np.concatenate([sets.train, sets.report])
+    everything = np.concatenate([positions, index.indices("test")])
     roles = ["train"] * len(sets.train) + [sets.report_split] * len(sets.report)
     return {
         "root": str(index.root),
@@ -32,7 +34,36 @@ def to_document(index: DatasetIndex, sets: HonestSets, features: Features) -> di
         "unreadable": [[index.files[int(positions[i])], reason] for i, reason in features.failures],
         "test_files": [index.files[int(i)] for i in index.indices("test")],
         "test_labels": index.labels[index.indices("test")].tolist(),
+        "sources": [str(path) for path in index.sources],
+        "class_keys": list(index.class_keys),
+        # Over the files and then the test files.
+        "groups": None if index.groups is None else index.groups[everything].tolist(),
+        "tasks": [
+            {
+                "name": task.name,
+                "classes": list(task.classes),
+                "labels": task.labels[everything].tolist(),
+            }
+            for task in index.tasks
+        ],
     }
+
+
+def root_of(run: Run, document: dict[str, Any]) -> Path:
+    """The folder the run's files are in; an archive that was cleared away is unpacked again.
+
+    Raises: RunError where it is gone.
+    """
+    root = Path(document["root"])
+    for source in map(Path, document.get("sources", ())):
+        if not root.is_dir() and source.is_file() and is_archive(source):
+            unpack(source)
+    if not root.is_dir():
+        raise RunError(
+            f"The dataset of the run {run.path.name} is no longer at {root}.",
+            "Put the folder back or train on its new place.",
+        )
+    return root
 
 
 def from_document(run: Run) -> tuple[DatasetIndex, HonestSets, tuple[str, ...]]:
@@ -41,12 +72,7 @@ def from_document(run: Run) -> tuple[DatasetIndex, HonestSets, tuple[str, ...]]:
     Raises: RunError where the run has no readable record or its folder is gone.
     """
     document = run.read_dataset()
-    root = Path(document["root"])
-    if not root.is_dir():
-        raise RunError(
-            f"The dataset of the run {run.path.name} is no longer at {root}.",
-            "Put the folder back or train on its new place.",
-        )
+    root = root_of(run, document)
     try:
         roles = document["roles"]
         files = [*document["files"], *document["test_files"]]
@@ -56,6 +82,7 @@ def from_document(run: Run) -> tuple[DatasetIndex, HonestSets, tuple[str, ...]]:
         splits = [SPLITS.index(role) for role in roles]
         splits += [SPLITS.index("test")] * len(document["test_files"])
         unknown = np.zeros(len(files), np.int32)
+        groups = document.get("groups")
         index = DatasetIndex(
             root=root,
             classes=tuple(document["classes"]),
@@ -67,6 +94,13 @@ def from_document(run: Run) -> tuple[DatasetIndex, HonestSets, tuple[str, ...]]:
             heights=unknown,
             split_origin=document["split_origin"],
             name=document["name"],
+            sources=tuple(map(Path, document.get("sources", ()))),
+            class_keys=tuple(document.get("class_keys", ())),
+            groups=None if groups is None else np.array(groups, np.int32),
+            tasks=tuple(
+                Task(task["name"], tuple(task["classes"]), np.array(task["labels"], np.int32))
+                for task in document.get("tasks", ())
+            ),
         )
         sets = HonestSets(
             train=np.flatnonzero(is_train),

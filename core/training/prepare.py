@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from core.data.changes import changed_files, changed_sources
 from core.data.dataset import DatasetIndex
 from core.data.splits import HonestSets
 from core.errors import DatasetError
@@ -132,10 +133,29 @@ def notices_of(index: DatasetIndex, sets: HonestSets) -> list[Notice]:
     by_reason: dict[str, list[str]] = {}
     for file, reason in sets.left_out:
         by_reason.setdefault(reason, []).append(file)
-    return [Notice("info", note) for note in index.notes] + [
+    notices = [Notice("info", note) for note in index.notes] + [
         Notice("info", f"Left out ({len(files)}), {reason}: {_some(files)}.")
         for reason, files in by_reason.items()
     ]
+    return notices + _changes(index, sets)
+
+
+def _changes(index: DatasetIndex, sets: HonestSets) -> list[Notice]:
+    """What is no longer as it was when the dataset was opened, however long ago that was."""
+    notices = []
+    files = changed_files(index, [*sets.train.tolist(), *sets.report.tolist()])
+    if files:
+        one = len(files) == 1
+        notices.append(
+            f"{len(files):,} picture{' has' if one else 's have'} changed since the dataset was"
+            f" opened; the run uses {'it as it is' if one else 'them as they are'} now:"
+            f" {_some(files)}."
+        )
+    notices += [
+        f"{name} has changed since the dataset was opened; the run uses the labels from before."
+        for name in changed_sources(index)
+    ]
+    return [Notice("warning", text) for text in notices]
 
 
 def notices_of_rates(recipe: Recipe) -> list[Notice]:

@@ -237,9 +237,9 @@ def test_a_small_window_scrolls_the_run_instead_of_squeezing_it(
     window.resize(880, 600)
     window.session.notice("train", "The run was stopped after 12 epochs.")
     qtbot.waitUntil(lambda: view.verticalScrollBar().maximum() > 0)
-    assert view.plots.loss._plot.height() >= 118
+    assert view.plots.loss.canvas.height() >= 118
     for plot in (view.plots.loss, view.plots.accuracy):
-        assert plot._plot.geometry().bottom() < plot._twin.geometry().top()
+        assert plot.canvas.geometry().bottom() < plot._twin.geometry().top()
     qtbot.waitUntil(lambda: view.widget().width() <= view.viewport().width())
     qtbot.keyClick(view, Qt.Key.Key_PageDown)
     assert view.verticalScrollBar().value() > 0

@@ -10,6 +10,7 @@ from gui.words import count, quote
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
     from core.data.journal import Edit
+    from gui.jobs_edits import Written
 
 
 def name_edits(edits: Sequence[Edit]) -> str:
@@ -25,6 +26,21 @@ def name_edits(edits: Sequence[Edit]) -> str:
         return "draw a split" if edit.value else "use the folders' split"
     verb = {"relabel": "relabel", "exclude": "exclude", "restore": "restore", "move": "move"}
     return f"{verb.get(edit.kind, 'dismiss the finding of')} {_pictures(edits)}"
+
+
+def name_written(edits: Sequence[Written]) -> str:
+    """`Exclude 14 pictures`: edits that would be written as one step."""
+    kinds = {(kind, value) for kind, _files, value in edits}
+    pictures = count(len({file for _kind, files, _value in edits for file in files}), "picture")
+    verbs = {kind for kind, _value in kinds}
+    if verbs == {"exclude"}:
+        return f"Exclude {pictures}"
+    if verbs == {"move"}:
+        to = {value for _kind, value in kinds}
+        return f"Move {pictures}" + (f" to {to.pop()}" if len(to) == 1 else "")
+    if verbs == {"relabel"}:
+        return f"Relabel {pictures}"
+    return f"Edit {pictures}"
 
 
 def say_edits(edits: Sequence[Edit], dataset: DatasetIndex) -> str:
@@ -45,7 +61,9 @@ def say_edits(edits: Sequence[Edit], dataset: DatasetIndex) -> str:
         return f"{quote(edit.files[0])} is shown as {quote(edit.value)}"
     if edit.kind == "split":
         return _say_split(edit, dataset)
-    done = {"exclude": "excluded", "restore": "restored"}.get(edit.kind, "kept, finding dismissed")
+    done = {"exclude": "excluded", "restore": "restored"}.get(edit.kind, "kept as they are")
+    if edit.kind == "keep" and pictures.startswith("1 "):
+        done = "kept as it is"
     return f"{pictures} {done}"
 
 

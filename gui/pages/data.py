@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
+    QFileDialog,
+    QMessageBox,
     QProgressBar,
     QSplitter,
     QStackedWidget,
@@ -17,10 +19,11 @@ from PySide6.QtWidgets import (
 )
 
 from core.errors import AppError
-from gui import jobs_data, theme
+from gui import jobs_data, jobs_health, theme
 from gui.commands import Commands
 from gui.dataset_check import DatasetCheck
 from gui.gallery_feed import GalleryFeed
+from gui.health_check import HealthCheck
 from gui.pages.page import Page
 from gui.session import Session
 from gui.settings import Settings
@@ -33,11 +36,12 @@ from gui.widgets.inspector import Inspector
 from gui.widgets.pictures_view import PicturesView
 from gui.widgets.problems_view import ProblemsView
 from gui.widgets.split_view import SplitView
-from gui.words import isolate, quote
+from gui.words import count, duration, isolate, name_model, quote
 from gui.workers import JobRunner, Work
 
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
+    from core.evaluation.picture_features import FeatureCost
 
 _PREVIEW_PX = 480
 
@@ -58,6 +62,7 @@ class DataPage(Page):
         super().__init__("Data", session, commands, settings, look)
         self._runner = runner
         self.check = DatasetCheck(session, runner, self)
+        self.health = HealthCheck(session, runner, self.check, self)
         self.train_button = button(
             "Train", self._show_train, role="primary", icon=(look, "play", "on_accent")
         )
@@ -131,9 +136,13 @@ class DataPage(Page):
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
         self.tabs.tabBar().setAccessibleName("Pictures, problems and split")
-        self.problems = ProblemsView(self.look)
+        self.problems = ProblemsView(self.session, self.commands.data, self.look, self.health)
         self.problems.picture_chosen.connect(self._inspect_file)
         self.problems.picture_moved_to.connect(self._follow_file)
+        self.problems.findings_changed.connect(self._show_findings)
+        self.problems.line.labels_wanted.connect(self._ask_for_label_errors)
+        self.problems.line.report_wanted.connect(self._ask_where)
+        self.health.cost_told.connect(self._confirm_label_errors)
         self._strip_feed = GalleryFeed(self.problems.strip, self._runner, key="cells of problems")
         self.split_view = SplitView(self.look, self.commands.data, self._runner)
         self.pictures = PicturesView(self.session, self.commands.data, self.look)
@@ -188,12 +197,12 @@ class DataPage(Page):
         is_other = self._shown is None or self._shown.opened != dataset.opened
         self._shown = dataset
         self.totals.show_dataset(dataset, self.commands.data.plan)
-        self._fill_problems(dataset)
         self.split_view.show_dataset(dataset)
         pictures = self.commands.data.pictures
         assert pictures is not None
-        titles = {file: [title for title, _ in said] for file, said in self._troubles.items()}
-        self.pictures.show_dataset(pictures, titles, is_other=is_other)
+        self.problems.show_dataset(pictures)
+        self._list_troubles()
+        self.pictures.show_dataset(pictures, self._titles, is_other=is_other)
         if is_other:
             self.inspector.close_picture()
         elif self._inspected:
@@ -204,8 +213,7 @@ class DataPage(Page):
         if self._shown is not None and self._shown is self.session.dataset:
             self.totals.show_dataset(self._shown, self.commands.data.plan)
 
-    def _fill_problems(self, dataset: DatasetIndex) -> None:
-        self.problems.show_dataset(dataset)
+    def _list_troubles(self) -> None:
         findings = self.problems.findings
         number = len(findings)
         self.totals.show_problems(number)
@@ -215,6 +223,80 @@ class DataPage(Page):
             for file in finding.files:
                 said = f"{finding.title}: {finding.reason}."
                 self._troubles.setdefault(file, []).append((finding.title, said))
+
+    @property
+    def _titles(self) -> dict[str, list[str]]:
+        return {file: [title for title, _ in said] for file, said in self._troubles.items()}
+
+    def _show_findings(self) -> None:
+        """There are other findings, of the same dataset."""
+        self._list_troubles()
+        self.pictures.show_troubles(self._titles)
+        self.split_view.show_near(self.problems.near_groups)
+
+    # -- label errors and report -------------------------------------------------------------
+
+    def _ask_for_label_errors(self) -> None:
+        """First how long it takes: on a laptop that may be minutes."""
+        values = dict(self.session.recipe_values)
+        if self.session.model_id:
+            values["model"] = self.session.model_id
+        self.health.ask_for_cost(values)
+        self.session.notice("data", "A few pictures are timed, to say how long it takes …")
+
+    def _confirm_label_errors(self, cost: FeatureCost) -> None:
+        self.session.notice("data", "")
+        if not cost.missing:
+            self.health.look_for_label_errors()
+            return
+        model = name_model(self.session.model_id)
+        question = QMessageBox(self.window())
+        question.setIcon(QMessageBox.Icon.Question)
+        question.setWindowTitle("Look for label errors")
+        question.setText(f"This takes about {duration(cost.seconds)}.")
+        question.setInformativeText(
+            f"{model} has to look at {count(cost.missing, 'picture')} first. What it sees is kept: "
+            "a training with the model begins with it."
+        )
+        begin = question.addButton("Look for label errors", QMessageBox.ButtonRole.AcceptRole)
+        question.addButton(QMessageBox.StandardButton.Cancel)
+        begin.clicked.connect(self.health.look_for_label_errors)
+        question.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        question.open()
+
+    def _ask_where(self) -> None:
+        dataset = self._shown
+        if dataset is None or self.health.report is None:
+            return
+        dialog = QFileDialog(self, "Save a report", str(self.settings.last_folder))
+        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        dialog.setNameFilters(["Page to read (*.html)", "Table (*.csv)"])
+        dialog.setDefaultSuffix("html")
+        dialog.selectFile(f"{dataset.name or dataset.root.name}-health.html")
+        dialog.fileSelected.connect(self._save_report)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
+
+    def _save_report(self, path: str) -> None:
+        dataset, report = self._shown, self.health.report
+        if dataset is None or report is None:
+            return
+        self._runner.submit(
+            Work(
+                "health report",
+                "Saving a report",
+                partial(jobs_health.save_report, dataset, report, Path(path)),
+                on_success=self._report_saved,
+                on_failure=self._report_failed,
+                is_quiet=True,
+            )
+        )
+
+    def _report_saved(self, path: Path) -> None:
+        self.session.notice("data", f"The report is saved as {path}.")
+
+    def _report_failed(self, error: AppError) -> None:
+        self.session.notice_error("data", error)
 
     # -- wrong predictions -------------------------------------------------------------------
 

@@ -1,109 +1,20 @@
-"""What is odd about a dataset: findings in words, each with its pictures, and their table."""
+"""The table of findings."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QStackedLayout, QTableView, QWidget
 
+from gui.finding_list import Finding
 from gui.widgets.basics import label
 from gui.widgets.class_table import ROW_PX
-from gui.words import count, isolate
-
-if TYPE_CHECKING:
-    from core.data.dataset import DatasetIndex
+from gui.words import isolate
 
 _Index = QModelIndex | QPersistentModelIndex
-LEAK, COPY, ODD_SIZE = "leak", "copy", "odd size"
-_TITLES = {
-    "unreadable": "Unreadable",
-    "no permission": "No permission",
-    "contradiction": "Two labels",
-    LEAK: "Leak",
-    COPY: "Copies",
-    ODD_SIZE: "Odd size",
-    "few images": "Few images",
-    "class set": "Class missing",
-    "empty class": "Empty class",
-    "no class": "No class",
-}
-_MOST_ODD = 0.05  # of the pictures; what is more frequent is the nature of the dataset
-_TINY = 8  # times smaller than the middle picture
-_NARROW = 4.0  # times as long as wide
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing to know about: what kind, of which files or folder, and in words why."""
-
-    kind: str
-    place: str
-    reason: str
-    files: tuple[str, ...] = ()
-    """Pictures to look at, relative to the dataset; none where it is about a folder."""
-
-    @property
-    def title(self) -> str:
-        return _TITLES.get(self.kind, self.kind.capitalize())
-
-
-def list_findings(dataset: DatasetIndex) -> list[Finding]:
-    """Everything, the gravest first: what cannot be used, what flatters the result, what is odd."""
-    found = [
-        Finding(
-            problem.kind,
-            problem.file,
-            problem.reason,
-            () if problem.kind in ("empty class", "few images", "class set") else (problem.file,),
-        )
-        for problem in dataset.problems
-        if problem.kind != "contradiction"  # said once for all copies of a picture, below
-    ]
-    leaks = set(dataset.leaks)
-    torn = {problem.file for problem in dataset.problems if problem.kind == "contradiction"}
-    for group in dataset.duplicates:
-        what = count(len(group), "file") + " with the same content"
-        kind, why = COPY, "in one part of the split; training uses one of them"
-        if group in leaks:
-            kind, why = LEAK, "in two parts of the split; left out of train, so as to judge fairly"
-        if torn.intersection(group):
-            kind, why = "contradiction", "in two classes: one label is wrong; left out of train"
-        place = ", ".join(group[:4]) + (f" and {len(group) - 4:,} more" if len(group) > 4 else "")
-        found.append(Finding(kind, place, f"{what}, {why}", group))
-    found += _odd_sizes(dataset)
-    order = list(_TITLES)
-    return sorted(found, key=lambda finding: (_rank(order, finding.kind), finding.place))
-
-
-def _rank(order: list[str], kind: str) -> int:
-    return order.index(kind) if kind in order else len(order)
-
-
-def _odd_sizes(dataset: DatasetIndex) -> list[Finding]:
-    if not len(dataset):
-        return []
-    short = np.minimum(dataset.widths, dataset.heights)
-    long = np.maximum(dataset.widths, dataset.heights)
-    middle = float(np.median(short))
-    tiny = short * _TINY < middle
-    narrow = long > short * _NARROW
-    found = []
-    for flags, said in (
-        (tiny, f"far smaller than the others, whose short side is about {middle:,.0f} pixels"),
-        (narrow, "much longer than wide: a square cut out of it shows a part only"),
-    ):
-        if not 0 < flags.sum() <= max(1.0, _MOST_ODD * len(dataset)):
-            continue
-        for i in np.flatnonzero(flags).tolist():
-            size = f"{dataset.widths[i]:,} × {dataset.heights[i]:,} pixels"
-            file = dataset.files[i]
-            found.append(Finding(ODD_SIZE, file, f"{size}, {said}", (file,)))
-    return found
 
 
 class FindingModel(QAbstractTableModel):
@@ -181,6 +92,19 @@ class FindingsTable(QWidget):
     def show_findings(self, rows: Sequence[Finding]) -> None:
         self.model.show_findings(rows)
         self._layout.setCurrentWidget(self.view if rows else self._empty)
+
+    def set_empty_text(self, text: str) -> None:
+        """The sentence in place of findings."""
+        self._empty.setText(text)
+
+    @property
+    def current_row(self) -> int:
+        """-1 where none is."""
+        return self.view.currentIndex().row()
+
+    def choose(self, row: int) -> None:
+        """Make a row the current one, and tell."""
+        self.view.selectRow(row)
 
     def text(self, row: int, column: int) -> str:
         return str(self.model.index(row, column).data() or "")

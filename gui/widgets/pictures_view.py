@@ -122,18 +122,32 @@ class PicturesView(QWidget):
         the one shown, not the same with other edits."""
         dataset = pictures.dataset
         self._pictures, self._troubles = pictures, troubles
-        kinds = Counter(title for titles in troubles.values() for title in set(titles))
         self.table.show_dataset(dataset)
         if is_other:
             self._wrong = {}
             self.filters.clear()
+        self._count()
+        self._show(keeps_place=not is_other)
+
+    def show_troubles(self, troubles: Mapping[str, Sequence[str]]) -> None:
+        """Other findings of the same dataset."""
+        self._troubles = troubles
+        self._count()
+        if self.filters.value.show == "problems":
+            self._show(keeps_place=True)
+
+    def _count(self) -> None:
+        if self._pictures is None:
+            return
+        dataset = self._pictures.dataset
+        titles = self._troubles.values()
+        kinds = Counter(title for each in titles for title in set(each))
         self.filters.show_counts(
             dataset.split_counts(),
             kinds,
             excluded=len(dataset.excluded),
             unlabelled=len(dataset.unlabelled),
         )
-        self._show(keeps_place=not is_other)
 
     def show_nothing(self) -> None:
         self._pictures = self._found = None

@@ -22,6 +22,7 @@ from PySide6.QtGui import QDragEnterEvent, QDragMoveEvent, QDropEvent, QImage
 from PySide6.QtWidgets import QApplication, QWidget
 
 from core.data.dataset import DatasetIndex
+from core.data.health import HealthReport
 from core.evaluation.report import ClassScore, Report
 from core.events import (
     CheckpointSaved,
@@ -37,7 +38,7 @@ from core.recipe import make_recipe
 from core.training.plan import Plan, make_plan
 from core.training.runs import RunResult
 from core.warmup import Machine
-from gui import crashes, jobs, jobs_advice, jobs_data
+from gui import crashes, jobs, jobs_advice, jobs_data, jobs_health
 from gui.app import make_window
 from gui.main_window import MainWindow
 from gui.workers import Job, Link
@@ -98,6 +99,8 @@ class FakeCore:
     trained_with: list[dict] = field(default_factory=list)
     classified_with: list[str] = field(default_factory=list)
     resumed: list[Path] = field(default_factory=list)
+    health: HealthReport | None = None
+    """None: no look came to an end, and the findings are those of the scan."""
     boundaries: int = 0
     """How often a fine-tuning went past its gate."""
 
@@ -108,6 +111,9 @@ class FakeCore:
 
     def verify_dataset(self, root: Path, link: Link) -> DatasetIndex:
         return replace(self.dataset, verified=True)
+
+    def look_at_health(self, dataset: DatasetIndex, link: Link) -> HealthReport | None:
+        return self.health
 
     def scan_sample(self, link: Link) -> DatasetIndex:
         return self.scan_folder(self.dataset.root, link)
@@ -256,6 +262,7 @@ def fake_core(image_folder: Path, tmp_path: Path, monkeypatch) -> FakeCore:
     for name in ("scan_folder", "scan_sample", "train", "resume_run", "classify"):
         monkeypatch.setattr(jobs, name, getattr(fake, name))
     monkeypatch.setattr(jobs_data, "verify_dataset", fake.verify_dataset)
+    monkeypatch.setattr(jobs_health, "look_at_health", fake.look_at_health)
     monkeypatch.setattr(jobs, "warm_up", _fake_machine)
     monkeypatch.setattr(jobs_advice, "plan_of", _fake_plan)
     monkeypatch.setattr(jobs, "list_models", _fake_models)

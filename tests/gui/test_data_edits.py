@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import Qt
 
+from core.data.health import Finding, HealthReport
 from core.data.journal import Journal
 from core.data.splits import SplitPlan
+from gui import jobs_data
 from gui.app import make_window
 
 _SHIFT, _CTRL = Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.ControlModifier
@@ -266,3 +268,158 @@ def test_pictures_are_narrowed_by_name_and_ordered(page, edit, qtbot) -> None:
     pictures.choose_all()
     pictures.filters.order_choice.setCurrentIndex(pictures.filters.order_choice.findData("name"))
     assert _names(page)[:3] == ["ant/0.png", "bee/0.png", "ant/1.png"]
+
+
+# -- problems ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ill(fake_core):
+    """What a look at the pictures finds."""
+
+    def finding(kind, files, action="keep", act_on=None, value="") -> Finding:
+        positions = tuple(fake_core.dataset.files.index(file) for file in files)
+        why = f"It is {kind}."
+        return Finding(kind, files, positions, why, "note", action, act_on or files, value)
+
+    fake_core.health = HealthReport(
+        (
+            finding("label error", ("ant/0.png",), "relabel", value="bee"),
+            finding("label error", ("bee/0.png",), "relabel", value="ant"),
+            finding("near duplicates", ("ant/1.png", "ant/2.png"), "exclude", ("ant/2.png",)),
+            finding("dark", ("bee/1.png",), value="dark"),
+        ),
+        images=8,
+        read=8,
+    )
+
+
+@pytest.fixture
+def problems(ill, page, qtbot):
+    qtbot.waitUntil(lambda: page.health.state == "done")
+    page.tabs.setCurrentWidget(page.problems)
+    return page.problems
+
+
+def test_each_finding_has_its_pictures_its_reason_and_one_action(problems) -> None:
+    table = problems.table
+    assert [table.text(row, 0) for row in range(4)] == [
+        "Label error?", "Label error?", "Near copies", "Dark",
+    ]  # fmt: skip
+    table.choose(2)
+    assert problems.action_button.text() == "Exclude 1 copy"
+    assert problems.reason.text() == "Near copies: It is near duplicates."
+    assert [path.name for path in problems.strip.paths] == ["1.png", "2.png"]
+    assert not problems.all_button.isVisibleTo(problems)
+    table.choose(3)
+    assert not problems.action_button.isVisibleTo(problems)
+    assert problems.keep_button.text() == "Dismiss"
+
+
+def test_an_answered_finding_goes_and_the_next_one_is_current(problems, page, edit) -> None:
+    problems.table.choose(0)
+    edit(problems.action_button.click)
+    assert page.notices.text == "1 picture relabelled to “bee”."
+    assert problems.table.model.rowCount() == 3
+    assert problems.table.current_row == 0
+    assert page.tabs.tabText(1) == "Problems (3)"
+    edit(page.commands.data.undo)
+    assert problems.table.model.rowCount() == 4
+
+
+def test_all_of_a_kind_are_answered_in_one_step(problems, page, edit, fake_core) -> None:
+    problems.table.choose(0)
+    assert problems.all_action.text() == "Relabel 2 pictures"
+    edit(problems.all_action.trigger)
+    assert _kinds(fake_core.dataset.root) == ["relabel", "relabel"]
+    assert problems.table.model.rowCount() == 2
+    edit(page.commands.data.undo)
+    assert _kinds(fake_core.dataset.root) == []
+    assert problems.table.model.rowCount() == 4
+
+
+def test_a_dismissed_finding_does_not_come_back_unless_that_is_undone(
+    problems, page, edit, fake_core
+) -> None:
+    problems.table.choose(3)
+    edit(problems.keep_button.click)
+    assert problems.table.model.rowCount() == 3
+    assert page.notices.text == "1 picture kept as it is."
+    page.health.start()
+    edit(page.commands.data.undo)
+    assert problems.table.model.rowCount() == 4
+
+
+def test_a_picture_of_a_finding_is_relabelled_by_key(problems, page, edit, qtbot) -> None:
+    problems.table.choose(3)
+    problems.strip.setFocus()
+    qtbot.keyClick(problems.strip, Qt.Key.Key_1)
+    edit()
+    assert page.session.dataset.class_counts() == {"ant": 5, "bee": 3}
+
+
+def test_the_filter_shows_the_pictures_of_one_kind_of_problem(problems, page) -> None:
+    page.pictures.filters.choose("problems:Dark")
+    assert _names(page) == ["bee/1.png"]
+    assert page.pictures.grid.entries.caption(0)[0] == "Dark"
+
+
+# -- the split ---------------------------------------------------------------------------------
+
+
+def test_a_new_split_is_previewed_before_it_is_in_force(page, edit, qtbot) -> None:
+    view = page.split_view
+    view.form.val.setValue(50)
+    qtbot.waitUntil(lambda: "Preview, not in force yet: val 50%" in view.heading.text())
+    assert view.bar.text() == "train 4 (50%), val 4 (50%)"
+    assert page.session.dataset.split_counts() == {"train": 6, "val": 2}
+    edit(view.draw_button.click)
+    assert page.session.dataset.split_counts() == {"train": 4, "val": 4}
+    assert "drawn as you asked, val 50%" in page.totals.split_line.text()
+    assert view.heading.text() == "The split in force"
+    edit(view.back_button.click)
+    assert page.session.dataset.split_counts() == {"train": 6, "val": 2}
+    assert not view.back_button.isEnabled()
+
+
+def test_shares_that_leave_nothing_to_train_on_are_refused_at_once(page, edit, qtbot) -> None:
+    form = page.split_view.form
+    form.val.setValue(90)
+    form.test.setValue(20)
+    qtbot.waitUntil(lambda: "nothing to train on" in page.split_view.trouble.text())
+    assert not page.split_view.draw_button.isEnabled()
+    form.test.setValue(0)
+    qtbot.waitUntil(page.split_view.draw_button.isEnabled)
+
+
+def test_folds_are_drawn_and_shown_again_in_a_later_session(page, edit, window) -> None:
+    view = page.split_view
+    edit(lambda: page.commands.data.draw_split(SplitPlan(folds=4, fold=2, seed=7)))
+    assert view.form.method.currentData() == "folds"
+    assert (view.form.fold.value(), view.form.folds.value(), view.form.seed.value()) == (3, 4, 7)
+    assert page.session.dataset.split_counts() == {"train": 6, "val": 2}
+
+
+def test_near_copies_stay_on_one_side_where_that_is_asked_for(problems, page, edit) -> None:
+    form = page.split_view.form
+    assert form.near.isEnabled()
+    form.near.setChecked(True)
+    form.val.setValue(50)
+    for seed in range(4):
+        form.seed.setValue(seed)
+        edit(page.split_view.draw_button.click)
+        dataset = page.session.dataset
+        assert dataset.split_of(1) == dataset.split_of(2)
+
+
+# -- from the results of a run -----------------------------------------------------------------
+
+
+def test_wrong_predictions_of_a_run_are_shown_with_the_answer(
+    page, edit, monkeypatch, qtbot
+) -> None:
+    found = jobs_data.WrongPredictions("insects-1", {"bee/2.png": "ant"})
+    monkeypatch.setattr(jobs_data, "read_wrong", lambda dataset, runs, link: found)
+    page.pictures.filters.choose("wrong")
+    qtbot.waitUntil(lambda: _names(page) == ["bee/2.png"])
+    assert page.pictures.grid.entries.caption(0)[0] == "→ ant"

@@ -15,9 +15,11 @@ from core.data.dataset import Problem
 from core.errors import AppError
 from gui import jobs_data
 from gui.dataset_check import describe_difference
+from gui.finding_list import Finding, list_findings
+from gui.picture_filter import PictureIndex
 from gui.widgets.class_table import ClassModel
 from gui.widgets.dataset_totals import describe_balance
-from gui.widgets.findings import Finding, FindingModel, list_findings
+from gui.widgets.findings import FindingModel
 from gui.widgets.split_table import SplitModel
 
 
@@ -188,10 +190,12 @@ def test_a_picture_far_smaller_than_the_others_is_odd_but_not_a_dataset_of_such(
     dataset = fake_core.dataset
     widths = np.full(8, 640, np.int32)
     widths[3] = 9
-    odd = list_findings(replace(dataset, widths=widths, heights=np.full(8, 480, np.int32)))
+    odd = list_findings(
+        PictureIndex(replace(dataset, widths=widths, heights=np.full(8, 480, np.int32)))
+    )
     assert [(f.kind, f.files) for f in odd][:1] == [("odd size", ("ant/3.png",))]
     narrow = replace(dataset, widths=np.full(8, 640, np.int32))
-    assert list_findings(narrow) == []
+    assert list_findings(PictureIndex(narrow)) == []
 
 
 def test_the_split_says_what_judges_and_that_selection_comes_from_train(data) -> None:

@@ -33,22 +33,29 @@ Datasets = Annotated[
     ),
 ]
 Sample = Annotated[
-    str | None, typer.Option("--sample", help="A ready-made dataset in place of DATASET: digits.")
+    str | None,
+    typer.Option(
+        "--sample",
+        help="A ready-made dataset in place of DATASET: digits, or one of `graftwork datasets`.",
+    ),
 ]
 Model = Annotated[str, typer.Option("--model", help="Model id, see `graftwork models`.")]
 
 
 def dataset_path(dataset: Path | None, sample: str | None) -> Path:
-    """Raises: typer.BadParameter unless exactly one of the two is given."""
+    """Raises: typer.BadParameter unless exactly one is given; DatasetError for no such sample."""
     if (dataset is None) == (sample is None):
         raise typer.BadParameter("Give a dataset folder or --sample digits, not both or neither.")
     if dataset is not None:
         return dataset
-    if sample != "digits":
-        raise typer.BadParameter(f"There is no sample “{sample}”; there is: digits.")
-    from core.data.samples import digits
+    from core.data import ready_made
 
-    return digits()
+    assert sample is not None
+    try:
+        ready_made.find(sample)
+    except DatasetError as error:
+        raise typer.BadParameter(str(error)) from error
+    return ready_made.open_set(sample)
 
 
 def dataset_paths(datasets: list[Path] | None, sample: str | None) -> Path | list[Path]:

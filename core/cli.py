@@ -30,6 +30,7 @@ from core.arguments import (
     picture_paths,
     scan_dataset,
 )
+from core.cli_datasets import datasets
 from core.cli_features import features
 from core.cli_label import suggest
 from core.cli_layers import layers
@@ -172,6 +173,7 @@ def scan(
 
 app.command()(models)
 app.command()(layers)
+app.add_typer(datasets, name="datasets")
 app.add_typer(weights, name="weights")
 app.add_typer(hub, name="hub")
 app.add_typer(runs, name="runs")

@@ -24,6 +24,7 @@ from gui.commands_plan import PlanCommands
 from gui.commands_preview import PreviewCommands
 from gui.commands_queue import QueueCommands
 from gui.commands_rates import RateCommands
+from gui.commands_ready_made import ReadyMadeCommands
 from gui.commands_runs import RunsCommands
 from gui.commands_trial import TrialCommands
 from gui.drops import find_destination
@@ -65,6 +66,7 @@ class Commands(QObject):
         self.rates = RateCommands(session, runner, self.layers.history, self)
         self.trial = TrialCommands(session, runner, self._answered, self._classify, self)
         self.queue = QueueCommands(session, runner, self._submit_training, self)
+        self.ready_made = ReadyMadeCommands(runner, self.open_dataset, self.open_sample, self)
 
     # -- start-up ----------------------------------------------------------------------------
 

@@ -93,6 +93,7 @@ class _Photographer:
         commands.look_around()
         self._wait(lambda: session.machine is not None and bool(session.models))
         self._shoot("start", "first")
+        self._shoot_ready_made()
         self._shoot("data", "empty")
         self._shoot("train", "empty")
         self._shoot("results", "empty")
@@ -115,6 +116,19 @@ class _Photographer:
         self._shoot_runs()
         self._shoot("start", "recents")
         self._shoot_sheet()
+
+    def _shoot_ready_made(self) -> None:
+        """What there is to download, and what a person is told first."""
+        from gui.pages.start import StartPage
+
+        page = self._window.page("start")
+        assert isinstance(page, StartPage)
+        dialog = page.open_ready_made()
+        self._wait(lambda: dialog.table_model.rowCount() > 0)
+        dialog.choose("oxford-pets")
+        self._settle()
+        dialog.grab().save(str(self._out / f"97-ready-made-dark@{self._scale:g}x.png"))
+        dialog.reject()
 
     def _shoot_models(self) -> None:
         from gui.pages.models import ModelsPage

@@ -1,6 +1,7 @@
 """What the child process does (`core.models.child`): one download, or one look into a repository.
 
-The libraries' own clients download: torch.hub and huggingface_hub, with their checks.
+The libraries' own clients download: torch.hub, huggingface_hub and, for datasets, torchvision, with
+their checks.
 """
 
 from __future__ import annotations
@@ -83,15 +84,21 @@ def work(request: dict[str, Any], emit: Emit, wait: Callable[[], object]) -> Non
         if request["do"] == "hub":
             emit({"event": "entries", "entries": _hub_entries(request)})
             return
+        if request["do"] == "dataset":
+            from core.data import ready_made_work
+
+            emit({"event": "done", "path": str(ready_made_work.fetch(request, emit))})
+            return
         fetch = _fetch_url if request["do"] == "url" else _fetch_from_hub
         emit({"event": "done", "path": str(fetch(request, emit, wait))})
     except BaseException as error:  # SystemExit of a repository, too
-        emit({"event": "failed", "reason": _reason(error), "text": _text(error)})
+        reason = _reason(error, is_dataset=request["do"] == "dataset")
+        emit({"event": "failed", "reason": reason, "text": _text(error)})
         if isinstance(error, SystemExit) and request["do"] != "hub":
             raise
 
 
-def _reason(error: BaseException) -> str:
+def _reason(error: BaseException, *, is_dataset: bool = False) -> str:
     if isinstance(error, OSError) and error.errno in _FULL:
         return "full"
     if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
@@ -101,6 +108,10 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, DamagedError):
         return "the downloaded file is damaged"
     if isinstance(error, Exception):
+        if is_dataset:
+            from core.data.ready_made_work import reason_of as reason_of_dataset
+
+            return reason_of_dataset(error)
         from core.models.weights import reason_of
 
         return reason_of(error)

@@ -17,6 +17,7 @@ from gui.theme import Theme
 from gui.widgets.basics import Card, button, label, row
 from gui.widgets.drop_zone import DropZone
 from gui.widgets.links import LinkList
+from gui.widgets.ready_made_dialog import ReadyMadeDialog
 from gui.widgets.recover_card import RecoverCard
 
 _SIDE_PX = 300
@@ -70,14 +71,27 @@ class StartPage(Page):
         words.setSpacing(0)
         words.addWidget(label("No pictures at hand?", "heading"))
         words.addWidget(
-            label("1,797 handwritten digits come along; no network is needed.", "muted", wraps=True)
+            label(
+                "1,797 handwritten digits come along, without a network; more can be downloaded.",
+                "muted",
+                wraps=True,
+            )
         )
+        self.ready_made_button = button("Ready-made datasets …", self.open_ready_made)
         line = row(stretch=False)
         line.addLayout(words, 1)
+        line.addWidget(self.ready_made_button)
         line.addWidget(self.sample_button)
         sample.body.addLayout(line)
         column.addWidget(sample)
         return column
+
+    def open_ready_made(self) -> ReadyMadeDialog:
+        """The dialog of published datasets; does not block."""
+        dialog = ReadyMadeDialog(self.window(), self.look, self.commands.ready_made)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
+        return dialog
 
     def _make_side(self) -> QWidget:
         side = QWidget()

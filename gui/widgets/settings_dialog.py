@@ -45,8 +45,8 @@ _NAMES = {
 }
 _PRIVACY = (
     "Your pictures, runs and settings are sent nowhere. Graftwork goes online only to fetch "
-    "the weights or the description of a model you ask for; proxy settings are those of the "
-    "system."
+    "the weights or the description of a model, or a ready-made dataset, that you ask for; proxy "
+    "settings are those of the system."
 )
 
 

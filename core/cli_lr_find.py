@@ -12,9 +12,10 @@ from rich.table import Column, Table
 from core.arguments import Dataset, Json, Sample, dataset_path, recipe_from, scan_dataset
 from core.console import answer_console, messages, print_json, progress, stop_on_interrupt
 from core.events import Notice
-from core.training.rate_curve import HIGHEST, LOWEST, STEPS, check_bounds, rate_text
+from core.training.rate_curve import HIGHEST, LOWEST, STEPS, check_bounds, rate_text, rate_values
 
 if TYPE_CHECKING:
+    from core.recipe import Recipe
     from core.training.rate_curve import RateCurve, RatePoint
 
 _ROWS, _BAR = 24, 40
@@ -70,10 +71,10 @@ def lr_find(
     if as_json:
         print_json(curve.to_dict())
     else:
-        _print_curve(curve)
+        _print_curve(curve, recipe)
 
 
-def _print_curve(curve: RateCurve) -> None:
+def _print_curve(curve: RateCurve, recipe: Recipe) -> None:
     out = answer_console()
     right = {"justify": "right"}
     table = Table(
@@ -96,10 +97,9 @@ def _print_curve(curve: RateCurve) -> None:
     if reading.suggestion is None:
         out.print("[bold]No rate can be suggested.[/]")
     else:
-        out.print(
-            f"[bold]{rate_text(reading.suggestion)}[/] for the head: "
-            f"--set learning_rate={reading.suggestion:g}"
-        )
+        values = rate_values(recipe, reading.suggestion)
+        options = " ".join(f"--set {key}={value:g}" for key, value in values.items())
+        out.print(f"[bold]{rate_text(reading.suggestion)}[/] for the head: {options}")
     out.print(escape(reading.reason))
     for name, rate in (
         ("fastest fall", reading.steepest),

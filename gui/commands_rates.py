@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject, Signal
 
 from core.errors import AppError
 from core.events import Notice
-from core.training.rate_curve import check_bounds, rate_text
+from core.training.rate_curve import check_bounds, rate_text, rate_values
 from gui import jobs_rates
 from gui.jobs_rates import RateQuestion
 from gui.plan_history import PlanHistory, Wish
@@ -82,9 +82,14 @@ class RateCommands(QObject):
         return self._runner.find(_KEY) is not None
 
     def use(self, rate: float) -> None:
-        """Make it the learning rate of the next run: a step that can be undone."""
+        """Make it the learning rate of the next run: a step that can be undone.
+
+        Raises: AppError where the recipe holds another value that is refused.
+        """
+        from core.recipe import make_recipe
+
         wish = self._history.now
-        values = {**wish.values, "learning_rate": rate}
+        values = {**wish.values, **rate_values(make_recipe(wish.values), rate)}
         self._history.change(f"use the learning rate {rate_text(rate)}", Wish(wish.model, values))
 
     def _hear(self, heard: RatePoint | Notice) -> None:

@@ -194,7 +194,7 @@ def _train(
     """`hashes`: of the files when the run began; given, it goes on from its last state."""
     start = time.perf_counter()
     is_resumed = hashes is not None
-    built = _build(recipe, len(index.classes))
+    built = new_model(recipe, len(index.classes))
     check_stop(should_stop)
     before = _resolved_before(run) if is_resumed else {}
     compute = _as_before(recipe, built, before, tell) or resolve_compute(recipe, built)
@@ -282,7 +282,7 @@ def _work(job: Job) -> tuple[float, ...]:
     return work_by_epoch(job.built, job.plan, job.recipe.most_epochs, memory_format=memory_format)
 
 
-def _build(recipe: Recipe, classes: int) -> BuiltModel:
+def new_model(recipe: Recipe, classes: int) -> BuiltModel:
     """The model as it begins: from scratch, with random numbers that the seed decides."""
     card = catalog.load().resolve(recipe.model)
     if recipe.strategy != "scratch":

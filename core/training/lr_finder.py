@@ -8,7 +8,6 @@ back: weights, optimizer, random states. What may be read from the curve is in `
 from __future__ import annotations
 
 import copy
-import math
 import random
 import tempfile
 import time
@@ -24,7 +23,7 @@ from torch import Tensor
 from core.data.augment import View
 from core.data.dataset import DatasetIndex
 from core.data.splits import honest_sets
-from core.errors import DatasetError
+from core.errors import DatasetError, DivergedError
 from core.events import (
     Event,
     Notice,
@@ -35,11 +34,13 @@ from core.events import (
     never_stop,
     no_progress,
 )
-from core.models import catalog
-from core.models.build import build
 from core.recipe import Recipe
+from core.training.batches import Batches, TrainingSet, Unreadable
+from core.training.determinism import deterministic
 from core.training.device import resolve_compute
-from core.training.finetune import Batches, TrainingSet, Unreadable, make_optimizer
+from core.training.fit import new_model
+from core.training.losses import Loss, make_loss
+from core.training.optimizers import make_optimizer
 from core.training.plan import Plan, make_plan
 from core.training.prepare import Job, check_classes, embed, notices_of
 from core.training.rate_curve import (
@@ -56,9 +57,11 @@ from core.training.rate_curve import (
     read,
 )
 from core.training.runs import Run
-from core.training.strategy_tune import fit_probe, training_set
+from core.training.steps import Stepper
+from core.training.strategy_tune import begin_from_scratch, fit_probe, training_set
 from core.training.streaming import Pictures
 from core.training.trainee import Trainee
+from core.training.trial import step_images_of
 
 RateSink = Callable[[RatePoint | Notice], None]
 """Hears each step, and what there is to say of the data."""
@@ -109,13 +112,17 @@ def find_rate(
 
     with ExitStack() as stack:
         stack.enter_context(random_states_kept(recipe.seed))
+        stack.enter_context(deterministic(recipe.deterministic))
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="graftwork-rates-"))
         on_progress(0, 0, "opening the model")
         sets = honest_sets(index, folds=recipe.selection_folds, seed=recipe.seed)
-        built = build(catalog.load().resolve(recipe.model), num_classes=len(index.classes))
+        built = new_model(recipe, len(index.classes))
         check_stop(should_stop)
         compute = resolve_compute(recipe, built)
         plan = make_plan(recipe, built.group_sizes())
+        if recipe.step_images == "auto":
+            images = step_images_of(recipe, built, plan, compute, fit_images=len(sets.fit))
+            recipe = recipe.with_values(step_images=images)
         job = Job(
             recipe, index, sets, Run(Path(folder)), built, compute, plan, tell, listen, should_stop
         )
@@ -126,8 +133,11 @@ def find_rate(
         paths = [index.path(int(i)) for i in frozen.positions]
         pictures = stack.enter_context(Pictures(paths, built.preprocessing, recipe, compute))
         data = training_set(job, frozen, pictures)
-        _, head = fit_probe(job, frozen, data)
-        trainee = Trainee(built, head, plan, compute)
+        is_scratch = recipe.strategy == "scratch"
+        _, head = (begin_from_scratch if is_scratch else fit_probe)(job, frozen, data)
+        trainee = Trainee(
+            built, head, plan, compute, dropout=recipe.dropout, learns_statistics=is_scratch
+        )
         optimizer = make_optimizer(trainee, recipe, plan)
         smoother = Smoother(lowest, highest, steps)
         points: list[RatePoint] = []
@@ -143,6 +153,7 @@ def find_rate(
             data,
             recipe,
             plan,
+            loss=make_loss(recipe, data.labels[data.fit], index.classes),
             rates=[rate_at(step, lowest, highest, steps) for step in range(1, steps + 1)],
             smoother=smoother,
             sink=hear,
@@ -171,6 +182,7 @@ def range_test(
     recipe: Recipe,
     plan: Plan,
     *,
+    loss: Loss,
     rates: list[float],
     smoother: Smoother,
     sink: Callable[[RatePoint], None],
@@ -192,17 +204,18 @@ def range_test(
         trainee.working() as pool,
     ):
         trainee.open([group.name for group in plan.groups if group.is_trained])
+        stepper = Stepper(trainee, optimizer, recipe, loss, tell=tell)
         batches = _endless(data, recipe, pool, Unreadable(tell))
-        for rate, (views, labels) in zip(rates, batches, strict=False):
+        for rate, (epoch, views, labels) in zip(rates, batches, strict=False):
             check_stop(should_stop)
             for group, share in zip(optimizer.param_groups, planned, strict=True):
                 group["lr"] = rate * share
-            loss = trainee.learn(views, labels).loss
-            if not math.isfinite(loss):
+            number = len(points) + 1
+            try:
+                learned = stepper.take(views, labels, step=number, epoch=epoch)
+            except DivergedError:
                 return "diverged"
-            trainee.scaler.step(optimizer)
-            trainee.scaler.update()
-            points.append(RatePoint(len(points) + 1, rate, loss, smoother.add(loss)))
+            points.append(RatePoint(number, rate, learned.loss, smoother.add(learned.loss)))
             sink(points[-1])
             if has_diverged(points, trainee.linear.out_features):
                 return "diverged"
@@ -211,14 +224,14 @@ def range_test(
 
 def _endless(
     data: TrainingSet, recipe: Recipe, pool: ThreadPoolExecutor, gone: Unreadable
-) -> Iterator[tuple[list[View], Tensor]]:
-    """The batches of the run, epoch after epoch."""
+) -> Iterator[tuple[int, list[View], Tensor]]:
+    """The batches of the run with their epoch, one epoch after the other."""
     batches, epoch = Batches(data, recipe), 0
     while True:
         epoch, made = epoch + 1, 0
         for _number, views, labels in batches(epoch, 0, pool, gone):
             made += 1
-            yield views, labels
+            yield epoch, views, labels
         if not made:
             raise DatasetError(
                 "No training image can be read any more.", "Put the files back and try again."

@@ -16,9 +16,12 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from core.errors import AppError
+
+if TYPE_CHECKING:
+    from core.recipe import Recipe
 
 LOWEST, HIGHEST, STEPS = 1e-7, 1.0, 70
 FEWEST_STEPS, MOST_STEPS = 20, 1000
@@ -208,8 +211,8 @@ def _read_flat(points: Sequence[RatePoint], rises_at: float | None) -> Reading:
     return Reading(
         suggestion=rounded(rises_at / 10),
         reason=f"Up to {rate_text(rises_at)} the loss stays where it is, within what batches "
-        "differ by: the head was fitted to these images before. After that it rises; a tenth of "
-        "that rate is suggested.",
+        "differ by; a head that was fitted to these images before leaves little to fall. After "
+        "that it rises: a tenth of that rate is suggested.",
         tenth=rises_at / 10,
         rises_at=rises_at,
     )
@@ -225,12 +228,23 @@ def say_at(points: Sequence[RatePoint], reading: Reading | None, rate: float) ->
     if edge is None:
         return f"{said}."
     if rate > edge:
-        return f"{said}: it rises here, which destroys what the backbone knows."
+        return f"{said}: it rises here, the rate is too high."
     if rate > edge / _SAFE:
         return f"{said}, close to {rate_text(edge)}, after which it rises."
     if rate < edge / _FAR:
         return f"{said}; {edge / rate:,.0f} times below where it rises: safe, and slow."
     return f"{said}, {edge / rate:.1f} times below where it rises."
+
+
+def rate_values(recipe: Recipe, rate: float) -> dict[str, float]:
+    """The recipe's keys that make this the head's rate. Rates of later and earlier layers that
+    have numbers of their own move with it: the test moved them, too."""
+    values = {"learning_rate": rate}
+    for key in ("late_rate", "early_rate"):
+        own = getattr(recipe, key)
+        if own is not None:
+            values[key] = min(1.0, rounded(own * rate / recipe.learning_rate))
+    return values
 
 
 def rate_text(rate: float) -> str:

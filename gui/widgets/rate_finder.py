@@ -224,8 +224,13 @@ class RateFinder(QDialog):
             self._show_rate(self.plot.suggestion)
 
     def _use(self) -> None:
-        if self.plot.rate is not None:
+        if self.plot.rate is None:
+            return
+        try:
             self._commands.use(rounded(self.plot.rate))
+        except AppError as error:
+            self.notices.show_notice(str(error), "error")
+        else:
             self.accept()
 
     def _leave(self, _result: int) -> None:

@@ -60,6 +60,8 @@ class RatePlot(pg.PlotWidget):
         item.setMenuEnabled(False)
         item.getAxis("left").setWidth(_LEFT_AXIS_PX)
         item.getAxis("bottom").setHeight(_BOTTOM_AXIS_PX)
+        for side in ("left", "bottom"):
+            item.getAxis(side).enableAutoSIPrefix(False)
         item.setLogMode(x=True, y=True)
         self._raw = item.plot()
         self._smooth = item.plot()
@@ -195,6 +197,7 @@ class RatePlot(pg.PlotWidget):
 
 def _power(value: float) -> str:
     if abs(value - round(value)) > 1e-6:
-        return f"{10**value:.1g}"
+        mantissa = round(10 ** (value % 1))
+        return f"{10**value:.1g}" if mantissa in (2, 5) else ""  # all nine would overlap
     exponent = round(value)
     return f"{10.0**exponent:g}" if -2 <= exponent <= 2 else f"1e{exponent}"

@@ -21,10 +21,12 @@ from core.models import catalog
 from core.models.build import build
 from core.recipe import Recipe
 from core.training import lr_finder
+from core.training.batches import TrainingSet
 from core.training.checkpoints import Head
 from core.training.device import Compute
-from core.training.finetune import TrainingSet, make_optimizer
+from core.training.losses import Loss
 from core.training.lr_finder import find_rate, range_test
+from core.training.optimizers import make_optimizer
 from core.training.plan import make_plan
 from core.training.rate_curve import RateCurve, RatePoint, Reading, Smoother, rate_at
 from core.training.trainee import Trainee
@@ -70,7 +72,7 @@ class Bench:
     def test(self, *, rates=None, should_stop=lambda points: False):
         points: list[RatePoint] = []
         end = range_test(
-            self.trainee, self.optimizer, self.data, RECIPE, self.plan,
+            self.trainee, self.optimizer, self.data, RECIPE, self.plan, loss=Loss(),
             rates=rates or [rate_at(step, 1e-7, 1.0, STEPS) for step in range(1, STEPS + 1)],
             smoother=Smoother(1e-7, 1.0, STEPS), sink=points.append, tell=lambda event: None,
             should_stop=lambda: should_stop(points),

@@ -10,6 +10,7 @@ import random
 import pytest
 
 from core.errors import AppError
+from core.recipe import Recipe
 from core.training.rate_curve import (
     RatePoint,
     Smoother,
@@ -17,6 +18,7 @@ from core.training.rate_curve import (
     has_diverged,
     rate_at,
     rate_text,
+    rate_values,
     read,
     say_at,
     write_points,
@@ -85,7 +87,7 @@ def test_where_a_fitted_head_leaves_nothing_to_fall_a_tenth_of_the_rise_is_sugge
     assert reading.steepest is None
     assert 1e-5 < reading.suggestion < 1e-4
     assert reading.suggestion == pytest.approx(reading.rises_at / 10, rel=0.05)
-    assert "fitted to these images" in reading.reason
+    assert "within what batches differ by" in reading.reason
 
 
 def test_one_hard_batch_neither_ends_the_test_nor_becomes_the_answer():
@@ -126,7 +128,7 @@ def test_a_loss_that_is_no_number_ends_the_test():
 def test_the_marker_is_told_how_far_it_is_from_the_rise():
     points, end, keep = curve(textbook)
     reading = read(points, end, keep)
-    assert "destroys" in say_at(points, reading, reading.rises_at * 2)
+    assert "too high" in say_at(points, reading, reading.rises_at * 2)
     assert "close to" in say_at(points, reading, reading.rises_at / 2)
     assert "10.0 times below" in say_at(points, reading, reading.rises_at / 10)
     assert "slow" in say_at(points, reading, 1e-7)
@@ -164,3 +166,11 @@ def test_the_curve_is_written_as_csv(tmp_path):
     assert set(rows[0]) == {"step", "rate", "loss", "smoothed_loss"}
     with pytest.raises(AppError, match="cannot be written"):
         write_points(tmp_path / "nowhere" / "curve.csv", points)
+
+
+def test_rates_of_layers_with_numbers_of_their_own_move_with_the_heads():
+    recipe = Recipe(strategy="full", learning_rate=1e-3, late_rate=1e-4, early_rate=1e-5)
+    assert rate_values(recipe, 2e-4) == pytest.approx(
+        {"learning_rate": 2e-4, "late_rate": 2e-5, "early_rate": 2e-6}
+    )
+    assert rate_values(Recipe(), 2e-4) == {"learning_rate": 2e-4}

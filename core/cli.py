@@ -32,6 +32,7 @@ from core.arguments import (
 )
 from core.cli_datasets import datasets
 from core.cli_features import features
+from core.cli_health import health
 from core.cli_label import suggest
 from core.cli_layers import layers
 from core.cli_lr_find import lr_find
@@ -171,6 +172,7 @@ def scan(
         out.print(f"{len(index.ignored)} file(s) ignored: hidden, or not pictures.")
 
 
+app.command()(health)
 app.command()(models)
 app.command()(layers)
 app.add_typer(datasets, name="datasets")

@@ -1,26 +1,32 @@
 """The health of a dataset: what may be wrong with its pictures, why, and what to do about it.
 
-`health` finds, `open_findings` leaves out what a person has answered already. Findings are plain
-data: an edit of the journal answers one (`journal.add(finding.action, finding.act_on,
-finding.value)`), or dismisses it (`journal.add("keep", finding.files, finding.kind)`).
+`health` finds; `open_findings` leaves out what a person has answered already.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, get_args
+from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from core.data.dataset import NO_LABEL, NO_SPLIT, SPLITS, DatasetIndex
+from core.data.findings import (
+    KINDS,
+    Action,
+    Finding,
+    FrozenFeatures,
+    HealthReport,
+    Kind,
+    open_findings,
+)
 from core.data.health_measure import Measured, measure
-from core.data.journal import Edit
-from core.data.near_copies import TURNS, Pairs, grouped, near_pairs
+from core.data.near_copies import LIKE, TURNS, Pairs, grouped, near_pairs
 from core.data.splits import copies_of
-from core.events import OnProgress, ShouldStop
+from core.events import OnProgress, ShouldStop, check_stop
+
+__all__ = ["KINDS", "Finding", "FrozenFeatures", "HealthReport", "Kind", "health", "open_findings"]
 
 TINY_SIDE = 32
 """Pixels: below this a 224 px model sees a picture blown up more than seven times."""
@@ -32,75 +38,6 @@ BLUR_MADS = 4.0
 """Log sharpness this many robust deviations below the dataset's median."""
 IMBALANCE = 10.0
 """Most to fewest images of a class."""
-
-Kind = Literal[
-    "unreadable", "class", "two labels", "leak", "label error", "exact duplicates",
-    "near duplicates", "unlike its class", "blurred", "dark", "bright", "flat", "tiny",
-    "odd aspect", "imbalance",
-]  # fmt: skip
-KINDS: tuple[Kind, ...] = get_args(Kind)
-"""In the order of weight, as reports show them."""
-
-Action = Literal["exclude", "relabel", "move", "keep"]
-"""A kind of the journal's edits."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that may be wrong. `why` is a sentence with the numbers.
-
-    `files` are relative to the dataset's root, `pictures` their positions in the index looked at:
-    those of unreadable files or empty class folders are not in an index, then it is shorter.
-    """
-
-    kind: Kind
-    files: tuple[str, ...]
-    pictures: tuple[int, ...]
-    why: str
-    severity: Literal["problem", "note"]
-    action: Action
-    act_on: tuple[str, ...]
-    """The files of the action: of copies all but the first."""
-    value: str = ""
-    """relabel: the key of the class; move: the split; keep: the kind."""
-    score: float = 0.0
-    """How sure, 0…1, where it is measured; findings of one kind are sorted by it."""
-
-    @property
-    def key(self) -> str:
-        """Names the finding, the same as long as its kind and its files are the same."""
-        parts = "\0".join([self.kind, *sorted(self.files)])
-        return hashlib.blake2b(parts.encode(errors="surrogateescape"), digest_size=8).hexdigest()
-
-
-@dataclass(frozen=True)
-class HealthReport:
-    findings: tuple[Finding, ...]
-    images: int
-    read: int
-    """Files read now; the others were measured before."""
-    notes: tuple[str, ...] = ()
-    """What could not be looked at, and why; a sentence each."""
-    methods: tuple[str, ...] = ()
-    """How it was looked at, a sentence each."""
-
-    def counts(self) -> dict[Kind, int]:
-        """Findings of each kind there is, in the order of KINDS."""
-        found = [finding.kind for finding in self.findings]
-        return {kind: found.count(kind) for kind in KINDS if kind in found}
-
-
-@dataclass(frozen=True)
-class FrozenFeatures:
-    """What a frozen backbone makes of the pictures of an index, and whose it is.
-
-    vectors: float32 [N, D]; is_ok: bool [N], the rows that are filled.
-    """
-
-    vectors: npt.NDArray[np.float32]
-    is_ok: npt.NDArray[np.bool_]
-    model: str
-    notes: tuple[str, ...] = field(default=())
 
 
 def health(
@@ -126,35 +63,36 @@ def health(
     found += [
         _copies(index, group, "exact duplicates", "They have the same bytes") for group in exact
     ]
-    found += _near(index, measured, readable, exact, should_stop)
+    near = _near_groups(index, measured, readable, exact, should_stop)
+    found += [_copies(index, group, "near duplicates", why, score) for group, why, score in near]
     found += _odd_pictures(index, measured.rows, readable)
     found += _imbalance(index)
-    order = sorted(found, key=lambda f: (KINDS.index(f.kind), -f.score, f.files))
-    return HealthReport(tuple(order), len(index), measured.read, tuple(_notes(index, measured)))
-
-
-def open_findings(findings: Iterable[Finding], edits: Sequence[Edit]) -> tuple[Finding, ...]:
-    """The findings that no edit in force has dismissed or answered.
-
-    Dismissed: all its files were kept, for this kind. Answered: what it acts on was excluded.
-    """
-    kept: dict[str, set[str]] = {}
-    excluded: set[str] = set()
-    for edit in edits:
-        if edit.kind == "keep":
-            kept.setdefault(edit.value, set()).update(edit.files)
-        elif edit.kind == "exclude":
-            excluded.update(edit.files)
-        elif edit.kind == "restore":
-            excluded.difference_update(edit.files)
-    return tuple(
-        finding
-        for finding in findings
-        if not (
-            set(finding.files) <= kept.get(finding.kind, set())
-            or (finding.act_on and finding.action != "keep" and set(finding.act_on) <= excluded)
+    notes, methods = [*_notes(index, measured)], [*_METHODS]
+    if features is not None:
+        copies = [*exact, *(group for group, _, _ in near)]
+        by_features, method, note = _by_features(
+            index, features, copies, on_progress=on_progress, should_stop=should_stop
         )
-    )
+        found += by_features
+        methods += method
+        notes += note
+    check_stop(should_stop)
+    found.sort(key=lambda f: (KINDS.index(f.kind), -f.score, f.files))
+    return HealthReport(tuple(found), len(index), measured.read, tuple(notes), tuple(methods))
+
+
+_METHODS = (
+    "Exact duplicates have the same bytes.",
+    "Near duplicates: hashes of 128 bits of gray thumbnails, also turned and mirrored, confirmed "
+    f"by the correlation of the thumbnails (at least {LIKE}) and of their detail, measured "
+    "against how alike other pictures of the dataset are. Pieces that show a tenth less at an "
+    "edge, or pictures turned by a few degrees, may be missed.",
+    "Blurred: sharpness (variance of the Laplacian at a short side of 256 px) "
+    f"{BLUR_MADS:g} robust deviations below the dataset's median. Dark: mean gray below {DARK:g}, "
+    f"bright: above {BRIGHT:g}, and far from what is usual in the class; flat: spread below "
+    f"{FLAT:g}, of 255. Tiny: short side below {TINY_SIDE} px. Odd aspect: more than "
+    f"{ODD_ASPECT:g} to 1. Imbalance: more than {IMBALANCE:g} to 1.",
+)
 
 
 def _notes(index: DatasetIndex, measured: Measured) -> Iterator[str]:
@@ -190,29 +128,35 @@ def _classes(index: DatasetIndex) -> Iterator[Finding]:
             )
 
 
-def _near(
+_Near = tuple[tuple[int, ...], str, float]
+"""Positions, why, score."""
+
+
+def _near_groups(
     index: DatasetIndex,
     measured: Measured,
     readable: npt.NDArray[np.bool_],
     exact: list[tuple[int, ...]],
     should_stop: ShouldStop,
-) -> Iterator[Finding]:
-    """Of a group of the same bytes its first stands for all."""
+) -> list[_Near]:
+    """Groups of near copies. Of pictures of the same bytes the first stands for all."""
     usable = readable & (measured.rows["std"] >= FLAT)  # a flat picture's pattern is noise
-    for group in exact:
-        usable[list(group[1:])] = False
+    for twins in exact:
+        usable[list(twins[1:])] = False
     rows = np.flatnonzero(usable)
     pairs = near_pairs(measured.rows["thumb"][rows], should_stop=should_stop)
-    twins = {group[0]: group for group in exact}
-    linked: dict[int, list[int]] = {}
+    twins_of = {twins[0]: twins for twins in exact}
     groups = grouped(len(rows), pairs)
     group_of = {row: number for number, group in enumerate(groups) for row in group}
+    linked: list[list[int]] = [[] for _ in groups]
     for k, row in enumerate(pairs.first.tolist()):
-        linked.setdefault(group_of[row], []).append(k)
-    for number, group in enumerate(groups):
-        members = sorted(i for row in group for i in twins.get(int(rows[row]), (int(rows[row]),)))
-        why, score = _likeness(pairs, linked[number])
-        yield _copies(index, tuple(members), "near duplicates", why, score)
+        linked[group_of[row]].append(k)
+    near: list[_Near] = []
+    for group, chosen in zip(groups, linked, strict=True):
+        firsts = rows[group].tolist()
+        members = sorted(i for first in firsts for i in twins_of.get(first, (first,)))
+        near.append((tuple(members), *_likeness(pairs, chosen)))
+    return near
 
 
 def _likeness(pairs: Pairs, chosen: list[int]) -> tuple[str, float]:
@@ -235,11 +179,7 @@ def _copies(
     files = tuple(index.files[i] for i in group)
     labels = sorted({int(index.labels[i]) for i in group} - {NO_LABEL})
     if len(labels) > 1:
-        names = " and ".join(index.classes[label] for label in labels)
-        return Finding(
-            "two labels", files, group, f"{why}; they are labelled {names}.", "problem",
-            "exclude", files, score=score,
-        )  # fmt: skip
+        return _two_labels(index, group, labels, why, score)
     splits = sorted({int(index.splits[i]) for i in group} - {NO_SPLIT})
     if len(splits) > 1:
         where = " and ".join(SPLITS[split] for split in splits)
@@ -251,6 +191,88 @@ def _copies(
             "move", movers, SPLITS[to], score,
         )  # fmt: skip
     return Finding(kind, files, group, f"{why}.", "note", "exclude", files[1:], score=score)
+
+
+def _two_labels(
+    index: DatasetIndex, group: tuple[int, ...], labels: list[int], why: str, score: float
+) -> Finding:
+    """Where most agree the others are relabelled; where none do, nothing should learn from it."""
+    files = tuple(index.files[i] for i in group)
+    votes = np.bincount(index.labels[[i for i in group if index.labels[i] != NO_LABEL]])
+    most = int(votes.argmax())
+    counts = " and ".join(f"{index.classes[label]} ({votes[label]})" for label in labels)
+    why = f"{why}; they are labelled {counts}."
+    if 2 * votes[most] > votes.sum():
+        wrong = tuple(index.files[i] for i in group if index.labels[i] not in (most, NO_LABEL))
+        return Finding(
+            "two labels", files, group, why, "problem", "relabel", wrong, index.keys[most], score
+        )
+    return Finding("two labels", files, group, why, "problem", "exclude", files, score=score)
+
+
+def _by_features(
+    index: DatasetIndex,
+    features: FrozenFeatures,
+    copies: list[tuple[int, ...]],
+    *,
+    on_progress: OnProgress,
+    should_stop: ShouldStop,
+) -> tuple[list[Finding], list[str], list[str]]:
+    """(findings, methods, notes) on labels and on pictures unlike their class."""
+    from core.evaluation.label_errors import FOLDS, UNLIKE, label_errors, unlike_their_class
+
+    usable = np.flatnonzero(features.is_ok & (index.labels != NO_LABEL))
+    vectors, labels = features.vectors[usable], index.labels[usable]
+    unit = np.arange(len(index))
+    for group in copies:
+        unit[list(group)] = unit[list(group)].min()
+    found: list[Finding] = []
+    methods: list[str] = []
+    notes: list[str] = []
+    errors = label_errors(
+        vectors, labels, units=unit[usable], on_progress=on_progress, should_stop=should_stop
+    )
+    for row, label, given, better in zip(
+        errors.rows, errors.suggested, errors.given, errors.better, strict=True
+    ):
+        i = int(usable[row])
+        why = (
+            f"It looks like {index.classes[label]} ({better:.0%}), not like "
+            f"{index.class_of(i)} ({given:.0%}), to classifiers that never saw it."
+        )
+        found.append(
+            _one(
+                index, "label error", i, why, "problem", "relabel",
+                value=index.keys[label], score=float(better - given),
+            )
+        )  # fmt: skip
+    if errors.judged:
+        methods.append(
+            f"Label errors: {FOLDS}-fold logistic heads on the frozen features of {features.model} "
+            f"foretold {errors.accuracy:.1%} of the labels of {errors.judged:,} pictures; "
+            "confident learning (cleanlab) names the labels that do not hold."
+        )
+    else:
+        notes.append("Labels were not judged: that takes two classes of five pictures or more.")
+    on_progress(0, 0, "Looking for pictures unlike their class")
+    unlike = unlike_their_class(vectors, labels, should_stop=should_stop)
+    suspected = {int(usable[row]) for row in errors.rows}
+    for row, times, deviations in zip(unlike.rows, unlike.times, unlike.deviations, strict=True):
+        i = int(usable[row])
+        if i in suspected:
+            continue
+        why = (
+            f"It is {times:.1f} times as far from its nearest in {index.class_of(i)} as usual "
+            f"there ({deviations:.1f} robust deviations)."
+        )
+        score = float(deviations / (deviations + UNLIKE))
+        found.append(_one(index, "unlike its class", i, why, "note", "exclude", score=score))
+    methods.append(
+        f"Unlike their class: mean angle of the frozen features of {features.model} to the nearest "
+        f"ten of the class, its logarithm more than {UNLIKE:g} robust deviations above the "
+        "class's median."
+    )
+    return found, methods, notes
 
 
 def _one(
@@ -282,6 +304,7 @@ def _odd_pictures(
     # At least 0.25: in a set of like pictures a small difference is not blur.
     blurred = sharp < middle - BLUR_MADS * max(spread, 0.25)
     usual = float(np.median(short))
+    unusual = _unusual(rows["mean"], index.labels, readable)
     for i in np.flatnonzero(readable).tolist():
         mean, std = float(rows["mean"][i]), float(rows["std"][i])
         if short[i] < TINY_SIDE <= usual:
@@ -290,7 +313,7 @@ def _odd_pictures(
         if std < FLAT:
             why = f"It is nearly of one colour: its gray spreads by {std:.1f} of 255."
             yield _one(index, "flat", i, why, "note", "exclude")
-        elif mean < DARK or mean > BRIGHT:
+        elif (mean < DARK or mean > BRIGHT) and unusual[i]:
             kind: Kind = "dark" if mean < DARK else "bright"
             why = f"Its mean gray is {mean:.0f} of 255."
             yield _one(index, kind, i, why, "note", "keep")
@@ -302,6 +325,19 @@ def _odd_pictures(
             if index.widths[i] > index.heights[i]:
                 why = f"It is {aspect[i]:.1f} times as wide as it is high."
             yield _one(index, "odd aspect", i, why, "note", "keep")
+
+
+def _unusual(
+    gray: npt.NDArray[np.float32], labels: npt.NDArray[np.int32], readable: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.bool_]:
+    """bool [N]: brightness far from that of its class; a class may be dark or bright by nature."""
+    unusual = np.zeros(len(gray), np.bool_)
+    for label in np.unique(labels):
+        members = np.flatnonzero((labels == label) & readable)
+        if members.size:
+            away = np.abs(gray[members] - np.median(gray[members]))
+            unusual[members] = away > 3 * max(1.4826 * float(np.median(away)), 10.0)
+    return unusual
 
 
 def _imbalance(index: DatasetIndex) -> Iterator[Finding]:

@@ -20,6 +20,7 @@ from core.console import (
     stop_on_interrupt,
 )
 from core.errors import AppError
+from core.events import no_sink
 
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
@@ -58,27 +59,45 @@ def train(
         strategy=None if is_auto else strategy,
         epochs=epochs,
     )
+    from core.training import ranks as several
     from core.training.fit import fit
-    from core.training.runs import RunStore, create_run
+    from core.training.runs import Run, RunStore, create_run
+    from core.training.together import fit_together, processes_of
 
     if folds is not None and out is not None:
         raise typer.BadParameter("--folds makes a run per fold: --out cannot name them all.")
     if out is not None and out.exists():
         raise AppError(f"{out} exists already.", "A run is never overwritten: name a new folder.")
     start = time.perf_counter()
-    index = scan_dataset(path)
-    if is_auto:
-        recipe = _advised(index, recipe)
+    ranks = several.join(recipe.device)
+    if ranks.size > 1 and folds is not None:
+        raise typer.BadParameter("--folds trains in one process.")
+
+    def open_and_advise() -> tuple[DatasetIndex, Recipe]:
+        index = scan_dataset(path)
+        return index, _advised(index, recipe) if is_auto else recipe
+
+    index, recipe = ranks.from_first(open_and_advise)
     if folds is not None:
         _cross_validate(recipe, index, folds, start, as_json=as_json)
         return
-    try:
-        run = create_run(out, recipe) if out else RunStore().create(index.name, recipe)
-    except FileExistsError as error:  # made since it was looked for, or a link to nowhere
-        raise AppError(f"{out} exists already.", "Name a new folder.") from error
+
+    def make_run() -> Path:
+        try:
+            run = create_run(out, recipe) if out else RunStore().create(index.name, recipe)
+        except FileExistsError as error:  # made since it was looked for, or a link to nowhere
+            raise AppError(f"{out} exists already.", "Name a new folder.") from error
+        return run.path
+
     with progress() as on_progress, stop_on_interrupt() as should_stop:
-        result = fit(recipe, index, run, sink=run_sink(on_progress), should_stop=should_stop)
-    _print_result(result, time.perf_counter() - start, as_json=as_json)
+        sink = run_sink(on_progress) if ranks.is_first else no_sink
+        if ranks.size == 1 and processes_of(recipe) > 1:
+            result = fit_together(recipe, index, path=out, sink=sink, should_stop=should_stop)
+        else:
+            run = Run(ranks.from_first(make_run))
+            result = fit(recipe, index, run, sink=sink, should_stop=should_stop, ranks=ranks)
+    if ranks.is_first:
+        _print_result(result, time.perf_counter() - start, as_json=as_json)
 
 
 def _cross_validate(
@@ -117,12 +136,23 @@ def resume(
     run: Annotated[str, typer.Argument(help="Folder or name of a run.")], as_json: Json = False
 ) -> None:
     """Go on with a fine-tuning that was stopped or cut off."""
+    from core.training import ranks as several
     from core.training.fit import resume as go_on
     from core.training.runs import RunStore
+    from core.training.together import processes_of, resume_together
 
     start = time.perf_counter()
+    opened = RunStore().open(run)
+    recipe = opened.read_recipe()
+    ranks = several.join(recipe.device)
     with progress() as on_progress, stop_on_interrupt() as should_stop:
-        result = go_on(RunStore().open(run), sink=run_sink(on_progress), should_stop=should_stop)
+        sink = run_sink(on_progress) if ranks.is_first else no_sink
+        if ranks.size == 1 and processes_of(recipe) > 1:
+            result = resume_together(opened, sink=sink, should_stop=should_stop)
+        else:
+            result = go_on(opened, sink=sink, should_stop=should_stop, ranks=ranks)
+    if not ranks.is_first:
+        return
     _print_result(result, time.perf_counter() - start, as_json=as_json)
 
 

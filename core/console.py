@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -55,25 +56,31 @@ def progress() -> Iterator[OnProgress]:
 
 @contextmanager
 def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
-    """The first Ctrl+C asks the job to stop at its next boundary; the second one breaks it off."""
+    """The first Ctrl+C asks the job to stop at its next boundary; the second one breaks it off.
+
+    So does a request to terminate. Under torchrun, which hands on both, a second one breaks nothing
+    off: all processes have to come to the boundary together.
+    """
     asked = False
+    is_one_of_several = int(os.environ.get("WORLD_SIZE", "1")) > 1
 
     def ask(number: int, frame: object) -> None:
         nonlocal asked
-        if asked:
+        if asked and not is_one_of_several:
             raise KeyboardInterrupt
         asked = True
         messages.print("Stopping at the next boundary; Ctrl+C again breaks off.")
 
     try:
-        before = signal.signal(signal.SIGINT, ask)
+        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     except ValueError:  # not in the main thread: there is no Ctrl+C to catch
         yield lambda: False
         return
     try:
         yield lambda: asked
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def run_sink(on_progress: OnProgress) -> Callable[[events.Event], None]:

@@ -66,6 +66,13 @@ class Recipe(BaseModel):
         le=1000,
         description="Weight of the L2 penalty on the head. Empty: chosen on the selection images.",
     )
+    processes: int = Field(
+        1,
+        ge=0,
+        le=64,
+        description="Processes that train together on this machine, each on a GPU of its own (or "
+        "on its part of the cores). 0: one for each GPU. Several machines: torchrun.",
+    )
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of the splits and of the training.")
     deterministic: bool = Field(
         False,

@@ -150,8 +150,12 @@ def train(values: dict[str, Any], dataset: DatasetIndex, link: Link) -> RunResul
     from core.recipe import new_recipe
     from core.training.fit import fit
     from core.training.runs import RunStore
+    from core.training.together import fit_together, processes_of
 
     recipe = new_recipe(values)
+    if processes_of(recipe) > 1:
+        hear = ProgressFromEvents(link).hear
+        return fit_together(recipe, dataset, sink=hear, should_stop=link.should_stop)
     run = RunStore().create(dataset.name or dataset.root.name, recipe)
     listener = ProgressFromEvents(link)
     return fit(
@@ -164,12 +168,15 @@ def resume_run(path: Path, link: Link) -> RunResult:
     """Go on with a stopped run; what it told before is told again first, for the curves."""
     from core.training.fit import resume
     from core.training.runs import Run
+    from core.training.together import processes_of, resume_together
 
     run = Run(path)
     listener = ProgressFromEvents(link)
     for event in run.read_events():
         if not isinstance(event, RunEnded):
             listener.hear(event)
+    if processes_of(run.read_recipe()) > 1:
+        return resume_together(run, sink=listener.hear, should_stop=link.should_stop)
     return resume(
         run, sink=listener.hear, should_stop=link.should_stop, between_steps=listener.answer
     )

@@ -17,6 +17,7 @@ from core.data.variation import variation_of
 from core.errors import DecodeError
 from core.events import Notice, Sink
 from core.recipe import Recipe
+from core.training.ranks import ALONE, Ranks
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,9 @@ def steps_per_epoch(images: int, recipe: Recipe) -> int:
 class Batches:
     """The images of each step of an epoch, those of the next prepared while one is made."""
 
-    def __init__(self, data: TrainingSet, recipe: Recipe) -> None:
-        self._data, self._recipe = data, recipe
+    def __init__(self, data: TrainingSet, recipe: Recipe, ranks: Ranks = ALONE) -> None:
+        """Of `ranks` processes each prepares its own share of every step, which may be empty."""
+        self._data, self._recipe, self._ranks = data, recipe, ranks
         self._variation = variation_of(recipe)
         self.steps = steps_per_epoch(len(data.fit), recipe)
 
@@ -73,7 +75,9 @@ class Batches:
             is_balanced=self._recipe.sampling == "balanced",
         )
         cuts = np.array_split(np.arange(len(order)), self.steps)[skip:]
-        shares = [[order[i] for i in cut] for cut in cuts]
+        # Neighbours stay together: an image is mixed with the next of its share.
+        size, rank = self._ranks.size, self._ranks.rank
+        shares = [[order[i] for i in np.array_split(cut, size)[rank]] for cut in cuts]
         ahead = self._prepare(shares[0], epoch, pool) if shares else []
         for number, share in enumerate(shares):
             ready = ahead
@@ -86,7 +90,7 @@ class Batches:
                     kept.append(drawn.position)
                 except DecodeError as error:
                     gone.say(drawn.position, error)
-            if views:
+            if views or size > 1:  # the others wait for this one's share, be it empty
                 yield skip + number, views, self._data.labels[kept]
 
     def _prepare(

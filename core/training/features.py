@@ -52,6 +52,28 @@ class Features:
     seconds: float
 
 
+def joined(parts: Sequence[tuple[npt.NDArray[np.int64], Features]]) -> Features:
+    """Features of a list of files from those of its parts: (positions in the list, features)."""
+    count = sum(len(own) for own, _ in parts)
+    vectors = np.zeros((count, parts[0][1].vectors.shape[1]), dtype=np.float32)
+    is_ok = np.zeros(count, dtype=bool)
+    hashes = [""] * count
+    failures = []
+    for own, part in parts:
+        vectors[own], is_ok[own] = part.vectors, part.is_ok
+        for position, content in zip(own.tolist(), part.hashes, strict=True):
+            hashes[position] = content
+        failures += [(int(own[i]), reason) for i, reason in part.failures]
+    return Features(
+        vectors=vectors,
+        is_ok=is_ok,
+        hashes=tuple(hashes),
+        failures=tuple(sorted(failures)),
+        computed=sum(part.computed for _, part in parts),
+        seconds=max(part.seconds for _, part in parts),
+    )
+
+
 @dataclass
 class _Batch:
     """What one worker made of its share of the files."""

@@ -23,6 +23,7 @@ from core.training.dry_run import dry_run
 from core.training.judging import Judgement, judge
 from core.training.losses import Loss
 from core.training.plan import Plan
+from core.training.ranks import ALONE, Ranks
 from core.training.schedules import Plateau, Schedule
 from core.training.steps import Stepper
 from core.training.trainee import Trainee
@@ -96,27 +97,33 @@ def fine_tune(
     sink: Sink,
     should_stop: ShouldStop,
     between_steps: Callable[[FineTuning], None] = _nothing,
+    ranks: Ranks = ALONE,
 ) -> FineTuning:
     """Train until the epochs are over, patience ends or a stop is asked for.
 
     `keep_best(judgement, epoch)` is called whenever the selection images prefer the model as it
     is; `keep_last(progress)` after every epoch and at a stop, when the run can go on from here.
     `tell` writes into the run, `sink` speaks to the listener alone. `between_steps(progress)` may
-    look at the model and must leave it as it is. Mutates `trainee`.
+    look at the model and must leave it as it is. `ranks`: the processes that train together; all
+    run this loop and hold the same model. Mutates `trainee`.
 
     Raises: DivergedError where loss or gradient are no numbers any more, the last state being from
     before; MemoryShortError where a step does not fit into memory.
     """
-    batches_of = Batches(data, recipe)
+    batches_of = Batches(data, recipe, ranks)
     schedule = Schedule(optimizer, recipe, steps_per_epoch=batches_of.steps)
     gone = Unreadable(tell)
-    stepper = Stepper(trainee, optimizer, recipe, loss, halvings=progress.halvings, tell=tell)
+    stepper = Stepper(
+        trainee, optimizer, recipe, loss, halvings=progress.halvings, tell=tell, ranks=ranks
+    )
     with trainee.working() as pool:
         if not progress.step:
             first = next(batches_of(1, 0, pool, gone), None)
-            if first is not None:
+            if first is not None and first[1]:
                 steps = batches_of.steps * recipe.most_epochs
-                tell(dry_run(stepper, plan, first[1], first[2], steps=steps, compute=compute))
+                # On its own: what a process's share takes, without waiting for the others.
+                own = Stepper(trainee, optimizer, recipe, loss, tell=tell)
+                tell(dry_run(own, plan, first[1], first[2], steps=steps, compute=compute))
         while progress.epoch < recipe.most_epochs and progress.waited < recipe.patience:
             epoch = progress.epoch + 1
             _open(trainee, plan, epoch, tell=tell, is_start=progress.step_of_epoch == 0)
@@ -125,7 +132,7 @@ def fine_tune(
             for number, views, labels in batches_of(epoch, progress.step_of_epoch, pool, gone):
                 asked = time.perf_counter()
                 between_steps(progress)
-                if should_stop():  # also where a paused run waits
+                if ranks.any(should_stop()):  # also where a paused run waits
                     progress.was_stopped = True
                     keep_last(progress)
                     return progress
@@ -138,21 +145,21 @@ def fine_tune(
                 progress.step += 1
                 progress.step_of_epoch = number + 1
                 progress.halvings = stepper.halvings
-                progress.loss_sum += learned.loss * len(views)
+                progress.loss_sum += learned.loss * learned.images
                 progress.right += learned.right
-                progress.seen += len(views)
-                busy_seconds, images = busy_seconds + step_seconds, images + len(views)
+                progress.seen += learned.images
+                busy_seconds, images = busy_seconds + step_seconds, images + learned.images
                 tell(
                     StepDone(
                         step=progress.step,
                         epoch=epoch,
                         loss=learned.loss,
                         rates=rates_of(optimizer, plan, epoch),
-                        images_per_s=len(views) / step_seconds,
+                        images_per_s=learned.images / step_seconds,
                         memory_mb=memory_mb(compute.device),
                     )
                 )
-            judgement = judge(trainee, data, compute, gone, sink=sink, pool=pool)
+            judgement = judge(trainee, data, compute, gone, sink=sink, pool=pool, ranks=ranks)
             stepper.check(judgement.loss, epoch=epoch, step=progress.step)
             progress.epoch, progress.step_of_epoch = epoch, 0
             if recipe.schedule == "plateau":

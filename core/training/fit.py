@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -42,7 +43,16 @@ from core.training.device import Compute, resolve_compute
 from core.training.effort import work_by_epoch
 from core.training.head import is_cross_fitted
 from core.training.plan import make_plan
-from core.training.prepare import Frozen, Job, check_classes, embed, notices_of, notices_of_rates
+from core.training.prepare import (
+    Frozen,
+    Job,
+    Outcome,
+    check_classes,
+    embed,
+    notices_of,
+    notices_of_rates,
+)
+from core.training.ranks import ALONE, Ranks
 from core.training.runs import Run, RunResult
 from core.training.state import has_state
 from core.training.strategy_head import feature_extraction
@@ -61,11 +71,13 @@ def fit(
     sink: Sink = no_sink,
     should_stop: ShouldStop = never_stop,
     between_steps: BetweenSteps | None = None,
+    ranks: Ranks = ALONE,
 ) -> RunResult:
     """Train as the recipe says and leave everything in the run folder.
 
     `between_steps` may ask the model in training about pictures, before each step of a
-    fine-tuning; whatever it asks, the run comes out the same.
+    fine-tuning; whatever it asks, the run comes out the same. Processes that train together
+    (`ranks`) all call this with the same recipe and dataset; the first one alone writes.
     A stop during the epochs ends them early and saves the best so far (status `stopped`);
     fine-tuning can then be resumed. A stop before there is a head raises Cancelled; computed
     features stay cached. Raises: AppError for what the user can mend; Cancelled.
@@ -77,14 +89,15 @@ def fit(
                 f"The dataset folder {index.root} is no longer there.",
                 "Put it back, or open the dataset at its new place.",
             )
-        run.write_classes(index.classes)
+        if ranks.is_first:
+            run.write_classes(index.classes)
         sets = honest_sets(index, folds=recipe.selection_folds, seed=recipe.seed)
         return _train(
             recipe, index, sets, run, tell=tell, sink=sink, should_stop=should_stop,
-            between_steps=between_steps,
+            between_steps=between_steps, ranks=ranks,
         )  # fmt: skip
 
-    return _guarded(run, sink, work, is_deterministic=recipe.deterministic)
+    return _guarded(run, sink, work, is_deterministic=recipe.deterministic, ranks=ranks)
 
 
 def resume(
@@ -94,6 +107,7 @@ def resume(
     should_stop: ShouldStop = never_stop,
     between_steps: BetweenSteps | None = None,
     rate_factor: float | None = None,
+    ranks: Ranks = ALONE,
 ) -> RunResult:
     """Go on with a run that was stopped or cut off, in its folder.
 
@@ -102,6 +116,24 @@ def resume(
     the loss had become no number.
     Raises: RunError where the run is on, has finished or keeps no state; as `fit`.
     """
+    ranks.from_first(partial(_refuse_to_resume, run))
+    recipe = run.read_recipe()
+    index, sets, hashes = dataset_record.from_document(run)
+    ended = run.read_end()
+    if rate_factor is None:
+        rate_factor = _AFTER_DIVERGING if ended is not None and ended.has_diverged else 1.0
+
+    def work(tell: Sink) -> RunResult:
+        return _train(
+            recipe, index, sets, run, tell=tell, sink=sink, should_stop=should_stop,
+            between_steps=between_steps, hashes=hashes, rate_factor=rate_factor, ranks=ranks,
+        )  # fmt: skip
+
+    return _guarded(run, sink, work, is_deterministic=recipe.deterministic, ranks=ranks)
+
+
+def _refuse_to_resume(run: Run) -> None:
+    """Raises: RunError where there is nothing to go on with."""
     status = run.read_status()
     if status == "running":
         raise RunError(f"The run {run.path.name} is still on.", "Stop it where it was started.")
@@ -113,29 +145,23 @@ def resume(
         raise RunError(
             f"The run {run.path.name} keeps no state to go on from.", "Train with its settings."
         )
-    recipe = run.read_recipe()
-    index, sets, hashes = dataset_record.from_document(run)
-    ended = run.read_end()
-    if rate_factor is None:
-        rate_factor = _AFTER_DIVERGING if ended is not None and ended.has_diverged else 1.0
-
-    def work(tell: Sink) -> RunResult:
-        return _train(
-            recipe, index, sets, run, tell=tell, sink=sink, should_stop=should_stop,
-            between_steps=between_steps, hashes=hashes, rate_factor=rate_factor,
-        )  # fmt: skip
-
-    return _guarded(run, sink, work, is_deterministic=recipe.deterministic)
 
 
 def _guarded(
-    run: Run, sink: Sink, work: Callable[[Sink], RunResult], *, is_deterministic: bool
+    run: Run,
+    sink: Sink,
+    work: Callable[[Sink], RunResult],
+    *,
+    is_deterministic: bool,
+    ranks: Ranks = ALONE,
 ) -> RunResult:
     """Whatever ends the run, its last event says how."""
 
     log = TensorBoardLog(run.tensorboard)
 
     def tell(event: Event) -> None:
+        if not ranks.is_first:
+            return
         run.append_event(event)
         log.hear(event)
         sink(event)
@@ -190,6 +216,7 @@ def _train(
     between_steps: BetweenSteps | None,
     hashes: tuple[str, ...] | None = None,
     rate_factor: float = 1.0,
+    ranks: Ranks = ALONE,
 ) -> RunResult:
     """`hashes`: of the files when the run began; given, it goes on from its last state."""
     start = time.perf_counter()
@@ -198,17 +225,19 @@ def _train(
     check_stop(should_stop)
     before = _resolved_before(run) if is_resumed else {}
     compute = _as_before(recipe, built, before, tell) or resolve_compute(recipe, built)
+    compute = ranks.own(ranks.first(compute))  # one timing decides for all
     plan = make_plan(recipe, built.group_sizes())
     if recipe.step_images == "auto" and recipe.strategy != "feature-extraction":
         images = before.get("step_images") or step_images_of(
             recipe, built, plan, compute, fit_images=len(sets.fit)
         )
-        recipe = recipe.with_values(step_images=images)
+        recipe = recipe.with_values(step_images=ranks.first(images))
     resolved = {"torch_threads": torch.get_num_threads(), "step_images": recipe.batch_images}
-    run.write_environment({**compute.to_dict(), **resolved})
+    if ranks.is_first:
+        run.write_environment({**compute.to_dict(), **resolved, "processes": ranks.size})
     job = Job(
         recipe, index, sets, run, built, compute, plan, tell, sink, should_stop, between_steps,
-        rate_factor,
+        rate_factor, ranks,
     )  # fmt: skip
     is_head_only = recipe.strategy == "feature-extraction"
     if not is_resumed:
@@ -216,17 +245,23 @@ def _train(
         for notice in [*notices_of(index, sets), *notices_of_rates(recipe)]:
             tell(notice)
     frozen = embed(job)
-    if hashes is None:
+    if hashes is None and ranks.is_first:
         run.write_dataset(dataset_record.to_document(index, sets, frozen.features))
-    else:
+    elif hashes is not None:
         _tell_changed_files(job, frozen, hashes)
     check_classes(job, frozen)
     check_stop(should_stop)
 
-    if is_head_only:
-        outcome = feature_extraction(job, frozen)
-    else:
+    if not is_head_only:
         outcome = fine_tuning(job, frozen, is_resumed=is_resumed)
+    elif ranks.is_first:  # seconds on cached features: the others wait for the end
+        outcome = feature_extraction(job, frozen)
+    return ranks.from_first(lambda: _finish(job, outcome, time.perf_counter() - start))
+
+
+def _finish(job: Job, outcome: Outcome, seconds: float) -> RunResult:
+    """Report and predictions into the run, and its last word."""
+    run, tell = job.run, job.tell
     report: Report | None = None
     if outcome.evaluation is not None:
         report = outcome.evaluation.report
@@ -239,12 +274,12 @@ def _train(
     return RunResult(
         run=run.path,
         status=status,
-        model=built.card.id,
-        strategy=recipe.strategy,
+        model=job.built.card.id,
+        strategy=job.recipe.strategy,
         epochs=outcome.epochs,
         best_selection_accuracy=outcome.selection_accuracy,
         report=report,
-        seconds=time.perf_counter() - start,
+        seconds=seconds,
         best_epoch=outcome.best_epoch,
         probe_selection_accuracy=outcome.probe_accuracy,
     )

@@ -18,6 +18,7 @@ from core.training.checkpoints import Head
 from core.training.device import Compute
 from core.training.embed import Embedder
 from core.training.head import inverse_temperature
+from core.training.ranks import ALONE, Ranks
 from core.training.trainee import Trainee
 
 
@@ -62,13 +63,29 @@ def judge(
     *,
     sink: Sink,
     pool: ThreadPoolExecutor,
+    ranks: Ranks = ALONE,
 ) -> Judgement:
     """Ask the selection images, exactly as pictures will be classified later.
 
+    Of several processes each asks its share, and all come to the judgement of the whole.
+
     Raises: DatasetError where none can be read any more.
     """
-    features, there = embed_pixels(trainee, data, compute, gone, sink=sink, pool=pool)
+    own = ranks.share(data.selection)
+    features, there = embed_pixels(trainee, data, own, compute, gone, sink=sink, pool=pool)
+    if ranks.size > 1:
+        features, there = _in_order(ranks.gather((features, there)))
+    if not there:
+        raise DatasetError("No selection image can be read any more.", "Put the files back.")
     return judgement_of(features, trainee.head(), data.labels[there])
+
+
+def _in_order(parts: list[tuple[Tensor, list[int]]]) -> tuple[Tensor, list[int]]:
+    """The parts as one process would have made them: the same sums, to the bit."""
+    there = [position for _, positions in parts for position in positions]
+    order = np.argsort(there, kind="stable")
+    features = torch.cat([rows for rows, _ in parts])
+    return features[torch.from_numpy(order)], [there[i] for i in order]
 
 
 def judgement_of(features: Tensor, head: Head, labels: Tensor) -> Judgement:
@@ -99,15 +116,15 @@ def _by_class(answers: Tensor, labels: Tensor, *, classes: int) -> tuple[float, 
 def embed_pixels(
     trainee: Trainee,
     data: TrainingSet,
+    positions: npt.NDArray[np.int64],
     compute: Compute,
     gone: Unreadable,
     *,
     sink: Sink,
     pool: ThreadPoolExecutor,
 ) -> tuple[Tensor, list[int]]:
-    """Features float32 [n, D] of the selection pictures, by the model as it is now, and the n
+    """Features float32 [n, D] of the pictures at `positions`, by the model as it is now, and the n
     positions that can be read."""
-    positions = data.selection
     embedder = Embedder(trainee.kept, compute)
     size = compute.batch_size
     shares = [positions[i : i + size] for i in range(0, len(positions), size)]
@@ -136,6 +153,5 @@ def embed_pixels(
             there += kept
         done += len(share)
         sink(Progress(done, len(positions), "asking the selection images"))
-    if not rows:
-        raise DatasetError("No selection image can be read any more.", "Put the files back.")
-    return torch.cat(rows), there
+    empty = torch.empty(0, trainee.built.feature_dim)
+    return torch.cat([empty, *rows]), there

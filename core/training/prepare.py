@@ -20,8 +20,9 @@ from core.recipe import Recipe
 from core.training.current import BetweenSteps
 from core.training.device import Compute
 from core.training.embed import Embedder
-from core.training.features import FeatureCache, Features, embed_files
+from core.training.features import FeatureCache, Features, embed_files, joined
 from core.training.plan import Plan
+from core.training.ranks import ALONE, Ranks
 from core.training.runs import Run
 
 _HIGH_RATE = 0.01
@@ -44,6 +45,8 @@ class Job:
     between_steps: BetweenSteps | None = None
     rate_factor: float = 1.0
     """What a resumed run makes of its learning rates."""
+    ranks: Ranks = ALONE
+    """The processes that train together; the first one alone writes into the run."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,10 @@ def embed(job: Job) -> Frozen:
     """
     sets, index = job.sets, job.index
     positions = np.concatenate([sets.train, sets.report])
-    features = _embed(job, positions)
+    own = job.ranks.share(np.arange(len(positions)))
+    features = _embed(job, positions[own])
+    if job.ranks.size > 1:
+        features = joined(job.ranks.gather((own, features)))
     for notice in _failures(index, positions, features):
         job.tell(notice)
     is_train = np.arange(len(positions)) < len(sets.train)

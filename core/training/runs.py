@@ -300,6 +300,22 @@ class Run:
                 f"The predictions of the run {self.path.name} are damaged: {error}."
             ) from error
 
+    def events_bytes(self) -> int:
+        """How long the record of events is by now."""
+        try:
+            return (self.path / _EVENTS).stat().st_size
+        except OSError:
+            return 0
+
+    def read_events_from(self, start: int) -> bytes:
+        """What the record of events holds from a byte on; nothing where it is not there yet."""
+        try:
+            with (self.path / _EVENTS).open("rb") as file:
+                file.seek(start)
+                return file.read()
+        except OSError:
+            return b""
+
     def read_events(self) -> list[Event]:
         """All events in order; a half-written last line is left out."""
         return list(self._iterate_events())
@@ -399,15 +415,18 @@ class RunStore:
 
         Raises: AppError where it cannot be written.
         """
-        stem = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
-        stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-        path = self.root / f"{stem}-{stamp}"
+        path = first = self.free_path(name)
         for attempt in range(2, 100):
             try:
                 return create_run(path, recipe)
             except FileExistsError:
-                path = self.root / f"{stem}-{stamp}-{attempt}"
+                path = first.with_name(f"{first.name}-{attempt}")
         raise RunError(f"The runs folder {self.root} already holds 99 runs of this second.")
+
+    def free_path(self, name: str) -> Path:
+        """Where a run of a dataset that begins now would have its folder; nothing is made."""
+        stem = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
+        return self.root / f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"
 
     def runs(self) -> list[RunSummary]:
         """Newest first; folders that are not runs are passed over."""

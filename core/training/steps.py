@@ -19,6 +19,7 @@ from core.events import Notice, Sink
 from core.recipe import Recipe
 from core.training.losses import Loss
 from core.training.optimizers import finish_gradients
+from core.training.ranks import ALONE, Ranks
 from core.training.trainee import Gradients, Trainee
 
 
@@ -34,11 +35,13 @@ class Stepper:
         *,
         halvings: int = 0,
         tell: Sink,
+        ranks: Ranks = ALONE,
     ) -> None:
-        """`halvings`: how often the images at once were halved already."""
+        """`halvings`: how often the images at once were halved already. `ranks`: the processes that
+        learn from a step together, each from its share."""
         self.trainee, self.optimizer = trainee, optimizer
         self.halvings = halvings
-        self._recipe, self._loss, self._tell = recipe, loss, tell
+        self._recipe, self._loss, self._tell, self._ranks = recipe, loss, tell, ranks
 
     @property
     def parts(self) -> int:
@@ -52,10 +55,18 @@ class Stepper:
     def take(self, views: Sequence[View], labels: Tensor, *, step: int, epoch: int) -> Gradients:
         """Learn from these images: the one step, whatever number of parts it is made in.
 
-        labels: int64 [N]. Raises: DivergedError, before anything is changed, where loss or gradient
+        labels: int64 [N]; of several processes each gives its own share, and all hear of the whole
+        step. Raises: DivergedError, before anything is changed, where loss or gradient
         are no numbers; MemoryShortError where not even a single image fits.
         """
-        learned = self._learn(views, labels, step)
+        ranks = self._ranks
+        (images,) = ranks.sum(len(views))
+        learned = self._learn(views, labels, step, of=int(images))
+        if ranks.size > 1:
+            self.trainee.share_gradients(ranks)
+            self.trainee.share_statistics(ranks)
+            loss, right = ranks.sum(learned.loss, learned.right)
+            learned = Gradients(loss, int(right), int(images))
         scaler = self.trainee.scaler
         scaler.unscale_(self.optimizer)
         norm = finish_gradients(self.optimizer, self._recipe.clip_norm)
@@ -79,18 +90,24 @@ class Stepper:
             "(clip_norm = 1) and a longer warm-up help too.",
         )
 
-    def _learn(self, views: Sequence[View], labels: Tensor, step: int) -> Gradients:
+    def _learn(self, views: Sequence[View], labels: Tensor, step: int, *, of: int) -> Gradients:
         while True:
             try:
-                return self._learn_in_parts(views, labels, step)
+                return self._learn_in_parts(views, labels, step, of)
             except (RuntimeError, MemoryError) as error:  # OutOfMemoryError is a RuntimeError
                 if not is_out_of_memory(error):
                     raise
                 trouble = str(error).splitlines()[0] if str(error) else "out of memory"
             self._halve(len(views), trouble)
 
-    def _learn_in_parts(self, views: Sequence[View], labels: Tensor, step: int) -> Gradients:
+    def _learn_in_parts(
+        self, views: Sequence[View], labels: Tensor, step: int, of: int
+    ) -> Gradients:
         loss, right = 0.0, 0
+        if not len(views):  # this process's share of a small step
+            self.trainee.forget_gradients()
+            return Gradients(0.0, 0)
+        others = (self._ranks.rank,) if self._ranks.size > 1 else ()
         cuts = np.array_split(np.arange(len(views)), min(self.parts, len(views)))
         for number, cut in enumerate(cuts):
             share = cut.tolist()
@@ -98,12 +115,12 @@ class Stepper:
                 [views[i] for i in share],
                 labels[share],
                 loss=self._loss,
-                of=len(views),
+                of=of,
                 adds=number > 0,
-                draw=(self._recipe.seed, step, number),
+                draw=(self._recipe.seed, step, number, *others),
             )
             loss, right = loss + learned.loss, right + learned.right
-        return Gradients(loss, right)
+        return Gradients(loss, right, len(views))
 
     def _halve(self, images: int, trouble: str) -> None:
         self.trainee.forget_gradients()

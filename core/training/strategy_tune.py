@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -73,6 +74,8 @@ def _fine_tuning(job: Job, frozen: Frozen, pictures: Pictures, *, is_resumed: bo
     loss = make_loss(recipe, data.labels[data.fit], job.index.classes)
 
     def keep_best(judgement: Judgement, epoch: int) -> None:
+        if not job.ranks.is_first:
+            return
         softness = 1 / judgement.temperature
         save_checkpoint(
             run.make_checkpoint_folder(),
@@ -109,6 +112,8 @@ def _fine_tuning(job: Job, frozen: Frozen, pictures: Pictures, *, is_resumed: bo
         )
 
     def keep_last(progress: FineTuning) -> None:
+        if not job.ranks.is_first:
+            return
         save_state(run.last, trainee, optimizer, progress)
         job.tell(CheckpointSaved("last", progress.epoch, str(run.last)))
 
@@ -133,7 +138,7 @@ def _fine_tuning(job: Job, frozen: Frozen, pictures: Pictures, *, is_resumed: bo
     else:
         is_scratch = recipe.strategy == "scratch"
         start = begin_from_scratch if is_scratch else fit_probe
-        first, first_head = start(job, frozen, data)
+        first, first_head = job.ranks.from_first(partial(start, job, frozen, data))
         trainee = new_trainee(first_head)
         optimizer = make_optimizer(trainee, recipe, job.plan)
         progress = FineTuning(probe_accuracy=None if is_scratch else first.accuracy)
@@ -155,7 +160,17 @@ def _fine_tuning(job: Job, frozen: Frozen, pictures: Pictures, *, is_resumed: bo
         sink=job.sink,
         should_stop=job.should_stop,
         between_steps=look,
+        ranks=job.ranks,
     )
+    if not job.ranks.is_first:  # the first one judges, and tells the others
+        return Outcome(
+            progress.epoch,
+            progress.best_epoch,
+            progress.best_accuracy,
+            progress.was_stopped,
+            None,
+            progress.probe_accuracy,
+        )
     evaluation = _evaluate_best(job, frozen, progress, selection_images=len(data.selection))
     return Outcome(
         epochs=progress.epoch,

@@ -36,6 +36,7 @@ from core.training.device import Compute
 from core.training.embed import worker_pool
 from core.training.losses import Loss
 from core.training.plan import HEAD, Plan
+from core.training.ranks import Ranks
 
 _SMALL_SHARE = 8
 """Images a core takes at once: their activations stay in its cache."""
@@ -48,6 +49,8 @@ class Gradients:
 
     loss: float
     right: int
+    images: int = 0
+    """How many they were."""
 
 
 class _Replica:
@@ -234,7 +237,23 @@ class Trainee:
         for share_loss, share_right in done:
             summed, right = summed + share_loss, right + share_right
         self._add_up()
-        return Gradients(summed, right)
+        return Gradients(summed, right, count)
+
+    def share_gradients(self, ranks: Ranks) -> None:
+        """The gradients of all processes into those of each."""
+        learns = [p for p in self._replicas[0].parameters if p.requires_grad]
+        added = ranks.add_up([p.grad for p in learns], learns)
+        for parameter, gradient in zip(learns, added, strict=True):
+            parameter.grad = gradient.clone() if gradient.numel() else None
+
+    def share_statistics(self, ranks: Ranks) -> None:
+        """BatchNorm's running statistics, where they are learned: the mean of all processes'."""
+        if not self._learns_statistics:
+            return
+        buffers = [b for b in self.built.module.buffers() if b.is_floating_point()]
+        with torch.no_grad():
+            for buffer, added in zip(buffers, ranks.add_up(buffers, buffers), strict=True):
+                buffer.copy_(added / ranks.size)
 
     def _kept_features(self, count: int, draw: Sequence[int]) -> Tensor:
         """float32 [count, D]: 0 where dropout leaves a feature out, else what makes up for it. The

@@ -364,7 +364,11 @@ def _list(folder: str, should_stop: ShouldStop = never_stop) -> _Listing:
             name = entry.name
             hidden = name[0] == "." or name.lower() in _SYSTEM
             try:
-                is_folder, is_file = entry.is_dir(), entry.is_file()
+                is_file = entry.is_file()
+                if is_file and not hidden:
+                    listing.files.append(name)
+                    continue
+                is_folder = entry.is_dir()
                 is_link = (is_folder or not is_file) and entry.is_symlink()
             except OSError:  # a link to itself
                 is_folder = is_file = False
@@ -376,8 +380,6 @@ def _list(folder: str, should_stop: ShouldStop = never_stop) -> _Listing:
                 listing.folders.append(name)
                 if is_link:
                     listing.linked.add(name)
-            elif is_file:
-                listing.files.append(name)
             else:
                 (listing.dangling if is_link else listing.special).append(name)
     for names in (

@@ -99,15 +99,16 @@ class FileReader:
 
     def _stat_chunk(self, number: int) -> None:
         begin = number * _STAT_CHUNK
-        rows = []
+        found: list[int] = []  # flat: a tuple for each file would have the collector run
         for file in self.layout.files[begin : begin + _STAT_CHUNK]:
             try:
                 status = os.stat(self.prefix + file)  # noqa: PTH116 - per file, and hot
             except (OSError, ValueError):
-                rows.append((-1, -1, -1))
+                found += -1, -1, -1
                 continue
-            rows.append((status.st_size, status.st_mtime_ns, status.st_ctime_ns))
-        self.records.stats[begin : begin + len(rows)] = rows
+            found += status.st_size, status.st_mtime_ns, status.st_ctime_ns
+        stats = np.array(found, np.int64).reshape(-1, 3)
+        self.records.stats[begin : begin + len(stats)] = stats
 
     def _read_file(self, i: int) -> None:
         records, path = self.records, self.prefix + self.layout.files[i]
@@ -129,8 +130,11 @@ class FileReader:
 
     def hash_files(
         self, wanted: npt.NDArray[np.int64], on_progress: OnProgress, should_stop: ShouldStop
-    ) -> list[bytes]:
-        """The content hash of each file, empty where it is gone. Raises: Cancelled."""
+    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.uint64]]:
+        """Of each file: whether it is still there, bool [m], and its content hash, uint64 [m, 2].
+
+        Raises: Cancelled.
+        """
         records = self.records
         missing = wanted[~records.is_hashed[wanted]].tolist()
 
@@ -154,11 +158,8 @@ class FileReader:
             name=lambda j: self.layout.files[missing[j]],
         )
         check_stop(should_stop)
-        blob = records.hashes[wanted].tobytes()
-        return [
-            blob[HASH_BYTES * j : HASH_BYTES * (j + 1)] if is_hashed else b""
-            for j, is_hashed in enumerate(records.is_hashed[wanted].tolist())
-        ]
+        hashes = np.ascontiguousarray(records.hashes[wanted])
+        return records.is_hashed[wanted], hashes.view(np.uint64).reshape(-1, 2)
 
     def carved(self, key: bytes) -> npt.NDArray[np.bool_] | None:
         """The val that was drawn for these labels and copies, where that was the last one."""

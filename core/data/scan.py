@@ -301,12 +301,18 @@ def _duplicates(
     size = (index.bytes * 1_000_003 + index.widths) * 65_537 + index.heights
     _, inverse, counts = np.unique(size, return_inverse=True, return_counts=True)
     suspects = np.flatnonzero(counts[inverse] > 1)
-    digests = reader.hash_files(at[suspects], on_progress, should_stop)
-    groups: dict[bytes, list[int]] = {}
-    for position, digest in zip(suspects.tolist(), digests, strict=True):
-        if digest:
-            groups.setdefault(digest, []).append(position)
-    return [np.array(group, dtype=np.int64) for group in groups.values() if len(group) > 1]
+    is_hashed, hashes = reader.hash_files(at[suspects], on_progress, should_stop)
+    suspects, hashes = suspects[is_hashed], hashes[is_hashed]
+    # Stable: the members of a group stay in the order of the files.
+    order = np.lexsort(hashes.T)
+    is_same = (hashes[order[1:]] == hashes[order[:-1]]).all(axis=1)
+    begins = np.flatnonzero(np.diff(is_same.astype(np.int8), prepend=0, append=0) == 1)
+    ends = np.flatnonzero(np.diff(is_same.astype(np.int8), prepend=0, append=0) == -1)
+    groups = [
+        suspects[order[begin : end + 1]].astype(np.int64)
+        for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)
+    ]
+    return sorted(groups, key=lambda group: int(group[0]))
 
 
 def _with_val(

@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ UNKNOWN, READABLE, FAILS = 0, 1, 2
 """States of a file."""
 HASH_BYTES = 16
 
-_VERSION = 1
+VERSION = 1
 _MOST_DATASETS = 64
 _UNUSABLE = (
     AppError, OSError, ValueError, KeyError, TypeError, EOFError, MemoryError, zipfile.BadZipFile,
@@ -134,10 +135,11 @@ class ScanCache:
         return True
 
 
+@cache
 def _signature() -> str:
     """Whatever decides which files are pictures."""
     optional = [name for name in ("pillow_heif", "pydicom") if find_spec(name)]
-    return json.dumps([_VERSION, PIL.__version__, FORMATS, optional])
+    return json.dumps([VERSION, PIL.__version__, FORMATS, optional])
 
 
 def _to_arrays(records: FileRecords) -> dict[str, Any]:

@@ -71,7 +71,7 @@ class LivePlot(QWidget):
         self._lines: dict[str, Any] = {}
         self._specs: dict[str, Line] = {}
         self._points: dict[str, Points] = {}
-        self._described = ""
+        self._said = self._described = ""
         self._is_single = False
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -146,11 +146,8 @@ class LivePlot(QWidget):
         self.canvas.show_markers(markers)
         moments = "; ".join(f"{m.detail or m.text} at epoch {m.epoch:.3g}" for m in markers)
         described = f"{twin} {moments[:1].upper()}{moments[1:]}.".strip() if moments else twin
-        if described != self._described:
-            self._described = described
-            self._twin.setText(twin)
-            self._twin.setToolTip(described)
-            self.canvas.setAccessibleDescription(self.readout or described)
+        self._said, self._described = twin, described
+        self._show_readout()
 
     def draw(self) -> None:
         """Draw the part that is shown, as finely as the screen can tell."""
@@ -167,8 +164,6 @@ class LivePlot(QWidget):
         # Numbers on axes without a curve would be invented ones.
         for side in ("left", "bottom"):
             self.canvas.getPlotItem().getAxis(side).setStyle(showValues=not is_empty)
-        if self.canvas.crosshair is not None:
-            self._show_readout()
 
     def _part(self, name: str) -> tuple[Values, Values]:
         points = self._points.get(name, ((), ()))
@@ -196,7 +191,7 @@ class LivePlot(QWidget):
 
     @property
     def twin(self) -> str:
-        return self._twin.text()
+        return self._said
 
     @property
     def readout(self) -> str:
@@ -234,7 +229,7 @@ class LivePlot(QWidget):
         return values
 
     def _in_words(self, value: float) -> str:
-        return f"{value:.1%}" if self._is_share else f"{value:.4g}"
+        return f"{value:.1%}" if self._is_share else f"{value:.3g}"
 
     def _rebuild(self, lines: Sequence[Line]) -> None:
         item = self.canvas.getPlotItem()
@@ -256,25 +251,21 @@ class LivePlot(QWidget):
             line.setSymbolBrush(colour)
             line.setSymbolPen(None)
             line.setSymbolSize(7)
-        self._show_readout()
+        self._show_legend()
+
+    def _show_legend(self) -> None:
+        # One line is named by the heading, a ramp of many by the twin and the crosshair.
+        shown = self._specs if 1 < len(self._specs) <= _LEGEND_AT_MOST else {}
+        self._legend.setText("&nbsp; ".join(self._swatch(name) for name in shown))
 
     def _show_readout(self) -> None:
-        """The legend, with the values at the crosshair while there is one."""
-        epoch = self.canvas.crosshair
-        if epoch is None:
-            # One line is named by the heading, a ramp of many by the twin and the crosshair.
-            is_many = 1 < len(self._specs) <= _LEGEND_AT_MOST
-            parts = [self._swatch(name) for name in self._specs] if is_many else []
-        else:
-            parts = [
-                f"{self._swatch(name)} <b>{self._in_words(value)}</b>"
-                for name, value in self._values_at(epoch)[-_LEGEND_AT_MOST:]
-            ]
-            parts.append(f"epoch {epoch:.2f}")
-            parts += [escape(m.detail or m.text) for m in self.canvas.near_crosshair()]
-        self._legend.setText("&nbsp; ".join(parts))
-        self._legend.setToolTip(self.readout)
-        self.canvas.setAccessibleDescription(self.readout or self._described)
+        """The values at the crosshair in place of the twin, as long as there is one."""
+        readout = self.readout
+        said = readout or self._said
+        if said != self._twin.text():
+            self._twin.setText(said)
+            self._twin.setToolTip(readout or self._described)
+        self.canvas.setAccessibleDescription(readout or self._described)
 
     def _swatch(self, name: str) -> str:
         spec = self._specs[name]

@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QPointF, QSize, Qt, Signal
-from PySide6.QtGui import QFocusEvent, QKeyEvent, QMouseEvent
+from PySide6.QtGui import QFocusEvent, QKeyEvent, QMouseEvent, QPainter, QPixmap
+from PySide6.QtSvg import QSvgGenerator
 from PySide6.QtWidgets import QSizePolicy
 
 from gui.theme import Theme
@@ -26,7 +27,7 @@ _APART_PX = 64
 
 MarkerKind = Literal["opened", "dropped", "best", "resumed"]
 _STYLES = {
-    "opened": ("series_1", Qt.PenStyle.DashLine),
+    "opened": ("muted", Qt.PenStyle.DashLine),
     "dropped": ("muted", Qt.PenStyle.DotLine),
     "best": ("good", Qt.PenStyle.SolidLine),
     "resumed": ("warning", Qt.PenStyle.DashDotLine),
@@ -43,7 +44,38 @@ class Marker:
     detail: str = ""
 
 
-class _EpochAxis(pg.AxisItem):
+class _Axis(pg.AxisItem):
+    """Painted once for a range and then copied: pyqtgraph plays its recording, text and grid,
+    with every frame of the curve, which cost more than the curve."""
+
+    def paint(self, painter: QPainter, option: object, widget: object) -> None:
+        device = painter.device()
+        if isinstance(device, QSvgGenerator):
+            self._draw_on(painter)
+            return
+        box = self.boundingRect()
+        ratio = device.devicePixelRatioF()
+        # pyqtgraph forgets its picture whenever something about the axis changes.
+        if self.picture is None or self.picture.devicePixelRatioF() != ratio:
+            picture = QPixmap((box.size() * ratio).toSize() + QSize(1, 1))
+            picture.setDevicePixelRatio(ratio)
+            picture.fill(Qt.GlobalColor.transparent)
+            with QPainter(picture) as inner:
+                inner.translate(-box.topLeft())
+                self._draw_on(inner)
+            self.picture = picture
+        painter.drawPixmap(box.topLeft(), self.picture)
+
+    def _draw_on(self, painter: QPainter) -> None:
+        painter.save()
+        painter.setFont(self.style["tickFont"] or painter.font())
+        specs = self.generateDrawSpecs(painter)
+        if specs is not None:
+            self.drawPicture(painter, *specs)
+        painter.restore()
+
+
+class _EpochAxis(_Axis):
     """Whole numbers only, unless somebody looks closely: there is no checkpoint at epoch 1.5."""
 
     def tickSpacing(self, *span: float) -> list[tuple[float, float]]:
@@ -60,7 +92,7 @@ class PlotCanvas(pg.PlotWidget):
     log_wanted = Signal()
 
     def __init__(self, look: Theme, title: str) -> None:
-        super().__init__(axisItems={"bottom": _EpochAxis("bottom")})
+        super().__init__(axisItems={"bottom": _EpochAxis("bottom"), "left": _Axis("left")})
         self._theme = look
         self._markers: tuple[Marker, ...] = ()
         self._marks: list[Any] = []
@@ -178,7 +210,12 @@ class PlotCanvas(pg.PlotWidget):
                 angle=90,
                 pen=pg.mkPen(colour, style=style),
                 label=marker.text if is_named else None,
-                labelOpts={"position": 0.9, "color": tokens.muted, "anchors": [(0, 0.5), (1, 0.5)]},
+                labelOpts={
+                    "position": 0.9,
+                    "color": tokens.muted,
+                    "fill": tokens.surface,  # readable where a line runs beneath
+                    "anchors": [(0, 0.5), (1, 0.5)],
+                },
             )
             if is_named:
                 named.append(marker.epoch)
@@ -196,7 +233,7 @@ class PlotCanvas(pg.PlotWidget):
             axis = item.getAxis(side)
             axis.setPen(pg.mkPen(tokens.border))
             axis.setTextPen(pg.mkPen(tokens.muted))
-            axis.setStyle(tickFont=self._theme.font("small"), tickLength=-4)
+            axis.setStyle(tickFont=self._theme.font("small"), tickLength=-4, maxTickLevel=1)
         item.showGrid(x=False, y=True, alpha=0.12)
         self._cross.setPen(pg.mkPen(tokens.muted))
         self._show_focus(self.hasFocus())

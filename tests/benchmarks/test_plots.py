@@ -31,7 +31,7 @@ def a_long_run(steps: int) -> StepCurves:
 
 @pytest.mark.parametrize("steps", [1_000, 200_000, 1_000_000])
 @pytest.mark.parametrize("is_zoomed", [False, True])
-def test_a_frame_costs_the_same_at_any_length(qtbot, steps: int, is_zoomed: bool) -> None:
+def test_a_frame_costs_the_same_at_any_length(qtbot, qapp, steps: int, is_zoomed: bool) -> None:
     made = a_long_run(steps)
     plot = LivePlot(Theme(), title="Loss")
     qtbot.addWidget(plot)
@@ -42,24 +42,29 @@ def test_a_frame_costs_the_same_at_any_length(qtbot, steps: int, is_zoomed: bool
         "mean": made.curve(made.smooth, 1000),
     }
     plot.show_lines(_LINES, points, "")
-    plot.canvas.viewport().repaint()
+    qapp.processEvents()
     if is_zoomed:
         plot.canvas.zoom(3)
-    took = []
+    took, busy = [], []
     for frame in range(_FRAMES):
         for number in range(_NEW_STEPS):
             step = steps + frame * _NEW_STEPS + number + 1
             made.add(StepDone(step, 1, 0.01, (1e-4, 1e-3), 20.0, 1000.0))
-        begin = time.perf_counter()
+        begin, busy_before = time.perf_counter(), time.thread_time()
         plot.show_lines(_LINES, points, "")
-        plot.canvas.viewport().repaint()
+        qapp.processEvents()  # paints
         took.append(1000 * (time.perf_counter() - begin))
+        busy.append(1000 * (time.thread_time() - busy_before))
     drawn = plot.points("steps") + plot.points("mean")
     took.sort()
-    median, p99 = statistics.median(took), took[int(0.99 * (len(took) - 1))]
+    busy.sort()
+    at = int(0.99 * (len(took) - 1))
+    median, p99 = statistics.median(busy), busy[at]
     print(
         f"\n{steps:,} steps{', zoomed' if is_zoomed else ''}: {drawn:,} points, "
-        f"frame median {median:.1f} ms, p99 {p99:.1f} ms"
+        f"frame median {median:.1f} ms, p99 {p99:.1f} ms of this thread; by the clock "
+        f"{statistics.median(took):.1f} and {took[at]:.1f} ms"
     )
     assert plot.points("steps") <= 4_000
     assert median <= _AT_MOST_MS
+    assert p99 <= 2 * _AT_MOST_MS

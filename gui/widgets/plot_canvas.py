@@ -48,6 +48,8 @@ class _Axis(pg.AxisItem):
     """Painted once for a range and then copied: pyqtgraph plays its recording, text and grid,
     with every frame of the curve, which cost more than the curve."""
 
+    picture: QPixmap | None
+
     def paint(self, painter: QPainter, option: object, widget: object) -> None:
         device = painter.device()
         if isinstance(device, QSvgGenerator):

@@ -103,7 +103,9 @@ def test_a_fine_tuning_is_followed_live(window, page, fake_core, qtbot) -> None:
     qtbot.waitUntil(lambda: [marker.epoch for marker in plots.accuracy.markers] == [1])
     assert "1.5 GB in use" in plots.memory.twin
     assert "Epoch 2 of at most 2 · step 4 · 20.0 images/s" in page.run_view.phase.text()
-    assert live.seconds_left() == pytest.approx(2 / 3 * 30)
+    # Two steps of 4 images in all at 20 a second, then twice what an epoch takes beside its steps:
+    # for the selection images and, as many, those of the report.
+    assert live.seconds_left() == pytest.approx(2 / 3 * 4 / 20 + 2 * (30 - 4 / 20))
     fake_core.train_gate.set()
     qtbot.waitUntil(lambda: live.phase == "done")
     view = page.run_view

@@ -86,6 +86,7 @@ _GESTURES = (
     ("F2, M on classes", "rename, merge"),
     ("Space, Enter on a model", "compare it, use it"),
     ("Arrows, + − 0 in the chart", "walk from model to model, zoom"),
+    ("Arrows, Home in the rate finder", "move the marker, back to the suggestion"),
     ("Space, Enter in the layers", "train or freeze a layer, set its rate"),
     ("Tab, Shift+Tab", "next and previous control"),
 )

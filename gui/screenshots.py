@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from PySide6.QtWidgets import QDialog
+
     from core.models.card import ModelCard
     from gui.main_window import MainWindow
     from gui.pages.models import ModelsPage
@@ -321,6 +323,7 @@ class _Photographer:
         values = dict(session.recipe_values)
         session.set_recipe_values({"strategy": "partial", "layer_groups": 1, "epochs": 3})
         self._shoot("train", "fine-tuning-ready")
+        self._shoot_rates()
         window.start_training()
         self._wait(lambda: session.live_run is not None and len(session.live_run.steps) > 5)
         self._shoot("train", "fine-tuning")
@@ -331,6 +334,29 @@ class _Photographer:
         self._wait(lambda: window.runner.is_idle)
         self._shoot("train", "stopped")
         session.set_recipe_values(values)
+
+    def _shoot_rates(self) -> None:
+        """The learning-rate finder at work, and its curve with the marker moved."""
+        from gui.pages.train import TrainPage
+
+        page = self._window.page("train")
+        assert isinstance(page, TrainPage)
+        session = self._window.session
+        values = dict(session.recipe_values)
+        session.set_recipe_values({**values, "step_images": 8})
+        finder = page.find_rate()
+        self._wait(lambda: len(finder.plot.points) > 20)
+        self._shoot_dialog(finder, "97-rates-busy")
+        self._wait(lambda: finder.curve is not None)
+        self._shoot_dialog(finder, "97-rates-found")
+        finder.reject()
+        session.set_recipe_values(values)
+
+    def _shoot_dialog(self, dialog: QDialog, name: str) -> None:
+        for theme in ("light", "dark"):
+            self._window.look.choose("light" if theme == "light" else "dark")
+            self._settle()
+            dialog.grab().save(str(self._out / f"{name}-{theme}@{self._scale:g}x.png"))
 
     def _shoot_answers(self) -> None:
         session = self._window.session

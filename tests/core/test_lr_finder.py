@@ -52,13 +52,18 @@ def index(tmp_path, make_image_folder):
 class Bench:
     """A trainee that has learned a little, so that momentum and gradients are there to lose."""
 
-    def __init__(self, index) -> None:
+    def __init__(self, index, *, learns_statistics: bool = False) -> None:
         built = build(catalog.load().resolve(RECIPE.model), num_classes=3)
         self.plan = make_plan(RECIPE, built.group_sizes())
         generator = torch.Generator().manual_seed(0)
         weight = torch.randn(3, built.feature_dim, generator=generator) / 100
         self.trainee = Trainee(
-            built, Head(weight, torch.zeros(3)), self.plan, COMPUTE, weight_average=0.9
+            built,
+            Head(weight, torch.zeros(3)),
+            self.plan,
+            COMPUTE,
+            weight_average=0.9,
+            learns_statistics=learns_statistics,
         )
         self.optimizer = make_optimizer(self.trainee, RECIPE, self.plan)
         train = index.indices("train")
@@ -142,6 +147,13 @@ def test_afterwards_all_is_bit_for_bit_as_before_and_a_second_test_gives_the_sam
     assert len({point.loss for point in first}) == len(first)  # it did learn in between
     assert equal(before, bench.everything())
     assert (first, end) == bench.test()
+
+
+def test_statistics_of_batchnorm_that_learn_are_put_back_too(index):
+    bench = Bench(index, learns_statistics=True)
+    before = bench.everything()
+    bench.test(rates=[1e-3, 1e-2])
+    assert equal(before, bench.everything())
 
 
 def test_a_cancelled_test_leaves_no_trace_either(bench):

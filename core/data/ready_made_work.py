@@ -7,6 +7,7 @@ nothing. torchvision and its company are imported inside: a second that only the
 
 from __future__ import annotations
 
+import importlib
 import re
 import shutil
 import tarfile
@@ -110,11 +111,10 @@ class _Teller:
 
     def bar(self) -> type:
         """A progress bar for torchvision's downloads that draws nothing."""
-        from tqdm import tqdm  # type: ignore[import-untyped]
-
+        base: Any = importlib.import_module("tqdm").tqdm
         teller = self
 
-        class Bar(tqdm):
+        class Bar(base):  # type: ignore[misc]
             def __init__(self, *args: Any, **kwargs: Any) -> None:
                 super().__init__(*args, **{**kwargs, "disable": True})
                 self.total, self.done = kwargs.get("total"), 0

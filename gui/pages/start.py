@@ -77,7 +77,7 @@ class StartPage(Page):
                 wraps=True,
             )
         )
-        self.ready_made_button = button("Ready-made datasets …", self.open_ready_made)
+        self.ready_made_button = button("Ready-made datasets …", self._ask_for_ready_made)
         line = row(stretch=False)
         line.addLayout(words, 1)
         line.addWidget(self.ready_made_button)
@@ -85,6 +85,9 @@ class StartPage(Page):
         sample.body.addLayout(line)
         column.addWidget(sample)
         return column
+
+    def _ask_for_ready_made(self) -> None:
+        self.open_ready_made()
 
     def open_ready_made(self) -> ReadyMadeDialog:
         """The dialog of published datasets; does not block."""

@@ -485,6 +485,24 @@ def test_a_file_costs_less_than_a_kilobyte(make_image_folder, tmp_path):
 # The command line's JSON, and the pictures of a folder
 
 
+def test_names_of_any_kind_are_read_and_what_is_no_file_is_left_out(make_image_folder, tmp_path):
+    folder = make_image_folder(tmp_path / "d 🐜\n", classes=("ant 🐜", "bee\nbee"), per_class=3)
+    odd = ["🐝" * 60 + ".png", "two\nlines.png", "n" * 251 + ".png", "naïve ‮name.PNG", "-rf.png"]
+    picture = next((folder / "train" / "ant 🐜").iterdir())
+    for number, name in enumerate(odd):
+        # A byte more behind the end of the PNG: no two files are alike.
+        (folder / "train" / "ant 🐜" / name).write_bytes(picture.read_bytes() + bytes([number]))
+    (folder / "train" / "ant 🐜" / "empty.png").touch()
+    if hasattr(os, "mkfifo"):  # not on Windows
+        os.mkfifo(folder / "train" / "ant 🐜" / "pipe.png")
+    index = scan(folder, verify=True)
+    assert index.class_counts() == {"ant 🐜": 6 + len(odd), "bee\nbee": 6}
+    assert {f"train/ant 🐜/{name}" for name in odd} <= set(index.files)
+    reasons = {problem.file: problem.reason for problem in index.problems}
+    assert reasons["train/ant 🐜/empty.png"] == "it is empty"
+    assert "train/ant 🐜/pipe.png" not in index.files, "and nothing waited for its other end"
+
+
 def test_the_json_has_the_keys_of_the_command_line(make_image_folder, tmp_path):
     folder = make_image_folder(tmp_path / "d", classes=("a", "b"), per_class=4)
     shutil.copy(folder / "train/a/train_0000.png", folder / "val/a/leak.png")

@@ -44,7 +44,7 @@ _FIRST_PAINT = """
 """
 
 _LATENESS = """
-    import json, sys, time
+    import json, os, sys, time
     from pathlib import Path
     from PySide6.QtCore import QObject, QTimer, Qt
     from PySide6.QtWidgets import QApplication
@@ -97,6 +97,7 @@ _LATENESS = """
 
         def train(self):
             self.phase = "training"
+            self.window.session.set_recipe_values(json.loads(os.environ["RECIPE"]))
             self.window.start_training()
 
     class Watched(gui.main_window.MainWindow):
@@ -109,10 +110,14 @@ _LATENESS = """
 """
 
 
-def _run(script: str, home: Path) -> tuple[dict, float]:
+def _run(script: str, home: Path, recipe: dict | None = None) -> tuple[dict, float]:
     """The script's JSON, and how many seconds after its start `painted_at` was."""
 
-    environment = {**os.environ, "GRAFTWORK_HOME": str(home)}
+    environment = {
+        **os.environ,
+        "GRAFTWORK_HOME": str(home),
+        "RECIPE": json.dumps(recipe or {}),
+    }
     environment.setdefault("QT_QPA_PLATFORM", "offscreen")
     started = time.time()
     done = subprocess.run(
@@ -139,12 +144,17 @@ def test_the_window_is_painted_before_torch_is_imported(tmp_path: Path) -> None:
     assert median <= 0.6
 
 
+@pytest.mark.parametrize(
+    "recipe",
+    [{}, {"strategy": "partial", "layer_groups": 1, "epochs": 1}],
+    ids=["head", "fine-tuning"],
+)
 def test_the_event_loop_is_on_time_while_a_model_trains(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: dict
 ) -> None:
     monkeypatch.setenv("GRAFTWORK_HOME", str(tmp_path))
     digits()  # as `make run` leaves it
-    answer, _started = _run(_LATENESS, tmp_path)
+    answer, _started = _run(_LATENESS, tmp_path, recipe)
     assert answer["phase"] == "done"
     for phase, at_s, late_ms, doing in answer["slow"]:
         print(f"\n  {late_ms} ms late at {at_s} s, {phase} {doing}", end="")

@@ -11,6 +11,7 @@ import typer
 from core.console import messages, progress, stop_on_interrupt
 from core.errors import AppError, DatasetError
 from core.recipe import Recipe, Strategy, new_recipe, read_recipe
+from core.recipe_presets import preset_values
 
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
@@ -97,11 +98,12 @@ def recipe_from(
     model: str | None,
     strategy: str | None,
     epochs: int | None,
+    preset: str | None = None,
 ) -> Recipe:
-    """Preferences first, then the file, `--set`, and the options of their own."""
-    values: dict[str, Any] = {}
+    """Preferences first, then the preset, the file, `--set`, and the options of their own."""
+    values: dict[str, Any] = preset_values(preset) if preset else {}
     if path:
-        values = read_recipe(path).model_dump(exclude_unset=True)
+        values |= read_recipe(path).model_dump(exclude_unset=True)
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
         if not equals:

@@ -35,9 +35,14 @@ def train(
     model: Annotated[str | None, typer.Option("--model", help="Model id.")] = None,
     strategy: Annotated[
         str | None,
-        typer.Option(help="auto (takes the advice), feature-extraction, partial, full or gradual."),
+        typer.Option(
+            help="auto (takes the advice), feature-extraction, partial, full, gradual or scratch."
+        ),
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Most passes over the images.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Values to begin with: textbook, fast or best.")
+    ] = None,
     recipe_file: Annotated[Path | None, typer.Option("--recipe", help="A recipe in TOML.")] = None,
     values: Annotated[
         list[str] | None, typer.Option("--set", help="key=value of the recipe; repeatable.")
@@ -58,7 +63,9 @@ def train(
         model=model,
         strategy=None if is_auto else strategy,
         epochs=epochs,
+        preset=preset,
     )
+    like = recipe_file.read_text(encoding="utf-8") if recipe_file else ""
     from core.training import ranks as several
     from core.training.fit import fit
     from core.training.runs import Run, RunStore, create_run
@@ -84,7 +91,11 @@ def train(
 
     def make_run() -> Path:
         try:
-            run = create_run(out, recipe) if out else RunStore().create(index.name, recipe)
+            run = (
+                create_run(out, recipe, like=like)
+                if out
+                else RunStore().create(index.name, recipe, like=like)
+            )
         except FileExistsError as error:  # made since it was looked for, or a link to nowhere
             raise AppError(f"{out} exists already.", "Name a new folder.") from error
         return run.path
@@ -133,9 +144,18 @@ def _cross_validate(
 
 
 def resume(
-    run: Annotated[str, typer.Argument(help="Folder or name of a run.")], as_json: Json = False
+    run: Annotated[str, typer.Argument(help="Folder or name of a run.")],
+    rate_factor: Annotated[
+        float | None,
+        typer.Option(
+            min=1e-6,
+            max=1.0,
+            help="Go on with so much of the learning rates; after a loss that was no number: 0.33.",
+        ),
+    ] = None,
+    as_json: Json = False,
 ) -> None:
-    """Go on with a fine-tuning that was stopped or cut off."""
+    """Go on with a fine-tuning that was stopped or cut off, or whose loss was no number."""
     from core.training import ranks as several
     from core.training.fit import resume as go_on
     from core.training.runs import RunStore
@@ -148,9 +168,13 @@ def resume(
     with progress() as on_progress, stop_on_interrupt() as should_stop:
         sink = run_sink(on_progress) if ranks.is_first else no_sink
         if ranks.size == 1 and processes_of(recipe) > 1:
-            result = resume_together(opened, sink=sink, should_stop=should_stop)
+            result = resume_together(
+                opened, sink=sink, should_stop=should_stop, rate_factor=rate_factor
+            )
         else:
-            result = go_on(opened, sink=sink, should_stop=should_stop, ranks=ranks)
+            result = go_on(
+                opened, sink=sink, should_stop=should_stop, rate_factor=rate_factor, ranks=ranks
+            )
     if not ranks.is_first:
         return
     _print_result(result, time.perf_counter() - start, as_json=as_json)

@@ -99,6 +99,12 @@ def run_sink(on_progress: OnProgress) -> Callable[[events.Event], None]:
                 )
             case events.StepDone():
                 on_progress(event.step % steps_per_epoch, steps_per_epoch, f"epoch {event.epoch}")
+            case events.DryRun():
+                messages.print(
+                    f"two steps on trial: {event.seconds_per_step:.2f} s a step, "
+                    f"{event.memory_mb / 1024:.2f} GB of memory, about "
+                    f"{event.seconds_total / 60:.1f} min of steps in all"
+                )
             case events.PlanChanged():
                 messages.print(f"epoch {event.epoch:3d}  now trains: {', '.join(event.opened)}")
             case events.EpochDone():

@@ -410,15 +410,15 @@ class RunStore:
     def __init__(self, root: Path | None = None) -> None:
         self.root = root if root is not None else places.runs_dir()
 
-    def create(self, name: str, recipe: Recipe) -> Run:
-        """A new folder named after the dataset and the time.
+    def create(self, name: str, recipe: Recipe, *, like: str = "") -> Run:
+        """A new folder named after the dataset and the time; `like` as of `create_run`.
 
         Raises: AppError where it cannot be written.
         """
         path = first = self.free_path(name)
         for attempt in range(2, 100):
             try:
-                return create_run(path, recipe)
+                return create_run(path, recipe, like=like)
             except FileExistsError:
                 path = first.with_name(f"{first.name}-{attempt}")
         raise RunError(f"The runs folder {self.root} already holds 99 runs of this second.")
@@ -451,15 +451,16 @@ class RunStore:
         raise RunError(f"“{reference}” is not a run.", hint)
 
 
-def create_run(path: Path, recipe: Recipe) -> Run:
-    """Make the folder of a new run at `path`.
+def create_run(path: Path, recipe: Recipe, *, like: str = "") -> Run:
+    """Make the folder of a new run at `path`. `like`: the text of the recipe's file, whose comments
+    are kept.
 
     Raises: FileExistsError where something is there already, AppError where it cannot be written.
     """
     try:
         path.mkdir(parents=True, exist_ok=False)
         (path / "checkpoints").mkdir()
-        files.write_text(path / _RECIPE, recipe.to_toml())
+        files.write_text(path / _RECIPE, recipe.to_toml(like))
     except FileExistsError:
         raise
     except OSError as error:

@@ -61,12 +61,18 @@ def fit_together(
 
 
 def resume_together(
-    run: Run, *, sink: Sink = no_sink, should_stop: ShouldStop = never_stop
+    run: Run,
+    *,
+    sink: Sink = no_sink,
+    should_stop: ShouldStop = never_stop,
+    rate_factor: float | None = None,
 ) -> RunResult:
     """Go on with a run in as many processes as its recipe says. Raises: as `fit_together`."""
     processes = processes_of(run.read_recipe())
     heard = run.events_bytes()
-    return _follow(["resume", str(run.path)], run.path, processes, heard, sink, should_stop)
+    factor = [] if rate_factor is None else ["--rate-factor", str(rate_factor)]
+    arguments = ["resume", str(run.path), *factor]
+    return _follow(arguments, run.path, processes, heard, sink, should_stop)
 
 
 def _follow(

@@ -1,0 +1,400 @@
+"""Training from scratch, and what every recipe promises: exact resume, frozen statistics, the same
+step in parts, dry steps without a trace. A small network without pretrained weights keeps it quick.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from core.data.augment import View
+from core.data.scan import scan
+from core.errors import AppError, MemoryShortError, RunError
+from core.events import DryRun, EpochDone, Notice, RunEnded, RunStarted, StepDone
+from core.models import catalog
+from core.models.build import build
+from core.recipe import Recipe
+from core.training import dry_run as dry_runs
+from core.training.checkpoints import Head
+from core.training.device import Compute
+from core.training.dry_run import dry_run
+from core.training.fit import fit, resume
+from core.training.losses import Loss
+from core.training.optimizers import make_optimizer
+from core.training.plan import make_plan
+from core.training.runs import RunStore
+from core.training.steps import Stepper
+from core.training.trainee import Trainee
+
+MODEL = "timm/test_resnet.r160_in1k"
+RECIPE = Recipe(
+    model=MODEL,
+    strategy="scratch",
+    epochs=2,
+    step_images=8,
+    selection_folds=3,
+    learning_rate=3e-3,
+    precision="float32",
+    device="cpu",
+)
+COMPUTE = Compute("cpu", "float32", "channels_last", 2, 1, 8)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, make_image_folder):
+    root = tmp_path_factory.mktemp("shapes")
+    return make_image_folder(root / "shapes", per_class={"train": 9, "val": 2})
+
+
+@pytest.fixture(autouse=True)
+def one_core(monkeypatch):
+    """Threads that wait for each other take many times as long where other tests run too."""
+    monkeypatch.setattr("core.training.device.psutil.cpu_count", lambda logical=True: 1)
+
+
+def of_kind(events, kind):
+    return [event for event in events if isinstance(event, kind)]
+
+
+def train(folder, recipe=RECIPE, *, stop_after=None, **listeners):
+    run, events = RunStore().create("shapes", recipe), []
+
+    def should_stop():
+        return stop_after is not None and len(of_kind(events, StepDone)) >= stop_after
+
+    result = fit(
+        recipe, scan(folder), run, sink=events.append, should_stop=should_stop, **listeners
+    )
+    return result, run, events
+
+
+def a_stepper(recipe=RECIPE, *, workers=2, told=None, statistics=False, plan_of=None):
+    """A stepper of the small network with seeded numbers, and 12 random pictures."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        built = build(catalog.load().resolve(MODEL), num_classes=3, pretrained=False)
+    for name, buffer in built.module.named_buffers():
+        if name.endswith("running_var"):
+            buffer.fill_(2.0)
+    plan = make_plan(recipe, built.group_sizes())
+    generator = torch.Generator().manual_seed(1)
+    head = Head(torch.randn(3, built.feature_dim, generator=generator) / 10, torch.zeros(3))
+    compute = Compute("cpu", "float32", "channels_last", workers, 1, 8)
+    trainee = Trainee(
+        built,
+        head,
+        plan,
+        compute,
+        weight_average=recipe.weight_average,
+        dropout=recipe.dropout,
+        learns_statistics=statistics,
+    )
+    trainee.open([group.name for group in plan.groups if group.is_trained])
+    optimizer = make_optimizer(trainee, recipe, plan)
+    tell = (told if told is not None else []).append
+    stepper = Stepper(trainee, optimizer, recipe, Loss(), tell=tell)
+    side = built.preprocessing
+    views = [
+        View(torch.randint(0, 256, (3, side.height, side.width), generator=generator).byte())
+        for _ in range(12)
+    ]
+    return stepper, plan, views, torch.arange(12) % 3
+
+
+def everything(stepper):
+    """All numbers a step can change."""
+    return copy.deepcopy(
+        {
+            "trainee": stepper.trainee.state(),
+            "optimizer": stepper.optimizer.state_dict(),
+            "random": torch.get_rng_state(),
+            "gradients": [p.grad for p in stepper.trainee.built.module.parameters()],
+        }
+    )
+
+
+def is_same(one, other):
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(is_same(one[k], other[k]) for k in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(is_same, one, other))
+    return one == other
+
+
+# -- from scratch ------------------------------------------------------------------------------
+
+
+def test_a_run_from_scratch_begins_untrained_says_so_and_learns_statistics(folder) -> None:
+    result, run, events = train(folder, RECIPE.with_values(epochs=1))
+    assert (result.strategy, result.status) == ("scratch", "done")
+    assert result.probe_selection_accuracy is None
+    assert of_kind(events, RunStarted)[0].strategy == "scratch"
+    assert any("No pretrained weights" in notice.text for notice in of_kind(events, Notice))
+    epochs = of_kind(events, EpochDone)
+    assert [epoch.epoch for epoch in epochs] == [0, 1]
+    assert epochs[0].l2 == 0
+    assert result.report.selected_on.startswith("Trained from scratch") or (
+        result.report.selected_on.startswith("trained from scratch")
+    )
+    kept = load_file(run.best.weights)
+    tracked = [value for name, value in kept.items() if name.endswith("num_batches_tracked")]
+    expected = of_kind(events, StepDone)[-1].step if result.best_epoch else 0
+    assert {int(value) for value in tracked} == {expected}
+
+
+def test_the_seed_decides_the_random_numbers_a_run_begins_with(folder) -> None:
+    first = [train(folder, RECIPE.with_values(seed=seed), stop_after=1)[2] for seed in (0, 0, 1)]
+    losses = [of_kind(events, StepDone)[0].loss for events in first]
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_statistics_move_from_scratch_and_nowhere_else() -> None:
+    for statistics, moves in ((True, True), (False, False)):
+        stepper, _plan, views, labels = a_stepper(statistics=statistics)
+        module = stepper.trainee.built.module
+        before = {n: b.clone() for n, b in module.named_buffers() if "running" in n}
+        with stepper.trainee.working():
+            for step in (1, 2):
+                stepper.take(views, labels, step=step, epoch=1)
+        changed = [not torch.equal(b, before[n]) for n, b in module.named_buffers() if n in before]
+        assert changed == [moves] * len(before)
+        mean = stepper.trainee.kept.module
+        assert all(
+            torch.equal(b, before[n]) is not moves for n, b in mean.named_buffers() if n in before
+        )
+
+
+def test_from_scratch_every_layer_learns_at_one_rate() -> None:
+    recipe = RECIPE.with_values(gradual=True, layer_decay=0.1, open_at=(5,))
+    groups = [(name, {f"{name}.weight": 1}) for name in ("stem", "a", "head")]
+    plan = make_plan(recipe, groups)
+    assert {(group.opens_at, group.learning_rate) for group in plan.groups} == {(1, 3e-3)}
+
+
+# -- exact resume ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"schedule": "plateau", "step_epochs": 1, "accumulate": 2, "step_images": 4},
+        {"schedule": "step", "step_epochs": 1, "optimizer": "sgd", "dropout": 0.3},
+        {"schedule": "one-cycle", "optimizer": "lamb", "clip_norm": 0.5, "weight_average": 0},
+        {"optimizer": "lion", "monitor": "macro-f1", "patience": 1, "class_weights": "balanced"},
+    ],
+    ids=lambda values: values.get("schedule", "early-stopping"),
+)
+def test_a_stopped_and_resumed_run_is_the_run_that_never_stopped(folder, values) -> None:
+    recipe = RECIPE.with_values(**({"epochs": 3} | values))
+    whole, run, events = train(folder, recipe)
+    # In the middle of the second epoch, of the third where all are run.
+    stopped, cut, _ = train(folder, recipe, stop_after=5)
+    assert stopped.status == "stopped"
+    resumed = resume(cut)
+    ours, theirs = load_file(cut.best.weights), load_file(run.best.weights)
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert (resumed.epochs, resumed.best_epoch) == (whole.epochs, whole.best_epoch)
+    mine = [(s.step, s.loss, s.rates) for s in of_kind(cut.read_events(), StepDone)]
+    assert mine == [(s.step, s.loss, s.rates) for s in of_kind(events, StepDone)]
+
+
+# -- steps in parts ----------------------------------------------------------------------------
+
+
+def gradients_of(recipe, **kwargs):
+    stepper, _plan, views, labels = a_stepper(recipe, **kwargs)
+    with stepper.trainee.working():
+        learned = stepper._learn(views, labels, 1)
+    return learned, gradients(stepper)
+
+
+def gradients(stepper):
+    """Of the backbone; the module's own head takes no part."""
+    every = [p.grad for p in stepper.trainee.built.module.parameters()]
+    return [gradient for gradient in every if gradient is not None]
+
+
+def test_accumulated_parts_make_the_step_of_the_large_batch() -> None:
+    large, one = gradients_of(RECIPE.with_values(step_images=12))
+    small, many = gradients_of(RECIPE.with_values(step_images=4, accumulate=3))
+    assert small.loss == pytest.approx(large.loss, rel=1e-5)
+    assert small.right == large.right
+    for mine, theirs in zip(many, one, strict=True):
+        assert torch.allclose(mine, theirs, atol=1e-6, rtol=1e-3)
+
+
+def test_dropout_is_the_same_for_any_number_of_cores_and_another_in_each_step() -> None:
+    recipe = RECIPE.with_values(dropout=0.5)
+    losses = [gradients_of(recipe, workers=workers)[0].loss for workers in (1, 2)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    assert losses[0] != pytest.approx(gradients_of(RECIPE)[0].loss, rel=1e-4)
+    stepper, _plan, views, labels = a_stepper(recipe)
+    with stepper.trainee.working():
+        assert stepper._learn(views, labels, 1).loss != stepper._learn(views, labels, 2).loss
+
+
+def run_out_of_memory(stepper, monkeypatch, *, above):
+    """As a device that holds no more than `above` images at once."""
+    learn = stepper.trainee.learn
+
+    def short(views, labels, **kwargs):
+        if len(views) > above:
+            raise torch.OutOfMemoryError("Tried to allocate 20.00 MiB")
+        return learn(views, labels, **kwargs)
+
+    monkeypatch.setattr(stepper.trainee, "learn", short)
+
+
+def test_out_of_memory_halves_what_is_learned_at_once_and_keeps_the_step(monkeypatch) -> None:
+    whole, one = gradients_of(RECIPE)
+    told = []
+    stepper, _plan, views, labels = a_stepper(told=told)
+    run_out_of_memory(stepper, monkeypatch, above=3)
+    with stepper.trainee.working():
+        learned = stepper._learn(views, labels, 1)
+    assert stepper.parts == 4
+    assert learned.loss == pytest.approx(whole.loss, rel=1e-5)
+    for ours, theirs in zip(gradients(stepper), one, strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-6, rtol=1e-3)
+    assert [notice.level for notice in told] == ["warning", "warning"]
+    assert "3 are learned from at a time, and 4 times that make one step" in told[-1].text
+
+
+def test_what_does_not_fit_even_one_by_one_is_refused_in_words(monkeypatch) -> None:
+    stepper, _plan, views, labels = a_stepper()
+    run_out_of_memory(stepper, monkeypatch, above=0)
+    with stepper.trainee.working(), pytest.raises(MemoryShortError, match="one image at a time"):
+        stepper.take(views, labels, step=1, epoch=1)
+
+
+# -- dry steps ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("statistics", [False, True])
+def test_dry_steps_tell_of_memory_and_time_and_leave_no_trace(statistics) -> None:
+    stepper, plan, views, labels = a_stepper(RECIPE, statistics=statistics)
+    before = everything(stepper)
+    with stepper.trainee.working():
+        found = dry_run(stepper, plan, views, labels, steps=10, compute=COMPUTE)
+        assert is_same(everything(stepper), before)
+        assert not stepper.optimizer.state
+        # Also in the middle of a run, where the optimizer remembers.
+        stepper.take(views, labels, step=1, epoch=1)
+        stepper.trainee.forget_gradients()
+        before = everything(stepper)
+        dry_run(stepper, plan, views, labels, steps=10, compute=COMPUTE)
+    assert is_same(everything(stepper), before)
+    assert found.memory_mb > 0
+    assert found.seconds_total == pytest.approx(10 * found.seconds_per_step)
+
+
+def test_a_step_that_cannot_fit_is_refused_before_it_is_made(monkeypatch) -> None:
+    stepper, plan, views, labels = a_stepper(RECIPE)
+    sizes, take = [], stepper.take
+    monkeypatch.setattr(dry_runs, "available_bytes", lambda: 1_000)
+    monkeypatch.setattr(
+        stepper, "take", lambda v, *a, **k: (sizes.append(len(v)), take(v, *a, **k))[1]
+    )
+    before = everything(stepper)
+    with stepper.trainee.working(), pytest.raises(MemoryShortError, match="GB of memory") as caught:
+        dry_run(stepper, plan, views, labels, steps=10, compute=COMPUTE)
+    assert sizes == [2, 4]  # never the whole step
+    assert "accumulate" in caught.value.hint
+    assert is_same(everything(stepper), before)
+
+
+# -- losses that are no numbers ----------------------------------------------------------------
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_it_goes_on_at_a_third(
+    folder, monkeypatch
+) -> None:
+    monkeypatch.setattr("core.training.strategy_tune.make_loss", lambda *args: _Breaks(after=11))
+    events = []
+    run = RunStore().create("shapes", RECIPE)
+    with pytest.raises(RunError, match=r"loss is no number any more in epoch 2, step 4") as caught:
+        fit(RECIPE, scan(folder), run, sink=events.append)
+    assert "third of the rate" in caught.value.hint
+    ended = of_kind(events, RunEnded)[-1]
+    assert (ended.status, ended.has_diverged) == ("failed", True)
+    assert ended.best_selection_accuracy == max(
+        epoch.selection_accuracy for epoch in of_kind(events, EpochDone)
+    )
+    assert run.summary().can_resume
+    monkeypatch.undo()
+    again = []
+    assert resume(run, sink=again.append).status == "done"
+    assert any("0.33 times" in notice.text for notice in of_kind(again, Notice))
+    before = of_kind(events, StepDone)
+    after = of_kind(again, StepDone)
+    assert [step.step for step in after] == [4, 5, 6]
+    assert after[0].rates[-1] < before[-1].rates[-1] / 2
+
+
+class _Breaks:
+    """A loss that is no number from some batch on; a step's loss is asked for once here."""
+
+    def __init__(self, *, after):
+        self._left = after
+
+    def __call__(self, logits, truth):
+        self._left -= 1
+        return Loss()(logits, truth) * (math.nan if self._left < 0 else 1)
+
+
+def test_a_gradient_that_is_no_number_changes_no_weight() -> None:
+    stepper, _plan, views, labels = a_stepper()
+    weights = {n: p.clone() for n, p in stepper.trainee.built.module.named_parameters()}
+    next(stepper.trainee.built.module.parameters()).register_hook(lambda g: g * math.inf)
+    with stepper.trainee.working(), pytest.raises(RunError, match="gradient is no number"):
+        stepper.take(views, labels, step=7, epoch=3)
+    for name, parameter in stepper.trainee.built.module.named_parameters():
+        assert torch.equal(parameter, weights[name])
+
+
+# -- the other keys ----------------------------------------------------------------------------
+
+
+def test_the_determinism_switch_holds_in_the_run_and_is_put_back(folder) -> None:
+    seen = []
+
+    def look(current):
+        seen.append(torch.are_deterministic_algorithms_enabled())
+
+    recipe = RECIPE.with_values(deterministic=True, epochs=1)
+    result, _run, _events = train(folder, recipe, between_steps=look)
+    assert result.status == "done"
+    assert set(seen) == {True}
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_the_images_of_a_step_found_for_a_run_are_those_of_its_resumption(folder) -> None:
+    recipe = RECIPE.with_values(step_images="auto", epochs=2)
+    _result, run, events = train(folder, recipe, stop_after=1)
+    found = run.read_environment()["resolved"]["step_images"]
+    steps = -(-18 // found)
+    assert of_kind(events, RunStarted)[0].steps_per_epoch == steps
+    assert run.read_recipe().step_images == "auto"
+    again = []
+    resume(run, sink=again.append)
+    assert of_kind(again, StepDone)[-1].step == 2 * steps
+
+
+def test_weights_for_a_class_that_is_not_there_end_the_run_before_it_trains(folder) -> None:
+    with pytest.raises(AppError, match="no such class"):
+        train(folder, RECIPE.with_values(class_weights={"circles": 2}))
+
+
+def test_a_run_tells_of_its_dry_steps_once_and_before_the_first_step(folder) -> None:
+    _result, run, events = train(folder, RECIPE.with_values(epochs=1), stop_after=2)
+    kinds = [type(event) for event in events if isinstance(event, DryRun | StepDone)]
+    assert kinds == [DryRun, StepDone, StepDone]
+    again = []
+    resume(run, sink=again.append)
+    assert not of_kind(again, DryRun)

@@ -11,7 +11,14 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from core import places, recipe_toml
 from core.errors import AppError
@@ -358,13 +365,15 @@ class Recipe(BaseModel):
 
     @field_validator("layer_rates", "class_weights", "open_at", mode="before")
     @classmethod
-    def _read_text(cls, value: Any) -> Any:
+    def _read_text(cls, value: Any, info: ValidationInfo) -> Any:
         """`layer4.1=0.5, conv1=0` and `4, 7` of the command line as a table and as a list."""
         if not isinstance(value, str) or value in ("none", "balanced"):
             return value
         if ("=" not in value and "," in value) or value.strip().isdigit():
             return tuple(piece.strip() for piece in value.split(",") if piece.strip())
-        return read_pairs(value) if value.strip() else ()
+        if not value.strip():
+            return cls.model_fields[info.field_name or ""].default
+        return read_pairs(value)
 
     @property
     def most_epochs(self) -> int:

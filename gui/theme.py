@@ -289,6 +289,7 @@ QLabel[role="title"] { font-size: @title_pt; font-weight: 600; }
 QLabel[role="heading"] { font-size: @heading_pt; font-weight: 600; }
 QLabel[role="number"] { color: @accent; font-weight: 600; }
 QLabel[role="small"] { font-size: @small_pt; }
+QLabel[role="section"] { font-size: @small_pt; font-weight: 600; padding-top: 12px; }
 QLabel[role="muted"] { color: @muted; }
 QLabel[role="muted-small"] { color: @muted; font-size: @small_pt; }
 QLabel[tone="good"] { color: @good; }

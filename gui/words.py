@@ -50,7 +50,8 @@ def strategy_in_words(strategy: str, *, gradual: bool = False, by_hand: bool = F
     name = _STRATEGIES.get(strategy, strategy)
     if strategy == "feature-extraction":  # only the head learns, whatever the other keys say
         return name
-    said = (name, "gradual" if gradual else "", "by hand" if by_hand else "")
+    opens = gradual and strategy != "scratch"  # where all begins anew, all learns at once
+    said = (name, "gradual" if opens else "", "by hand" if by_hand else "")
     return ", ".join(part for part in said if part)
 
 

@@ -46,6 +46,14 @@ _TUNE_STEPS = (
     "The accuracy shown at the end comes from pictures that took part in none of it, with its 95% "
     "interval.",
 )
+_SCRATCH_STEPS = (
+    "The model begins with random numbers in place of what was learned before: epoch 0 answers by "
+    "chance. This wants many images and many epochs, and serves to see what pretraining is worth.",
+    "Every layer learns at one rate, on pictures that are varied anew each time. After each epoch "
+    "held-out selection images judge the model; the best one is kept.",
+    "The accuracy shown at the end comes from pictures that took part in none of it, with its 95% "
+    "interval.",
+)
 
 
 class TrainPage(Page):
@@ -219,7 +227,9 @@ class TrainPage(Page):
     def _show_steps(self) -> None:
         """What will happen, in three sentences."""
         is_head = self.form.strategy == "feature-extraction"
-        for line, text in zip(self._steps, _HEAD_STEPS if is_head else _TUNE_STEPS, strict=True):
+        is_scratch = self.form.strategy == "scratch"
+        told = _HEAD_STEPS if is_head else _SCRATCH_STEPS if is_scratch else _TUNE_STEPS
+        for line, text in zip(self._steps, told, strict=True):
             line.setText(text)
         self.rate_button.setVisible(not is_head)
 

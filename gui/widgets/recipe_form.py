@@ -2,64 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QSignalBlocker, QSize, Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QLineEdit, QToolButton, QVBoxLayout, QWidget
 
+from core.errors import AppError
 from core.recipe import Recipe, make_recipe
+from core.recipe_presets import PRESETS, preset_values
 from gui import theme
 from gui.theme import Theme
 from gui.widgets.basics import button, label, row
 from gui.widgets.inputs import ComboBox, NumberBox
-from gui.words import count, name_model, strategy_in_words
+from gui.widgets.recipe_fields import (
+    CHOICES,
+    EMPTY,
+    FIELDS,
+    LEARN,
+    FormField,
+    as_text,
+    is_of_use,
+    keys_of,
+)
+from gui.words import count, name_model
 
 if TYPE_CHECKING:
     from core.models.card import ModelCard
 
 _INT_MAX = 2**31 - 1
-_HEAD, _TUNE, _PARTIAL = "feature-extraction", ("partial", "full"), ("partial",)
-_BOTH = (_HEAD, *_TUNE)
-_CHOICES = {
-    "strategy": [(key, strategy_in_words(key)) for key in _BOTH],
-    "augmentation": [("none", "None"), ("light", "Light"), ("strong", "Strong")],
-    "auto_augment": [("off", "Off"), ("rand", "RandAugment"), ("trivial", "TrivialAugment")],
-    "sampling": [("natural", "As they come"), ("balanced", "Each class as often")],
-}
-_FIELDS: tuple[tuple[str, str, tuple[str, ...], bool], ...] = (
-    # key, caption, strategies it belongs to, whether it stands under “More settings”
-    ("strategy", "Strategy", _BOTH, False),
-    ("layer_groups", "Last layer groups that train", _PARTIAL, False),
-    ("epochs", "Most epochs", _BOTH, False),
-    ("learning_rate", "Learning rate of the head", _TUNE, False),
-    ("augmentation", "Augmentation", _TUNE, False),
-    ("gradual", "Open the layers gradually", _TUNE, False),
-    ("open_every", "Epochs between openings", _TUNE, True),
-    ("layer_decay", "Rate from group to group", _TUNE, True),
-    ("step_images", "Images per step", _TUNE, True),
-    ("weight_decay", "Weight decay", _TUNE, True),
-    ("weight_average", "Mean of the weights (share kept)", _TUNE, True),
-    ("warmup", "Warm-up (share of the steps)", _TUNE, True),
-    ("sampling", "Classes in an epoch", _TUNE, True),
-    ("crop_area", "Crops: least share of the area", _TUNE, True),
-    ("flip_horizontal", "Mirrored left to right (chance)", _TUNE, True),
-    ("flip_vertical", "Mirrored top to bottom (chance)", _TUNE, True),
-    ("rotation", "Turned by up to (degrees)", _TUNE, True),
-    ("brightness", "Brightness (share)", _TUNE, True),
-    ("contrast", "Contrast (share)", _TUNE, True),
-    ("saturation", "Saturation (share)", _TUNE, True),
-    ("hue", "Hue (share)", _TUNE, True),
-    ("auto_augment", "Drawn operations", _TUNE, True),
-    ("rand_magnitude", "Strength of RandAugment", _TUNE, True),
-    ("erasing", "Erased rectangle (chance)", _TUNE, True),
-    ("mixup", "Mixup (0: off)", _TUNE, True),
-    ("cutmix", "CutMix (0: off)", _TUNE, True),
-    ("patience", "Patience (epochs)", _BOTH, True),
-    ("selection_folds", "Selection folds", _BOTH, True),
-    ("l2", "L2 penalty of the head", _BOTH, True),
-    ("seed", "Seed", _BOTH, True),
-)
+_OWN = "Own values"
 
 
 class RecipeForm(QWidget):
@@ -86,9 +58,10 @@ class RecipeForm(QWidget):
         self._add("model", "Model", self.model, self._column)
         self._model_facts = label("", "muted-small", wraps=True)
         self._column.addWidget(self._model_facts)
-        for key, caption, _strategies, is_more in _FIELDS:
-            if not is_more:
-                self._add(key, caption, self._make_box(key), self._column)
+        self._add_preset()
+        for field in FIELDS:
+            if not field.section:
+                self._add(field.key, field.caption, self._make_box(field), self._column)
         self._column.addWidget(self._make_by_hand())
         self._column.addSpacing(theme.S)
         self._toggle = QToolButton()
@@ -106,9 +79,14 @@ class RecipeForm(QWidget):
         column = QVBoxLayout(self._more)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(theme.XS)
-        for key, caption, _strategies, is_more in _FIELDS:
-            if is_more:
-                self._add(key, caption, self._make_box(key), column)
+        self._headings: dict[str, QWidget] = {}
+        for field in FIELDS:
+            if field.section and field.section not in self._headings:
+                heading = label(field.section, "section")
+                self._headings[field.section] = heading
+                column.addWidget(heading)
+            if field.section:
+                self._add(field.key, field.caption, self._make_box(field), column)
         self._more.hide()
         self._column.addWidget(self._more)
         self._column.addStretch(1)
@@ -131,27 +109,45 @@ class RecipeForm(QWidget):
         column.addLayout(row(self.show_tree_button, self.clear_rates_button))
         return self.by_hand
 
-    def _make_box(self, key: str) -> QWidget:
-        if key in _CHOICES:
+    def _add_preset(self) -> None:
+        self.preset = ComboBox()
+        self.preset.addItem(_OWN, "")
+        for name, preset in PRESETS.items():
+            self.preset.addItem(preset.caption, name)
+            about = self.preset.count() - 1
+            self.preset.setItemData(about, preset.about, Qt.ItemDataRole.ToolTipRole)
+        self.preset.activated.connect(self._preset_activated)
+        caption = label("Preset", "muted-small")
+        caption.setBuddy(self.preset)
+        self.preset.setAccessibleName("Preset")
+        self.preset_about = label("", "muted-small", wraps=True)
+        self._column.addSpacing(theme.XS)
+        self._column.addWidget(caption)
+        self._column.addWidget(self.preset)
+        self._column.addWidget(self.preset_about)
+
+    def _make_box(self, field: FormField) -> QWidget:
+        key = field.key
+        if key in CHOICES:
             combo = ComboBox()
-            for value, text in _CHOICES[key]:
+            for value, text in CHOICES[key]:
                 combo.addItem(text, value)
             combo.activated.connect(self._changed)
             return combo
-        field = Recipe.model_fields[key]
-        if field.annotation is bool:
-            tick = QCheckBox(next(caption for k, caption, *_ in _FIELDS if k == key))
+        annotation = Recipe.model_fields[key].annotation
+        if annotation is bool:
+            tick = QCheckBox(field.caption)
             tick.toggled.connect(self._changed)
             return tick
-        if field.annotation in (int, int | None):
+        if annotation in (int, int | None):
             number = NumberBox()
             number.setRange(*_limits(key))
             number.valueChanged.connect(self._changed)
             return number
         edit = QLineEdit()
         edit.setAcceptDrops(False)  # drops belong to the window
-        if field.default is None:
-            edit.setPlaceholderText("chosen on selection" if key == "l2" else "as the augmentation")
+        if key in EMPTY or Recipe.model_fields[key].default is None:
+            edit.setPlaceholderText(EMPTY.get(key, "as the augmentation"))
         edit.editingFinished.connect(self._changed)
         return edit
 
@@ -202,21 +198,24 @@ class RecipeForm(QWidget):
     def values(self) -> dict[str, Any]:
         """What the recipe is made from: the keys of the chosen strategy."""
         values: dict[str, Any] = {}
-        for key in self._keys_of(self.strategy):
-            box = self._boxes[key]
-            if isinstance(box, ComboBox):
-                values[key] = box.currentData()
-            elif isinstance(box, QCheckBox):
-                values[key] = box.isChecked()
-            elif isinstance(box, NumberBox):
-                values[key] = box.value()
-            elif isinstance(box, QLineEdit):
-                values[key] = box.text().strip()
-        if self._layer_rates and self.strategy in _TUNE:
+        for key in keys_of(self.strategy):
+            values[key] = self._value(key)
+        if self._layer_rates and self.strategy in LEARN:
             values["layer_rates"] = dict(self._layer_rates)
         if self.model.currentData():
             values["model"] = self.model.currentData()
         return values
+
+    def _value(self, key: str) -> Any:
+        box = self._boxes[key]
+        if isinstance(box, ComboBox):
+            return box.currentData()
+        if isinstance(box, QCheckBox):
+            return box.isChecked()
+        if isinstance(box, NumberBox):
+            return box.value()
+        assert isinstance(box, QLineEdit)
+        return box.text().strip()
 
     def show_values(self, values: Mapping[str, Any]) -> None:
         """Show these values, and the recipe's own defaults for the others."""
@@ -224,11 +223,11 @@ class RecipeForm(QWidget):
         strategy = values.get("strategy", defaults.strategy)
         epochs = make_recipe({"strategy": strategy}).most_epochs
         self._layer_rates = dict(values.get("layer_rates", {}))
-        for key, _caption, _strategies, _is_more in _FIELDS:
-            value = values.get(key, getattr(defaults, key))
-            if key == "epochs" and value is None:
+        for field in FIELDS:
+            value = values.get(field.key, getattr(defaults, field.key))
+            if field.key == "epochs" and value is None:
                 value = epochs
-            self._set(key, value)
+            self._set(field.key, value)
         self._show_fields()
 
     def _set(self, key: str, value: Any) -> None:
@@ -241,7 +240,7 @@ class RecipeForm(QWidget):
         elif isinstance(box, NumberBox):
             box.setValue(int(value))
         elif isinstance(box, QLineEdit):
-            box.setText(f"{value:g}" if isinstance(value, float) else str(value or ""))
+            box.setText("" if key == "class_weights" and value == "none" else as_text(value))
         blocker.unblock()
 
     def box(self, key: str) -> Any:
@@ -253,11 +252,6 @@ class RecipeForm(QWidget):
         assert isinstance(box, NumberBox)
         return box
 
-    def _keys_of(self, strategy: str) -> Iterator[str]:
-        for key, _caption, strategies, _is_more in _FIELDS:
-            if strategy in strategies:
-                yield key
-
     def _changed(self) -> None:
         if self.sender() is self._boxes["strategy"]:
             # What suits one strategy is no default of another.
@@ -265,15 +259,53 @@ class RecipeForm(QWidget):
         self._show_fields()
         self.values_changed.emit()
 
+    def _preset_activated(self, position: int) -> None:
+        name = self.preset.itemData(position)
+        if name:  # what it does not say goes back to its default, but the seed and the layers stay
+            kept = {"seed": self._value("seed"), "layer_rates": dict(self._layer_rates)}
+            self.show_values({**kept, **preset_values(name)})
+            self.values_changed.emit()
+        else:
+            self._show_preset()
+
+    def _show_preset(self) -> None:
+        """Which preset the values are, if they are one."""
+        name = next((name for name in PRESETS if self._is_preset(name)), "")
+        self.preset.setCurrentIndex(max(0, self.preset.findData(name)))
+        self.preset_about.setText(PRESETS[name].about if name else "")
+        self.preset_about.setVisible(bool(name))
+
+    def _is_preset(self, name: str) -> bool:
+        wanted = preset_values(name)
+        if wanted["strategy"] != self.strategy:
+            return False
+        keys = [key for key in keys_of(self.strategy) if key != "seed"]
+        try:
+            ours = make_recipe({key: self._value(key) for key in keys})
+        except AppError:
+            return False
+        theirs = make_recipe(wanted)
+        return ours.most_epochs == theirs.most_epochs and all(
+            getattr(ours, key) == getattr(theirs, key) for key in keys if key != "epochs"
+        )
+
     def _show_fields(self) -> None:
-        wanted = set(self._keys_of(self.strategy))
-        for key, _caption, _strategies, _is_more in _FIELDS:
-            for part in (self._boxes[key], self._captions.get(key)):
+        wanted = {key for key in keys_of(self.strategy) if is_of_use(key, self._choices())}
+        for field in FIELDS:
+            for part in (self._boxes[field.key], self._captions.get(field.key)):
                 if part is not None:
-                    part.setVisible(key in wanted)
+                    part.setVisible(field.key in wanted)
+        for section, heading in self._headings.items():
+            heading.setVisible(any(f.key in wanted for f in FIELDS if f.section == section))
         number = len(self._layer_rates)
-        self.by_hand.setVisible(bool(number) and self.strategy in _TUNE)
+        self.by_hand.setVisible(bool(number) and self.strategy in LEARN)
         self.by_hand_text.setText(f"{count(number, 'layer')} set by hand in Models → Layers")
+        self._show_preset()
+
+    def _choices(self) -> dict[str, Any]:
+        """What decides which other fields are of use."""
+        boxes = self._boxes.items()
+        return {key: self._value(key) for key, box in boxes if not isinstance(box, QLineEdit)}
 
     def _show_more(self, is_shown: bool) -> None:
         self._more.setVisible(is_shown)

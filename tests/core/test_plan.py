@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from core.errors import AppError
 from core.recipe import make_recipe
 from core.training.plan import make_plan
 from core.training.plan_of import plan_of
+from core.training.prepare import notices_of_rates
 
 _SIZES = {"stem": 10, "layer1": 100, "layer2": 200, "layer3": 400, "head": 20}
 _GROUPS = [(name, {f"{name}.weight": size}) for name, size in _SIZES.items()]
@@ -56,3 +58,35 @@ def test_the_plan_of_a_model_knows_its_layer_groups_without_its_weights():
     ]  # fmt: skip
     assert made.params == 23_528_522
     assert made.groups[-1].params == 20_490
+
+
+def test_epochs_of_the_openings_can_be_given_as_a_list_or_by_name():
+    made = plan(strategy="full", open_at=(4, 7), epochs=10)
+    assert [group.opens_at for group in made.groups] == [None, None, 7, 4, 1]
+    made = plan(strategy="full", open_at={"layer1": 2, "layer3": 5}, epochs=10)
+    assert [group.opens_at for group in made.groups] == [None, 2, None, 5, 1]
+
+
+def test_an_opening_that_never_comes_or_of_no_layer_is_refused():
+    with pytest.raises(AppError, match="in epoch 12, and there are 10 epochs"):
+        plan(strategy="full", open_at=(4, 12), epochs=10)
+    with pytest.raises(AppError, match="no such layer group") as caught:
+        plan(strategy="full", open_at={"layer_3": 2}, epochs=10)
+    assert "“layer3”" in caught.value.hint
+
+
+def test_late_and_early_layers_can_have_a_rate_each():
+    made = plan(strategy="full", learning_rate=1e-3, late_rate=1e-4, early_rate=1e-5)
+    rates = [group.learning_rate for group in made.groups]
+    assert rates == pytest.approx([1e-5, 1e-5, 1e-4, 1e-4, 1e-3])
+    made = plan(strategy="full", learning_rate=1e-3, layer_decay=0.5, early_rate=1e-5)
+    assert [group.learning_rate for group in made.groups][2:] == pytest.approx([2.5e-4, 5e-4, 1e-3])
+
+
+def test_a_high_rate_is_warned_of_in_fine_tuning_alone():
+    assert (
+        "destroy"
+        in notices_of_rates(make_recipe({"strategy": "full", "learning_rate": 0.01}))[0].text
+    )
+    for values in ({"strategy": "scratch", "learning_rate": 0.1}, {"strategy": "full"}, {}):
+        assert not notices_of_rates(make_recipe(values))

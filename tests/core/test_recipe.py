@@ -6,6 +6,7 @@ import pytest
 
 from core.errors import AppError
 from core.recipe import Recipe, make_recipe, read_recipe
+from core.recipe_presets import preset_values
 
 
 def test_a_recipe_written_as_toml_reads_back_the_same(tmp_path):
@@ -43,6 +44,61 @@ def test_an_unknown_key_names_the_nearest_right_one():
 def test_a_wrong_value_is_named_with_what_is_allowed(key, value):
     with pytest.raises(AppError, match=f"“{value}” is not a value for {key}"):
         make_recipe({key: value})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        ("mixup", 30, "a number from 0 to 10"),
+        ("learning_rate", 0, "a number above 0, up to 1"),
+        ("weight_average", 1, "a number from 0 to below 1"),
+        ("l2", -1, "a number above 0, up to 1,000 or empty"),
+        ("accumulate", 1.5, "a whole number from 1 to 1,024"),
+        ("step_images", 0, "a whole number from 1 to 4,096 or auto"),
+        ("nesterov", "perhaps", "true or false"),
+        ("optimizer", "adma", "one of adamw, adam, sgd, rmsprop, lamb or lion"),
+        ("open_at", (0, 3), "a list, each a whole number from 1 to 1,000"),
+        ("class_weights", {"bee": -1}, "NAME = a number from 0 to 1,000"),
+    ],
+)
+def test_a_wrong_value_says_the_range_in_words(key, value, allowed):
+    with pytest.raises(AppError) as caught:
+        make_recipe({key: value})
+    assert f"must be {allowed}" in caught.value.message.replace("one of none or balanced or ", "")
+
+
+def test_lists_and_tables_can_be_typed():
+    recipe = make_recipe({"open_at": "4, 7", "class_weights": "bee=2, ant=0.5"})
+    assert (recipe.open_at, recipe.class_weights) == ((4, 7), {"bee": 2.0, "ant": 0.5})
+    assert make_recipe({"open_at": "5"}).open_at == (5,)
+    assert make_recipe({"open_at": "blocks.6=4"}).open_at == {"blocks.6": 4}
+    empty = make_recipe({"open_at": "", "class_weights": "", "layer_rates": ""})
+    assert (empty.open_at, empty.class_weights, empty.layer_rates) == ((), "none", {})
+
+
+def test_a_persons_own_comments_stay_when_the_file_is_written_again(tmp_path):
+    text = (
+        "# for the bees\nepochs = 3  # short\n\n# see the notes\nlearning_rate = 1e-3\n\n"
+        '# by hand\n[layer_rates]\n"blocks.6" = 0.5\n'
+    )
+    (tmp_path / "own.toml").write_text(text, encoding="utf-8")
+    recipe = read_recipe(tmp_path / "own.toml").with_values(epochs=7, open_at=(4, 7))
+    written = recipe.to_toml(text)
+    for kept in ("# for the bees\nepochs = 7  # short", "# see the notes\n", "# by hand\n[layer"):
+        assert kept in written
+    (tmp_path / "again.toml").write_text(written, encoding="utf-8")
+    assert read_recipe(tmp_path / "again.toml") == recipe
+
+
+@pytest.mark.parametrize("name", ["textbook", "fast", "best"])
+def test_presets_are_recipes(name):
+    assert make_recipe(preset_values(name)).strategy in ("partial", "feature-extraction", "full")
+
+
+def test_an_unknown_preset_names_the_nearest():
+    with pytest.raises(AppError, match="no preset") as caught:
+        preset_values("text book")
+    assert "textbook" in caught.value.hint
 
 
 def test_a_file_that_is_not_toml_is_refused_in_one_sentence(tmp_path):

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QApplication
 
 from core.errors import AppError
 from core.events import EpochDone
+from core.recipe import make_recipe
 from gui.live_run import LiveRun
 
 
@@ -51,6 +52,52 @@ def test_the_form_shows_what_belongs_to_the_strategy(page, qtbot) -> None:
     assert set(form.values()) == {
         "strategy", "epochs", "patience", "selection_folds", "l2", "seed", "model",
     }  # fmt: skip
+
+
+def test_a_preset_fills_the_form_and_is_named_until_a_value_is_changed(window, page, qtbot) -> None:
+    form = page.form
+    assert form.preset.currentData() == "fast"  # what the application begins with
+    form.preset.setCurrentIndex(form.preset.findData("textbook"))
+    form.preset.activated.emit(form.preset.currentIndex())
+    values = window.session.recipe_values
+    assert (values["optimizer"], values["schedule"], values["step_epochs"]) == ("adam", "step", 5)
+    assert form.box("learning_rate").text() == "0.001"
+    assert "Adam at 1e-3" in form.preset_about.text()
+    form.number("epochs").setValue(12)
+    assert form.preset.currentText() == "Own values"
+    assert form.preset_about.isHidden()
+    form.number("epochs").setValue(10)
+    assert form.preset.currentData() == "textbook"
+
+
+def test_fields_of_no_use_are_hidden(page, qtbot) -> None:
+    form = page.form
+    choose(page, qtbot, "scratch")
+    assert form.box("layer_decay").isHidden()
+    assert form.box("l2").isHidden()
+    assert form.number("epochs").value() == 30
+    for key, value, key_of_use in (
+        ("optimizer", "sgd", "momentum"),
+        ("schedule", "plateau", "step_factor"),
+        ("loss", "focal", "focal_gamma"),
+    ):
+        assert form.box(key_of_use).isHidden()
+        box = form.box(key)
+        box.setCurrentIndex(box.findData(value))
+        box.activated.emit(box.currentIndex())
+        assert not form.box(key_of_use).isHidden()
+
+
+def test_lists_and_tables_are_shown_as_they_are_typed(window, page) -> None:
+    window.session.set_recipe_values(
+        {"strategy": "full", "open_at": (4, 7), "class_weights": {"bee": 2.0}}
+    )
+    assert page.form.box("open_at").text() == "4, 7"
+    assert page.form.box("class_weights").text() == "bee=2"
+    recipe = make_recipe(page.form.values())
+    assert (recipe.open_at, recipe.class_weights) == ((4, 7), {"bee": 2.0})
+    window.session.set_recipe_values({"strategy": "full"})
+    assert make_recipe(page.form.values()).class_weights == "none"
 
 
 def test_what_is_chosen_in_the_form_is_the_sessions_and_comes_back(window, page, qtbot) -> None:

@@ -65,7 +65,7 @@ EMPTY = {
 """What an empty field says; of the others, that the augmentation decides."""
 
 _LAYERS, _STEPS, _SCHEDULE = "Layers", "Optimizer and steps", "Schedule"
-_LOSS, _VARIED, _CHOSEN, _RUN = "Loss and classes", "Augmentation", "What is chosen", "Repeating"
+_LOSS, _VARIED, _CHOSEN, _RUN = "Loss and classes", "Augmentation", "What is chosen", "How it runs"
 FIELDS: tuple[FormField, ...] = (
     FormField("strategy", "Strategy", _ALL),
     FormField("layer_groups", "Last layer groups that train", _PARTIAL),
@@ -114,6 +114,7 @@ FIELDS: tuple[FormField, ...] = (
     FormField("selection_folds", "Selection folds", _ALL, _CHOSEN),
     FormField("l2", "L2 penalty of the head", _WITH_HEAD, _CHOSEN),
     FormField("seed", "Seed", _ALL, _RUN),
+    FormField("processes", "Processes (0: one for each GPU)", LEARN, _RUN),
     FormField("deterministic", "Same bits on a GPU too", LEARN, _RUN),
 )
 _ONLY_WITH: dict[str, tuple[str, tuple[Any, ...]]] = {

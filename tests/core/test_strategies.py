@@ -72,7 +72,7 @@ def train(folder, recipe=RECIPE, *, stop_after=None, **listeners):
     return result, run, events
 
 
-def a_stepper(recipe=RECIPE, *, workers=2, told=None, statistics=False, plan_of=None):
+def a_stepper(recipe=RECIPE, *, workers=2, told=None, statistics=False):
     """A stepper of the small network with seeded numbers, and 12 random pictures."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -156,7 +156,7 @@ def test_the_seed_decides_the_random_numbers_a_run_begins_with(folder) -> None:
 
 def test_statistics_move_from_scratch_and_nowhere_else() -> None:
     for statistics, moves in ((True, True), (False, False)):
-        stepper, _plan, views, labels = a_stepper(statistics=statistics)
+        stepper, _plan, views, labels = a_stepper(workers=1, statistics=statistics)
         module = stepper.trainee.built.module
         before = {n: b.clone() for n, b in module.named_buffers() if "running" in n}
         with stepper.trainee.working():
@@ -210,7 +210,7 @@ def test_a_stopped_and_resumed_run_is_the_run_that_never_stopped(folder, values)
 def gradients_of(recipe, **kwargs):
     stepper, _plan, views, labels = a_stepper(recipe, **kwargs)
     with stepper.trainee.working():
-        learned = stepper._learn(views, labels, 1)
+        learned = stepper._learn(views, labels, 1, of=len(views))
     return learned, gradients(stepper)
 
 
@@ -236,7 +236,10 @@ def test_dropout_is_the_same_for_any_number_of_cores_and_another_in_each_step() 
     assert losses[0] != pytest.approx(gradients_of(RECIPE)[0].loss, rel=1e-4)
     stepper, _plan, views, labels = a_stepper(recipe)
     with stepper.trainee.working():
-        assert stepper._learn(views, labels, 1).loss != stepper._learn(views, labels, 2).loss
+        assert (
+            stepper._learn(views, labels, 1, of=len(views)).loss
+            != stepper._learn(views, labels, 2, of=len(views)).loss
+        )
 
 
 def run_out_of_memory(stepper, monkeypatch, *, above):
@@ -257,7 +260,7 @@ def test_out_of_memory_halves_what_is_learned_at_once_and_keeps_the_step(monkeyp
     stepper, _plan, views, labels = a_stepper(told=told)
     run_out_of_memory(stepper, monkeypatch, above=3)
     with stepper.trainee.working():
-        learned = stepper._learn(views, labels, 1)
+        learned = stepper._learn(views, labels, 1, of=len(views))
     assert stepper.parts == 4
     assert learned.loss == pytest.approx(whole.loss, rel=1e-5)
     for ours, theirs in zip(gradients(stepper), one, strict=True):
@@ -278,7 +281,7 @@ def test_what_does_not_fit_even_one_by_one_is_refused_in_words(monkeypatch) -> N
 
 @pytest.mark.parametrize("statistics", [False, True])
 def test_dry_steps_tell_of_memory_and_time_and_leave_no_trace(statistics) -> None:
-    stepper, plan, views, labels = a_stepper(RECIPE, statistics=statistics)
+    stepper, plan, views, labels = a_stepper(RECIPE, workers=1, statistics=statistics)
     before = everything(stepper)
     with stepper.trainee.working():
         found = dry_run(stepper, plan, views, labels, steps=10, compute=COMPUTE)
@@ -315,7 +318,7 @@ def test_a_step_that_cannot_fit_is_refused_before_it_is_made(monkeypatch) -> Non
 def test_a_loss_that_is_no_number_ends_the_run_and_it_goes_on_at_a_third(
     folder, monkeypatch
 ) -> None:
-    monkeypatch.setattr("core.training.strategy_tune.make_loss", lambda *args: _Breaks(after=11))
+    monkeypatch.setattr("core.training.strategy_tune.make_loss", lambda *args: _Breaks(after=5))
     events = []
     run = RunStore().create("shapes", RECIPE)
     with pytest.raises(RunError, match=r"loss is no number any more in epoch 2, step 4") as caught:

@@ -49,25 +49,28 @@ class Inspected:
 
 
 def read_cells(paths: Sequence[Path], side_px: int, link: Link) -> None:
-    """Send one `Cell` per file, in order."""
-    for path in paths:
-        check_stop(link.should_stop)
-        try:
-            square = _cut_square(read_patiently(path, side_px, link))
-        except AppError as error:
-            link.sink(Cell(path, side_px, QImage(), error.message))
-            continue
-        is_coarse = square.width() * _COARSE <= side_px
-        # Scaled here, so that the main thread has only to paint it.
-        scaled = square.scaled(
-            side_px,
-            side_px,
-            Qt.AspectRatioMode.IgnoreAspectRatio,
-            Qt.TransformationMode.FastTransformation
-            if is_coarse
-            else Qt.TransformationMode.SmoothTransformation,
-        )
-        link.sink(Cell(path, side_px, scaled))
+    """Send one `Cell` per file: those that are in the cache first, then as they are decoded."""
+    from core.data.thumbnails import squares
+
+    def send(path: Path, picture: Image.Image | None, error: str) -> None:
+        if picture is None:
+            link.sink(Cell(path, side_px, QImage(), error))
+            return
+        square = _to_qimage(picture)
+        if square.width() != side_px:
+            # Scaled here, so that the main thread has only to paint it.
+            is_coarse = square.width() * _COARSE <= side_px
+            square = square.scaled(
+                side_px,
+                side_px,
+                Qt.AspectRatioMode.IgnoreAspectRatio,
+                Qt.TransformationMode.FastTransformation
+                if is_coarse
+                else Qt.TransformationMode.SmoothTransformation,
+            )
+        link.sink(Cell(path, side_px, square))
+
+    squares(paths, side_px, on_square=send, should_stop=link.should_stop)
 
 
 def inspect_picture(path: Path, side_px: int, link: Link) -> Inspected:
@@ -134,12 +137,6 @@ def verify_dataset(opened: tuple[Path, ...], link: Link) -> DatasetIndex:
         on_progress=link.on_progress,
         should_stop=link.should_stop,
     )
-
-
-def _cut_square(picture: Image.Image) -> QImage:
-    side = min(picture.size)
-    left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    return _to_qimage(picture.crop((left, top, left + side, top + side)))
 
 
 def _to_qimage(picture: Image.Image) -> QImage:

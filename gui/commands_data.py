@@ -70,7 +70,7 @@ class DataCommands(QObject):
         from gui.picture_filter import PictureIndex  # with numpy: not before the first paint
 
         if self._pictures is None or self._pictures.dataset is not dataset:
-            self._pictures = PictureIndex(dataset)
+            self._pictures = PictureIndex(dataset).take_over(self._pictures)
         return self._pictures
 
     @property
@@ -209,6 +209,8 @@ class DataCommands(QObject):
                 # Scanned anew meanwhile: the edits are written, and apply to that.
                 self._waiting.insert(0, Ask("look"))
             elif not _is_same(dataset, edited.dataset):
+                if edited.pictures is not None:
+                    self._pictures = edited.pictures.take_over(self._pictures)
                 self._session.set_edited(edited.dataset)
             self.history_changed.emit()
             self._say(edited, before)

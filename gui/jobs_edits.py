@@ -15,6 +15,7 @@ from gui.workers import Link
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
     from core.data.journal import EditKind, History, Journal
+    from gui.picture_filter import PictureIndex
 
 Written = tuple["EditKind", tuple[str, ...], str]
 """An edit to write: kind, files (or classes), value."""
@@ -40,6 +41,8 @@ class Edited:
     """Another window or process has written since the journal was read."""
     refused: AppError | None = None
     """Why the last one asked for was not done."""
+    pictures: PictureIndex | None = None
+    """The dataset looked up: made here, where it keeps nobody waiting."""
 
 
 def look(dataset: DatasetIndex, link: Link, *, seen: int) -> Edited:
@@ -63,6 +66,7 @@ def edit(dataset: DatasetIndex, link: Link, *, asks: Sequence[Ask], seen: int) -
     """
     from core.data.edits import apply
     from core.data.opening import journal_of
+    from gui.picture_filter import PictureIndex
 
     scanned = dataset.scanned
     journal = journal_of(scanned)
@@ -81,8 +85,10 @@ def edit(dataset: DatasetIndex, link: Link, *, asks: Sequence[Ask], seen: int) -
     if journal.last() == seen and not any(ask.what == "look" for ask in asks):
         return Edited(scanned, None, None, (), refused=refused)
     history = journal.history()
-    edited = apply(scanned, history.done)
-    return Edited(scanned, edited, history, tuple(answered), is_from_elsewhere, refused)
+    pictures = PictureIndex(apply(scanned, history.done)).prepare()
+    return Edited(
+        scanned, pictures.dataset, history, tuple(answered), is_from_elsewhere, refused, pictures
+    )
 
 
 def _do(ask: Ask, scanned: DatasetIndex, journal: Journal) -> None:

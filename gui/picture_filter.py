@@ -27,6 +27,19 @@ class PictureIndex:
     def __init__(self, dataset: DatasetIndex) -> None:
         self.dataset = dataset
 
+    def prepare(self) -> PictureIndex:
+        """Look everything up now, in this thread, but for what only a search needs."""
+        _ = self.position, self.taken_out
+        return self
+
+    def take_over(self, before: PictureIndex | None) -> PictureIndex:
+        """What only depends on the scan need not be made again for the same scan."""
+        if before is not None and before.dataset.scanned is self.dataset.scanned:
+            for name in ("folded", "name_rank"):
+                if name in before.__dict__:
+                    self.__dict__[name] = before.__dict__[name]
+        return self
+
     @cached_property
     def position(self) -> dict[str, int]:
         """File → position in the dataset; excluded files are missing."""
@@ -56,6 +69,14 @@ class PictureIndex:
     def folded(self) -> list[str]:
         """The files of the scan in small letters, to search in."""
         return [file.casefold() for file in self.dataset.scanned.files]
+
+    @cached_property
+    def name_rank(self) -> Positions:
+        """int64 [n of the scan]: where each picture stands when all are ordered by file name."""
+        names = [file.rpartition("/")[2] for file in self.folded]
+        rank = np.empty(len(names), dtype=np.int64)
+        rank[sorted(range(len(names)), key=names.__getitem__)] = np.arange(len(names))
+        return rank
 
     def class_of(self, file: str) -> str:
         """The key of a picture's class; empty where it has none or is not in the dataset."""
@@ -124,7 +145,7 @@ def find(
             loose = tuple(f for f in named if _is_loose(pictures, f, wanted))
     if wanted.text:
         keep &= _with_text(pictures, wanted.text)[pictures.origin]
-    positions = _sorted(np.flatnonzero(keep), dataset, wanted.order)
+    positions = _sorted(np.flatnonzero(keep), pictures, dataset, wanted.order)
     captions = None
     if names or loose:
         captions = (
@@ -148,7 +169,7 @@ def _find_excluded(pictures: PictureIndex, wanted: PictureFilter) -> Found:
         keep &= scanned.splits == code
     if wanted.text:
         keep &= _with_text(pictures, wanted.text)
-    positions = _sorted(np.flatnonzero(keep), scanned, wanted.order)
+    positions = _sorted(np.flatnonzero(keep), pictures, scanned, wanted.order)
     return Found(scanned, positions, positions)
 
 
@@ -187,16 +208,17 @@ def _with_text(pictures: PictureIndex, text: str) -> npt.NDArray[np.bool_]:
     )
 
 
-def _sorted(positions: Positions, dataset: DatasetIndex, order: Order) -> Positions:
+def _sorted(
+    positions: Positions, pictures: PictureIndex, dataset: DatasetIndex, order: Order
+) -> Positions:
     if order == "class":
         return positions[np.argsort(dataset.labels[positions], kind="stable")]
     if order == "size":  # the largest first
         pixels = dataset.widths.astype(np.int64) * dataset.heights
         return positions[np.argsort(-pixels[positions], kind="stable")]
     if order == "name":
-        files = dataset.files
-        keys = [files[i].rpartition("/")[2].casefold() for i in positions.tolist()]
-        return positions[sorted(range(len(keys)), key=keys.__getitem__)]
+        ids = positions if dataset is dataset.scanned else pictures.origin[positions]
+        return positions[np.argsort(pictures.name_rank[ids], kind="stable")]
     return positions
 
 

@@ -140,3 +140,39 @@ def cost_of_features(
         cache.close()
     left = len(missing) - len(picked)
     return FeatureCost(len(index), left, seconds * left)
+
+
+_WORTH = 0.5
+"""Share of the pictures whose features must be there: fewer say little about the dataset."""
+
+
+def cached_features(
+    index: DatasetIndex, recipe: Recipe, *, should_stop: ShouldStop = never_stop
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]] | None:
+    """float32 [N, D] and bool [N], which rows are there; None where most are not in the cache.
+
+    No picture is read. Raises: AppError where the model cannot be used; Cancelled.
+    """
+    from core.models import catalog
+    from core.models.build import build
+    from core.training.device import resolve_compute
+    from core.training.features import FeatureCache
+
+    built = build(catalog.load().resolve(recipe.model), num_classes=max(2, len(index.classes)))
+    check_stop(should_stop)
+    cache = FeatureCache.of(built, resolve_compute(recipe, built))
+    try:
+        known = cache.known_hashes([index.path(i) for i in range(len(index))])
+        check_stop(should_stop)
+        stored = cache.vectors(list(known.values()))
+    finally:
+        cache.close()
+    rows = [i for i, content in known.items() if content in stored]
+    if len(rows) < _WORTH * len(index) or not rows:
+        return None
+    vectors = np.zeros((len(index), built.feature_dim), dtype=np.float32)
+    is_there = np.zeros(len(index), dtype=np.bool_)
+    for i in rows:
+        vectors[i] = stored[known[i]]
+    is_there[rows] = True
+    return vectors, is_there

@@ -24,7 +24,9 @@ from gui.commands import Commands
 from gui.dataset_check import DatasetCheck
 from gui.gallery_feed import GalleryFeed
 from gui.health_check import HealthCheck
+from gui.neighbours import NeighbourFinder
 from gui.pages.page import Page
+from gui.picture_actions import PictureActions
 from gui.session import Session
 from gui.settings import Settings
 from gui.theme import Theme
@@ -32,6 +34,7 @@ from gui.widgets.basics import button, label
 from gui.widgets.check_line import CheckLine
 from gui.widgets.dataset_totals import DatasetTotals
 from gui.widgets.drop_zone import DropZone
+from gui.widgets.gallery_entries import FileEntries
 from gui.widgets.inspector import Inspector
 from gui.widgets.pictures_view import PicturesView
 from gui.widgets.problems_view import ProblemsView
@@ -42,6 +45,7 @@ from gui.workers import JobRunner, Work
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
     from core.evaluation.picture_features import FeatureCost
+    from gui.jobs_neighbours import Neighbours
 
 _PREVIEW_PX = 480
 
@@ -126,6 +130,18 @@ class DataPage(Page):
         self.inspector = Inspector(self.look)
         self.inspector.classify_wanted.connect(self._classify)
         self.inspector.closed.connect(self._inspector_closed)
+        self.inspector.add_edits(
+            PictureActions(
+                self.inspector, self.session, self.commands.data, self.look, self._inspected_files
+            )
+        )
+        self.inspector.neighbour_chosen.connect(self._inspect_path)
+        self._strip_of_neighbours = GalleryFeed(
+            self.inspector.neighbours, self._runner, key="cells of neighbours"
+        )
+        self.neighbours = NeighbourFinder(self.session, self._runner, self)
+        self.neighbours.found.connect(self._show_neighbours)
+        self.health.found.connect(self.neighbours.forget)
         self._splitter.addWidget(self.inspector)
         self._splitter.setStretchFactor(0, 1)
         self._splitter.setStretchFactor(1, 0)
@@ -349,7 +365,12 @@ class DataPage(Page):
                 facts.append(("Group", f"{int(dataset.groups[i]):,}"))
         elif pictures is not None and file in pictures.excluded:
             facts.append(("Excluded", "by you; your file is untouched"))
+        self.inspector.show_edits(
+            is_inside=i is not None,
+            is_excluded=pictures is not None and file in pictures.excluded,
+        )
         was_open = self.inspector.path is not None
+        is_other = path != self.inspector.path
         self.inspector.show_path(
             path, facts, "\n".join(said for _, said in self._troubles.get(file, ()))
         )
@@ -365,6 +386,26 @@ class DataPage(Page):
                 on_success=self.inspector.show_inspected,
                 is_quiet=True,
             )
+        )
+        if is_other:
+            self.neighbours.ask(dataset, file)
+
+    def _inspected_files(self) -> tuple[str, ...]:
+        return (self._inspected,) if self._inspected else ()
+
+    def _inspect_path(self, path: Path) -> None:
+        if self._shown is not None:
+            self._inspect_file(path.relative_to(self._shown.root).as_posix())
+
+    def _show_neighbours(self, neighbours: Neighbours) -> None:
+        pictures = self.commands.data.pictures
+        if pictures is None or neighbours.file != self._inspected:
+            return
+        files = [file for file in neighbours.files if file in pictures.position]
+        captions = [isolate(pictures.dataset.class_of(pictures.position[f])) for f in files]
+        self.inspector.show_neighbours(
+            FileEntries(pictures.dataset.root, files, captions),
+            f"Like this one, {neighbours.likeness.by}",
         )
 
     def _inspector_closed(self) -> None:

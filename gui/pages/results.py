@@ -141,6 +141,7 @@ class ResultsPage(Page):
         self.inspector = Inspector(self.look)
         self.inspector.classify_wanted.connect(self._classify)
         self.inspector.closed.connect(self.pictures.gallery.setFocus)
+        self.inspector.add_edits(self.edits.actions)
         self._splitter.addWidget(self.inspector)
         for position, stretch in enumerate((5, 5, 0)):
             self._splitter.setStretchFactor(position, stretch)

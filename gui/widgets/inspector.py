@@ -19,13 +19,17 @@ from PySide6.QtWidgets import (
 
 from gui import theme
 from gui.jobs_data import Inspected
+from gui.picture_actions import PictureActions
 from gui.theme import Theme, set_role
 from gui.widgets.answers import PictureView
 from gui.widgets.basics import Card, ElidedLabel, button, label, row
+from gui.widgets.gallery import Gallery
+from gui.widgets.gallery_entries import Entries, NoEntries
 
 Facts = Sequence[tuple[str, str]]
-_WIDTH_PX = 248
+_WIDTH_PX = 272
 _PICTURE_PX = 200
+_STRIP_PX = 84
 
 
 class Inspector(Card):
@@ -34,6 +38,8 @@ class Inspector(Card):
     closed = Signal()
     classify_wanted = Signal(object)
     """The path of the picture."""
+    neighbour_chosen = Signal(object)
+    """The path of a picture like this one."""
 
     def __init__(self, look: Theme) -> None:
         super().__init__(margin=theme.M)
@@ -58,6 +64,17 @@ class Inspector(Card):
         self.picture.setMinimumSize(_PICTURE_PX, 72)
         self.body.addWidget(self.picture, 3)
         self.body.addWidget(self._make_facts(), 2)
+        self.neighbours = Gallery(look, name="Pictures like this one", is_strip=True)
+        self.neighbours.setFixedHeight(_STRIP_PX)
+        self.neighbours.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.neighbours.opened.connect(self._choose_neighbour)
+        self.neighbours_line = label("", "muted-small")
+        self.body.addWidget(self.neighbours_line)
+        self.body.addWidget(self.neighbours)
+        self.neighbours_line.hide()
+        self.neighbours.hide()
+        self._edit_row = row(spacing=theme.S, stretch=False)
+        self.body.addLayout(self._edit_row)
         self.body.addLayout(self._make_buttons(look))
         self.hide()
 
@@ -103,6 +120,21 @@ class Inspector(Card):
         line.addWidget(self.copy_button)
         return line
 
+    def add_edits(self, actions: PictureActions) -> None:
+        """Buttons to relabel, move, exclude and restore the picture that is shown."""
+        self._actions = actions
+        self.relabel_button = button("Relabel", actions.choose_class)
+        self.exclude_button = button("Exclude", actions.exclude_or_restore)
+        self.move_button = QToolButton()
+        self.move_button.setProperty("role", "menu")
+        self.move_button.setText("Move")
+        self.move_button.setAccessibleName("Move to another part of the split")
+        self.move_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.move_button.addActions(actions.moves)
+        for each in (self.relabel_button, self.exclude_button, self.move_button):
+            self._edit_row.addWidget(each)
+        self._edit_row.addStretch(1)
+
     # -- showing -----------------------------------------------------------------------------
 
     @property
@@ -119,12 +151,32 @@ class Inspector(Card):
         """A picture whose file is still to be read; `facts` are (caption, value)."""
         if path != self._path:
             self.picture.show_image(QImage(), path.name)
+            self.show_neighbours(NoEntries(), "")
         self._path = path
         self._given = facts
         self._name.setText(path.name)
         self._show_trouble(trouble)
         self._show_facts(facts)
         self.show()
+
+    def show_edits(self, *, is_inside: bool, is_excluded: bool) -> None:
+        """What can be done: a picture that cannot be read is no part of the dataset."""
+        self.relabel_button.setVisible(is_inside)
+        self.move_button.setVisible(is_inside)
+        self.exclude_button.setVisible(is_inside or is_excluded)
+        self.exclude_button.setText("Restore" if is_excluded else "Exclude")
+        self.exclude_button.setAccessibleName(self.exclude_button.text())
+
+    def show_neighbours(self, entries: Entries, caption: str) -> None:
+        """Pictures like the one shown; none hides the strip."""
+        has_some = len(entries) > 0
+        self.neighbours_line.setText(caption)
+        self.neighbours_line.setVisible(has_some)
+        self.neighbours.setVisible(has_some)
+        self.neighbours.show_entries(entries)
+
+    def _choose_neighbour(self, position: int) -> None:
+        self.neighbour_chosen.emit(self.neighbours.entries.path(position))
 
     def show_inspected(self, inspected: Inspected) -> None:
         """What was read; of another picture than the one shown, it comes too late."""

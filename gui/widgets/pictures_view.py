@@ -91,6 +91,7 @@ class PicturesView(QWidget):
         search.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
         search.activated.connect(self.filters.search.setFocus)
         self.caption = ElidedLabel("", "muted-small")
+        side.addWidget(self.caption)
         side.addLayout(self._make_buttons())
         return side
 
@@ -108,7 +109,7 @@ class PicturesView(QWidget):
         self.exclude_button.setToolTip("Leave the selected pictures out of the dataset (Del)")
         line = QHBoxLayout()
         line.setSpacing(theme.S)
-        line.addWidget(self.caption, 1)
+        line.addStretch(1)
         for each in (self.relabel_button, self.move_button, self.exclude_button):
             line.addWidget(each)
         return line

@@ -78,11 +78,9 @@ class StartPage(Page):
             )
         )
         self.ready_made_button = button("Ready-made datasets …", self._ask_for_ready_made)
-        line = row(stretch=False)
-        line.addLayout(words, 1)
-        line.addWidget(self.ready_made_button)
-        line.addWidget(self.sample_button)
-        sample.body.addLayout(line)
+        sample.body.addLayout(words)
+        # Below the words: side by side the three do not fit a small window.
+        sample.body.addLayout(row(self.sample_button, self.ready_made_button))
         column.addWidget(sample)
         return column
 

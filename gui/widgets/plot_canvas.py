@@ -215,13 +215,13 @@ class PlotCanvas(pg.PlotWidget):
                 labelOpts={
                     "position": 0.9,
                     "color": tokens.muted,
-                    "fill": tokens.surface,  # readable where a line runs beneath
                     "anchors": [(0, 0.5), (1, 0.5)],
                 },
             )
             if is_named:
                 named.append(marker.epoch)
                 mark.label.setFont(self._theme.font("small"))
+            mark.setZValue(-10)  # with its name behind the curves: it hides no value
             item.addItem(mark, ignoreBounds=True)
             self._marks.append(mark)
 

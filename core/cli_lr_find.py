@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -84,12 +85,14 @@ def _print_curve(curve: RateCurve, recipe: Recipe) -> None:
         "",
     )
     marked = _nearest(curve)
-    highest = max((point.smooth for point in curve.points), default=0.0)
+    longest = max((math.log1p(point.smooth * 1000) for point in curve.points), default=0.0)
     every = -(-len(curve.points) // _ROWS)
     for number, point in enumerate(curve.points):
         if number % every and point is not marked and point is not curve.points[-1]:
             continue
-        bar = "█" * round(_BAR * point.smooth / highest) if highest else ""
+        # By the logarithm, as the curve is read: a fitted head begins near zero.
+        length = math.log1p(point.smooth * 1000) / longest if longest else 0.0
+        bar = "█" * round(_BAR * length)
         note = " ← suggested" if point is marked else ""
         table.add_row(rate_text(point.rate), f"{point.loss:.4f}", f"{point.smooth:.4f}", bar + note)
     out.print(table)

@@ -344,7 +344,7 @@ class _Photographer:
         session = self._window.session
         values = dict(session.recipe_values)
         session.set_recipe_values({**values, "step_images": 8})
-        finder = page.find_rate()
+        finder = page.open_rate_finder()
         self._wait(lambda: len(finder.plot.points) > 20)
         self._shoot_dialog(finder, "97-rates-busy")
         self._wait(lambda: finder.curve is not None)

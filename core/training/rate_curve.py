@@ -213,7 +213,6 @@ def _read_flat(points: Sequence[RatePoint], rises_at: float | None) -> Reading:
         reason=f"Up to {rate_text(rises_at)} the loss stays where it is, within what batches "
         "differ by; a head that was fitted to these images before leaves little to fall. After "
         "that it rises: a tenth of that rate is suggested.",
-        tenth=rises_at / 10,
         rises_at=rises_at,
     )
 

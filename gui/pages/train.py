@@ -182,8 +182,11 @@ class TrainPage(Page):
         if live is not None and live.result is not None:
             self.commands.resume_run(live.result.run)
 
-    def find_rate(self) -> RateFinder:
-        """Open the learning-rate finder on what the form says."""
+    def find_rate(self) -> None:
+        self.open_rate_finder()
+
+    def open_rate_finder(self) -> RateFinder:
+        """The learning-rate finder, at work on what the form says."""
         from gui.widgets.rate_finder import RateFinder  # brings the plots: only when wanted
 
         finder = RateFinder(self, self.look, self.commands.rates, self.values)

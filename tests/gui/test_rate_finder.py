@@ -76,7 +76,7 @@ def page(window, fake_core, core, qtbot):
 def finder(page, core, qtbot):
     """Open, and through with its test."""
     core.gate.set()
-    made = page.find_rate()
+    made = page.open_rate_finder()
     qtbot.waitUntil(lambda: made.curve is not None)
     return made
 
@@ -161,7 +161,7 @@ def test_arrow_keys_move_the_marker_from_rate_to_rate(finder, qtbot) -> None:
 
 
 def test_a_cancelled_test_says_so_and_can_be_made_again(page, core, qtbot) -> None:
-    finder = page.find_rate()
+    finder = page.open_rate_finder()
     qtbot.waitUntil(lambda: len(finder.plot.points) == 10)
     finder.cancel_button.click()
     qtbot.waitUntil(lambda: "cancelled" in finder.notices.text)
@@ -174,7 +174,7 @@ def test_a_cancelled_test_says_so_and_can_be_made_again(page, core, qtbot) -> No
 
 
 def test_closing_the_dialog_ends_its_test(window, page, core, qtbot) -> None:
-    finder = page.find_rate()
+    finder = page.open_rate_finder()
     qtbot.waitUntil(lambda: len(finder.plot.points) == 10)
     finder.reject()
     assert window.runner.find("rates") is None
@@ -194,7 +194,7 @@ def test_bounds_that_are_none_are_refused_in_the_dialog(finder, core) -> None:
 
 def test_an_error_of_the_test_is_shown_where_it_was_asked_for(page, core, qtbot) -> None:
     core.fails_with = AppError("No training image can be read any more.", "Put the files back.")
-    finder = page.find_rate()
+    finder = page.open_rate_finder()
     qtbot.waitUntil(lambda: "Put the files back" in finder.notices.text)
     assert not finder.use_button.isEnabled()
     assert finder.again_button.isVisible()

@@ -83,6 +83,9 @@ class _Batch:
     vectors: npt.NDArray[np.float32] | None = None
     failures: list[tuple[int, str]] = field(default_factory=list)
     computed: int = 0
+    seen: list[tuple[int, int]] = field(default_factory=list)
+    """(bytes, modified_ns) of each file before it was read: one that changes meanwhile is read
+    again the next time."""
 
 
 def cache_key(
@@ -202,16 +205,22 @@ class FeatureCache:
         return found
 
     def add(
-        self, paths: Sequence[Path], hashes: Sequence[str], vectors: npt.NDArray[np.float32]
+        self,
+        paths: Sequence[Path],
+        hashes: Sequence[str],
+        vectors: npt.NDArray[np.float32],
+        seen: Sequence[tuple[int, int]],
     ) -> None:
-        """Keep the vectors (float32 [N, D]) and which file had which content."""
+        """Keep the vectors (float32 [N, D]) and which file had which content.
+
+        seen: (bytes, modified_ns) of each file from before it was read.
+        """
         if self._db is None:
             return
-        files = []
-        for path, content in zip(paths, hashes, strict=True):
-            with suppress(OSError):
-                stat = path.stat()
-                files.append((os.fsencode(path), stat.st_size, stat.st_mtime_ns, content))
+        files = [
+            (os.fsencode(path), *size_and_time, content)
+            for path, content, size_and_time in zip(paths, hashes, seen, strict=True)
+        ]
         try:
             with self._lock, self._db:
                 self._db.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", files)
@@ -262,8 +271,9 @@ def embed_files(
     def keep() -> None:
         if pending.positions:
             files = [paths[i] for i in pending.positions]
-            cache.add(files, pending.hashes, np.concatenate(pending_vectors))
+            cache.add(files, pending.hashes, np.concatenate(pending_vectors), pending.seen)
             pending.positions.clear()
+            pending.seen.clear()
             pending.hashes.clear()
             pending_vectors.clear()
 
@@ -274,6 +284,7 @@ def embed_files(
                 is_ok[batch.positions] = True
                 pending.positions += batch.positions
                 pending.hashes += batch.hashes
+                pending.seen += batch.seen
                 pending_vectors.append(batch.vectors)
             for i, content in zip(batch.positions, batch.hashes, strict=True):
                 hashes[i] = content
@@ -312,12 +323,15 @@ def _embed_missing(
     def work(share: Sequence[int]) -> _Batch:
         batch = _Batch()
         contents: dict[int, tuple[str, bytes]] = {}
+        seen: dict[int, tuple[int, int]] = {}
         for i in share:
             try:
+                status = paths[i].stat()
                 content = paths[i].read_bytes()
             except OSError as error:
                 batch.failures.append((i, error.strerror or str(error)))
                 continue
+            seen[i] = status.st_size, status.st_mtime_ns
             contents[i] = hashlib.blake2b(content, digest_size=16).hexdigest(), content
         # A moved or copied file is known by its content, and then not even decoded.
         stored = cache.vectors([digest for digest, _ in contents.values()])
@@ -344,6 +358,7 @@ def _embed_missing(
         if rows:
             batch.positions = list(rows)
             batch.hashes = [contents[i][0] for i in rows]
+            batch.seen = [seen[i] for i in rows]
             batch.vectors = np.stack(list(rows.values()))
         return batch
 

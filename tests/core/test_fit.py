@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
 import shutil
@@ -159,6 +160,25 @@ def test_a_file_changed_in_place_is_embedded_again(folder):
     train(folder, sink=events.append)
     starts = [event for event in events if isinstance(event, Progress)]
     assert starts[0].done == starts[0].total - 1
+
+
+def test_a_file_changed_while_it_is_embedded_is_recorded_as_it_trained(folder, monkeypatch):
+    victim = folder / "train" / "circle" / "train_0001.png"
+    before = victim.read_bytes()
+    after = before + b"more"
+    decode = features.decode
+
+    def changing(content, name, **how):
+        if content == before:
+            victim.write_bytes(after)
+        return decode(content, name, **how)
+
+    monkeypatch.setattr(features, "decode", changing)
+    for content in (before, after):
+        _, run = train(folder)
+        document = run.read_dataset()
+        kept = document["hashes"][document["files"].index("train/circle/train_0001.png")]
+        assert kept == hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def test_a_feature_cache_that_cannot_be_written_costs_time_but_not_the_run(folder, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from PySide6.QtGui import QColor, QDragEnterEvent, QGuiApplication, QImage, Qt
 from PySide6.QtWidgets import QApplication, QWidget
 
 from core.errors import AppError
+from gui import jobs
 from gui.drops import find_destination
 
 
@@ -78,6 +80,33 @@ def test_a_folder_dropped_on_any_page_opens_on_data(
     assert drop(window, [image_folder])
     qtbot.waitUntil(lambda: window.session.dataset is not None)
     assert window.current_page == "data"
+
+
+def test_a_folder_and_a_table_dropped_together_open_as_one(
+    qtbot, window, fake_core, drop, image_folder, tmp_path, monkeypatch
+) -> None:
+    table = tmp_path / "labels.csv"
+    table.write_text("path,label")
+    opened = []
+
+    def scan(paths, link):
+        opened.append(paths)
+        return fake_core.dataset
+
+    monkeypatch.setattr(jobs, "scan_folder", scan)
+    assert drop(window, [image_folder, table])
+    qtbot.waitUntil(lambda: window.session.scan_state == "ready")
+    assert opened == [(image_folder, table)]
+
+
+def test_a_table_stays_among_the_recent_datasets(window, fake_core, tmp_path) -> None:
+    table = tmp_path / "labels.csv"
+    table.write_text("path,label")
+    dataset = dataclasses.replace(fake_core.dataset, sources=(table,))
+    window.commands._scanned(dataset)
+    assert window.settings.recent_datasets == [table]
+    window.recent.fill()
+    assert [action.text() for action in window.recent.actions()] == ["labels.csv"]
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -110,7 +110,7 @@ def measure(
                 reasons[i] = error.reason
                 if isinstance(error.__cause__, FileNotFoundError):
                     missing.add(i)
-                if not isinstance(error.__cause__, OSError | MemoryError):
+                if _is_lasting(error):
                     fresh.append((os.fsencode(paths[i]), *stamps[i], None, error.reason))
                 return
             fresh.append((os.fsencode(paths[i]), *stamps[i], rows[i].tobytes(), ""))
@@ -134,6 +134,12 @@ def measure(
     finally:
         store.close()
     return Measured(rows, reasons, len(todo), store.trouble, frozenset(missing))
+
+
+def _is_lasting(error: DecodeError) -> bool:
+    """Whether the file itself is at fault: Pillow's own OSErrors carry no number of the system."""
+    cause = error.__cause__
+    return not (isinstance(cause, MemoryError) or getattr(cause, "errno", None))
 
 
 def _stamps(

@@ -179,7 +179,7 @@ def to_html(
         f"{_plural(problems, 'problem')} among them · {datetime.now():%Y-%m-%d %H:%M}</p>",
         f'<p class="path">{_text(str(index.root))}</p></header>',
         "".join(f'<p class="notice">{_text(note)}</p>' for note in report.notes),
-        _summary(by_kind) if report.findings else '<p class="fine">Nothing was found.</p>',
+        _summary(by_kind) if report.findings else "<p>Nothing was found.</p>",
     ]
     for kind, findings in by_kind.items():
         if findings:
@@ -200,6 +200,7 @@ def _summary(by_kind: dict[Kind, list[Finding]]) -> str:
     return (
         '<table class="summary"><thead><tr><th>kind</th><th>findings</th><th>files</th></tr>'
         f"</thead><tbody>{rows}</tbody></table>"
+        '<p class="meaning">Framed in red: the pictures that a suggestion is about.</p>'
     )
 
 
@@ -316,13 +317,14 @@ header p{margin:2px 0}.path,.meaning,small,.count{color:var(--soft)}.count{font-
 .summary{border-collapse:collapse;margin-top:20px}
 .summary td,.summary th{padding:4px 18px 4px 0;text-align:left;border-bottom:1px solid var(--line)}
 .summary td+td,.summary th+th{text-align:right;font-variant-numeric:tabular-nums}
-.findings{display:flex;flex-wrap:wrap;gap:14px;margin-top:12px}
+.findings{display:grid;gap:14px;margin-top:12px;
+grid-template-columns:repeat(auto-fill,minmax(min(100%,420px),1fr))}
 article{background:var(--card);border:1px solid var(--line);border-left:4px solid var(--note);
-border-radius:8px;padding:12px;max-width:100%;break-inside:avoid;flex:0 1 auto;min-width:260px}
+border-radius:8px;padding:12px;min-width:0;break-inside:avoid}
 article.problem{border-left-color:var(--problem)}
 article p{margin:8px 0 0;max-width:62ch;overflow-wrap:anywhere}.action{color:var(--soft)}
 .action b{color:var(--ink)}
-.pictures{display:flex;flex-wrap:wrap;gap:10px;align-items:flex-end}
+.pictures{display:flex;flex-wrap:wrap;gap:10px;align-items:flex-start}
 figure{margin:0;max-width:240px}figure img{display:block;height:120px;max-width:240px;
 object-fit:contain;border-radius:4px;border:2px solid transparent}
 figure.acts img{border-color:var(--problem)}

@@ -25,6 +25,8 @@ SIDE = 32
 """Pixels of a thumbnail's side."""
 NEAR_BITS = 26
 """Hashes this near, of 128 bits, are worth a look at the thumbnails."""
+TURNED_BITS = 12
+"""The same for turned pictures: nothing is cut off them. Measured: quarter turns reached 5."""
 LIKE, DETAIL = 0.9, 0.7
 """Least correlation of two copies' thumbnails, and of their detail alone. Measured: different
 photos of ants and bees reached 0.82 and 0.75; pictures of plain texture reach 0.99 in the first."""
@@ -45,8 +47,10 @@ _CROWD = 64
 """Pictures in a bucket above which only neighbours in its sorted order are compared."""
 _BATCH = 4096
 _SAMPLE = 400
+_COPY_LIKE = 0.95
 _MOST = 2_000_000
 """Pairs of one bucket looked at together."""
+_MOST_COMPARED = 400_000
 _NEAREST = 16
 """Candidates of a picture whose thumbnails are compared, the nearest by hash."""
 
@@ -113,23 +117,27 @@ def near_pairs(
     parts: list[tuple[Positions, Positions, npt.NDArray[np.int16], int]] = []
     for turn, (_, turns) in enumerate(TURNS if turned else TURNS[:1]):
         other = own if turn == 0 else hashes_of(np.ascontiguousarray(turns(thumbs)))
-        parts.append((*candidates(own, other, should_stop=should_stop), turn))
+        most = NEAR_BITS if turn == 0 else TURNED_BITS
+        found = candidates(own, other, most_bits=most, should_stop=should_stop)
+        parts.append((*found, turn))
     first = np.concatenate([p[0] for p in parts])
     second = np.concatenate([p[1] for p in parts])
     bits = np.concatenate([p[2] for p in parts])
     turn_of = np.concatenate([np.full(len(p[0]), p[3], np.int8) for p in parts])
-    chosen = _nearest_of_each(first, bits)
+    most = min(_NEAREST, max(3, _MOST_COMPARED // max(1, len(own))))
+    chosen = np.union1d(_nearest_of_each(first, bits, most), _nearest_of_each(second, bits, most))
     first, second, bits, turn_of = (a[chosen] for a in (first, second, bits, turn_of))
-    found = Pairs(first, second, turn_of, np.zeros(len(first), np.float32), bits)
-    return _confirm(thumbs, found, should_stop)
+    likely = Pairs(first, second, turn_of, np.zeros(len(first), np.float32), bits)
+    return _confirm(thumbs, likely, should_stop)
 
 
-def _nearest_of_each(first: Positions, bits: npt.NDArray[Any]) -> Positions:
-    """Where the up to _NEAREST nearest pairs of each first picture stand."""
+def _nearest_of_each(first: Positions, bits: npt.NDArray[Any], most: int = _NEAREST) -> Positions:
+    """Where the nearest pairs of each first picture stand, up to `most`."""
     order = np.lexsort((bits, first))
     begins = np.flatnonzero(np.r_[True, first[order][1:] != first[order][:-1]])
     place = np.arange(len(order)) - np.repeat(begins, np.diff(np.r_[begins, len(order)]))
-    return order[place < _NEAREST]
+    nearest: Positions = order[place < most]
+    return nearest
 
 
 def candidates(
@@ -176,15 +184,16 @@ def _in_one_bucket(
     mine: npt.NDArray[np.uint16], theirs: npt.NDArray[np.uint16], own: Hashes, other: Hashes
 ) -> Iterator[tuple[Positions, Positions]]:
     """Pairs of equal band, a few million at a time; of a crowd each with _CROWD at most."""
-    order = np.lexsort((other[:, 1], other[:, 0], theirs))
-    sorted_keys = theirs[order]
-    low = np.searchsorted(sorted_keys, mine, "left")
-    high = np.searchsorted(sorted_keys, mine, "right")
+    starts = np.r_[0, np.cumsum(np.bincount(theirs, minlength=1 << _BAND_BITS))]
+    low, high = starts[mine], starts[mine.astype(np.int64) + 1]
     crowded = np.flatnonzero(high - low > _CROWD)
     if crowded.size:  # around the place where its own hash would stand in the bucket
-        place = low[crowded] + _rank(own[crowded], mine[crowded], other[order], sorted_keys)
+        order = np.lexsort((other[:, 1], other[:, 0], theirs))
+        place = low[crowded] + _rank(own[crowded], mine[crowded], other[order], theirs[order])
         low[crowded] = np.clip(place - _CROWD // 2, low[crowded], high[crowded] - _CROWD)
         high[crowded] = low[crowded] + _CROWD
+    else:
+        order = np.argsort(theirs, kind="stable")  # of 16 bits: twenty times as fast
     counts = high - low
     ends = np.cumsum(counts)
     start = 0
@@ -333,7 +342,7 @@ def _where_others_begin(
 ) -> npt.NDArray[np.float32]:
     """float32 [N], filled at `rows`: distance of detail to the near ones of a sample of the set.
 
-    The near ones, not the nearest: that may be a further copy.
+    The near ones, not the nearest, which may be a further copy.
     """
     begin = np.full(len(thumbs), 2.0, np.float32)
     if len(thumbs) < 20:
@@ -345,7 +354,7 @@ def _where_others_begin(
         check_stop(should_stop)
         share = rows[start : start + _BATCH]
         likeness = _unit(_detail(thumbs[share].astype(np.float32))) @ known.T
-        likeness[share[:, None] == sample[None]] = -1
+        likeness[likeness > _COPY_LIKE] = -1  # itself, and further copies: they are no company
         near = -np.partition(-likeness, rank, axis=1)[:, rank]
         begin[share] = np.sqrt(np.maximum(0, 2 - 2 * near))
     return begin

@@ -25,6 +25,9 @@ from core.events import OnProgress, ShouldStop, check_stop, never_stop, no_progr
 FOLDS = 5
 FEWEST = 5
 """A class with fewer pictures is not judged: nothing can be said about it by the rest."""
+CLEAR = (0.05, 0.9)
+"""A label less likely than the first, where another is likelier than the second, is suspect in any
+case."""
 UNLIKE = 4.0
 """Robust deviations of the log distance above the class's median."""
 NEIGHBOURS = 10
@@ -98,6 +101,9 @@ def label_errors(
         )  # fmt: skip
         issues = find_label_issues(y, probabilities, filter_by=rule, n_jobs=1)
         trusted = ~issues
+    # Rates of noise say nothing about one error among a few dozen pictures; such odds do.
+    own = probabilities[np.arange(len(y)), y]
+    issues = issues | ((own < CLEAR[0]) & (probabilities.max(1) > CLEAR[1]))
     best = probabilities.argmax(1)
     suspects = np.flatnonzero(issues & (best != y))
     given = probabilities[suspects, y[suspects]]

@@ -68,7 +68,8 @@ def _item(value: Any) -> Item:
         table = tomlkit.inline_table()
         table.update(value)
         return table
-    return tomlkit.item(_plain(value))
+    item: Item = tomlkit.item(_plain(value))
+    return item
 
 
 def _plain(value: Any) -> Any:

@@ -167,10 +167,10 @@ def train(values: dict[str, Any], dataset: DatasetIndex, link: Link) -> RunResul
 def resume_run(path: Path, link: Link) -> RunResult:
     """Go on with a stopped run; what it told before is told again first, for the curves."""
     from core.training.fit import resume
-    from core.training.runs import Run
+    from core.training.runs import RunStore
     from core.training.together import processes_of, resume_together
 
-    run = Run(path)
+    run = RunStore().open(path)  # a run that failed is known by its name alone
     listener = ProgressFromEvents(link)
     for event in run.read_events():
         if not isinstance(event, RunEnded):

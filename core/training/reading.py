@@ -96,9 +96,13 @@ class Curves:
     """A head on cached features: a solver's convex fit, whose curves have little to tell."""
     classes: int = 0
     selection_images: int = 0
+    is_from_scratch: bool = False
+    """Epoch 0 is chance then, no head that learned anything."""
 
     @property
     def probe(self) -> EpochDone | None:
+        if self.is_from_scratch:
+            return None
         return next((epoch for epoch in self.epochs if epoch.epoch == 0), None)
 
     @property
@@ -161,6 +165,7 @@ def curves_of(started: RunStarted | None, epochs: Sequence[EpochDone], track: Lo
         is_head_only=started is not None and started.steps_per_epoch == 0,
         classes=started.classes if started is not None else 0,
         selection_images=started.selection_images if started is not None else 0,
+        is_from_scratch=started is not None and started.strategy == "scratch",
     )
 
 

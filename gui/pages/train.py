@@ -179,8 +179,8 @@ class TrainPage(Page):
 
     def _resume(self) -> None:
         live = self.session.live_run
-        if live is not None and live.result is not None:
-            self.commands.resume_run(live.result.run)
+        if live is not None and live.resumable is not None:
+            self.commands.resume_run(live.resumable)
 
     def find_rate(self) -> None:
         self.open_rate_finder()
@@ -285,12 +285,7 @@ class TrainPage(Page):
         is_on = live is not None and live.is_on
         self.start_button.setEnabled(dataset is not None and not is_on)
         is_tuning = live is not None and live.is_fine_tuning
-        can_resume = (
-            live is not None
-            and live.result is not None
-            and live.result.status == "stopped"
-            and live.result.strategy != "feature-extraction"
-        )
+        can_resume = live is not None and live.resumable is not None
         self.resume_button.setVisible(can_resume)
         self.pause_button.setVisible(is_on)
         self.pause_button.setEnabled(live is not None and is_on and live.phase != "stopping")

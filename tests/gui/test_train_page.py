@@ -9,7 +9,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication
 
 from core.errors import AppError
-from core.events import EpochDone
+from core.events import DryRun, EpochDone, RunStarted, StepDone
 from core.recipe import make_recipe
 from gui.live_run import LiveRun
 
@@ -213,6 +213,19 @@ def test_a_run_that_fails_says_why_and_the_form_is_free_again(
     assert "The disk is full." in page.notices.text
     assert page.start_button.isVisible()
     assert page.form.isEnabled()
+    assert page.resume_button.isVisible()  # its last state is there
+
+
+def test_what_the_dry_steps_foretell_is_said_until_the_first_step(window, page, qtbot) -> None:
+    live = LiveRun("insects")
+    window.session.begin_run(live)
+    started = RunStarted("r", "m", "full", "cpu", "float32", 100, 20, 20, 10, steps_per_epoch=5)
+    for event in (started, EpochDone(0, 0.5, 0.9, 0.4, 0.8, 1.0), DryRun(1536.0, 0.8123, 40.6)):
+        window.session.apply_event(event)
+    told = "0.81 s a step, 1.5 GB of memory, about 41 s of steps"
+    qtbot.waitUntil(lambda: told in page.run_view.phase.text())
+    window.session.apply_event(StepDone(1, 1, 0.5, (0.1,), 10.0, 100.0))
+    qtbot.waitUntil(lambda: told not in page.run_view.phase.text())
 
 
 def test_plots_are_saved_as_picture_and_as_values(window, page, fake_core, qtbot, tmp_path) -> None:

@@ -18,6 +18,7 @@ from core.errors import AppError
 from gui import jobs
 from gui.commands_advice import AdviceCommands
 from gui.commands_data import DataCommands
+from gui.commands_labelling import FeatureCommands, LabellingCommands, MapCommands
 from gui.commands_layers import LayerCommands
 from gui.commands_models import ModelCommands
 from gui.commands_plan import PlanCommands
@@ -57,6 +58,9 @@ class Commands(QObject):
         self._left_out = ""
         self.advice = AdviceCommands(session, runner, self)
         self.data = DataCommands(session, runner, self)
+        self.features = FeatureCommands(session, runner, self)
+        self.maps = MapCommands(self.features, runner, self)
+        self.labelling = LabellingCommands(session, self.features, runner, self)
         self.runs = RunsCommands(session, runner, self.refresh_runs, self)
         self.models = ModelCommands(session, runner, self)
         self.models.file_recognised.connect(self.choose_classifier)

@@ -8,6 +8,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject
 
 from gui import jobs_data
+from gui.widgets.embedding_map import EmbeddingMap
 from gui.widgets.gallery import Gallery
 from gui.workers import JobRunner, Work
 
@@ -15,7 +16,7 @@ from gui.workers import JobRunner, Work
 class GalleryFeed(QObject):
     """Each new wish of the gallery replaces the one before."""
 
-    def __init__(self, gallery: Gallery, runner: JobRunner, *, key: str) -> None:
+    def __init__(self, gallery: Gallery | EmbeddingMap, runner: JobRunner, *, key: str) -> None:
         """`key`: of the jobs; every gallery needs its own."""
         super().__init__(gallery)
         self._gallery = gallery

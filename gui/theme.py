@@ -144,6 +144,15 @@ DARK = Tokens(
 )
 
 
+_CLASS_COLOURS = {
+    False: ("#0072b2", "#e69f00", "#009e73", "#c2559a", "#5bb5ea", "#c84a00", "#6b5b95"),
+    True: ("#4aa3e0", "#f5b83d", "#3ccf9f", "#e58fc0", "#a8dcff", "#ff7a33", "#ab9bd6"),
+}
+"""For classes: the palette of Okabe and Ito (2008), made for colour-blind readers, its yellow and
+black left out; by whether the theme is dark."""
+CLASS_COLOURS = len(_CLASS_COLOURS[False])
+
+
 class _TakesIcon(Protocol):
     def setIcon(self, icon: QIcon) -> None: ...
 
@@ -186,6 +195,10 @@ class Theme(QObject):
 
     def colour(self, token: str) -> QColor:
         return QColor(getattr(self.tokens, token))
+
+    def class_colour(self, number: int) -> QColor:
+        """Of a class by its number; after `CLASS_COLOURS` they come again."""
+        return QColor(_CLASS_COLOURS[self.is_dark][number % CLASS_COLOURS])
 
     def font(self, role: Role, *, bold: bool = False) -> QFont:
         font = QFont(QApplication.font())

@@ -241,8 +241,12 @@ def _beside(
 
 
 def _fitted(xy: Floats) -> Floats:
-    """Centred and scaled to about −1…1, the two axes alike."""
-    middle = (xy.max(axis=0) + xy.min(axis=0)) / 2
-    reach = float(np.abs(xy - middle).max())
-    fitted: Floats = ((xy - middle) / max(reach, 1e-12)).astype(np.float32)
+    """Turned so that it is widest across, centred and scaled to about −1…1, both axes alike."""
+    centred = xy - xy.mean(axis=0)
+    _, axes = np.linalg.eigh(centred.T @ centred)
+    axes = axes[:, ::-1]
+    axes = axes * np.where(axes[np.abs(axes).argmax(axis=0), [0, 1]] < 0, -1, 1)
+    turned = centred @ axes
+    turned -= (turned.max(axis=0) + turned.min(axis=0)) / 2
+    fitted: Floats = (turned / max(float(np.abs(turned).max()), 1e-12)).astype(np.float32)
     return fitted

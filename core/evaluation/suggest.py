@@ -29,6 +29,8 @@ _STRENGTH = 100.0
 _FOLDS = 5
 _MOST_CROSS_FIT = 3_000
 """With more labels one part is held out instead of all in turn."""
+NO_PICTURE = -2
+"""In place of a label: the file is not in the dataset, or was taken out."""
 _UNLIKE_EVERY = 4
 _COMPONENTS = 50
 
@@ -130,7 +132,7 @@ def suggest(features: PictureFeatures, index: DatasetIndex) -> Suggestions:
     Raises: DatasetError where fewer than two classes have a labelled picture.
     """
     labels = labels_of(features, index)
-    known, rest = np.flatnonzero(labels != NO_LABEL), np.flatnonzero(labels == NO_LABEL)
+    known, rest = np.flatnonzero(labels >= 0), np.flatnonzero(labels == NO_LABEL)
     present, truth = np.unique(labels[known], return_inverse=True)
     _check_classes(len(present))
     data = _scaled(features.vectors)
@@ -189,7 +191,7 @@ def first_to_label(
     fitted = KMeans(count, n_init=1, random_state=seed).fit(data)
     away = fitted.transform(data[rest])
     cluster = fitted.labels_
-    known = set(cluster[labels != NO_LABEL].tolist())
+    known = set(cluster[labels >= 0].tolist())
     sizes = np.bincount(cluster, minlength=count)
     order = sorted(range(count), key=lambda k: (k in known, -int(sizes[k])))
     picked = dict.fromkeys(
@@ -201,12 +203,12 @@ def first_to_label(
 
 
 def labels_of(features: PictureFeatures, index: DatasetIndex) -> npt.NDArray[np.int32]:
-    """int32 [N]: the labels that the dataset gives the pictures now; NO_LABEL for files it has
-    no more."""
+    """int32 [N]: the labels that the dataset gives the pictures now; NO_PICTURE for files that
+    it has no more."""
     if features.files == index.files:
         return index.labels
     label = dict(zip(index.files, index.labels.tolist(), strict=True))
-    return np.array([label.get(file, NO_LABEL) for file in features.files], dtype=np.int32)
+    return np.array([label.get(file, NO_PICTURE) for file in features.files], dtype=np.int32)
 
 
 def to_json(suggestions: Suggestions, *, threshold: float, model: str) -> dict[str, Any]:

@@ -36,6 +36,8 @@ from gui.widgets.dataset_totals import DatasetTotals
 from gui.widgets.drop_zone import DropZone
 from gui.widgets.gallery_entries import FileEntries
 from gui.widgets.inspector import Inspector
+from gui.widgets.labelling_view import LabellingView
+from gui.widgets.map_view import MapView
 from gui.widgets.pictures_view import PicturesView
 from gui.widgets.problems_view import ProblemsView
 from gui.widgets.split_view import SplitView
@@ -169,7 +171,26 @@ class DataPage(Page):
         self.tabs.addTab(self.pictures, "Pictures")
         self.tabs.addTab(self.problems, "Problems")
         self.tabs.addTab(self.split_view, "Split")
+        self._add_features_tabs()
         return self.tabs
+
+    def _add_features_tabs(self) -> None:
+        """What the features of the pictures give: their map, and suggested labels."""
+        self.map_view = MapView(self.session, self.commands, self.look)
+        self.map_view.passed.connect(self._follow_file)
+        self.map_view.opened.connect(self._inspect_file)
+        self._map_feed = GalleryFeed(self.map_view.map, self._runner, key="cell of map")
+        self._chosen_feed = GalleryFeed(self.map_view.strip, self._runner, key="cells of map")
+        self.pictures.found_changed.connect(self._filter_map)
+        self.labelling = LabellingView(self.session, self.commands, self.look)
+        self.labelling.passed.connect(self._follow_file)
+        self.labelling.opened.connect(self._inspect_file)
+        self._label_feed = GalleryFeed(self.labelling.grid, self._runner, key="cells to label")
+        self.tabs.addTab(self.map_view, "Map")
+        self.tabs.addTab(self.labelling, "Label")
+
+    def _filter_map(self) -> None:
+        self.map_view.show_only(*self.pictures.shown_files())
 
     # -- showing -----------------------------------------------------------------------------
 
@@ -219,8 +240,12 @@ class DataPage(Page):
         self.problems.show_dataset(pictures)
         self._list_troubles()
         self.pictures.show_dataset(pictures, self._titles, is_other=is_other)
+        is_bare = bool(len(dataset.scanned.unlabelled))
+        self.tabs.setTabVisible(self.tabs.indexOf(self.labelling), is_bare)
         if is_other:
             self.inspector.close_picture()
+            if len(dataset.unlabelled):
+                self.tabs.setCurrentWidget(self.labelling)
         elif self._inspected:
             self._inspect_file(self._inspected)
 
@@ -410,8 +435,12 @@ class DataPage(Page):
 
     def _inspector_closed(self) -> None:
         self._inspected = ""
-        on_problems = self.tabs.currentWidget() is self.problems
-        (self.problems.strip if on_problems else self.pictures.grid).setFocus()
+        galleries = {
+            self.problems: self.problems.strip,
+            self.map_view: self.map_view.map,
+            self.labelling: self.labelling.grid,
+        }
+        galleries.get(self.tabs.currentWidget(), self.pictures.grid).setFocus()
 
     def _classify(self, path: Path) -> None:
         self.commands.add_pictures([path])

@@ -32,6 +32,8 @@ class PicturesView(QWidget):
     """The file of the picture that is current now."""
     opened = Signal(object)
     """The file of a picture to look at closely."""
+    found_changed = Signal()
+    """Other pictures are shown: `shown_files` names them."""
     wrong_wanted = Signal()
     """The wrong predictions are to be shown: `show_wrong` brings them."""
 
@@ -206,6 +208,15 @@ class PicturesView(QWidget):
         self.grid.setAccessibleName(f"Pictures: {self._say_filter()}")
         self.all_button.setEnabled(bool(wanted.classes) or not self.filters.is_open)
         self._show_caption()
+        self.found_changed.emit()
+
+    def shown_files(self) -> tuple[frozenset[str] | None, str]:
+        """The files that the filters let through and the filters in words; None: all of them."""
+        entries = self.grid.entries
+        is_all = self.filters.is_open and not self.table.selected_classes
+        if is_all or not isinstance(entries, DatasetEntries):
+            return None, ""
+        return frozenset(entries.file(i) for i in range(len(entries))), self._say_filter()
 
     def _places(self, before: Found, found: Found) -> Positions:
         """Where the pictures of `before` stand now."""

@@ -72,6 +72,8 @@ class DataStep(QWidget):
     def show_dataset(self, dataset: DatasetIndex) -> None:
         self.name.setText(f"{dataset.name or dataset.root.name}  ·  {dataset.place}")
         train = dataset.class_split_counts()[:, 0]
+        if not len(train):  # nobody has labelled a picture yet
+            train = np.zeros(1, dtype=np.int64)
         fewest, most = int(train.min()), int(train.max())
         self.stats["classes"].set_value(f"{len(dataset.classes):,}")
         self.stats["training images"].set_value(f"{int(train.sum()):,}")

@@ -166,10 +166,11 @@ def test_kinds_that_nobody_labelled_come_first():
     assert truth[int(picked[0][:4])] == 1
 
 
-def test_files_that_the_dataset_lost_have_no_label_and_break_nothing():
+def test_files_that_the_dataset_lost_teach_nothing_and_are_not_suggested():
     features, truth = make_set()
     index = with_labels(truth, few_of_each(truth, 3))
-    keep = np.arange(len(index)) != int(few_of_each(truth, 3)[0])
+    gone = [int(few_of_each(truth, 3)[0]), int(np.flatnonzero(index.labels == NO_LABEL)[0])]
+    keep = ~np.isin(np.arange(len(index)), gone)
     smaller = DatasetIndex(
         **{
             **{name: getattr(index, name) for name in ("root", "classes", "split_origin", "name")},
@@ -180,7 +181,11 @@ def test_files_that_the_dataset_lost_have_no_label_and_break_nothing():
             },
         }
     )
-    assert suggest(features, smaller).labelled == 8
+    found = suggest(features, smaller)
+    assert found.labelled == 8
+    assert len(found) == len(index) - 10
+    assert features.files[gone[1]] not in found.files
+    assert features.files[gone[1]] not in first_to_label(features, smaller, count=90)
 
 
 @pytest.fixture

@@ -323,7 +323,7 @@ def new_model(recipe: Recipe, classes: int) -> BuiltModel:
     if recipe.strategy != "scratch":
         return build(card, num_classes=classes)
     with torch.random.fork_rng(devices=[]):
-        torch.random.default_generator.manual_seed(recipe.seed)
+        torch.default_generator.manual_seed(recipe.seed)
         return build(card, num_classes=classes, pretrained=False)
 
 

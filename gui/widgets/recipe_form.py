@@ -83,6 +83,7 @@ class RecipeForm(QWidget):
         for field in FIELDS:
             if field.section and field.section not in self._headings:
                 heading = label(field.section, "section")
+                heading.setIndent(0)
                 self._headings[field.section] = heading
                 column.addWidget(heading)
             if field.section:

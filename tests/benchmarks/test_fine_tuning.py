@@ -10,7 +10,11 @@ from __future__ import annotations
 
 import os
 import statistics
+import subprocess
+import sys
+import textwrap
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -26,6 +30,7 @@ from core.models.build import build
 from core.recipe import Recipe
 from core.training.fit import fit
 from core.training.runs import RunStore
+from core.training.trainee import Trainee
 from core.warmup import warm_up
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3600)]
@@ -69,32 +74,112 @@ def textbook(folder) -> float:
     return images / (time.perf_counter() - start)
 
 
-def graftwork(folder) -> float:
-    """Images a second of a full fine-tuning, stopped after as many steps."""
+def graftwork(folder, strategy: str = "full") -> float:
+    """Images a second of a fine-tuning, stopped after as many steps."""
     stamps: list[float] = []
 
     def sink(event) -> None:
         if isinstance(event, StepDone):
             stamps.append(time.perf_counter())
 
-    recipe = Recipe(model=MODEL, strategy="full", epochs=1, augmentation="strong")
+    recipe = Recipe(model=MODEL, strategy=strategy, epochs=1, augmentation="strong")
     index = scan(folder)
     run = RunStore().create(index.name, recipe)
     fit(recipe, index, run, sink=sink, should_stop=lambda: len(stamps) > STEPS)
     return BATCH * (len(stamps) - 1) / (stamps[-1] - stamps[0])
 
 
-def test_images_a_second_against_the_textbook_loop(shared_data):
+@pytest.mark.parametrize("strategy", ["full", "partial"])
+def test_images_a_second_against_the_textbook_loop(shared_data, strategy):
+    """The textbook loop trains every layer; a partial fine-tuning opens the last two groups."""
     folder = shared_data / "neu_steel"
     warm_up()
-    graftwork(folder)  # features cached, files in the page cache
-    pairs = [(graftwork(folder), textbook(folder)) for _ in range(ROUNDS)]
+    graftwork(folder, strategy)  # features cached, files in the page cache
+    pairs = [(graftwork(folder, strategy), textbook(folder)) for _ in range(ROUNDS)]
     ratios = [ours / theirs for ours, theirs in pairs]
     print(
-        f"\nfull fine-tuning, medians of {ROUNDS}: graftwork "
+        f"\n{strategy} fine-tuning, medians of {ROUNDS}: graftwork "
         f"{statistics.median(o for o, _ in pairs):.1f} images/s, textbook loop "
         f"{statistics.median(t for _, t in pairs):.1f}; ratio {statistics.median(ratios):.2f} "
         f"({min(ratios):.2f}–{max(ratios):.2f})"
+    )
+
+
+def test_what_the_loop_costs_over_bare_steps(shared_data):
+    """Seconds from step to step of a run, against those of the passes in them."""
+    folder = shared_data / "hymenoptera"
+    warm_up()
+    index = scan(folder)
+    recipe = Recipe(model=MODEL, strategy="full", epochs=1, weight_average=0)
+    in_loop: list[float] = []
+    learn = Trainee.learn
+
+    def timed(trainee, views, labels, **how):
+        begin = time.perf_counter()
+        learned = learn(trainee, views, labels, **how)
+        in_loop.append(time.perf_counter() - begin)
+        return learned
+
+    stamps: list[float] = []
+
+    def sink(event) -> None:
+        if isinstance(event, StepDone):
+            stamps.append(time.perf_counter())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainee, "learn", timed)
+        run = RunStore().create(index.name, recipe)
+        fit(recipe, index, run, sink=sink, should_stop=lambda: len(stamps) > 6)
+    steps = len(stamps) - 1
+    whole = stamps[-1] - stamps[0]
+    bare = in_loop[-steps:]
+    print(
+        f"\n{steps} steps: {whole:.2f} s in the loop, {sum(bare):.2f} s of them in forward and "
+        f"backward passes: the loop, the optimizer's step with them, costs "
+        f"{100 * (whole / sum(bare) - 1):.1f} % more"
+    )
+
+
+_PEAK = """
+    import resource, sys
+    from pathlib import Path
+    from core.data.scan import scan
+    from core.classify import Classifier
+    from core.recipe import Recipe
+    from core.training.fit import fit
+    from core.training.runs import RunStore
+from core.training.trainee import Trainee
+    folder, what = Path(sys.argv[1]), sys.argv[2]
+    index = scan(folder)
+    if what == "train":
+        recipe = Recipe()
+        fit(recipe, index, RunStore().create(index.name, recipe))
+    else:
+        Classifier.open("bundled/tf_efficientnet_lite0").classify(
+            [index.path(i) for i in range(len(index))], top=1
+        )
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+def test_memory_of_feature_extraction_against_inference(shared_data, tmp_path):
+    """Peak memory of a process that trains and reports, against one that classifies the same."""
+
+    def peak_mb(what: str, number: int) -> float:
+        environment = {**os.environ, "GRAFTWORK_HOME": str(tmp_path / f"{what}{number}")}
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(_PEAK), str(shared_data / "hymenoptera"), what],
+            cwd=Path(__file__).parents[2], env=environment, capture_output=True, text=True,
+            check=True,
+        )  # fmt: skip
+        return float(done.stdout.split()[-1])
+
+    pairs = [(peak_mb("train", n), peak_mb("classify", n)) for n in range(ROUNDS)]
+    ratios = [ours / theirs for ours, theirs in pairs]
+    print(
+        f"\npeak memory, medians of {ROUNDS}: feature extraction "
+        f"{statistics.median(o for o, _ in pairs):,.0f} MB, inference "
+        f"{statistics.median(t for _, t in pairs):,.0f} MB; ratio {statistics.median(ratios):.2f}"
     )
 
 

@@ -154,7 +154,7 @@ def scan(
     for label, name in enumerate(index.classes):
         table.add_row(escape(name), *(f"{counts[label, SPLITS.index(s)]:,}" for s in splits))
     out = answer_console()
-    out.print(table)
+    out.print(table if index.classes else f"{escape(index.name)}: {len(index):,} images")
     origin = "your own folders" if index.split_origin == "folders" else "80/20, stratified, seed 0"
     if index.split_counts():
         out.print(f"Split: {origin}.")

@@ -32,6 +32,7 @@ _SYSTEM = frozenset(
     }
 )  # fmt: skip
 _LAYOUT_HINT = "Make one folder per class, named after it, and put its pictures inside."
+_UNLABELLED_HINT = f"{_LAYOUT_HINT} Or open the folder in the window and label them there."
 
 
 class UnlabelledError(DatasetError):
@@ -222,7 +223,7 @@ def _split_folders(root: Path, listing: _Listing) -> dict[str, int]:
             raise UnlabelledError(
                 f"“{root.name}/{name}” has {_count(inside.pictures(), 'picture')}"
                 " but no class folders.",
-                _LAYOUT_HINT,
+                _UNLABELLED_HINT,
             )
     if found and not training and not others:
         raise DatasetError(
@@ -247,7 +248,8 @@ def _refuse_without_classes(root: Path, listing: _Listing) -> None:
         return
     if pictures:
         raise UnlabelledError(
-            f"“{shown}” has {_count(pictures, 'picture')} but no class folders.", _LAYOUT_HINT
+            f"“{shown}” has {_count(pictures, 'picture')} but no class folders.",
+            _UNLABELLED_HINT,
         )
     if not (listing.files or listing.hidden or listing.dangling or listing.special):
         raise DatasetError(f"The folder “{root.name}” is empty.", _LAYOUT_HINT)

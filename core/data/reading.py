@@ -44,7 +44,8 @@ class FileReader:
     @property
     def readable(self) -> npt.NDArray[np.bool_]:
         """bool [n]"""
-        return self.records.state == READABLE
+        found: npt.NDArray[np.bool_] = self.records.state == READABLE
+        return found
 
     @property
     def is_all_verified(self) -> bool:

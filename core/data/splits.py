@@ -238,15 +238,16 @@ def _has_company(groups: npt.NDArray[np.int32]) -> bool:
 
 def _units(n: int, together: Iterable[Positions]) -> Positions:
     """int64 [n]: images that must stay together, over several reasons, have one number."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
+    from scipy.sparse import coo_array  # type: ignore[import-untyped]
+    from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
 
     pairs = [(group[0], i) for group in together for i in group[1:]]
     if not pairs:
         return np.arange(n, dtype=np.int64)
     a, b = np.array(pairs, dtype=np.int64).T
     graph = coo_array((np.ones(len(a), dtype=np.int8), (a, b)), shape=(n, n))
-    return connected_components(graph, directed=False)[1].astype(np.int64)
+    units: Positions = connected_components(graph, directed=False)[1].astype(np.int64)
+    return units
 
 
 def _depths(

@@ -321,8 +321,9 @@ def _windows(
     step = (SIDE - low - high) / SIDE
     centre = low[:, None] + (np.arange(SIDE, dtype=np.float32) + 0.5) * step[:, None] - 0.5
     distance = np.abs(centre[:, :, None] - np.arange(SIDE, dtype=np.float32))
-    weights: npt.NDArray[np.float32] = np.maximum(0, 1 - distance)
-    return weights / weights.sum(2, keepdims=True)
+    weights: npt.NDArray[Any] = np.maximum(0, 1 - distance)
+    weights = weights / weights.sum(2, keepdims=True)
+    return weights
 
 
 def _laid_on(
@@ -360,9 +361,9 @@ def _where_others_begin(
     return begin
 
 
-def _unit(images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _unit(images: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     """float32 [N, SIDE²] of mean 0 and length 1: products are correlations."""
-    flat = images.reshape(len(images), SIDE * SIDE)
+    flat: npt.NDArray[Any] = images.reshape(len(images), SIDE * SIDE)
     flat = flat - flat.mean(1, keepdims=True)
     unit: npt.NDArray[np.float32] = flat / np.maximum(
         np.linalg.norm(flat, axis=1, keepdims=True), 1e-6

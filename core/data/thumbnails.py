@@ -68,12 +68,11 @@ def squares(
             on_square(path, picture, "")
         fresh = []
         try:
-            for path, picture, error in _decoded(
-                [path for path in paths if path not in kept], side_px, should_stop
-            ):
-                on_square(path, picture, error)
-                if picture is not None and picture.width == side_px and path in stamps:
-                    fresh.append((path, stamps[path], picture))
+            missing = [path for path in paths if path not in kept]
+            for path, square, error in _decoded(missing, side_px, should_stop):
+                on_square(path, square, error)
+                if square is not None and square.width == side_px and path in stamps:
+                    fresh.append((path, stamps[path], square))
         finally:
             store.keep(fresh, side_px)
     finally:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 from PySide6.QtCore import QSignalBlocker, QTimer, Signal
 from PySide6.QtWidgets import QGridLayout, QLineEdit, QWidget
 
 from gui import theme
-from gui.picture_filter import PictureFilter
+from gui.picture_filter import PictureFilter, Show
 from gui.theme import Theme
 from gui.widgets.inputs import ComboBox
 
@@ -63,7 +64,7 @@ class PictureFilters(QWidget):
         show, _, kind = (self.show_choice.currentData() or "all").partition(":")
         return PictureFilter(
             split=self.split_choice.currentData() or "",
-            show=show,
+            show=cast(Show, show),
             kind=kind,
             text=self.search.text().strip(),
             order=self.order_choice.currentData(),

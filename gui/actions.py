@@ -181,10 +181,11 @@ class ShortcutSheet(QDialog):
         ]
         across = QHBoxLayout()
         across.setSpacing(2 * theme.XL)
-        # The pages and what follows on the right: both columns are about as long.
+        # The pages and what follows on the right; the gestures level the columns out.
         first = sum(bool(spec.shortcut) and spec.menu in _LEFT_MENUS for spec in TABLE)
-        across.addLayout(_sheet_column(rows[:first], _GESTURES))
-        across.addLayout(_sheet_column(rows[first:]))
+        half = (len(rows) + len(_GESTURES) + 1) // 2 - first
+        across.addLayout(_sheet_column(rows[:first], _GESTURES[:half]))
+        across.addLayout(_sheet_column(rows[first:], _GESTURES[half:]))
         column.addLayout(across)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)

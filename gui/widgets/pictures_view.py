@@ -265,6 +265,8 @@ class PicturesView(QWidget):
         said = f"{self._say_filter()}: {count(shown, what, many)}"
         if show == "wrong" and shown and self._wrong_source:
             said = f"{said} of {self._wrong_source}"
+        if self.filters.value.split == "test":
+            said += ", not touched until you ask"
         selected = len(self.grid.selected)
         if selected == 1:
             said = self.file_at(int(self.grid.selected[0]))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QImage
 
 from core.data.health import Finding, HealthReport
 from core.data.journal import Journal
@@ -423,3 +424,36 @@ def test_wrong_predictions_of_a_run_are_shown_with_the_answer(
     page.pictures.filters.choose("wrong")
     qtbot.waitUntil(lambda: _names(page) == ["bee/2.png"])
     assert page.pictures.grid.entries.caption(0)[0] == "→ ant"
+
+
+# -- the inspector -----------------------------------------------------------------------------
+
+
+def test_the_inspector_edits_its_picture_and_offers_the_way_back(page, edit) -> None:
+    inspector = page.inspector
+    page._inspect_file("bee/2.png")
+    edit(inspector.exclude_button.click)
+    assert page.session.dataset.excluded == ("bee/2.png",)
+    assert inspector.exclude_button.text() == "Restore"
+    assert inspector.facts["Excluded"] == "by you; your file is untouched"
+    assert not inspector.relabel_button.isVisibleTo(inspector)
+    edit(inspector.exclude_button.click)
+    assert page.session.dataset.excluded == ()
+    assert inspector.facts["Class"] == "bee"
+
+
+def test_pictures_like_the_inspected_one_are_shown_and_lead_on(page, edit, image_folder, qtbot):
+    for name, colours in (("ant/0", (1, 9)), ("bee/3", (2, 8)), ("ant/1", (9, 1))):
+        image = QImage(32, 24, QImage.Format.Format_RGB32)
+        for y in range(24):
+            for x in range(32):
+                image.setPixel(x, y, 0xFF000000 + 0x0A0A0A * colours[x // 16])
+        assert image.save(str(image_folder / f"{name}.png"))
+    page._inspect_file("ant/0.png")
+    strip = page.inspector.neighbours
+    qtbot.waitUntil(lambda: len(strip.entries) > 0)
+    assert strip.entries.files[0] == "bee/3.png"
+    assert page.inspector.neighbours_line.text() == "Like this one, by their look in small"
+    strip.opened.emit(0)
+    assert page.inspector.path == image_folder / "bee/3.png"
+    qtbot.waitUntil(lambda: len(strip.entries) > 0 and strip.entries.files[0] == "ant/0.png")

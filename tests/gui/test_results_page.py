@@ -419,3 +419,32 @@ def test_evaluating_an_old_run_again_writes_its_predictions_and_leaves_its_repor
     assert run.read_predictions() == found.predictions
     assert run.read_report() == report
     assert found.note == ""
+
+
+# -- editing from here -------------------------------------------------------------------------
+
+
+def test_a_mistake_is_relabelled_marked_and_trained_again(
+    window, results, fake_core, qtbot
+) -> None:
+    gallery, data = results.pictures.gallery, window.commands.data
+    gallery.setFocus()
+    qtbot.keyClick(gallery, Qt.Key.Key_Delete)
+    assert "is not the dataset that is open" in results.notices.text
+    window.commands.open_dataset(fake_core.dataset.root)
+    qtbot.waitUntil(lambda: data.history is not None and not data.is_busy)
+    window.show_page("results")
+    gallery.setFocus()
+    file = gallery.entries.predictions[0].file
+    qtbot.keyClick(gallery, Qt.Key.Key_Home)
+    qtbot.keyClick(gallery, Qt.Key.Key_Delete)
+    qtbot.waitUntil(lambda: window.session.dataset.excluded == (file,))
+    assert results.notices.text == "1 picture excluded."
+    assert gallery.entries.caption(0)[0].startswith("excluded")
+    assert results.again_button.isVisible()
+    results.again_button.click()
+    qtbot.waitUntil(lambda: window.current_page == "train")
+    window.show_page("results")
+    window.actions_by_name["undo"].trigger()
+    qtbot.waitUntil(lambda: window.session.dataset.excluded == ())
+    assert results.again_button.isHidden()

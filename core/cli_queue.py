@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -127,7 +127,12 @@ def run(as_json: Json = False) -> None:
         while not should_stop() and (entry := waiting.take()) is not None:
             start = time.perf_counter()
             messages.print(f"[bold]Entry {entry.id}: {escape(entry.name)}[/]")
-            row = {"entry": entry.id, "run": None, "val_accuracy": None, "error": None}
+            row: dict[str, Any] = {
+                "entry": entry.id,
+                "run": None,
+                "val_accuracy": None,
+                "error": None,
+            }
             try:
                 result = work_off(
                     waiting, entry, on_progress=on_progress, sink=run_sink(on_progress),

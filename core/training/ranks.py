@@ -140,7 +140,7 @@ def join(device: str) -> Ranks:
     if not are_several():
         return ALONE
     from lightning_fabric import Fabric
-    from lightning_fabric.strategies import DDPStrategy
+    from lightning_fabric.strategies.ddp import DDPStrategy
 
     local_size = int(os.environ["LOCAL_WORLD_SIZE"])
     size = int(os.environ["WORLD_SIZE"])

@@ -296,7 +296,7 @@ def _best_cut(
         rows = rows[(tried >= 0).all(1)]
         tried = tried[(tried >= 0).all(1)]
         across, down = _windows(tried[:, 0], tried[:, 1]), _windows(tried[:, 2], tried[:, 3])
-        seen = down @ whole[rows] @ across.transpose(0, 2, 1)
+        seen: npt.NDArray[Any] = down @ whole[rows] @ across.transpose(0, 2, 1)
         fits = (_unit(seen) * part[rows]).sum(1)
         better = fits > best[rows]
         at = rows[better]
@@ -321,8 +321,8 @@ def _windows(
     step = (SIDE - low - high) / SIDE
     centre = low[:, None] + (np.arange(SIDE, dtype=np.float32) + 0.5) * step[:, None] - 0.5
     distance = np.abs(centre[:, :, None] - np.arange(SIDE, dtype=np.float32))
-    weights: npt.NDArray[Any] = np.maximum(0, 1 - distance)
-    weights = weights / weights.sum(2, keepdims=True)
+    near = np.maximum(0, 1 - distance)
+    weights: npt.NDArray[np.float32] = near / near.sum(2, keepdims=True)
     return weights
 
 
@@ -373,7 +373,8 @@ def _unit(images: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
 
 def _detail(images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """What a Gaussian blur of two pixels takes away; it knows its way around at the edges."""
-    detail: npt.NDArray[np.float32] = images - _BLUR @ images @ _BLUR.T
+    blurred: npt.NDArray[Any] = _BLUR @ images @ _BLUR.T
+    detail: npt.NDArray[np.float32] = images - blurred
     return detail
 
 
@@ -386,7 +387,8 @@ def _blur_matrix(sigma: float) -> npt.NDArray[np.float32]:
         at = np.where(at < 0, -1 - at, at)
         at = np.where(at >= SIDE, 2 * SIDE - 1 - at, at)
         np.add.at(matrix, (np.arange(SIDE), at), weight)
-    return (matrix / matrix.sum(1, keepdims=True)).astype(np.float32)
+    blur: npt.NDArray[np.float32] = np.asarray(matrix / matrix.sum(1, keepdims=True), np.float32)
+    return blur
 
 
 _BLUR = _blur_matrix(2.0)

@@ -53,7 +53,7 @@ def fit_together(
     """
     folder = path or (store or RunStore()).free_path(index.name or index.root.name)
     with tempfile.TemporaryDirectory(prefix="graftwork-") as temporary:
-        file = Path(temporary) / "recipe.toml"
+        file = Path(temporary) / "asked.toml"
         file.write_text(recipe.to_toml(), encoding="utf-8")
         opened = [str(path) for path in index.opened]
         arguments = ["train", *opened, "--recipe", str(file), "--out", str(folder)]

@@ -10,6 +10,9 @@ from torch.nn.functional import cross_entropy
 from core import memory
 from core.errors import AppError
 from core.recipe import Recipe, make_recipe
+from core.training.checkpoints import Head
+from core.training.finetune import FineTuning
+from core.training.judging import Judgement, judgement_of
 from core.training.losses import Loss, make_loss
 from core.training.optimizers import finish_gradients
 from core.training.schedules import Plateau, Schedule
@@ -183,3 +186,56 @@ def test_the_images_of_a_step_are_found_by_trying(fits, faster_to, fit_images, e
         return None if size > fits else float(min(size, faster_to))
 
     assert find_step_images(attempt, fit_images=fit_images) == expected
+
+
+# -- the best epoch ------------------------------------------------------------------------------
+
+
+def judged(accuracy, loss, balanced=0.5, macro_f1=0.5):
+    return Judgement(
+        torch.empty(0),
+        Head(torch.empty(0), torch.empty(0)),
+        loss,
+        accuracy,
+        1.0,
+        balanced_accuracy=balanced,
+        macro_f1=macro_f1,
+    )
+
+
+@pytest.mark.parametrize(
+    ("monitor", "best"),
+    [("accuracy", 1), ("loss", 2), ("balanced-accuracy", 3), ("macro-f1", 0)],
+)
+def test_the_best_epoch_is_the_monitors_and_never_worse_than_the_first(monitor, best) -> None:
+    epochs = [
+        judged(0.8, 0.5, macro_f1=0.9),
+        judged(0.9, 0.6),
+        judged(0.7, 0.3),
+        judged(0.7, 0.9, balanced=0.8),
+        judged(0.9, 0.7),  # as accurate as epoch 1, with a higher loss
+    ]
+    progress = FineTuning()
+    for number, judgement in enumerate(epochs):
+        progress.epoch = number
+        is_best = progress.take(judgement, monitor)
+        assert is_best == (progress.best_epoch == number)
+    assert progress.best_epoch == best
+    assert progress.waited == len(epochs) - 1 - best
+    assert epochs[best].score(monitor) >= epochs[0].score(monitor)
+
+
+def test_scores_by_class_are_those_of_scikit_learn() -> None:
+    from sklearn.metrics import balanced_accuracy_score, f1_score
+
+    head = Head(torch.eye(4), torch.zeros(4))
+    truth = torch.tensor([0, 0, 0, 1, 1, 2])  # nothing of the fourth class
+    answers = torch.tensor([0, 0, 1, 1, 0, 2])
+    judgement = judgement_of(torch.eye(4)[answers], head, truth)
+    assert judgement.balanced_accuracy == pytest.approx(balanced_accuracy_score(truth, answers))
+    assert judgement.macro_f1 == pytest.approx(f1_score(truth, answers, average="macro"))
+
+
+def test_how_far_a_run_is_comes_back_from_what_was_saved() -> None:
+    progress = FineTuning(epoch=2, step=9, halvings=1, plateau=Plateau(0.4, 1, 2))
+    assert FineTuning.from_dict(progress.to_dict()) == progress

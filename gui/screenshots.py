@@ -284,8 +284,8 @@ class _Photographer:
 
         page = self._window.page("data")
         assert isinstance(page, DataPage)
-        page.table.selectRow(1)
-        page.grid.opened.emit(3)
+        page.pictures.table.selectRow(1)
+        page.pictures.grid.opened.emit(3)
         self._wait(lambda: self._window.runner.is_idle)
         self._shoot("data", "inspector")
         page.inspector.close_picture()

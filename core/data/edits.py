@@ -24,7 +24,8 @@ def apply(index: DatasetIndex, edits: Sequence[Edit]) -> DatasetIndex:
     Edits about files or classes that are no longer there are passed over. A relabelled picture's
     new class is added where it is missing; classes without pictures left stay, merged ones go. A
     picture that had no label trains, until a split is drawn; where nothing stands in val one is
-    drawn. The last edit of the kind `split` decides; pictures moved by hand after it stay moved.
+    drawn. The last edit of the kind `split` decides, and what was drawn stays drawn: pictures
+    relabelled or excluded later change no other's part. Pictures moved by hand after it stay moved.
     """
     index = index.scanned
     if not edits:
@@ -48,6 +49,7 @@ class _Working:
         self.merged_away: set[str] = set()
         self.split_origin = index.split_origin
         self.plan: SplitPlan | None = None
+        self.labels_drawn = self.labels
         self.moved: dict[int, int] = {}
 
     def take(self, edit: Edit) -> None:
@@ -60,6 +62,7 @@ class _Working:
                 self.merged_away |= set(edit.files) - {edit.value}
         elif edit.kind == "split":
             self.plan = SplitPlan.from_json(edit.value) if edit.value else None
+            self.labels_drawn = self.labels.copy()
             self.moved = {}
         else:
             at = [self.position[file] for file in edit.files if file in self.position]
@@ -106,7 +109,7 @@ class _Working:
             unedited=index,
         )
         if self.plan is not None:
-            edited = draw(edited, self.plan)
+            edited = self._drawn(index, edited, self.plan, at)
         elif not is_split_drawn and not (index.splits != NO_SPLIT).any():
             edited = draw(edited, SplitPlan())
         return self._with_moves(edited, at)
@@ -122,6 +125,19 @@ class _Working:
         new_label = np.full(len(keys) + 1, NO_LABEL, dtype=np.int32)  # the last: NO_LABEL itself
         new_label[order] = np.arange(len(order), dtype=np.int32)
         return new_label[self.labels], [keys[i] for i in order]
+
+    def _drawn(
+        self, index: DatasetIndex, edited: DatasetIndex, plan: SplitPlan, at: npt.NDArray[np.int64]
+    ) -> DatasetIndex:
+        """The split as it was drawn: by the labels of that moment, excluded images included.
+
+        Drawn by the labels of now, one relabelled or excluded image would deal the others anew,
+        and images of test would train.
+        """
+        then = dataclasses.replace(index, labels=self.labels_drawn)
+        splits = draw(then, plan).splits
+        splits[(self.labels != NO_LABEL) & (splits == NO_SPLIT)] = _TRAIN  # labelled since
+        return dataclasses.replace(edited, splits=splits[at], split_origin="graftwork")
 
     def _with_moves(self, edited: DatasetIndex, at: npt.NDArray[np.int64]) -> DatasetIndex:
         """The index, with what was moved by hand moved, and copies judged by the new columns."""

@@ -171,7 +171,7 @@ class ProblemsView(QWidget):
         self._current = finding
         dataset = pictures.dataset
         files = finding.files or self._files_of(pictures, finding.place)
-        self.reason.setText(f"{finding.title}: {finding.reason}.")
+        self.reason.setText(f"{finding.title.removesuffix('?')}: {finding.reason}.")
         shown = dict(zip(dataset.keys, dataset.classes, strict=True))
         self.action_button.setVisible(bool(finding.edits))
         if finding.edits:

@@ -104,6 +104,19 @@ def test_an_edit_draws_the_split_and_an_empty_one_gives_the_users_back() -> None
     assert back.split_origin == "folders"
 
 
+def test_a_later_edit_moves_no_other_picture_of_a_drawn_split() -> None:
+    index = _index([0, 1] * 40)
+    plan = _edit("split", value=SplitPlan(val=0.25, test=0.25, seed=3).to_json())
+    before = dict(zip(index.files, apply(index, [plan]).splits.tolist(), strict=True))
+    later = [plan, _edit("relabel", ("0000.png", "0004.png"), "b"), _edit("exclude", ("0007.png",))]
+    edited = apply(index, later)
+    assert dict(zip(edited.files, edited.splits.tolist(), strict=True)) == {
+        file: split for file, split in before.items() if file != "0007.png"
+    }
+    restored = apply(index, [*later, _edit("restore", ("0007.png",))])
+    assert restored.splits.tolist() == list(before.values())
+
+
 def test_labels_by_hand_make_a_dataset_of_a_flat_folder() -> None:
     index = _index([0] * 20)
     flat = DatasetIndex(**{

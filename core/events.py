@@ -40,6 +40,8 @@ class RunStarted:
     work: tuple[float, ...] = ()
     """What a step costs in each epoch, against one with every layer open; empty: always the same.
     """
+    teacher: str = ""
+    """Whose soft answers are learned from, too; empty: nobody's."""
 
 
 @dataclass(frozen=True, slots=True)

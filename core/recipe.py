@@ -227,6 +227,26 @@ class Recipe(BaseModel):
     focal_gamma: float = Field(
         2.0, ge=0, le=10, description="Fine-tuning: how much less; 0 is the cross-entropy."
     )
+    teacher: str | None = Field(
+        None,
+        description="Fine-tuning: whose answers are learned from beside the labels (knowledge "
+        "distillation): a model id, run:NAME, the folder of a run, or file:PATH. A run must know "
+        "the same classes; others first get a head for them. Empty: nobody's.",
+    )
+    distill_temperature: float = Field(
+        4.0,
+        ge=1,
+        le=100,
+        description="Fine-tuning with a teacher: what both answers are divided by before they are "
+        "compared; higher shows more of how the teacher weighs the wrong classes. Usual: 2 to 8.",
+    )
+    distill_weight: float = Field(
+        0.7,
+        ge=0,
+        le=1,
+        description="Fine-tuning with a teacher: the share of its word in the loss; the labels "
+        "have the rest. 0: the teacher is not asked.",
+    )
     label_smoothing: float = Field(
         0.0,
         ge=0,

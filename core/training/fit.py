@@ -57,6 +57,12 @@ from core.training.runs import Run, RunResult
 from core.training.state import has_state
 from core.training.strategy_head import feature_extraction
 from core.training.strategy_tune import fine_tuning
+from core.training.teaching import (
+    check_teacher,
+    check_unchanged,
+    notices_of_teacher,
+    open_expert,
+)
 from core.training.tensorboard import TensorBoardLog
 from core.training.trial import step_images_of
 
@@ -82,6 +88,8 @@ def fit(
     fine-tuning can then be resumed. A stop before there is a head raises Cancelled; computed
     features stay cached. Raises: AppError for what the user can mend; Cancelled.
     """
+
+    check_teacher(recipe)
 
     def work(tell: Sink) -> RunResult:
         if not index.root.is_dir():
@@ -222,8 +230,10 @@ def _train(
     start = time.perf_counter()
     is_resumed = hashes is not None
     built = new_model(recipe, len(index.classes))
+    expert = open_expert(recipe, index.classes)
     check_stop(should_stop)
     before = _resolved_before(run) if is_resumed else {}
+    check_unchanged(expert, before)
     compute = _as_before(recipe, built, before, tell) or resolve_compute(recipe, built)
     compute = ranks.own(ranks.first(compute))  # one timing decides for all
     plan = make_plan(recipe, built.group_sizes())
@@ -232,17 +242,23 @@ def _train(
             recipe, built, plan, compute, fit_images=len(sets.fit)
         )
         recipe = recipe.with_values(step_images=ranks.first(images))
-    resolved = {"torch_threads": torch.get_num_threads(), "step_images": recipe.batch_images}
+    resolved: dict[str, Any] = {
+        "torch_threads": torch.get_num_threads(),
+        "step_images": recipe.batch_images,
+    }
+    if expert is not None:
+        resolved["teacher"] = expert.to_dict()
     if ranks.is_first:
         run.write_environment({**compute.to_dict(), **resolved, "processes": ranks.size})
     job = Job(
         recipe, index, sets, run, built, compute, plan, tell, sink, should_stop, between_steps,
-        rate_factor, ranks,
+        rate_factor, ranks, expert,
     )  # fmt: skip
     is_head_only = recipe.strategy == "feature-extraction"
     if not is_resumed:
         tell(_started(job, is_head_only=is_head_only))
-        for notice in [*notices_of(index, sets), *notices_of_rates(recipe)]:
+        said = [*notices_of(index, sets), *notices_of_rates(recipe)]
+        for notice in [*said, *notices_of_teacher(recipe, expert)]:
             tell(notice)
     frozen = embed(job)
     if hashes is None and ranks.is_first:
@@ -308,6 +324,7 @@ def _started(job: Job, *, is_head_only: bool) -> RunStarted:
         steps_per_epoch=0 if is_head_only else steps,
         classes=job.built.num_classes,
         work=() if is_head_only else _work(job),
+        teacher="" if job.expert is None else job.expert.name,
     )
 
 

@@ -60,6 +60,7 @@ from core.training.runs import Run
 from core.training.steps import Stepper
 from core.training.strategy_tune import begin_from_scratch, fit_probe, training_set
 from core.training.streaming import Pictures
+from core.training.teaching import check_teacher, open_expert, ready_teacher
 from core.training.trainee import Trainee
 from core.training.trial import step_images_of
 
@@ -97,6 +98,7 @@ def find_rate(
     """
     check_bounds(lowest, highest, steps)
     begin = time.perf_counter()
+    check_teacher(recipe)
     if recipe.strategy == "feature-extraction":
         sink(Notice("info", _SOLVER_HAS_NO_RATE))
         recipe = recipe.with_values(strategy="partial", epochs=None)
@@ -117,6 +119,7 @@ def find_rate(
         on_progress(0, 0, "opening the model")
         sets = honest_sets(index, folds=recipe.selection_folds, seed=recipe.seed)
         built = new_model(recipe, len(index.classes))
+        expert = open_expert(recipe, index.classes)
         check_stop(should_stop)
         compute = resolve_compute(recipe, built)
         plan = make_plan(recipe, built.group_sizes())
@@ -124,8 +127,9 @@ def find_rate(
             images = step_images_of(recipe, built, plan, compute, fit_images=len(sets.fit))
             recipe = recipe.with_values(step_images=images)
         job = Job(
-            recipe, index, sets, Run(Path(folder)), built, compute, plan, tell, listen, should_stop
-        )
+            recipe, index, sets, Run(Path(folder)), built, compute, plan, tell, listen,
+            should_stop, expert=expert,
+        )  # fmt: skip
         for notice in notices_of(index, sets):
             tell(notice)
         frozen = embed(job)
@@ -136,7 +140,13 @@ def find_rate(
         is_scratch = recipe.strategy == "scratch"
         _, head = (begin_from_scratch if is_scratch else fit_probe)(job, frozen, data)
         trainee = Trainee(
-            built, head, plan, compute, dropout=recipe.dropout, learns_statistics=is_scratch
+            built,
+            head,
+            plan,
+            compute,
+            dropout=recipe.dropout,
+            learns_statistics=is_scratch,
+            teacher=ready_teacher(job, frozen, data),
         )
         optimizer = make_optimizer(trainee, recipe, plan)
         smoother = Smoother(lowest, highest, steps)

@@ -19,6 +19,7 @@ from core.models.build import BuiltModel
 from core.recipe import Recipe
 from core.training.current import BetweenSteps
 from core.training.device import Compute
+from core.training.distillation import Expert
 from core.training.embed import Embedder
 from core.training.features import FeatureCache, Features, embed_files, joined
 from core.training.plan import Plan
@@ -47,6 +48,8 @@ class Job:
     """What a resumed run makes of its learning rates."""
     ranks: Ranks = ALONE
     """The processes that train together; the first one alone writes into the run."""
+    expert: Expert | None = None
+    """Who teaches; not yet ready to."""
 
 
 @dataclass(frozen=True)

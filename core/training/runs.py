@@ -4,6 +4,7 @@
         recipe.toml  dataset.json  env.json  classes.json  events.jsonl  metrics.csv
         checkpoints/best/   model.safetensors  reference.safetensors  model.json
         checkpoints/last/   fine-tuning's state, to go on from
+        checkpoints/teacher.safetensors   a teacher's head, until the run is done
         report.json  predictions.json  tensorboard/
         note.txt  archived  (both only where a person wanted them)
 
@@ -137,6 +138,11 @@ class Run:
         return self.path / "checkpoints" / "last"
 
     @property
+    def teacher(self) -> Path:
+        """The head that a teacher got for this run; only where its own knows other classes."""
+        return self.path / "checkpoints" / "teacher.safetensors"
+
+    @property
     def tensorboard(self) -> Path:
         """The folder of TensorBoard's event files."""
         return self.path / "tensorboard"
@@ -250,6 +256,7 @@ class Run:
     def forget_state(self) -> None:
         """Nothing is left to go on with."""
         shutil.rmtree(self.last, ignore_errors=True)
+        self.teacher.unlink(missing_ok=True)
 
     def make_checkpoint_folder(self) -> Checkpoint:
         self.best.folder.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from core.data.splits import stratified_folds
 from core.errors import Cancelled, DatasetError
 from core.evaluation.evaluate import Evaluation, evaluate_images
 from core.events import (
@@ -19,21 +18,20 @@ from core.events import (
     Notice,
     Progress,
     RunResumed,
-    check_stop,
     never_stop,
 )
-from core.recipe import Recipe
 from core.training.batches import TrainingSet
 from core.training.checkpoints import Head, make_reference, save_checkpoint
 from core.training.current import CurrentModel
 from core.training.finetune import FineTuning, fine_tune
-from core.training.head import fit_head
 from core.training.judging import Judgement, judgement_of
 from core.training.losses import make_loss
 from core.training.optimizers import lower_rates, make_optimizer
 from core.training.prepare import Frozen, Job, Outcome, tell_no_report
+from core.training.probe import probe_head
 from core.training.state import load_state, save_state
 from core.training.streaming import Pictures
+from core.training.teaching import ready_teacher
 from core.training.trainee import Trainee
 
 _REPORTED_AT_ONCE = 500
@@ -72,6 +70,7 @@ def _fine_tuning(job: Job, frozen: Frozen, pictures: Pictures, *, is_resumed: bo
     recipe, run = job.recipe, job.run
     data = training_set(job, frozen, pictures)
     loss = make_loss(recipe, data.labels[data.fit], job.index.classes)
+    teacher = ready_teacher(job, frozen, data)
 
     def keep_best(judgement: Judgement, epoch: int) -> None:
         if not job.ranks.is_first:
@@ -109,6 +108,7 @@ def _fine_tuning(job: Job, frozen: Frozen, pictures: Pictures, *, is_resumed: bo
             weight_average=recipe.weight_average,
             dropout=recipe.dropout,
             learns_statistics=recipe.strategy == "scratch",
+            teacher=teacher,
         )
 
     def keep_last(progress: FineTuning) -> None:
@@ -201,21 +201,7 @@ def fit_probe(job: Job, frozen: Frozen, data: TrainingSet) -> tuple[Judgement, H
     begin = time.perf_counter()
     fit_rows = data.fit
     labels = frozen.labels[fit_rows]
-    folds = stratified_folds(labels.numpy(), folds=4, seed=job.recipe.seed, fewest=2)
-    if len(np.unique(folds)) < 2:
-        folds = np.arange(len(folds)) % 2
-    device = torch.device(job.compute.device)
-    head = fit_head(
-        frozen.vectors[fit_rows].to(device),
-        labels.to(device),
-        torch.from_numpy(np.unique(folds, return_inverse=True)[1].astype(np.int64)).to(device),
-        classes=len(job.index.classes),
-        epochs=Recipe().most_epochs,
-        patience=Recipe().patience,
-        l2=job.recipe.l2,
-        should_stop=job.should_stop,
-    )
-    check_stop(job.should_stop)
+    head = probe_head(job, frozen, fit_rows, labels, classes=len(job.index.classes))
     first = Head(head.weight, head.bias)
     judgement = _tell_first(job, frozen, data, first, begin=begin, l2=head.l2)
     softness = min(1.0, head.temperature)
@@ -289,6 +275,7 @@ def _evaluate_best(
         return None
     split = job.sets.report_split
     how = "trained from scratch; " if job.recipe.strategy == "scratch" else ""
+    how += f"taught by {job.expert.name}; " if job.expert is not None else ""
     chosen = (
         f"{how}epoch {progress.best_epoch} and temperature were chosen on {selection_images:,} "
         f"training images held out; no {split} image chose anything"

@@ -33,6 +33,7 @@ from core.data.augment import View, is_mixed, mix, vary
 from core.models.build import BuiltModel
 from core.training.checkpoints import Head
 from core.training.device import Compute
+from core.training.distillation import Teacher
 from core.training.embed import worker_pool
 from core.training.losses import Loss
 from core.training.plan import HEAD, Plan
@@ -82,13 +83,15 @@ class Trainee:
         weight_average: float = 0.0,
         dropout: float = 0.0,
         learns_statistics: bool = False,
+        teacher: Teacher | None = None,
     ) -> None:
         """Takes `built` over: its module moves to the device and learns.
 
         With a `weight_average` the model to judge and to keep is a running mean of the weights
         (Polyak & Juditsky 1992), which keeps up to that share of itself at each step. `dropout`
         comes before the head. With `learns_statistics` BatchNorm goes by the images that are
-        learned from at once, and its running statistics follow them.
+        learned from at once, and its running statistics follow them. A `teacher` has its word in
+        the loss; it is no part of what learns or is saved.
         """
         self._compute = compute
         self._device = torch.device(compute.device)
@@ -103,7 +106,7 @@ class Trainee:
         if self._learns_statistics:
             for norm in norms:
                 norm.train()
-        self._dropout = dropout
+        self._dropout, self._teacher = dropout, teacher
         self.built = built
         self.linear = nn.Linear(head.weight.shape[1], head.weight.shape[0]).to(self._device)
         with torch.no_grad():
@@ -306,7 +309,10 @@ class Trainee:
                 enabled=self._compute.precision != "float32",
             ):
                 logits = replica.logits(images, None if kept is None else kept[part]).float()
-            part_loss = loss(logits, truth) / of
+            part_loss = loss(logits, truth)
+            if self._teacher is not None:
+                part_loss = self._teacher.blend(part_loss, logits, images)
+            part_loss = part_loss / of
             self.scaler.scale(part_loss).backward()
             summed += part_loss.detach()
             right += (logits.detach().argmax(1) == answer).sum()

@@ -117,3 +117,15 @@ def test_features_of_shares_are_those_of_the_whole() -> None:
     assert whole.hashes == ("h0", "h1", "h2", "h3", "h4")
     assert whole.failures == ((3, "broken"),)
     assert whole.is_ok.tolist() == [True, True, True, False, True]
+
+
+@pytest.mark.slow
+def test_two_processes_are_taught_as_one_is(index) -> None:
+    recipe = RECIPE.with_values(
+        strategy="partial", layer_groups=1, epochs=1, teacher="bundled/tf_efficientnet_lite0"
+    )
+    alone = _train(index, recipe)
+    both = fit_together(recipe.with_values(processes=2), index)
+    for a, b in zip(_epochs(Run(alone.run)), _epochs(Run(both.run)), strict=True):
+        assert b.train_loss == pytest.approx(a.train_loss, rel=1e-3)
+        assert b.selection_loss == pytest.approx(a.selection_loss, rel=1e-3)

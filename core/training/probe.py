@@ -1,0 +1,43 @@
+"""The linear probe: a head on frozen features, fitted without the images that choose."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from core.data.splits import stratified_folds
+from core.events import check_stop
+from core.recipe import Recipe
+from core.training.head import FittedHead, fit_head
+from core.training.prepare import Frozen, Job
+
+
+def probe_head(
+    job: Job,
+    frozen: Frozen,
+    rows: npt.NDArray[np.int64],
+    labels: torch.Tensor,
+    *,
+    classes: int,
+) -> FittedHead:
+    """Fitted to these rows of `frozen`, int64 [M], with their labels, int64 [M]; calibrated.
+
+    Raises: Cancelled.
+    """
+    folds = stratified_folds(labels.numpy(), folds=4, seed=job.recipe.seed, fewest=2)
+    if len(np.unique(folds)) < 2:
+        folds = np.arange(len(folds)) % 2
+    device = torch.device(job.compute.device)
+    head = fit_head(
+        frozen.vectors[rows].to(device),
+        labels.to(device),
+        torch.from_numpy(np.unique(folds, return_inverse=True)[1].astype(np.int64)).to(device),
+        classes=classes,
+        epochs=Recipe().most_epochs,
+        patience=Recipe().patience,
+        l2=job.recipe.l2,
+        should_stop=job.should_stop,
+    )
+    check_stop(job.should_stop)
+    return head

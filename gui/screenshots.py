@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -117,6 +118,8 @@ class _Photographer:
         self._shoot_answers()
         self._shoot_runs()
         self._shoot("start", "recents")
+        self._shoot_map()
+        self._shoot_labelling()
         self._shoot_sheet()
 
     def _shoot_ready_made(self) -> None:
@@ -293,6 +296,50 @@ class _Photographer:
             page.tabs.setCurrentIndex(tab)
             if tab:
                 self._shoot("data", state)
+
+    def _shoot_map(self) -> None:
+        """As far as the components: t-SNE of 1,797 digits takes its time."""
+        from gui.pages.data import DataPage
+
+        page, maps = self._window.page("data"), self._window.commands.maps
+        assert isinstance(page, DataPage)
+        self._window.show_page("data")
+        page.tabs.setCurrentWidget(page.map_view)
+        self._wait(lambda: self._window.commands.features.state in ("missing", "ready"))
+        self._window.commands.features.read()
+        self._wait(lambda: maps.map is not None)
+        shown = page.map_view.map
+        assert shown.points is not None
+        shown.select(shown.points.suspects.nonzero()[0])
+        self._settle()
+        self._shoot("data", "map")
+        maps.cancel()
+        self._wait(lambda: self._window.runner.is_idle)
+
+    def _shoot_labelling(self) -> None:
+        """A flat folder of handwritten digits, opened, and with a few labels."""
+        from core import places
+        from gui.pages.data import DataPage
+
+        window, session = self._window, self._window.session
+        page = window.page("data")
+        assert isinstance(page, DataPage)
+        with tempfile.TemporaryDirectory() as folder:
+            files = sorted(places.sample_dir("digits").glob("val/[0-4]/*.png"))[::3]
+            for path in files:
+                shutil.copy(path, Path(folder, f"{path.stem}-{path.parent.name}.png"))
+            window.commands.open_dataset(Path(folder))
+            self._wait(lambda: session.scan_state == "ready" and session.scanned_path is not None)
+            self._wait(lambda: window.commands.features.state in ("missing", "ready"))
+            self._shoot("data", "label-ask")
+            window.commands.features.read()
+            view = page.labelling
+            self._wait(lambda: window.commands.features.state == "ready")
+            for digit in range(5):
+                names = sorted(Path(folder).glob(f"*-{digit}.png"))[:4]
+                window.commands.data.relabel([path.name for path in names], str(digit))
+            self._wait(lambda: view.bulk.isVisible() and window.runner.is_idle)
+            self._shoot("data", "label")
 
     def _shoot_results(self) -> None:
         from gui.pages.results import ResultsPage

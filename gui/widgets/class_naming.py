@@ -111,7 +111,7 @@ class ClassNaming(QWidget):
         self.list.clear()
         for number, (key, name) in enumerate(zip(self.keys, self.names, strict=True), start=1):
             digit = f"{number}   " if number <= 9 else "     "
-            item = QListWidgetItem(f"{digit}{isolate(name)}   {counts.get(name, 0):,}")
+            item = QListWidgetItem(f"{digit}{isolate(name)}   ({counts.get(name, 0):,})")
             item.setData(_KEY_ROLE, key)
             item.setSizeHint(QSize(0, _ROW_PX))
             pressed = f", key {number}" if number <= 9 else ""

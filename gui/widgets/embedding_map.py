@@ -44,6 +44,7 @@ _DRAG_PX = 4
 _ZOOM_STEP = 1.25
 _MOST_ZOOM = 200.0
 _HOVER_MS = 40
+_MANY, _REST_MS = 4000, 60
 _ARROWS = {
     Qt.Key.Key_Left: (-1.0, 0.0),
     Qt.Key.Key_Right: (1.0, 0.0),
@@ -77,6 +78,11 @@ class EmbeddingMap(QWidget):
         self._zoom = 1.0
         self._picture: QPixmap | None = None
         self._sprites = PointSprites(look, self.devicePixelRatioF())
+        self._shift = QPointF(0, 0)
+        self._rest_timer = QTimer(self)
+        self._rest_timer.setSingleShot(True)
+        self._rest_timer.setInterval(_REST_MS)
+        self._rest_timer.timeout.connect(self._redraw)
         self._thumbnails = PictureCache()
         self._hovered = self._current = -1
         self._by_keyboard = False
@@ -208,6 +214,15 @@ class EmbeddingMap(QWidget):
         self._picture = None
         self.update()
 
+    def _move_picture(self, moved: QPointF) -> None:
+        """While many points are dragged their picture is, and drawn anew when the hand rests."""
+        if self._points is None or len(self._points) < _MANY or self._picture is None:
+            self._redraw()
+            return
+        self._shift += moved
+        self._rest_timer.start()
+        self.update()
+
     # -- geometry ----------------------------------------------------------------------------
 
     def _scale(self) -> float:
@@ -268,7 +283,7 @@ class EmbeddingMap(QWidget):
         if self._drags == "move":
             moved = at - self._drag[-1]
             self._middle -= QPointF(moved.x(), -moved.y()) / self._scale()
-            self._redraw()
+            self._move_picture(moved)
         self._drag.append(at)
         self.update()
 
@@ -427,8 +442,11 @@ class EmbeddingMap(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         if self._picture is None or self._picture.devicePixelRatio() != self.devicePixelRatioF():
             self._picture = self._paint_points()
+            self._shift = QPointF(0, 0)
         painter = QPainter(self)
-        painter.drawPixmap(0, 0, self._picture)
+        if not self._shift.isNull():
+            painter.fillRect(self.rect(), self._look.colour("surface"))
+        painter.drawPixmap(self._shift, self._picture)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         token = "accent" if self.hasFocus() else "border"
         painter.setPen(self._look.colour(token))

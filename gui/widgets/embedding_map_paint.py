@@ -4,6 +4,7 @@ beside a point."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,8 @@ _STYLES = CLASS_COLOURS * _SHAPES
 """So many classes look different; then they come again."""
 _BARE = _STYLES  # without a label
 _ROWS = {"plain": 0, "selected": 1, "ringed": 2, "ringed and selected": 3, "faint": 4}
+_MARGINS = np.array([3, 2, 0, 0, 6])
+"""Pixels of each state's cell that are empty on every side: not blending them halves the time."""
 _FRAGMENT = 10  # numbers in a QPainter::PixmapFragment
 
 
@@ -115,11 +118,14 @@ def stamp(
     fragments = np.zeros((len(rows), _FRAGMENT))
     # On whole pixels a stamp is a copy; elsewhere it would be blurred.
     fragments[:, :2] = np.round(pixels[rows] * sprites.ratio) / sprites.ratio
-    fragments[:, 2:4] = looks[rows] * sprites.side
-    fragments[:, 4:6] = sprites.side
+    margin = np.floor(_MARGINS[looks[rows, 1].astype(np.int64)] * sprites.side / _CELL_PX)
+    fragments[:, 2:4] = looks[rows] * sprites.side + margin[:, None]
+    fragments[:, 4:6] = (sprites.side - 2 * margin)[:, None]
     fragments[:, 6:8] = 1 / sprites.ratio
     fragments[:, 9] = 1
-    first = shiboken6.wrapInstance(fragments.ctypes.data, QPainter.PixmapFragment)
+    # Qt reads them as its own structures: an array of numbers is what they are in memory.
+    wrapped = shiboken6.wrapInstance(fragments.ctypes.data, QPainter.PixmapFragment)
+    first = cast(QPainter.PixmapFragment, wrapped)
     painter.drawPixmapFragments(first, len(rows), sprites.atlas)
 
 

@@ -467,9 +467,9 @@ class EmbeddingMap(QWidget):
         told = self._told_row()
         if told >= 0 and not self._drag:
             pixmap = self._thumbnails.get(self._root / points.files[told])
-            lines = (points.files[told].rpartition("/")[2], points.class_of(told))
+            lines = [points.files[told].rpartition("/")[2], points.class_of(told)]
             if points.suspects[told]:
-                lines = (*lines, "Lies among another class")
+                lines.append("Lies among another class")
             paint_told(painter, self._look, QRectF(self.rect()), pixels[told], pixmap, lines)
 
     def _paint_points(self) -> QPixmap:

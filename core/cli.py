@@ -31,6 +31,7 @@ from core.arguments import (
     scan_dataset,
 )
 from core.cli_datasets import datasets
+from core.cli_edits import edits, split
 from core.cli_features import features
 from core.cli_health import health
 from core.cli_label import suggest
@@ -146,8 +147,8 @@ def scan(
     table = Table(title=f"{index.name}: {len(index):,} images", title_justify="left")
     table.add_column("class")
     splits = list(index.split_counts())
-    for split in splits:
-        table.add_column(split, justify="right")
+    for name in splits:
+        table.add_column(name, justify="right")
     counts = index.class_split_counts()
     from core.data.dataset import SPLITS
 
@@ -180,6 +181,8 @@ app.add_typer(weights, name="weights")
 app.add_typer(hub, name="hub")
 app.add_typer(runs, name="runs")
 app.add_typer(queue, name="queue")
+app.add_typer(edits, name="edits")
+app.command()(split)
 app.command()(compare)
 app.command()(features)
 

@@ -169,6 +169,8 @@ def draw(index: DatasetIndex, plan: SplitPlan) -> DatasetIndex:
     the same bytes, images of one group, and what the plan names go together. The same for the same
     index and plan.
 
+    Groups of the result join what the plan keeps together.
+
     Raises: DatasetError where the plan draws a test and the dataset has one.
     """
     has_test = bool((index.splits == _TEST).any())
@@ -202,7 +204,14 @@ def draw(index: DatasetIndex, plan: SplitPlan) -> DatasetIndex:
             splits[pool[depth < plan.test]] = _TEST
             splits[pool[_too_coarse(labels, units, depth, splits[pool] != _TRAIN)]] = _VAL
     splits = splits.astype(index.splits.dtype)
-    return replace(index, splits=splits, split_origin="graftwork")
+    drawn = replace(index, splits=splits, split_origin="graftwork")
+    if not plan.together:
+        return drawn
+    # What the plan keeps together stays so where training images are held out, too.
+    kept = np.full(len(index), NO_GROUP, dtype=np.int32)
+    is_shared = np.bincount(units)[units] > 1
+    kept[pool[is_shared]] = units[is_shared]
+    return replace(drawn, groups=kept)
 
 
 def _named_together(index: DatasetIndex, plan: SplitPlan, place: Positions) -> list[Positions]:

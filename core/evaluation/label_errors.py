@@ -8,7 +8,7 @@ mean distance to the nearest ten of the class, against what is usual there (Rama
 Shim 2000).
 
 Measured with the bundled Lite0, a twentieth of the labels flipped by three seeds: of ants and bees
-13–18 of 19 found by 14–20 findings, of steel defects 80–85 of 90 by 81–86; without any flip none
+13–18 of 19 found by 14–20 findings, of steel defects 81–85 of 90 by 83–86; without any flip none
 in either set. See tests/benchmarks/test_health.py.
 """
 

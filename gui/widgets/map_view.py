@@ -116,6 +116,7 @@ class MapView(QWidget):
             self.tools.buttons[key].setToolTip(tip)
         self.tools.chosen.connect(self._choose_tool)
         self.rings = QCheckBox("Ring strangers")
+        self.rings.setAccessibleName("Ring strangers")
         self.rings.setToolTip("Ring the pictures whose neighbours are nearly all of another class")
         self.rings.setChecked(True)
         self.fit_button = button("Show all", self._fit)

@@ -88,7 +88,7 @@ class ProblemsView(QWidget):
         line.setSpacing(theme.S)
         self.reason = label("", "body", wraps=True)
         line.addWidget(self.reason, 1)
-        self.action_button = button("", self._act, role="primary")
+        self.action_button = button("Exclude", self._act, role="primary")
         self.keep_button = button("Keep", self._keep)
         self.keep_button.setToolTip("It is right as it is: do not show this finding again")
         self.all_button = QToolButton()

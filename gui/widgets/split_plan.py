@@ -37,6 +37,7 @@ class SplitPlanForm(QWidget):
         self.folds = _number("Number of folds", 2, 100, 5)
         self.seed = _number("Seed", 0, _MOST_SEED, 0)
         self.near = QCheckBox("Keep near copies together")
+        self.near.setAccessibleName("Keep near copies together")
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setHorizontalSpacing(theme.M)

@@ -65,7 +65,7 @@ def _drop_and_train(window: MainWindow, qtbot, folder: Path) -> list[int]:
     qtbot.waitUntil(lambda: window.session.scan_state == "ready", timeout=60_000)
     assert window.current_page == "data"
     data = window.page("data")
-    qtbot.waitUntil(lambda: data.grid.filled_count > 0, timeout=20_000)
+    qtbot.waitUntil(lambda: data.pictures.grid.filled_count > 0, timeout=20_000)
     qtbot.mouseClick(data.train_button, Qt.MouseButton.LeftButton)
     train = window.page("train")
     qtbot.waitUntil(lambda: len(window.session.models) == 3, timeout=60_000)

@@ -65,7 +65,7 @@ def test_the_road_by_keyboard_alone(window, fake_core, qtbot, image_folder) -> N
     for number, page in enumerate(PAGES, start=1):
         qtbot.keyClick(window, str(number), Qt.KeyboardModifier.ControlModifier)
         assert window.current_page == page
-    image = window.page("data").grid.paths[0]
+    image = window.page("data").pictures.grid.paths[0]
     from PySide6.QtCore import QMimeData, QUrl
 
     mime = QMimeData()
@@ -81,7 +81,7 @@ def test_tab_reaches_the_main_controls_of_every_page(
     _fill(window, fake_core, qtbot, image_folder)
     wanted = {
         "start": {window.page("start").drop_zone, window.page("start").sample_button},
-        "data": {window.page("data").table, window.page("data").grid},
+        "data": {window.page("data").pictures.table, window.page("data").pictures.grid},
         "train": {window.page("train").start_button, window.page("train").form.model},
         "classify": {window.page("classify").model, window.page("classify").list},
     }
@@ -111,9 +111,9 @@ def test_the_shortcut_sheet_shows_every_shortcut_of_the_table(window, qtbot) -> 
 def test_arrows_move_through_the_pictures(window, fake_core, qtbot, image_folder) -> None:
     _fill(window, fake_core, qtbot, image_folder)
     window.show_page("data")
-    page = window.page("data")
+    page = window.page("data").pictures
     qtbot.keyClick(page.grid, Qt.Key.Key_Right)
-    assert page._caption.text() == page.grid.paths[1].relative_to(image_folder).as_posix()
+    assert page.caption.text() == page.grid.paths[1].relative_to(image_folder).as_posix()
 
 
 def test_the_toolbar_holds_the_actions_of_the_menus(window) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
@@ -63,6 +64,7 @@ def test_edits_filters_and_selections_of_a_hundred_thousand_images(
     qtbot, tmp_path, monkeypatch
 ) -> None:
     monkeypatch.setattr(jobs_health, "look_at_health", lambda dataset, link: None)
+    sys.setswitchinterval(0.001)  # as the application does
     window = make_window()
     qtbot.addWidget(window)
     window.resize(1180, 760)

@@ -6,7 +6,7 @@ is made once per dataset and kept in `PictureIndex`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -29,7 +29,7 @@ class PictureIndex:
 
     def prepare(self) -> PictureIndex:
         """Look everything up now, in this thread, but for what only a search needs."""
-        _ = self.position, self.taken_out
+        _ = self.dataset.scanned.position, self.taken_out
         return self
 
     def take_over(self, before: PictureIndex | None) -> PictureIndex:
@@ -41,9 +41,9 @@ class PictureIndex:
         return self
 
     @cached_property
-    def position(self) -> dict[str, int]:
+    def position(self) -> Mapping[str, int]:
         """File → position in the dataset; excluded files are missing."""
-        return {file: i for i, file in enumerate(self.dataset.files)}
+        return _Kept(self.dataset.scanned.position, self.taken_out)
 
     @cached_property
     def excluded(self) -> frozenset[str]:
@@ -52,18 +52,13 @@ class PictureIndex:
     @cached_property
     def origin(self) -> Positions:
         """int64 [n]: the position of each picture in the dataset as scanned."""
-        scanned = self.dataset.scanned
-        if not self.excluded:
-            return np.arange(len(scanned), dtype=np.int64)
-        gone = self.excluded
-        return np.array([i for i, f in enumerate(scanned.files) if f not in gone], dtype=np.int64)
+        return np.delete(np.arange(len(self.dataset.scanned), dtype=np.int64), self.taken_out)
 
     @cached_property
     def taken_out(self) -> Positions:
         """int64, ascending: the positions of the excluded pictures in the dataset as scanned."""
-        rest = np.ones(len(self.dataset.scanned), dtype=np.bool_)
-        rest[self.origin] = False
-        return np.flatnonzero(rest)
+        position = self.dataset.scanned.position
+        return np.array(sorted(position[file] for file in self.dataset.excluded), dtype=np.int64)
 
     @cached_property
     def folded(self) -> list[str]:
@@ -84,6 +79,28 @@ class PictureIndex:
         if i is None or self.dataset.labels[i] < 0:
             return ""
         return self.dataset.keys[int(self.dataset.labels[i])]
+
+
+class _Kept(Mapping[str, int]):
+    """File → position among the files that are kept, counted from their positions in the scan:
+    a hundred thousand need no table of their own after each edit."""
+
+    def __init__(self, scanned: Mapping[str, int], taken_out: Positions) -> None:
+        self._scanned, self._taken_out = scanned, taken_out
+
+    def __getitem__(self, file: str) -> int:
+        at = self._scanned[file]
+        before = int(np.searchsorted(self._taken_out, at))
+        if before < len(self._taken_out) and self._taken_out[before] == at:
+            raise KeyError(file)
+        return at - before
+
+    def __iter__(self) -> Iterator[str]:
+        gone = set(self._taken_out.tolist())
+        return (file for file, at in self._scanned.items() if at not in gone)
+
+    def __len__(self) -> int:
+        return len(self._scanned) - len(self._taken_out)
 
 
 @dataclass(frozen=True, slots=True)

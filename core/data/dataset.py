@@ -5,6 +5,7 @@ Columns, not objects: a hundred thousand files cost well under 1 KB each.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -135,6 +136,11 @@ class DatasetIndex:
     def scanned(self) -> DatasetIndex:
         """Without any edit."""
         return self.unedited or self
+
+    @functools.cached_property
+    def position(self) -> dict[str, int]:
+        """Where each file stands; made at the first call and kept."""
+        return {file: i for i, file in enumerate(self.files)}
 
     def path(self, i: int) -> Path:
         return self.root / self.files[i]

@@ -6,6 +6,7 @@ Where edits are kept is the journal's business.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -41,7 +42,7 @@ class _Working:
 
     def __init__(self, index: DatasetIndex) -> None:
         self.index = index
-        self.position = {file: i for i, file in enumerate(index.files)}
+        self.position = index.position
         self.keys = list(index.keys)
         self.labels, self.splits = index.labels.copy(), index.splits.copy()
         self.kept = np.ones(len(index), dtype=np.bool_)
@@ -88,9 +89,11 @@ class _Working:
         if len(set(names)) < len(names):  # two classes shown alike could not be told apart
             names = keys
         at = np.flatnonzero(self.kept)
-        files = tuple(index.files[i] for i in at)
-        there = set(files)
-        groups = (tuple(f for f in group if f in there) for group in index.duplicates)
+        is_whole = len(at) == len(index)
+        files = index.files if is_whole else tuple(itertools.compress(index.files, self.kept))
+        groups = (
+            tuple(f for f in group if self.kept[index.position[f]]) for group in index.duplicates
+        )
         edited = dataclasses.replace(
             index,
             classes=tuple(names),
@@ -116,7 +119,7 @@ class _Working:
 
     def _sorted_classes(self) -> tuple[npt.NDArray[np.int32], list[str]]:
         """Labels and class keys in the order of their names, as torchvision has it."""
-        used = set(self.labels.tolist())
+        used = set(np.unique(self.labels).tolist())
         keys = self.keys
         order = sorted(
             (i for i, key in enumerate(keys) if i in used or key not in self.merged_away),
@@ -142,10 +145,15 @@ class _Working:
     def _with_moves(self, edited: DatasetIndex, at: npt.NDArray[np.int64]) -> DatasetIndex:
         """The index, with what was moved by hand moved, and copies judged by the new columns."""
         splits = edited.splits.copy()
-        for new, old in enumerate(at.tolist()):
-            if old in self.moved and splits[new] != NO_SPLIT:
-                splits[new] = self.moved[old]
-        where = {file: i for i, file in enumerate(edited.files)} if edited.duplicates else {}
+        for old, split in self.moved.items():
+            new = int(np.searchsorted(at, old))
+            if self.kept[old] and splits[new] != NO_SPLIT:
+                splits[new] = split
+        where = {
+            file: int(np.searchsorted(at, self.position[file]))
+            for group in edited.duplicates
+            for file in group
+        }
         leaks, torn = [], []
         for group in edited.duplicates:
             members = [where[file] for file in group]

@@ -63,18 +63,28 @@ class ClassModel(QAbstractTableModel):
         self._totals: list[int] = []
         self._largest = 1
 
-    def show_dataset(self, dataset: DatasetIndex) -> None:
+    def show_dataset(self, dataset: DatasetIndex) -> bool:
+        """Whether there are other rows or columns now: after most edits only numbers are new."""
         from core.data.dataset import SPLITS
 
-        self.beginResetModel()
         table = dataset.class_split_counts()
         columns = [i for i, name in enumerate(SPLITS) if table[:, i].any()]
-        self._classes, self._keys = dataset.classes, dataset.keys
-        self._splits = tuple(SPLITS[i] for i in columns)
+        splits = tuple(SPLITS[i] for i in columns)
+        is_other = (self._classes, self._keys, self._splits) != (
+            dataset.classes, dataset.keys, splits,
+        )  # fmt: skip
+        if is_other:
+            self.beginResetModel()
+        self._classes, self._keys, self._splits = dataset.classes, dataset.keys, splits
         self._counts = table[:, columns].tolist()
         self._totals = table.sum(axis=1).tolist()
         self._largest = max([1, *self._totals])
-        self.endResetModel()
+        if is_other:
+            self.endResetModel()
+        elif self._classes:
+            last = self.index(len(self._classes) - 1, self.balance_column)
+            self.dataChanged.emit(self.index(0, 1), last)
+        return is_other
 
     @property
     def balance_column(self) -> int:
@@ -244,7 +254,9 @@ class ClassTable(QTableView):
         keys = self.selected_keys
         self._dataset = dataset
         self._is_filling = True
-        self.class_model.show_dataset(dataset)
+        if not self.class_model.show_dataset(dataset):
+            self._is_filling = False
+            return
         self.clearSelection()
         rows = QItemSelection()
         for label in (i for i, key in enumerate(dataset.keys) if key in keys):

@@ -18,7 +18,7 @@ from core.models import added, catalog
 from core.models.added import FILE_PREFIX as FILE_PREFIX
 from core.models.build import BuiltModel, bare_outline, build
 from core.recipe import Recipe
-from core.training.checkpoints import Head, Reference, load_checkpoint
+from core.training.checkpoints import Head, Reference, TaskHead, load_checkpoint
 from core.training.device import Compute, resolve_compute
 from core.training.embed import Embedder, worker_pool
 from core.training.runs import RunStore, is_run
@@ -33,6 +33,14 @@ class Guess:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskAnswer:
+    """`top` is sorted, best first."""
+
+    name: str
+    top: tuple[Guess, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Classification:
     """What a model says of one picture.
 
@@ -44,6 +52,8 @@ class Classification:
     top: tuple[Guess, ...]
     unlike_training: bool | None = None
     error: str = ""
+    tasks: tuple[TaskAnswer, ...] = ()
+    """What it says to the questions that were learned beside the label."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +64,8 @@ class Scores:
     probabilities: torch.Tensor
     is_unlike: npt.NDArray[np.bool_] | None
     errors: dict[int, str]
+    tasks: tuple[torch.Tensor, ...] = ()
+    """float32 [N, classes of the task] for each of the classifier's tasks"""
 
 
 class Classifier:
@@ -68,8 +80,10 @@ class Classifier:
         classes: tuple[str, ...],
         head: Head | None = None,
         reference: Reference | None = None,
+        tasks: tuple[TaskHead, ...] = (),
     ) -> None:
         """Without a `head` on the features the model answers with its own, pretrained one."""
+        self.tasks = tasks
         self.name = name
         self.classes = classes
         self._compute = compute
@@ -142,6 +156,7 @@ class Classifier:
             classes=loaded.classes,
             head=loaded.head,
             reference=loaded.reference,
+            tasks=loaded.tasks,
         )
 
     def classify(
@@ -157,18 +172,21 @@ class Classifier:
         Raises: Cancelled.
         """
         scores = self.score(pictures, on_progress=on_progress, should_stop=should_stop)
-        best = scores.probabilities.topk(min(top, len(self.classes)), dim=1)
         answers = []
         for i, picture in enumerate(pictures):
             if i in scores.errors:
                 answers.append(Classification(_name(picture), (), None, scores.errors[i]))
                 continue
-            guesses = zip(best.indices[i].tolist(), best.values[i].tolist(), strict=True)
+            asked = zip(self.tasks, scores.tasks, strict=True)
             answers.append(
                 Classification(
                     _name(picture),
-                    tuple(Guess(self.classes[k], p) for k, p in guesses),
+                    _best(scores.probabilities[i], self.classes, top),
                     None if scores.is_unlike is None else bool(scores.is_unlike[i]),
+                    tasks=tuple(
+                        TaskAnswer(task.name, _best(probabilities[i], task.classes, top))
+                        for task, probabilities in asked
+                    ),
                 )
             )
         return answers
@@ -183,7 +201,8 @@ class Classifier:
         """The probability of every class for each picture. Raises: Cancelled."""
         size = self._compute.batch_size
         shares = [range(i, min(i + size, len(pictures))) for i in range(0, len(pictures), size)]
-        logits = torch.zeros(len(pictures), len(self.classes))
+        sizes = [len(self.classes), *(len(task.classes) for task in self.tasks)]
+        logits = torch.zeros(len(pictures), sum(sizes))
         is_unlike = np.zeros(len(pictures), dtype=bool)
         errors: dict[int, str] = {}
 
@@ -200,14 +219,17 @@ class Classifier:
             for share, failed in zip(shares, pool.map(work, shares), strict=True):
                 errors |= failed
                 on_progress(share.stop, len(pictures), "classifying")
-        return Scores(logits.softmax(1), is_unlike if self._reference else None, errors)
+        own, *others = (part.softmax(1) for part in logits.split(sizes, dim=1))
+        return Scores(own, is_unlike if self._reference else None, errors, tuple(others))
 
     def _answer(self, batch: torch.Tensor) -> tuple[torch.Tensor, npt.NDArray[np.bool_]]:
-        """Logits float32 [N, C] and whether each is unlike the training images, bool [N]."""
+        """Logits float32 [N, C], those of the tasks behind the label's, and whether each is unlike
+        the training images, bool [N]."""
         if self._head is None:
             return self._embedder.logits(batch), np.zeros(len(batch), dtype=bool)
         vectors = self._embedder.embed(batch)
-        logits = vectors @ self._head.weight.T + self._head.bias
+        heads = [self._head, *(task.head for task in self.tasks)]
+        logits = torch.cat([vectors @ head.weight.T + head.bias for head in heads], dim=1)
         if self._reference is None:
             return logits, np.zeros(len(batch), dtype=bool)
         return logits, self._reference.is_unlike(vectors.numpy())
@@ -230,6 +252,13 @@ class Classifier:
             except DecodeError as error:
                 errors[i] = error.message
         return pixels, errors
+
+
+def _best(probabilities: torch.Tensor, classes: tuple[str, ...], top: int) -> tuple[Guess, ...]:
+    """probabilities: float32 [C]"""
+    best = probabilities.topk(min(top, len(classes)))
+    guesses = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+    return tuple(Guess(classes[k], p) for k, p in guesses)
 
 
 def _name(picture: Picture) -> str:

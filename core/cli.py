@@ -311,6 +311,13 @@ def classify(
                             {"label": guess.label, "probability": guess.probability}
                             for guess in answer.top
                         ],
+                        "tasks": {
+                            task.name: [
+                                {"label": guess.label, "probability": guess.probability}
+                                for guess in task.top
+                            ]
+                            for task in answer.tasks
+                        },
                         "unlike_training": answer.unlike_training,
                         "error": answer.error or None,
                     }
@@ -323,6 +330,8 @@ def classify(
         for answer in answers:
             said = ", ".join(f"{g.label} {g.probability:.1%}" for g in answer.top)
             note = " [yellow](unlike the training images)[/]" if answer.unlike_training else ""
+            for task in answer.tasks:
+                said += f"; {task.name}: {task.top[0].label} {task.top[0].probability:.1%}"
             error = f"[red]{escape(answer.error)}[/]"
             out.print(
                 f"{escape(answer.file)}: {error if answer.error else escape(said)}{note}",

@@ -213,6 +213,15 @@ def _print_result(result: RunResult, seconds: float, *, as_json: bool) -> None:
                 "best_selection_accuracy": result.best_selection_accuracy,
                 "probe_selection_accuracy": result.probe_selection_accuracy,
                 "val_accuracy": report.top1 if report else None,
+                "tasks": {
+                    task.name: {
+                        "n": task.n,
+                        "accuracy": task.accuracy,
+                        "interval": task.interval,
+                        "balanced_accuracy": task.balanced_accuracy,
+                    }
+                    for task in (report.tasks if report else ())
+                },
                 "seconds": seconds,
                 "status": result.status,
                 "reading": [

@@ -85,14 +85,15 @@ def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
 
 def run_sink(on_progress: OnProgress) -> Callable[[events.Event], None]:
     steps_per_epoch = 1
+    tasks: tuple[str, ...] = ()
 
     def sink(event: events.Event) -> None:
-        nonlocal steps_per_epoch
+        nonlocal steps_per_epoch, tasks
         match event:
             case events.Progress():
                 on_progress(event.done, event.total, event.note)
             case events.RunStarted():
-                steps_per_epoch = max(1, event.steps_per_epoch)
+                steps_per_epoch, tasks = max(1, event.steps_per_epoch), event.tasks
                 messages.print(
                     f"{event.model}, {event.strategy}, {event.device} in {event.precision}: "
                     f"{event.train_images:,} training and {event.report_images:,} report images"
@@ -114,6 +115,9 @@ def run_sink(on_progress: OnProgress) -> Callable[[events.Event], None]:
                     f"selection loss {event.selection_loss:.4f}  "
                     f"accuracy {event.selection_accuracy:.2%}  {tail}"
                 )
+                for name, share in zip(tasks, event.task_accuracies, strict=False):
+                    if share is not None:
+                        messages.print(f"           {escape(name)}: accuracy {share:.2%}")
             case events.Notice():
                 messages.print(f"[yellow]{escape(event.text)}[/]", soft_wrap=True)
             case _:
@@ -147,6 +151,12 @@ def print_report(out: Console, report: Report) -> None:
             f"{score.f1:.3f}",
         )
     out.print(table)
+    for task in report.tasks:
+        low, high = task.interval
+        out.print(
+            f"{escape(task.name)}: [bold]{task.accuracy:.1%}[/] of {task.n:,} right (95 % interval "
+            f"{low:.1%}–{high:.1%}); balanced {task.balanced_accuracy:.1%}."
+        )
 
 
 def write_csv(path: Path, answers: Sequence[Classification], top: int) -> None:
@@ -154,12 +164,17 @@ def write_csv(path: Path, answers: Sequence[Classification], top: int) -> None:
     try:
         with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
             writer = csv.writer(file)
-            writer.writerow(["file", *columns, "unlike_training", "error"])
+            named = next((answer.tasks for answer in answers if answer.tasks), ())
+            tasks = [cell for task in named for cell in (task.name, f"{task.name} probability")]
+            writer.writerow(["file", *columns, *tasks, "unlike_training", "error"])
             for answer in answers:
                 cells: list[Any] = []
                 for guess in answer.top:
                     cells += [guess.label, f"{guess.probability:.6f}"]
                 cells += [""] * (len(columns) - len(cells))
+                for task in answer.tasks:
+                    cells += [task.top[0].label, f"{task.top[0].probability:.6f}"]
+                cells += [""] * (len(columns) + len(tasks) - len(cells))
                 unlike = "" if answer.unlike_training is None else answer.unlike_training
                 writer.writerow([answer.file, *cells, unlike, answer.error])
     except OSError as error:

@@ -40,6 +40,8 @@ class RunStarted:
     work: tuple[float, ...] = ()
     """What a step costs in each epoch, against one with every layer open; empty: always the same.
     """
+    tasks: tuple[str, ...] = ()
+    """What is learned beside the label; the accuracies of later events follow this order."""
     teacher: str = ""
     """Whose soft answers are learned from, too; empty: nobody's."""
 
@@ -98,6 +100,8 @@ class EpochDone:
     """Share of the selection images that get the most frequent answer; 1: all the same one."""
     selection_balanced_accuracy: float | None = None
     selection_macro_f1: float | None = None
+    task_accuracies: tuple[float | None, ...] = ()
+    """Of each task on the selection images that have its label; None where none has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +174,12 @@ _KINDS: dict[str, type] = {
 def to_json(event: Event) -> str:
     """One line of JSON, with the kind under `event`."""
     return json.dumps({"event": type(event).__name__, **dataclasses.asdict(event)})
+
+
+def to_row(event: EpochDone) -> dict[str, Any]:
+    """A row of a table; the accuracies of the tasks in one cell."""
+    shares = ("-" if share is None else f"{share:.6g}" for share in event.task_accuracies)
+    return {**dataclasses.asdict(event), "task_accuracies": " ".join(shares)}
 
 
 def from_json(line: str) -> Event:

@@ -32,6 +32,9 @@ _HEAD_EPOCHS, _FINE_TUNING_EPOCHS, _SCRATCH_EPOCHS = 40, 10, 30
 STEP_IMAGES = 32
 """Images per step where the number is not found for the machine."""
 
+MAIN_TASK = "label"
+"""What the label itself is called among the tasks."""
+
 DEFAULT_MODEL = "bundled/tf_efficientnet_lite0"
 
 
@@ -376,6 +379,16 @@ class Recipe(BaseModel):
         "auto: processes where they prove faster than threads.",
     )
 
+    tasks: Literal["none", "all"] | tuple[str, ...] = Field(
+        "none",
+        description="Further label columns of a table that are learned along, one head each: all, "
+        "none, or their names. The label itself chooses the epoch.",
+    )
+    task_weights: dict[str, Annotated[float, Field(ge=0, le=1000)]] = Field(
+        {},
+        description="Fine-tuning: what each task counts in the loss, NAME = factor; the label is "
+        "called label. 1 for those not named. Heads on cached features are fitted one by one.",
+    )
     layer_rates: dict[str, Annotated[float, Field(ge=0, le=100)]] = Field(
         {},
         description="Fine-tuning: by a layer's dotted name, a factor on its learning rate. 0 keeps "
@@ -383,12 +396,16 @@ class Recipe(BaseModel):
         "fits a weight decides.",
     )
 
-    @field_validator("layer_rates", "class_weights", "open_at", mode="before")
+    @field_validator(
+        "layer_rates", "class_weights", "open_at", "tasks", "task_weights", mode="before"
+    )
     @classmethod
     def _read_text(cls, value: Any, info: ValidationInfo) -> Any:
         """`layer4.1=0.5, conv1=0` and `4, 7` of the command line as a table and as a list."""
-        if not isinstance(value, str) or value in ("none", "balanced"):
+        if not isinstance(value, str) or value in ("none", "balanced", "all"):
             return value
+        if info.field_name == "tasks":
+            return tuple(name.strip() for name in value.split(",") if name.strip()) or "none"
         if ("=" not in value and "," in value) or value.strip().isdigit():
             return tuple(piece.strip() for piece in value.split(",") if piece.strip())
         if not value.strip():

@@ -322,7 +322,8 @@ def mix(
 ) -> tuple[Tensor, Tensor]:
     """Mixup and CutMix: each image with the next of the batch, the last with the first.
 
-    images: float [N, 3, H, W]; labels: int64 [N]. Returns new images and the shares of the
+    images: float [N, 3, H, W]; labels: int64 [N], or shares of the classes, float32
+    [N, classes]. Returns new images and the shares of the
     classes in them, float32 [N, classes]: of a cut, the share of its pixels.
     """
     others = images.roll(-1, 0)
@@ -340,6 +341,6 @@ def mix(
         mixed[i, :, rows, columns] = others[i, :, rows, columns]
         pixels = (rows.stop - rows.start) * (columns.stop - columns.start)
         own[i] = 1 - pixels / (height * width)
-    truth = one_hot(labels, classes).float()
+    truth = labels if labels.is_floating_point() else one_hot(labels, classes).float()
     share = own.view(-1, 1).to(truth.device)
     return mixed, truth * share + truth.roll(-1, 0) * (1 - share)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import torch
 
 from core.classify import Classifier
 from core.errors import RunError
-from core.evaluation.metrics import make_report
+from core.evaluation.metrics import make_report, score_tasks
 from core.evaluation.predictions import make_predictions
 from core.evaluation.report import Report
 from core.events import OnProgress, ShouldStop, never_stop, no_progress
@@ -57,6 +58,7 @@ def evaluate_images(
     wanted = split or report_split
     if wanted == "test":
         files, labels = dataset["test_files"], dataset["test_labels"]
+        chosen = [len(roles) + i for i in range(len(files))]
     else:
         chosen = [i for i, role in enumerate(roles) if role == wanted and dataset["hashes"][i]]
         files = [dataset["files"][i] for i in chosen]
@@ -68,7 +70,8 @@ def evaluate_images(
             f"It has: {', '.join(there)}.",
         )
     root = root_of(run, dataset)
-    scores = Classifier.open(run.path).score(
+    classifier = Classifier.open(run.path)
+    scores = classifier.score(
         [root / file for file in files], on_progress=on_progress, should_stop=should_stop
     )
     read = [i for i in range(len(files)) if i not in scores.errors]
@@ -76,14 +79,26 @@ def evaluate_images(
         raise RunError(f"None of the {len(files)} images of the split “{wanted}” can be read.")
     probabilities = scores.probabilities[read]
     true = torch.tensor([labels[i] for i in read])
+    report = make_report(
+        probabilities,
+        true,
+        classes=run.read_classes(),
+        split=wanted,
+        selected_on=_selected_on(wanted, len(scores.errors)),
+    )
+    known = {task["name"]: task["labels"] for task in dataset.get("tasks", ())}
+    tasks = score_tasks(
+        (
+            task.name,
+            task.classes,
+            scores.tasks[number][read],
+            torch.tensor([known[task.name][chosen[i]] for i in read]),
+        )
+        for number, task in enumerate(classifier.tasks)
+        if task.name in known
+    )
     return Evaluation(
-        make_report(
-            probabilities,
-            true,
-            classes=run.read_classes(),
-            split=wanted,
-            selected_on=_selected_on(wanted, len(scores.errors)),
-        ),
+        dataclasses.replace(report, tasks=tasks),
         make_predictions(probabilities, true, [files[i] for i in read]),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torchmetrics.functional.classification import (
@@ -13,7 +14,8 @@ from torchmetrics.functional.classification import (
     multiclass_recall,
 )
 
-from core.evaluation.report import ClassScore, Report
+from core.data.dataset import NO_LABEL
+from core.evaluation.report import ClassScore, Report, TaskScore
 
 _Z95 = 1.959963984540054
 
@@ -65,3 +67,34 @@ def make_report(
         confusion=tuple(tuple(int(c) for c in row) for row in confusion),
         selected_on=selected_on,
     )
+
+
+def score_task(
+    name: str, classes: tuple[str, ...], probabilities: torch.Tensor, labels: torch.Tensor
+) -> TaskScore | None:
+    """`probabilities`: float32 [N, C]; `labels`: int64 [N], NO_LABEL where there is none. None
+    where no image has one."""
+    has = labels != NO_LABEL
+    n = int(has.sum())
+    if not n:
+        return None
+    predicted, true = probabilities[has].argmax(1), labels[has]
+    hits = int((predicted == true).sum())
+    right = true[predicted == true].bincount(minlength=len(classes)).double()
+    there = true.bincount(minlength=len(classes)).double()
+    return TaskScore(
+        name=name,
+        classes=classes,
+        n=n,
+        accuracy=hits / n,
+        interval=wilson_interval(hits, n),
+        balanced_accuracy=float((right / there)[there > 0].mean()),
+    )
+
+
+def score_tasks(
+    tasks: Iterable[tuple[str, tuple[str, ...], torch.Tensor, torch.Tensor]],
+) -> tuple[TaskScore, ...]:
+    """Of (name, classes, probabilities, labels) as `score_task` takes them."""
+    scores = (score_task(*task) for task in tasks)
+    return tuple(score for score in scores if score is not None)

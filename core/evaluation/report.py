@@ -20,6 +20,21 @@ class ClassScore:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskScore:
+    """How good the answers for one task are, on the images that have its label.
+
+    `interval` is the 95 % Wilson score interval of `accuracy`.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    n: int
+    accuracy: float
+    interval: tuple[float, float]
+    balanced_accuracy: float
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """How good a model is on one split.
 
@@ -39,6 +54,8 @@ class Report:
     per_class: tuple[ClassScore, ...]
     confusion: tuple[tuple[int, ...], ...]
     selected_on: str = ""
+    tasks: tuple[TaskScore, ...] = ()
+    """Of what was learned beside the label; tasks without a labelled image are left out."""
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -52,4 +69,13 @@ class Report:
         values["classes"] = tuple(values["classes"])
         values["per_class"] = tuple(ClassScore(**score) for score in values["per_class"])
         values["confusion"] = tuple(tuple(row) for row in values["confusion"])
+        values["tasks"] = tuple(_task_score(task) for task in values.get("tasks", ()))
         return cls(**values)
+
+
+def _task_score(fields: Mapping[str, Any]) -> TaskScore:
+    low, high = fields["interval"]
+    known = {
+        **fields, "classes": tuple(fields["classes"]), "interval": (float(low), float(high)),
+    }  # fmt: skip
+    return TaskScore(**known)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from core.data.augment import View, training_view
@@ -29,8 +30,17 @@ class TrainingSet:
     """int64 [N]"""
     fit: npt.NDArray[np.int64]
     selection: npt.NDArray[np.int64]
+    task_labels: Tensor | None = None
+    """int64 [N, tasks], NO_LABEL where there is none."""
     settle: Callable[[], str] = str
     """Called after each epoch: finds a better way to read what is not kept, and says so."""
+
+    def targets(self, positions: list[int]) -> Tensor:
+        """int64 [n], or [n, 1 + tasks] with the label first."""
+        if self.task_labels is None:
+            return self.labels[positions]
+        both = (self.labels[positions].unsqueeze(1), self.task_labels[positions])
+        return torch.cat(both, dim=1)
 
 
 class Unreadable:
@@ -63,7 +73,8 @@ class Batches:
     def __call__(
         self, epoch: int, skip: int, pool: ThreadPoolExecutor, gone: Unreadable
     ) -> Iterator[tuple[int, list[View], Tensor]]:
-        """From step `skip` on, with its number. The order comes from (seed, epoch) alone.
+        """From step `skip` on, with its number and its targets. The order comes from (seed, epoch)
+        alone.
 
         A step of which no picture can be read any more is left out.
         """
@@ -91,7 +102,7 @@ class Batches:
                 except DecodeError as error:
                     gone.say(drawn.position, error)
             if views or size > 1:  # the others wait for this one's share, be it empty
-                yield skip + number, views, self._data.labels[kept]
+                yield skip + number, views, self._data.targets(kept)
 
     def _prepare(
         self, share: list[Drawn], epoch: int, pool: ThreadPoolExecutor

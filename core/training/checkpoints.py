@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,15 @@ class Head:
     bias: torch.Tensor
 
 
+@dataclass(frozen=True)
+class TaskHead:
+    """The head of a task that was learned beside the label."""
+
+    name: str
+    classes: tuple[str, ...]
+    head: Head
+
+
 def make_reference(vectors: npt.NDArray[np.float32], seed: int) -> Reference:
     """From the training features, float32 [N, D], N ≥ 2; a seeded sample of at most 5,000.
 
@@ -98,9 +107,10 @@ def save_checkpoint(
     head: Head,
     reference: Reference,
     facts: dict[str, Any],
+    tasks: Sequence[TaskHead] = (),
 ) -> None:
-    """Set the head, write model, reference and description; the description comes last, as the
-    sign that all is there.
+    """Set the head, write model, reference, heads of tasks and description; the description comes
+    last, as the sign that all is there.
 
     Raises: OSError (a full disk): what stood there before is left, all of it.
     """
@@ -112,9 +122,18 @@ def save_checkpoint(
         "directions": torch.from_numpy(reference.directions),
         "threshold": torch.tensor([reference.threshold]),
     }
-    # Both are written before either takes its place: new weights under the head of the epoch
-    # before would answer, and wrongly.
-    with _written(checkpoint.weights, state), _written(checkpoint.reference, others):
+    extra = {
+        f"{number}.{part}": getattr(task.head, part)
+        for number, task in enumerate(tasks)
+        for part in ("weight", "bias")
+    }
+    # All are written before any takes its place: new weights under the head of the epoch before
+    # would answer, and wrongly.
+    with (
+        _written(checkpoint.weights, state),
+        _written(checkpoint.reference, others),
+        _written(checkpoint.tasks, extra) if extra else nullcontext(),
+    ):
         pass
     files.write_json(
         checkpoint.description,
@@ -124,6 +143,11 @@ def save_checkpoint(
             # A file may be gone when the run is opened: what it was built like is kept.
             **({"card": added.to_json(built.card)} if built.card.source == "file" else {}),
             "classes": list(classes),
+            **(
+                {"tasks": [{"name": t.name, "classes": list(t.classes)} for t in tasks]}
+                if tasks
+                else {}
+            ),
             "preprocessing": dataclasses.asdict(built.preprocessing),
             "compute": compute.to_dict(),
             **facts,
@@ -151,6 +175,7 @@ class LoadedCheckpoint:
     reference: Reference
     precision: str
     """What the backbone ran in when it was trained."""
+    tasks: tuple[TaskHead, ...] = ()
 
 
 def load_checkpoint(checkpoint: Checkpoint) -> LoadedCheckpoint:
@@ -173,7 +198,9 @@ def load_checkpoint(checkpoint: Checkpoint) -> LoadedCheckpoint:
             threshold=float(tensors["threshold"][0]),
         )
         head = Head(tensors["weight"], tensors["bias"])
-        return LoadedCheckpoint(built, classes, head, reference, about["compute"]["precision"])
+        tasks = _read_tasks(checkpoint, about.get("tasks", []))
+        precision = about["compute"]["precision"]
+        return LoadedCheckpoint(built, classes, head, reference, precision, tasks)
     except FileNotFoundError as error:
         raise RunError(
             f"The run {run} holds no trained model.",
@@ -182,6 +209,20 @@ def load_checkpoint(checkpoint: Checkpoint) -> LoadedCheckpoint:
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RunError(f"The model of the run {run} is damaged: {first_line}") from error
+
+
+def _read_tasks(checkpoint: Checkpoint, about: list[dict[str, Any]]) -> tuple[TaskHead, ...]:
+    if not about:
+        return ()
+    tensors = load_file(checkpoint.tasks)
+    return tuple(
+        TaskHead(
+            task["name"],
+            tuple(task["classes"]),
+            Head(tensors[f"{number}.weight"], tensors[f"{number}.bias"]),
+        )
+        for number, task in enumerate(about)
+    )
 
 
 def _read_preprocessing(fields: dict[str, Any]) -> Preprocessing:

@@ -179,6 +179,7 @@ def fine_tune(
                     top_share=judgement.top_share,
                     selection_balanced_accuracy=judgement.balanced_accuracy,
                     selection_macro_f1=judgement.macro_f1,
+                    task_accuracies=judgement.task_accuracies,
                 )
             )
             progress.loss_sum, progress.right, progress.seen = 0.0, 0, 0

@@ -57,6 +57,7 @@ from core.training.runs import Run, RunResult
 from core.training.state import has_state
 from core.training.strategy_head import feature_extraction
 from core.training.strategy_tune import fine_tuning
+from core.training.tasks import notices_of_tasks, plan_tasks
 from core.training.teaching import (
     check_teacher,
     check_unchanged,
@@ -231,6 +232,7 @@ def _train(
     is_resumed = hashes is not None
     built = new_model(recipe, len(index.classes))
     expert = open_expert(recipe, index.classes)
+    tasks = plan_tasks(recipe, index)
     check_stop(should_stop)
     before = _resolved_before(run) if is_resumed else {}
     check_unchanged(expert, before)
@@ -252,13 +254,14 @@ def _train(
         run.write_environment({**compute.to_dict(), **resolved, "processes": ranks.size})
     job = Job(
         recipe, index, sets, run, built, compute, plan, tell, sink, should_stop, between_steps,
-        rate_factor, ranks, expert,
+        rate_factor, ranks, tasks, expert,
     )  # fmt: skip
     is_head_only = recipe.strategy == "feature-extraction"
     if not is_resumed:
         tell(_started(job, is_head_only=is_head_only))
         said = [*notices_of(index, sets), *notices_of_rates(recipe)]
-        for notice in [*said, *notices_of_teacher(recipe, expert)]:
+        said += [*notices_of_tasks(recipe, tasks), *notices_of_teacher(recipe, expert)]
+        for notice in said:
             tell(notice)
     frozen = embed(job)
     if hashes is None and ranks.is_first:
@@ -324,6 +327,7 @@ def _started(job: Job, *, is_head_only: bool) -> RunStarted:
         steps_per_epoch=0 if is_head_only else steps,
         classes=job.built.num_classes,
         work=() if is_head_only else _work(job),
+        tasks=job.tasks.names,
         teacher="" if job.expert is None else job.expert.name,
     )
 

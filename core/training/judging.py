@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from core.data.dataset import NO_LABEL
 from core.errors import DatasetError, DecodeError
 from core.events import Progress, Sink
 from core.training.batches import TrainingSet, Unreadable
@@ -20,6 +22,16 @@ from core.training.embed import Embedder
 from core.training.head import inverse_temperature
 from core.training.ranks import ALONE, Ranks
 from core.training.trainee import Trainee
+
+
+@dataclass(frozen=True)
+class TaskJudgement:
+    """What the selection images that have its label say of one task; nothing where none has."""
+
+    head: Head
+    images: int
+    accuracy: float | None
+    temperature: float
 
 
 @dataclass(frozen=True)
@@ -41,6 +53,11 @@ class Judgement:
     balanced_accuracy: float | None = None
     """The mean of the classes' own accuracies."""
     macro_f1: float | None = None
+    tasks: tuple[TaskJudgement, ...] = ()
+
+    @property
+    def task_accuracies(self) -> tuple[float | None, ...]:
+        return tuple(task.accuracy for task in self.tasks)
 
     def score(self, monitor: str) -> float:
         """What the recipe's `monitor` watches; higher is better."""
@@ -77,7 +94,27 @@ def judge(
         features, there = _in_order(ranks.gather((features, there)))
     if not there:
         raise DatasetError("No selection image can be read any more.", "Put the files back.")
-    return judgement_of(features, trainee.head(), data.labels[there])
+    judgement = judgement_of(features, trainee.head(), data.labels[there])
+    if data.task_labels is None:
+        return judgement
+    return replace(
+        judgement, tasks=judge_tasks(features, trainee.task_heads(), data.task_labels[there])
+    )
+
+
+def judge_tasks(
+    features: Tensor, heads: Sequence[Head], labels: Tensor
+) -> tuple[TaskJudgement, ...]:
+    """features: float32 [S, D]; labels: int64 [S, tasks], NO_LABEL where there is none."""
+    judged = []
+    for head, column in zip(heads, labels.unbind(1), strict=True):
+        has = column != NO_LABEL
+        if not has.any():
+            judged.append(TaskJudgement(head, 0, None, 1.0))
+            continue
+        said = judgement_of(features[has], head, column[has])
+        judged.append(TaskJudgement(head, int(has.sum()), said.accuracy, said.temperature))
+    return tuple(judged)
 
 
 def _in_order(parts: list[tuple[Tensor, list[int]]]) -> tuple[Tensor, list[int]]:

@@ -60,6 +60,7 @@ from core.training.runs import Run
 from core.training.steps import Stepper
 from core.training.strategy_tune import begin_from_scratch, fit_probe, training_set
 from core.training.streaming import Pictures
+from core.training.tasks import plan_tasks
 from core.training.teaching import check_teacher, open_expert, ready_teacher
 from core.training.trainee import Trainee
 from core.training.trial import step_images_of
@@ -128,7 +129,7 @@ def find_rate(
             recipe = recipe.with_values(step_images=images)
         job = Job(
             recipe, index, sets, Run(Path(folder)), built, compute, plan, tell, listen,
-            should_stop, expert=expert,
+            should_stop, expert=expert, tasks=plan_tasks(recipe, index),
         )  # fmt: skip
         for notice in notices_of(index, sets):
             tell(notice)
@@ -147,6 +148,7 @@ def find_rate(
             dropout=recipe.dropout,
             learns_statistics=is_scratch,
             teacher=ready_teacher(job, frozen, data),
+            tasks=job.tasks,
         )
         optimizer = make_optimizer(trainee, recipe, plan)
         smoother = Smoother(lowest, highest, steps)

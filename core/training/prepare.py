@@ -25,6 +25,7 @@ from core.training.features import FeatureCache, Features, embed_files, joined
 from core.training.plan import Plan
 from core.training.ranks import ALONE, Ranks
 from core.training.runs import Run
+from core.training.tasks import NO_TASKS, TaskPlan
 
 _HIGH_RATE = 0.01
 
@@ -48,6 +49,8 @@ class Job:
     """What a resumed run makes of its learning rates."""
     ranks: Ranks = ALONE
     """The processes that train together; the first one alone writes into the run."""
+    tasks: TaskPlan = NO_TASKS
+    """What is learned beside the label."""
     expert: Expert | None = None
     """Who teaches; not yet ready to."""
 

@@ -2,9 +2,9 @@
 
     <runs>/<name>-YYYYMMDD-HHMMSS/
         recipe.toml  dataset.json  env.json  classes.json  events.jsonl  metrics.csv
-        checkpoints/best/   model.safetensors  reference.safetensors  model.json
+        checkpoints/best/   model.safetensors  reference.safetensors  model.json (tasks)
         checkpoints/last/   fine-tuning's state, to go on from
-        checkpoints/teacher.safetensors   a teacher's head, until the run is done
+        checkpoints/teacher.safetensors   a teacher's head, until the end
         report.json  predictions.json  tensorboard/
         note.txt  archived  (both only where a person wanted them)
 
@@ -43,8 +43,7 @@ RunStatus = Literal["done", "stopped", "failed", "running", "interrupted"]
 
 _RECIPE, _CLASSES, _EVENTS, _REPORT = "recipe.toml", "classes.json", "events.jsonl", "report.json"
 _DATASET, _ENV, _METRICS = "dataset.json", "env.json", "metrics.csv"
-_PREDICTIONS = "predictions.json"
-_NOTE, _ARCHIVED = "note.txt", "archived"
+_PREDICTIONS, _NOTE, _ARCHIVED = "predictions.json", "note.txt", "archived"
 _TAIL_BYTES = 1 << 15
 _LIBRARIES = ("torch", "torchvision", "timm", "numpy", "pillow", "scikit-learn", "graftwork")
 
@@ -115,6 +114,11 @@ class Checkpoint:
     def reference(self) -> Path:
         """Features of training images, to tell pictures unlike them."""
         return self.folder / "reference.safetensors"
+
+    @property
+    def tasks(self) -> Path:
+        """The heads of the tasks; only where some were learned beside the label."""
+        return self.folder / "tasks.safetensors"
 
     @property
     def description(self) -> Path:
@@ -195,13 +199,12 @@ class Run:
 
     def write_environment(self, resolved: Mapping[str, Any]) -> None:
         """Versions, machine and what was resolved (device, precision, threads …)."""
-        versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
         files.write_json(
             self.path / _ENV,
             {
                 "python": platform.python_version(),
                 "platform": platform.platform(),
-                "libraries": versions,
+                "libraries": {name: importlib.metadata.version(name) for name in _LIBRARIES},
                 "process": {"pid": os.getpid(), "started": psutil.Process().create_time()},
                 "resolved": dict(resolved),
             },
@@ -230,7 +233,7 @@ class Run:
             self._forget_metrics(since=event.epoch)
 
     def _append_metrics(self, event: EpochDone) -> None:
-        row = dataclasses.asdict(event)
+        row = events.to_row(event)
         path = self.path / _METRICS
         is_new = not path.exists()
         with path.open("a", encoding="utf-8", newline="") as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 
 import numpy as np
@@ -9,12 +10,13 @@ import numpy.typing as npt
 import torch
 
 from core.evaluation.evaluate import Evaluation
-from core.evaluation.metrics import make_report
+from core.evaluation.metrics import make_report, score_tasks
 from core.evaluation.predictions import make_predictions
-from core.events import CheckpointSaved, EpochDone
-from core.training.checkpoints import Head, make_reference, save_checkpoint
+from core.events import CheckpointSaved, EpochDone, Notice
+from core.training.checkpoints import Head, TaskHead, make_reference, save_checkpoint
 from core.training.head import FittedHead, HeadEpoch, fit_head
 from core.training.prepare import Frozen, Job, Outcome, folds_there, tell_no_report
+from core.training.tasks import labelled
 
 
 def feature_extraction(job: Job, frozen: Frozen) -> Outcome:
@@ -50,6 +52,7 @@ def feature_extraction(job: Job, frozen: Frozen) -> Outcome:
         on_epoch=on_epoch,
         should_stop=job.should_stop,
     )
+    tasks = _task_heads(job, frozen)
     save_checkpoint(
         job.run.make_checkpoint_folder(),
         job.built,
@@ -69,6 +72,7 @@ def feature_extraction(job: Job, frozen: Frozen) -> Outcome:
                 "cross_fitted": head.is_cross_fitted,
             },
         },
+        tasks=tasks,
     )
     job.tell(CheckpointSaved("best", head.epoch, str(job.run.best.folder)))
     return Outcome(
@@ -76,11 +80,46 @@ def feature_extraction(job: Job, frozen: Frozen) -> Outcome:
         best_epoch=head.epoch,
         selection_accuracy=head.selection_accuracy,
         was_stopped=head.was_stopped,
-        evaluation=_evaluate_head(job, frozen, head),
+        evaluation=_evaluate_head(job, frozen, head, tasks),
     )
 
 
-def _evaluate_head(job: Job, frozen: Frozen, head: FittedHead) -> Evaluation | None:
+def _task_heads(job: Job, frozen: Frozen) -> list[TaskHead]:
+    """A head for each task, by the same solver on the features of the images that have its label.
+
+    Raises: DatasetError for a task of which too little is labelled.
+    """
+    if not job.tasks.tasks:
+        return []
+    device = torch.device(job.compute.device)
+    every = job.tasks.labels(frozen.positions)
+    heads = []
+    for task, labels in zip(job.tasks.tasks, every.unbind(1), strict=True):
+        rows = labelled(labels, frozen.trains, task.name)
+        head = fit_head(
+            frozen.vectors[rows].to(device),
+            labels[rows].to(device),
+            folds_there(job.sets, rows).to(device),
+            classes=len(task.classes),
+            epochs=job.recipe.most_epochs,
+            patience=job.recipe.patience,
+            l2=job.recipe.l2,
+            should_stop=job.should_stop,
+        )
+        job.tell(
+            Notice(
+                "info",
+                f"Task {task.name}: right on {head.selection_accuracy:.1%} of "
+                f"{head.selection_images:,} training images held out.",
+            )
+        )
+        heads.append(TaskHead(task.name, task.classes, Head(head.weight, head.bias)))
+    return heads
+
+
+def _evaluate_head(
+    job: Job, frozen: Frozen, head: FittedHead, tasks: list[TaskHead]
+) -> Evaluation | None:
     """On the report set, which chose nothing; None where it is empty."""
     reports = frozen.reports
     if not len(reports):
@@ -95,14 +134,22 @@ def _evaluate_head(job: Job, frozen: Frozen, head: FittedHead) -> Evaluation | N
     split = job.sets.report_split
     probabilities = (frozen.vectors[reports] @ head.weight.T + head.bias).softmax(1)
     labels = frozen.labels[reports]
+    report = make_report(
+        probabilities,
+        labels,
+        classes=job.index.classes,
+        split=split,
+        selected_on=f"{chosen} were chosen on {how}; no {split} image chose anything",
+    )
+    if tasks:
+        columns = job.tasks.labels(frozen.positions)[reports].unbind(1)
+        asked = (
+            (t.name, t.classes, (frozen.vectors[reports] @ t.head.weight.T + t.head.bias), column)
+            for t, column in zip(tasks, columns, strict=True)
+        )
+        report = dataclasses.replace(report, tasks=score_tasks(asked))
     return Evaluation(
-        make_report(
-            probabilities,
-            labels,
-            classes=job.index.classes,
-            split=split,
-            selected_on=f"{chosen} were chosen on {how}; no {split} image chose anything",
-        ),
+        report,
         make_predictions(probabilities, labels, _files(job, frozen, reports)),
     )
 

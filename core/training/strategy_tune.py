@@ -21,16 +21,18 @@ from core.events import (
     never_stop,
 )
 from core.training.batches import TrainingSet
-from core.training.checkpoints import Head, make_reference, save_checkpoint
+from core.training.checkpoints import Head, TaskHead, make_reference, save_checkpoint
 from core.training.current import CurrentModel
 from core.training.finetune import FineTuning, fine_tune
-from core.training.judging import Judgement, judgement_of
+from core.training.head import FittedHead
+from core.training.judging import Judgement, judge_tasks, judgement_of
 from core.training.losses import make_loss
 from core.training.optimizers import lower_rates, make_optimizer
 from core.training.prepare import Frozen, Job, Outcome, tell_no_report
 from core.training.probe import probe_head
 from core.training.state import load_state, save_state
 from core.training.streaming import Pictures
+from core.training.tasks import labelled
 from core.training.teaching import ready_teacher
 from core.training.trainee import Trainee
 
@@ -63,6 +65,7 @@ def training_set(job: Job, frozen: Frozen, pictures: Pictures) -> TrainingSet:
         fit=fit_rows,
         selection=selection_rows,
         settle=pictures.settle,
+        task_labels=job.tasks.labels(frozen.positions) if job.tasks.tasks else None,
     )
 
 
@@ -75,13 +78,12 @@ def _fine_tuning(job: Job, frozen: Frozen, pictures: Pictures, *, is_resumed: bo
     def keep_best(judgement: Judgement, epoch: int) -> None:
         if not job.ranks.is_first:
             return
-        softness = 1 / judgement.temperature
         save_checkpoint(
             run.make_checkpoint_folder(),
             trainee.kept,
             compute=job.compute,
             classes=job.index.classes,
-            head=Head(judgement.head.weight * softness, judgement.head.bias * softness),
+            head=softened(judgement.head, judgement.temperature),
             # Of images that no gradient saw: fewer, but as new ones will look.
             reference=make_reference(judgement.features.numpy(), recipe.seed),
             facts={
@@ -95,6 +97,10 @@ def _fine_tuning(job: Job, frozen: Frozen, pictures: Pictures, *, is_resumed: bo
                     "cross_fitted": False,
                 },
             },
+            tasks=[
+                TaskHead(task.name, task.classes, softened(judged.head, judged.temperature))
+                for task, judged in zip(job.tasks.tasks, judgement.tasks, strict=True)
+            ],
         )
         run.forget_report()
         job.tell(CheckpointSaved("best", epoch, str(run.best.folder)))
@@ -109,6 +115,7 @@ def _fine_tuning(job: Job, frozen: Frozen, pictures: Pictures, *, is_resumed: bo
             dropout=recipe.dropout,
             learns_statistics=recipe.strategy == "scratch",
             teacher=teacher,
+            tasks=job.tasks,
         )
 
     def keep_last(progress: FineTuning) -> None:
@@ -126,7 +133,7 @@ def _fine_tuning(job: Job, frozen: Frozen, pictures: Pictures, *, is_resumed: bo
             )
 
     if is_resumed:
-        empty = torch.zeros(job.built.num_classes, job.built.feature_dim)
+        empty = torch.zeros(_outputs(job), job.built.feature_dim)
         trainee = new_trainee(Head(empty, empty[:, 0]))
         optimizer = make_optimizer(trainee, recipe, job.plan)
         progress = load_state(run.last, trainee, optimizer)
@@ -182,6 +189,16 @@ def _fine_tuning(job: Job, frozen: Frozen, pictures: Pictures, *, is_resumed: bo
     )
 
 
+def softened(head: Head, temperature: float) -> Head:
+    """The head whose probabilities are those of this temperature."""
+    return Head(head.weight / temperature, head.bias / temperature)
+
+
+def _outputs(job: Job) -> int:
+    """Of the head in training: the classes of the label and of the tasks."""
+    return job.built.num_classes + sum(job.tasks.sizes)
+
+
 def _chooses(job: Job, frozen: Frozen) -> npt.NDArray[np.bool_]:
     """bool [len(trains)]: what is held out to choose. Unreadable files may have left a class
     with those images alone; then they train, or the class would never be learned."""
@@ -202,10 +219,31 @@ def fit_probe(job: Job, frozen: Frozen, data: TrainingSet) -> tuple[Judgement, H
     fit_rows = data.fit
     labels = frozen.labels[fit_rows]
     head = probe_head(job, frozen, fit_rows, labels, classes=len(job.index.classes))
-    first = Head(head.weight, head.bias)
-    judgement = _tell_first(job, frozen, data, first, begin=begin, l2=head.l2)
-    softness = min(1.0, head.temperature)
-    return judgement, Head(head.weight * softness, head.bias * softness)
+    fitted = [head, *_task_probes(job, frozen, data)]
+    heads = [Head(probe.weight, probe.bias) for probe in fitted]
+    judgement = _tell_first(job, frozen, data, heads, begin=begin, l2=head.l2)
+    return judgement, _stacked(
+        [
+            softened(first, max(1.0, 1 / probe.temperature))
+            for first, probe in zip(heads, fitted, strict=True)
+        ]
+    )
+
+
+def _task_probes(job: Job, frozen: Frozen, data: TrainingSet) -> list[FittedHead]:
+    """Raises: DatasetError for a task of which too little is labelled; Cancelled."""
+    if data.task_labels is None:
+        return []
+    fitted = []
+    for task, labels in zip(job.tasks.tasks, data.task_labels.unbind(1), strict=True):
+        rows = labelled(labels, data.fit, task.name)
+        fitted.append(probe_head(job, frozen, rows, labels[rows], classes=len(task.classes)))
+    return fitted
+
+
+def _stacked(heads: list[Head]) -> Head:
+    """One head that gives the outputs of all, side by side."""
+    return Head(torch.cat([h.weight for h in heads]), torch.cat([h.bias for h in heads]))
 
 
 def begin_from_scratch(job: Job, frozen: Frozen, data: TrainingSet) -> tuple[Judgement, Head]:
@@ -213,22 +251,28 @@ def begin_from_scratch(job: Job, frozen: Frozen, data: TrainingSet) -> tuple[Jud
     begin = time.perf_counter()
     text = f"No pretrained weights: the model begins with random numbers (seed {job.recipe.seed})."
     job.tell(Notice("info", text))
-    dim, classes = job.built.feature_dim, job.built.num_classes
+    dim = job.built.feature_dim
     # As torch begins a linear layer, but of a generator of its own.
     numbers = torch.Generator().manual_seed(job.recipe.seed)
-    weight = (2 * torch.rand(classes, dim, generator=numbers) - 1) / dim**0.5
-    head = Head(weight, torch.zeros(classes))
-    return _tell_first(job, frozen, data, head, begin=begin), head
+    heads = []
+    for classes in (job.built.num_classes, *job.tasks.sizes):
+        weight = (2 * torch.rand(classes, dim, generator=numbers) - 1) / dim**0.5
+        heads.append(Head(weight, torch.zeros(classes)))
+    return _tell_first(job, frozen, data, heads, begin=begin), _stacked(heads)
 
 
 def _tell_first(
-    job: Job, frozen: Frozen, data: TrainingSet, head: Head, *, begin: float, l2: float = 0.0
+    job: Job, frozen: Frozen, data: TrainingSet, heads: list[Head], *, begin: float, l2: float = 0.0
 ) -> Judgement:
-    """What the selection images say of epoch 0."""
+    """What the selection images say of epoch 0; `heads`: the label's, then the tasks'."""
     judgement, learned = (
-        judgement_of(frozen.vectors[rows], head, frozen.labels[rows])
+        judgement_of(frozen.vectors[rows], heads[0], frozen.labels[rows])
         for rows in (data.selection, data.fit)
     )
+    if data.task_labels is not None:
+        chosen = data.selection
+        tasks = judge_tasks(frozen.vectors[chosen], heads[1:], data.task_labels[chosen])
+        judgement = dataclasses.replace(judgement, tasks=tasks)
     job.tell(
         EpochDone(
             epoch=0,
@@ -241,6 +285,7 @@ def _tell_first(
             top_share=judgement.top_share,
             selection_balanced_accuracy=judgement.balanced_accuracy,
             selection_macro_f1=judgement.macro_f1,
+            task_accuracies=judgement.task_accuracies,
         )
     )
     return judgement

@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
+from torch.nn.functional import one_hot
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from core.data.augment import View, is_mixed, mix, vary
@@ -38,6 +39,7 @@ from core.training.embed import worker_pool
 from core.training.losses import Loss
 from core.training.plan import HEAD, Plan
 from core.training.ranks import Ranks
+from core.training.tasks import NO_TASKS, TaskPlan
 
 _SMALL_SHARE = 8
 """Images a core takes at once: their activations stay in its cache."""
@@ -84,6 +86,7 @@ class Trainee:
         dropout: float = 0.0,
         learns_statistics: bool = False,
         teacher: Teacher | None = None,
+        tasks: TaskPlan = NO_TASKS,
     ) -> None:
         """Takes `built` over: its module moves to the device and learns.
 
@@ -91,7 +94,8 @@ class Trainee:
         (Polyak & Juditsky 1992), which keeps up to that share of itself at each step. `dropout`
         comes before the head. With `learns_statistics` BatchNorm goes by the images that are
         learned from at once, and its running statistics follow them. A `teacher` has its word in
-        the loss; it is no part of what learns or is saved.
+        the loss; it is no part of what learns or is saved. The outputs of `head` are the label's
+        classes, then those of the `tasks`.
         """
         self._compute = compute
         self._device = torch.device(compute.device)
@@ -106,12 +110,13 @@ class Trainee:
         if self._learns_statistics:
             for norm in norms:
                 norm.train()
-        self._dropout, self._teacher = dropout, teacher
+        self._dropout, self._teacher, self._tasks = dropout, teacher, tasks
         self.built = built
         self.linear = nn.Linear(head.weight.shape[1], head.weight.shape[0]).to(self._device)
         with torch.no_grad():
             self.linear.weight.copy_(head.weight)
             self.linear.bias.copy_(head.bias)
+        self.classes = self.linear.out_features - sum(tasks.sizes)
         self._parameters_of = self._by_group(plan)
         self._both = nn.ModuleDict({"model": built.module, HEAD: self.linear})
         self._mean_of_steps = (
@@ -205,9 +210,10 @@ class Trainee:
         """Fill the parameters' `.grad` with the gradient of the losses' sum, divided by `of` images
         (by default those given: the mean of a batch); with `adds`, on top of what is there.
 
-        labels: int64 [N]; loss: cross-entropy where none is given. Where views are mixed the loss
-        is that of the mixed labels, and an image counts as right where the class with the larger
-        share is answered. `draw`: a seed, numbers that no other call has; dropout goes by it.
+        labels: int64 [N], or [N, 1 + tasks] with the label first; loss: cross-entropy where none is
+        given. Where views are mixed the loss is that of the mixed labels, and an image counts as
+        right where the class with the larger share is answered. `draw`: a seed, numbers that no
+        other call has; dropout goes by it.
         """
         assert self._pool is not None
         if not adds:
@@ -268,16 +274,23 @@ class Trainee:
     def _mixed(
         self, views: Sequence[View], labels: Tensor, shares: Sequence[list[int]]
     ) -> tuple[Tensor, Tensor]:
-        """Images of the whole batch, each mixed with its partner, and their soft labels."""
+        """Images of the whole batch, each mixed with its partner, and the shares of all classes,
+        those of the tasks after the label's."""
         assert self._pool is not None
         parts = [share for share in shares if share]
         images = self._pool.map(self._images, [[views[i] for i in part] for part in parts])
         return mix(
             torch.cat(list(images)),
-            labels.to(self._device),
+            self._shares(labels.to(self._device)),
             [view.draw for view in views],
             classes=self.linear.out_features,
         )
+
+    def _shares(self, labels: Tensor) -> Tensor:
+        """int64 [N] or [N, 1 + tasks] → one-hot, float32 [N, classes of label and tasks]"""
+        main = labels if labels.dim() == 1 else labels[:, 0]
+        own = one_hot(main, self.classes).float()
+        return own if labels.dim() == 1 else torch.cat((own, self._tasks.shares(labels[:, 1:])), 1)
 
     def _learn_share(
         self,
@@ -298,10 +311,14 @@ class Trainee:
             part = share[start : start + size]
             if batch is None:
                 images = self._images([views[i] for i in part])
-                truth = answer = labels[part].to(self._device)
+                targets = labels[part].to(self._device)
+                truth = answer = targets if targets.dim() == 1 else targets[:, 0]
+                shares = self._tasks.shares(targets[:, 1:]) if self._tasks.tasks else None
             else:
                 images = batch[0][part].contiguous(memory_format=self._format)
-                truth = batch[1][part]
+                truth, shares = batch[1][part].split(
+                    (self.classes, self.linear.out_features - self.classes), dim=1
+                )
                 answer = truth.argmax(1)
             with torch.autocast(
                 self._device.type,
@@ -309,13 +326,16 @@ class Trainee:
                 enabled=self._compute.precision != "float32",
             ):
                 logits = replica.logits(images, None if kept is None else kept[part]).float()
-            part_loss = loss(logits, truth)
+            own = logits[:, : self.classes]
+            part_loss = loss(own, truth)
             if self._teacher is not None:
-                part_loss = self._teacher.blend(part_loss, logits, images)
+                part_loss = self._teacher.blend(part_loss, own, images)
+            if self._tasks.tasks and shares is not None:
+                part_loss = self._tasks.blend(part_loss, logits, shares, loss)
             part_loss = part_loss / of
             self.scaler.scale(part_loss).backward()
             summed += part_loss.detach()
-            right += (logits.detach().argmax(1) == answer).sum()
+            right += (own.detach().argmax(1) == answer).sum()
         return float(summed), int(right)
 
     def _images(self, views: Sequence[View]) -> Tensor:
@@ -374,7 +394,18 @@ class Trainee:
         return self.built.with_module(self._mean_of_steps.module["model"])
 
     def head(self) -> Head:
-        """The head that belongs to `kept`, float32 on the CPU; a copy."""
+        """The label's head that belongs to `kept`, float32 on the CPU; a copy."""
+        whole = self._whole_head()
+        return Head(whole.weight[: self.classes], whole.bias[: self.classes])
+
+    def task_heads(self) -> list[Head]:
+        """The tasks' heads that belong to `kept`, as `head`."""
+        whole = self._whole_head()
+        sizes = (self.classes, *self._tasks.sizes)
+        parts = zip(whole.weight.split(sizes), whole.bias.split(sizes), strict=True)
+        return [Head(weight, bias) for weight, bias in parts][1:]
+
+    def _whole_head(self) -> Head:
         linear = self.linear
         if self._mean_of_steps is not None:
             linear = self._mean_of_steps.module[HEAD]

@@ -239,9 +239,15 @@ class LiveRun:
             return "The curve starts with the first epoch."
         best = max(self.epochs, key=_how_good)
         last = self.epochs[-1]
+        names = self.started.tasks if self.started is not None else ()
+        tasks = "".join(
+            f" {name}: {share:.1%}."
+            for name, share in zip(names, last.task_accuracies, strict=False)
+            if share is not None
+        )
         return (
             f"Selection {last.selection_accuracy:.1%}, highest {best.selection_accuracy:.1%} "
-            f"at epoch {best.epoch:,}."
+            f"at epoch {best.epoch:,}.{tasks}"
         )
 
     def rates_sentence(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QSignalBlocker, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QIcon, QPixmap
@@ -26,6 +27,9 @@ from gui.widgets.basics import Card, ElidedLabel, button, label
 from gui.widgets.drop_zone import DropZone
 from gui.widgets.inputs import ComboBox
 from gui.words import name_model
+
+if TYPE_CHECKING:
+    from core.classify import Classification
 
 _THUMBNAIL_PX = 40
 _LIST_PX = 232
@@ -135,6 +139,8 @@ class ClassifyPage(Page):
         card.body.addLayout(line)
         self.bars = AnswerBars(self.look)
         card.body.addWidget(self.bars)
+        self.tasks = label("", "small", wraps=True)
+        card.body.addWidget(self.tasks)
         self.waiting = label("", "muted", wraps=True)
         card.body.addWidget(self.waiting)
         card.body.addStretch(1)
@@ -259,6 +265,8 @@ class ClassifyPage(Page):
         self._by.setVisible(answered)
         self._by.setText(f"Answered by {picture.by or self._name_classifier(picture.asked)}")
         self.bars.setVisible(answered)
+        self.tasks.setText(describe_tasks(result) if result is not None else "")
+        self.tasks.setVisible(answered and bool(self.tasks.text()))
         self.badge.setVisible(answered and result is not None and bool(result.unlike_training))
         if result is not None and result.top:
             self.answer.setText(result.top[0].label)
@@ -280,6 +288,13 @@ class ClassifyPage(Page):
             self.waiting.setText("Waits for the training run. Shift+F5 stops it and saves.")
         else:
             self.waiting.setText("Classifying …")
+
+
+def describe_tasks(result: Classification) -> str:
+    """A line for each question that was learned beside the label."""
+    return "\n".join(
+        f"{task.name}: {task.top[0].label} · {task.top[0].probability:.0%}" for task in result.tasks
+    )
 
 
 def _short_answer(picture: Picture) -> str:

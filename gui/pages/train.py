@@ -94,10 +94,13 @@ class TrainPage(Page):
         session.models_changed.connect(self._show_models)
         session.recipe_changed.connect(self._show_recipe)
         session.dataset_changed.connect(self._show_state)
+        session.dataset_changed.connect(self._show_tasks)
+        session.runs_changed.connect(self._show_teachers)
         session.dataset_changed.connect(self._ask_for_plan)
         session.machine_changed.connect(self._ask_for_plan)
         session.run_changed.connect(self._show_state)
         self._show_models()
+        self._show_tasks()
         self._show_recipe()
         self._show_state()
 
@@ -219,7 +222,28 @@ class TrainPage(Page):
 
     def _show_models(self) -> None:
         self.form.show_models(self.session.models, self.session.model_id)
+        self._show_teachers()
         self._ask_for_plan()
+
+    def _show_teachers(self) -> None:
+        """Runs on the same dataset that have a model, and the models here."""
+        dataset = self.session.dataset
+        self.form.show_teachers(
+            [
+                run
+                for run in self.session.runs
+                if dataset is not None
+                and run.dataset == dataset.name
+                and run.classes == len(dataset.classes)
+                and run.status in ("done", "stopped")
+                and not run.is_archived
+            ]
+        )
+
+    def _show_tasks(self) -> None:
+        dataset = self.session.dataset
+        self.form.show_tasks([task.name for task in dataset.tasks] if dataset is not None else [])
+        self._show_teachers()
 
     def _show_recipe(self) -> None:
         if not self._is_own_change:

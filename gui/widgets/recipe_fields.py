@@ -26,6 +26,8 @@ class FormField:
     section: str = ""
 
 
+TASKS = ("tasks", "task_weights")
+"""Of use where the dataset has further label columns."""
 CHOICES = {
     "strategy": [(key, strategy_in_words(key)) for key in _ALL],
     "optimizer": [
@@ -52,6 +54,8 @@ CHOICES = {
     ],
     "augmentation": [("none", "None"), ("light", "Light"), ("strong", "Strong")],
     "auto_augment": [("off", "Off"), ("rand", "RandAugment"), ("trivial", "TrivialAugment")],
+    "teacher": [("", "None")],
+    "tasks": [("none", "None"), ("all", "All of them")],
     "sampling": [("natural", "As they come"), ("balanced", "Each class as often")],
 }
 EMPTY = {
@@ -61,11 +65,13 @@ EMPTY = {
     "open_at": "such as 4, 7",
     "clip_norm": "never",
     "class_weights": "none",
+    "task_weights": "1 for each",
 }
 """What an empty field says; of the others, that the augmentation decides."""
 
 _LAYERS, _STEPS, _SCHEDULE = "Layers", "Optimizer and steps", "Schedule"
 _LOSS, _VARIED, _CHOSEN, _RUN = "Loss and classes", "Augmentation", "What is chosen", "How it runs"
+_TAUGHT = "Teacher"
 FIELDS: tuple[FormField, ...] = (
     FormField("strategy", "Strategy", _ALL),
     FormField("layer_groups", "Last layer groups that train", _PARTIAL),
@@ -73,6 +79,8 @@ FIELDS: tuple[FormField, ...] = (
     FormField("learning_rate", "Learning rate of the head", LEARN),
     FormField("augmentation", "Augmentation", LEARN),
     FormField("gradual", "Open the layers gradually", _TUNE),
+    FormField("tasks", "Label columns learned along", _ALL),
+    FormField("task_weights", "Weights of the label columns", LEARN),
     FormField("open_every", "Epochs between openings", _TUNE, _LAYERS),
     FormField("open_at", "Epochs of the openings", _TUNE, _LAYERS),
     FormField("layer_decay", "Rate from group to group", _TUNE, _LAYERS),
@@ -96,6 +104,9 @@ FIELDS: tuple[FormField, ...] = (
     FormField("label_smoothing", "Label smoothing (share)", LEARN, _LOSS),
     FormField("class_weights", "Weights of the classes", LEARN, _LOSS),
     FormField("sampling", "Classes in an epoch", LEARN, _LOSS),
+    FormField("teacher", "Taught by", LEARN, _TAUGHT),
+    FormField("distill_weight", "Share of the teacher's word", LEARN, _TAUGHT),
+    FormField("distill_temperature", "Temperature", LEARN, _TAUGHT),
     FormField("crop_area", "Crops: least share of the area", LEARN, _VARIED),
     FormField("flip_horizontal", "Mirrored left to right (chance)", LEARN, _VARIED),
     FormField("flip_vertical", "Mirrored top to bottom (chance)", LEARN, _VARIED),
@@ -127,6 +138,12 @@ _ONLY_WITH: dict[str, tuple[str, tuple[Any, ...]]] = {
     "rand_magnitude": ("auto_augment", ("rand",)),
     "open_every": ("gradual", (True,)),
 }
+_ONLY_WITHOUT = {
+    "distill_weight": ("teacher", ""),
+    "distill_temperature": ("teacher", ""),
+    "task_weights": ("tasks", "none"),
+}
+"""What is of use where the other key has any value but this one."""
 
 
 def keys_of(strategy: str) -> list[str]:
@@ -136,6 +153,9 @@ def keys_of(strategy: str) -> list[str]:
 
 def is_of_use(key: str, values: Mapping[str, Any]) -> bool:
     """Whether a key changes anything beside these values."""
+    if key in _ONLY_WITHOUT:
+        other, idle = _ONLY_WITHOUT[key]
+        return bool(values.get(other) != idle)
     if key not in _ONLY_WITH:
         return True
     other, wanted = _ONLY_WITH[key]

@@ -20,6 +20,7 @@ from gui.widgets.recipe_fields import (
     EMPTY,
     FIELDS,
     LEARN,
+    TASKS,
     FormField,
     as_text,
     is_of_use,
@@ -29,6 +30,7 @@ from gui.words import count, name_model
 
 if TYPE_CHECKING:
     from core.models.card import ModelCard
+    from core.training.runs import RunSummary
 
 _INT_MAX = 2**31 - 1
 _OWN = "Own values"
@@ -50,6 +52,7 @@ class RecipeForm(QWidget):
         self._captions: dict[str, QWidget] = {}
         self._cards: tuple[ModelCard, ...] = ()
         self._layer_rates: dict[str, float] = {}
+        self._has_tasks = False
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.setSpacing(theme.XS)
@@ -190,6 +193,31 @@ class RecipeForm(QWidget):
         self._model_facts.setText(describe_card(card) if card is not None else "")
         self._model_facts.setVisible(card is not None)
 
+    def show_teachers(self, runs: Sequence[RunSummary]) -> None:
+        """Who can teach: these runs, then the models on offer; who is chosen stays so."""
+        offered = [(f"run:{run.name}", f"Run {run.name}") for run in runs]
+        offered += [(card.id, name_model(card.id)) for card in self._cards]
+        self._offer("teacher", offered)
+
+    def show_tasks(self, names: Sequence[str]) -> None:
+        """The dataset's further label columns; without any the choice is not shown."""
+        self._has_tasks = bool(names)
+        several = [("all", f"All: {', '.join(names)}")] if len(names) > 1 else []
+        self._offer("tasks", [*several, *((name, name) for name in names)])
+        self._show_fields()
+
+    def _offer(self, key: str, offered: Sequence[tuple[str, str]]) -> None:
+        """What a box offers beside its first entry, none."""
+        box, current = self._boxes[key], self._value(key)
+        assert isinstance(box, ComboBox)
+        blocker = QSignalBlocker(box)
+        while box.count() > 1:
+            box.removeItem(1)
+        for value, text in offered:
+            box.addItem(text, value)
+        blocker.unblock()
+        self._set(key, current)
+
     # -- values ------------------------------------------------------------------------------
 
     @property
@@ -200,7 +228,8 @@ class RecipeForm(QWidget):
         """What the recipe is made from: the keys of the chosen strategy."""
         values: dict[str, Any] = {}
         for key in keys_of(self.strategy):
-            values[key] = self._value(key)
+            if self._has_tasks or key not in TASKS:
+                values[key] = self._value(key)
         if self._layer_rates and self.strategy in LEARN:
             values["layer_rates"] = dict(self._layer_rates)
         if self.model.currentData():
@@ -235,6 +264,9 @@ class RecipeForm(QWidget):
         box = self._boxes[key]
         blocker = QSignalBlocker(box)
         if isinstance(box, ComboBox):
+            value = as_text(value) if key in ("teacher", "tasks") else value
+            if key in ("teacher", "tasks") and value and box.findData(value) < 0:
+                box.addItem(value, value)  # of a recipe: kept, and refused where it is not there
             box.setCurrentIndex(max(0, box.findData(value)))
         elif isinstance(box, QCheckBox):
             box.setChecked(bool(value))
@@ -292,6 +324,8 @@ class RecipeForm(QWidget):
 
     def _show_fields(self) -> None:
         wanted = {key for key in keys_of(self.strategy) if is_of_use(key, self._choices())}
+        if not self._has_tasks:
+            wanted -= set(TASKS)
         for field in FIELDS:
             for part in (self._boxes[field.key], self._captions.get(field.key)):
                 if part is not None:

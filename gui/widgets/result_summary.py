@@ -5,6 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout
 
+from core.evaluation.report import Report
 from gui import theme
 from gui.jobs_results import RunResults
 from gui.theme import Theme
@@ -57,6 +58,8 @@ class ResultSummary(Card):
         self.body.addLayout(line)
         self.selected_on = label("", "muted-small", wraps=True)
         self.body.addWidget(self.selected_on)
+        self.tasks = label("", "small", wraps=True)
+        self.body.addWidget(self.tasks)
         self.trouble = label("", wraps=True)
         self.trouble.setProperty("tone", "warning")
         self.body.addWidget(self.trouble)
@@ -72,6 +75,8 @@ class ResultSummary(Card):
         self.stats["probe"].set_value(f"{results.probe or 0:.1%}")
         self.trouble.setText(describe_images(results))
         self.trouble.setVisible(bool(self.trouble.text()))
+        self.tasks.setText(describe_tasks(report))
+        self.tasks.setVisible(bool(self.tasks.text()))
         if report is None:
             self.caption.setText("Selection accuracy")
             self.accuracy.setText("–" if chosen is None else f"{chosen:.1%}")
@@ -92,6 +97,15 @@ class ResultSummary(Card):
         said = f"{said}{describe_gain(results)}".strip()
         self.selected_on.setText(said)
         self.selected_on.setVisible(bool(said))
+
+
+def describe_tasks(report: Report | None) -> str:
+    """A line for each label column that was learned along."""
+    return "\n".join(
+        f"{task.name}: {task.accuracy:.1%} of {count(task.n, 'image')} right (95% interval "
+        f"{task.interval[0]:.1%} – {task.interval[1]:.1%}), balanced {task.balanced_accuracy:.1%}"
+        for task in (report.tasks if report is not None else ())
+    )
 
 
 def describe_gain(results: RunResults) -> str:

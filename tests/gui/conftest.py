@@ -207,7 +207,9 @@ class FakeCore:
                 SimpleNamespace(label=name, probability=share)
                 for name, share in (("ant", 0.9), ("bee", 0.1))
             )
-            answer = SimpleNamespace(file=path.name, top=top, unlike_training=True, error="")
+            answer = SimpleNamespace(
+                file=path.name, top=top, unlike_training=True, error="", tasks=()
+            )
             link.sink(jobs.Answer(path, answer, by))
 
 

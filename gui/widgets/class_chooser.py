@@ -42,6 +42,7 @@ class ClassChooser(QDialog):
         column.setSpacing(theme.S)
         column.addWidget(label(heading, "heading"))
         self.search = QLineEdit()
+        self.search.setAcceptDrops(False)  # drops belong to the window
         self.search.setPlaceholderText("Class, or a new name")
         self.search.setAccessibleName("Search the classes, or type a new name")
         self.search.textChanged.connect(self._fill)

@@ -57,6 +57,7 @@ class ClassNaming(QWidget):
         self.list.itemActivated.connect(self._choose)
         column.addWidget(self.list, 1)
         self.field = QLineEdit()
+        self.field.setAcceptDrops(False)  # drops belong to the window
         self.field.setPlaceholderText("Name of a class")
         self.field.setAccessibleName("Name of a new class")
         self.field.returnPressed.connect(self.add)

@@ -38,6 +38,7 @@ class PictureFilters(QWidget):
         for text, order in _ORDERS:
             self.order_choice.addItem(text, order)
         self.search = QLineEdit()
+        self.search.setAcceptDrops(False)  # drops belong to the window
         self.search.setPlaceholderText("Part of a file name")
         self.search.setAccessibleName("Part of the file name")
         self.search.setClearButtonEnabled(True)

@@ -219,7 +219,7 @@ class Classifier:
             for share, failed in zip(shares, pool.map(work, shares), strict=True):
                 errors |= failed
                 on_progress(share.stop, len(pictures), "classifying")
-        own, *others = (part.softmax(1) for part in logits.split(sizes, dim=1))
+        own, *others = (part.softmax(1) for part in torch.split(logits, sizes, dim=1))
         return Scores(own, is_unlike if self._reference else None, errors, tuple(others))
 
     def _answer(self, batch: torch.Tensor) -> tuple[torch.Tensor, npt.NDArray[np.bool_]]:

@@ -10,8 +10,10 @@ import typer
 
 from core.console import messages, progress, stop_on_interrupt
 from core.errors import AppError, DatasetError
+from core.models.added import FILE_PREFIX, file_id
 from core.recipe import Recipe, Strategy, new_recipe, read_recipe
 from core.recipe_presets import preset_values
+from core.training.runs import is_run
 
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
@@ -115,7 +117,16 @@ def recipe_from(
         values["model"] = model
     if epochs is not None:
         values["epochs"] = epochs
+    if values.get("teacher"):
+        values["teacher"] = _teacher_from_anywhere(str(values["teacher"]))
     return new_recipe(values)
+
+
+def _teacher_from_anywhere(text: str) -> str:
+    """A path with its whole way: the run may be resumed from another folder."""
+    if text.startswith(FILE_PREFIX):
+        return file_id(text)
+    return str(Path(text).absolute()) if is_run(Path(text)) else text
 
 
 def _strategy_values(strategy: str) -> dict[str, Any]:

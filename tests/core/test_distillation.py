@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from core.arguments import recipe_from
+from core.data.dataset import Task
 from core.data.scan import scan
 from core.errors import AppError, ModelError, RunError
 from core.events import EpochDone, Notice, RunStarted, StepDone
@@ -21,6 +24,7 @@ from core.training.distillation import Teacher, soft_loss
 from core.training.features import state_digest
 from core.training.fit import fit, resume
 from core.training.losses import Loss
+from core.training.lr_finder import find_rate
 from core.training.runs import Run, RunStore
 
 MODEL = "bundled/tf_efficientnet_lite0"
@@ -219,3 +223,27 @@ def test_asking_leaves_the_teacher_as_it_is(built) -> None:
     assert state_digest(teacher.built.module, without=()) == before
     assert not teacher.built.module.training
     assert all(p.grad is None for p in teacher.built.module.parameters())
+
+
+def test_the_rate_finder_tests_what_the_teacher_and_the_tasks_make_of_the_loss(folder) -> None:
+    index = scan(folder)
+    parity = np.arange(len(index), dtype=np.int32) % 2
+    index = dataclasses.replace(index, tasks=(Task("parity", ("even", "odd"), parity),))
+    plain = find_rate(RECIPE.with_values(step_images=2), index, steps=20)
+    both = find_rate(RECIPE.with_values(step_images=2, teacher=MODEL, tasks="all"), index, steps=20)
+    assert both.points[0].loss != plain.points[0].loss
+    assert all(math.isfinite(point.loss) for point in both.points)
+
+
+def test_a_teacher_named_by_a_path_is_found_from_any_folder(folder, tmp_path, monkeypatch) -> None:
+    run = train(folder, RECIPE.with_values(strategy="feature-extraction"))
+    monkeypatch.chdir(run.path.parent)
+
+    def teacher(text: str) -> str | None:
+        wish = [f"teacher={text}"]
+        return recipe_from(None, wish, model=None, strategy="full", epochs=None).teacher
+
+    assert teacher(f"./{run.path.name}") == str(run.path)
+    assert teacher("file:big.pt") == f"file:{run.path.parent / 'big.pt'}"
+    assert teacher(MODEL) == MODEL
+    assert teacher("none") is None

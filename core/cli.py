@@ -13,11 +13,11 @@ import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from core.arguments import (
     Dataset,
@@ -54,6 +54,9 @@ from core.console import (
 )
 from core.errors import AppError, Cancelled
 from core.recipe import DEFAULT_MODEL, new_recipe
+
+if TYPE_CHECKING:
+    from core.data.dataset import DatasetIndex
 
 app = typer.Typer(
     add_completion=False,
@@ -144,8 +147,9 @@ def scan(
     if as_json:
         print_json(to_json(index))
         return
-    table = Table(title=f"{index.name}: {len(index):,} images", title_justify="left")
-    table.add_column("class")
+    out = answer_console()
+    out.print(f"{escape(index.name)}: {len(index):,} images", soft_wrap=True)
+    table = Table(Column("class", overflow="fold"))
     splits = list(index.split_counts())
     for name in splits:
         table.add_column(name, justify="right")
@@ -154,11 +158,10 @@ def scan(
 
     for label, name in enumerate(index.classes):
         table.add_row(escape(name), *(f"{counts[label, SPLITS.index(s)]:,}" for s in splits))
-    out = answer_console()
-    out.print(table if index.classes else f"{escape(index.name)}: {len(index):,} images")
-    origin = "your own folders" if index.split_origin == "folders" else "80/20, stratified, seed 0"
+    if index.classes:
+        out.print(table)
     if index.split_counts():
-        out.print(f"Split: {origin}.")
+        out.print(f"Split: {_split_origin(index)}.")
     if index.unlabelled.size:
         out.print(f"{len(index.unlabelled):,} images without a label.")
     for note in index.notes:
@@ -171,6 +174,15 @@ def scan(
         out.print(f"[red]in two splits[/]: {escape(', '.join(group))}")
     if index.ignored:
         out.print(f"{len(index.ignored)} file(s) ignored: hidden, or not pictures.")
+
+
+def _split_origin(index: DatasetIndex) -> str:
+    from core.data.opening import edits_of, plan_in_force
+
+    plan = plan_in_force(edits_of(index))
+    if plan is not None:
+        return f"drawn as you asked, {plan.in_words}"
+    return "your own" if index.split_origin == "folders" else "80/20, stratified, seed 0"
 
 
 app.command()(health)

@@ -33,7 +33,7 @@ def list_edits(dataset: Datasets = None, sample: Sample = None, as_json: Json = 
     table = Table("when", "what", Column("of", overflow="fold"), Column("to", overflow="fold"))
     for edit in found:
         when = f"{datetime.fromtimestamp(edit.time):%Y-%m-%d %H:%M}"
-        table.add_row(when, edit.kind, escape(_some(edit)), escape(edit.value))
+        table.add_row(when, edit.kind, escape(_some(edit)), escape(_value(edit)))
     answer_console().print(table if found else "Nothing was changed.")
 
 
@@ -112,6 +112,15 @@ def _near_copies(index: DatasetIndex) -> tuple[tuple[str, ...], ...]:
 def _some(edit: Edit) -> str:
     more = len(edit.files) - _NAMED
     return ", ".join(edit.files[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _value(edit: Edit) -> str:
+    from core.data.opening import plan_in_force
+
+    if edit.kind != "split":
+        return edit.value
+    plan = plan_in_force([edit])
+    return plan.in_words if plan is not None else "the dataset's own"
 
 
 def _document(edit: Edit) -> dict[str, object]:

@@ -80,14 +80,15 @@ def health(
     count = len(report.findings)
     table = Table(
         "kind", Column("files", overflow="fold"), Column("why", overflow="fold"), "suggested",
-        title=f"{name}: {report.images:,} images, {count:,} finding{'' if count == 1 else 's'}",
-        title_justify="left",
     )  # fmt: skip
     for kind, files, why, action, more in lines(report, most=_MOST):
         table.add_row(kind, escape(files), escape(why), escape(action))
         if more:
             table.add_row("", f"and {more:,} more", "", "")
-    out.print(table if report.findings else f"{name}: {report.images:,} images, nothing found.")
+    said = f"{count:,} finding{'' if count == 1 else 's'}" if count else "nothing found."
+    out.print(f"{name}: {report.images:,} images, {said}", soft_wrap=True)
+    if report.findings:
+        out.print(table)
     if dismissed:
         out.print(f"{dismissed:,} more were kept or answered by your edits.")
     for note in report.notes:

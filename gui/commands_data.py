@@ -103,7 +103,7 @@ class DataCommands(QObject):
         self.write([("move", tuple(files), split)])
 
     def draw_split(self, plan: SplitPlan | None) -> None:
-        """Draw train and val (and test) anew; None: the split of the folders again."""
+        """Draw train and val (and test) anew; None: the dataset's own again."""
         self.write([("split", (), plan.to_json() if plan is not None else "")])
 
     def keep(self, kind: str, files: Sequence[str]) -> None:
@@ -137,11 +137,9 @@ class DataCommands(QObject):
     @property
     def plan(self) -> SplitPlan | None:
         """How the split in force was drawn by hand; None where nobody drew one."""
-        from core.data.splits import SplitPlan
+        from core.data.opening import plan_in_force
 
-        edits = self._history.done if self._history is not None else ()
-        drawn = [edit.value for edit in edits if edit.kind == "split"]
-        return SplitPlan.from_json(drawn[-1]) if drawn and drawn[-1] else None
+        return plan_in_force(self._history.done) if self._history is not None else None
 
     # -- dismissed findings ------------------------------------------------------------------
 

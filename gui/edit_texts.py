@@ -23,7 +23,7 @@ def name_edits(edits: Sequence[Edit]) -> str:
     if edit.kind == "rename":
         return f"rename {quote(edit.files[0])}"
     if edit.kind == "split":
-        return "draw a split" if edit.value else "use the folders' split"
+        return "draw a split" if edit.value else "use the dataset's own split"
     verb = {"relabel": "relabel", "exclude": "exclude", "restore": "restore", "move": "move"}
     return f"{verb.get(edit.kind, 'dismiss the finding of')} {_pictures(edits)}"
 
@@ -69,7 +69,7 @@ def say_edits(edits: Sequence[Edit], dataset: DatasetIndex) -> str:
 
 def _say_split(edit: Edit, dataset: DatasetIndex) -> str:
     if not edit.value:
-        return "The split is that of the folders again"
+        return "The split is the dataset's own again"
     sizes = ", ".join(f"{n:,} {name}" for name, n in dataset.split_counts().items())
     return f"A new split is drawn: {sizes}"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from gui.words import count, isolate
+from gui.words import isolate
 
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
@@ -169,23 +169,22 @@ class QueueEntries:
         return f"{self.files[position]}, no label, suggested {isolate(said[1])} with {share}"
 
 
-def describe_acceptance(queue: LabellingQueue, threshold: float, number: int) -> str:
+def describe_acceptance(queue: LabellingQueue, threshold: float) -> str:
     """What is to be expected of accepting all suggestions above the threshold, honestly."""
     found = queue.suggestions
     if found is None:
         return ""
     expected = found.expectation(threshold)
-    said = f"{count(number, 'picture')} at {100 * threshold:.0f} % or more."
     if not expected.tried:
         return (
-            f"{said} None of the {found.labelled:,} labelled ones reaches it when it is judged "
+            f"None of the {found.labelled:,} labelled ones reaches it when it is judged "
             "by the others: there is nothing to expect errors from. Look at them first."
         )
     wrong = "none was" if not expected.wrong else f"{expected.wrong:,} {_was(expected.wrong)}"
     return (
-        f"{said} Of the {found.labelled:,} labelled ones, each judged by the others, "
+        f"Of the {found.labelled:,} labelled ones, each judged by the others, "
         f"{expected.tried:,} {'reaches' if expected.tried == 1 else 'reach'} it and {wrong} "
-        f"wrong: expect up to {100 * expected.most_wrong:.0f} % errors, if those are typical."
+        f"wrong: expect up to {expected.most_wrong:.0%} errors, if those are typical."
     )
 
 

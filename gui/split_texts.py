@@ -18,23 +18,13 @@ def describe_split(dataset: DatasetIndex, plan: SplitPlan | None = None) -> str:
     if not splits:
         return "Split: none yet, no picture has a label."
     if plan is not None:
-        return f"Split: drawn as you asked, {say_plan(plan)}: {sizes}."
+        return f"Split: drawn as you asked, {plan.in_words}: {sizes}."
     if dataset.split_origin == "folders":
-        return f"Split: your own folders: {sizes}."
+        return f"Split: your own: {sizes}."
     return (
         f"Split: a fifth (or one per class) drawn by Graftwork: {sizes}, stratified, "
         "grouped by copies, seed 0."
     )
-
-
-def say_plan(plan: SplitPlan) -> str:
-    """`val 20 %, test 10 %, seed 3`"""
-    if plan.folds:
-        said = f"fold {plan.fold + 1} of {plan.folds}"
-    else:
-        said = f"val {plan.val:.0%}" + (f", test {plan.test:.0%}" if plan.test else "")
-    near = ", near copies together" if plan.together else ""
-    return f"{said}, seed {plan.seed}{near}"
 
 
 def describe_parts(dataset: DatasetIndex, plan: SplitPlan | None = None) -> str:
@@ -43,9 +33,9 @@ def describe_parts(dataset: DatasetIndex, plan: SplitPlan | None = None) -> str:
     if not splits:
         return "No picture has a label yet, so none stands in a part. Label some: keys 1 to 9."
     if plan is not None:
-        origin = f"You had the parts drawn: {say_plan(plan)}; stratified, copies kept together."
+        origin = f"You had the parts drawn: {plan.in_words}; stratified, copies kept together."
     elif dataset.split_origin == "folders":
-        origin = "The parts are your own folders."
+        origin = "The parts are your own, as your folders or your table have them."
     else:
         origin = (
             "The folder has no val of its own: a fifth of each class (or one image) was drawn "

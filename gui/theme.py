@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from typing import Literal, Protocol, cast
 
 import qtawesome
+import shiboken6
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QGuiApplication, QIcon, QPalette
 from PySide6.QtWidgets import QApplication, QWidget
@@ -153,6 +154,9 @@ black left out; by whether the theme is dark."""
 CLASS_COLOURS = len(_CLASS_COLOURS[False])
 
 
+_FUSION_DARKER_PERCENT = 140
+
+
 class _TakesIcon(Protocol):
     def setIcon(self, icon: QIcon) -> None: ...
 
@@ -227,13 +231,15 @@ class Theme(QObject):
         # The palette is set by hand: setColorScheme() does nothing on the offscreen platform
         # and on desktops without a platform theme.
         QApplication.setPalette(_palette(self.tokens))
+        QApplication.setPalette(_box_palette(self.tokens), "QCheckBox")
         for root_ref in self._roots:
             root = root_ref()
-            if root is not None:
+            if root is not None and shiboken6.isValid(root):
                 root.setStyleSheet(_style_sheet(self.tokens, self._body_pt))
         for key, (owner_ref, name, token) in list(self._icons.items()):
             owner = owner_ref()
-            if owner is None:
+            # A dialog that closed took its buttons along, though Python still knows them.
+            if owner is None or not shiboken6.isValid(owner):
                 del self._icons[key]
             else:
                 cast(_TakesIcon, owner).setIcon(self.icon(name, token))
@@ -275,6 +281,14 @@ def _palette(tokens: Tokens) -> QPalette:
         QPalette.ColorRole.WindowText,
     ):
         palette.setColor(QPalette.ColorGroup.Disabled, role, QColor(tokens.strong_border))
+    return palette
+
+
+def _box_palette(tokens: Tokens) -> QPalette:
+    """Fusion frames a box in the window's colour, darker: on a dark window that cannot be seen."""
+    palette = _palette(tokens)
+    frame = QColor(tokens.muted)
+    palette.setColor(QPalette.ColorRole.Window, frame.lighter(_FUSION_DARKER_PERCENT))
     return palette
 
 

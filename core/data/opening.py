@@ -12,6 +12,7 @@ from core.data.dataset import DatasetIndex
 from core.data.edits import apply
 from core.data.journal import Edit, Journal
 from core.data.scan import scan
+from core.data.splits import SplitPlan
 from core.events import OnProgress, ShouldStop, never_stop, no_progress
 
 
@@ -66,6 +67,15 @@ def with_edits_of(index: DatasetIndex) -> DatasetIndex:
 def edits_of(index: DatasetIndex) -> tuple[Edit, ...]:
     """The edits in force, oldest first."""
     return journal_of(index).edits()
+
+
+def plan_in_force(edits: Sequence[Edit]) -> SplitPlan | None:
+    """How the person had the split drawn; None where it is the dataset's own.
+
+    Raises: DatasetError for a plan that cannot be read.
+    """
+    drawn = [edit.value for edit in edits if edit.kind == "split"]
+    return SplitPlan.from_json(drawn[-1]) if drawn and drawn[-1] else None
 
 
 def journal_of(index: DatasetIndex) -> Journal:

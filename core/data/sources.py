@@ -96,7 +96,11 @@ def _find_one(
             status = path.stat()
             folder = unpack(path, on_progress=on_progress, should_stop=should_stop)
             on_progress(0, 0, "Looking for pictures")
-            layout = look_in(folder)
+            try:
+                layout = look_in(folder)
+            except DatasetError as error:  # named as the person knows it, not as it was unpacked
+                said = error.message.replace(folder.name, path.name)
+                raise type(error)(said, error.hint) from error
             layout.name = _stem(path)
             layout.sources = (path,)
             layout.stamps = ((path, status.st_size, status.st_mtime_ns),)

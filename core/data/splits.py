@@ -40,14 +40,24 @@ class SplitPlan:
     def __post_init__(self) -> None:
         if not (0 < self.val < 1 and 0 <= self.test < 1 and self.val + self.test < 1):
             raise DatasetError(
-                f"val {self.val:g} and test {self.test:g} leave nothing to train on.",
-                "Both are shares of all images: choose less than 1 together, val above 0.",
+                f"val {self.val:.0%} and test {self.test:.0%} leave nothing to train on.",
+                "Both are shares of all images: choose less than 100% together, val above 0%.",
             )
         if self.folds and not (2 <= self.folds <= 100 and 0 <= self.fold < self.folds):
             raise DatasetError(
                 f"There is no fold {self.fold + 1} of {self.folds}.",
                 "Choose 2 to 100 folds, and one of them.",
             )
+
+    @property
+    def in_words(self) -> str:
+        """`val 20%, test 10%, seed 3`"""
+        if self.folds:
+            said = f"fold {self.fold + 1} of {self.folds}"
+        else:
+            said = f"val {self.val:.0%}" + (f", test {self.test:.0%}" if self.test else "")
+        near = ", near copies together" if self.together else ""
+        return f"{said}, seed {self.seed}{near}"
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))

@@ -26,6 +26,11 @@ _LABELS = (
     "tag", "label_id", "class_id", "category_id", "label_idx", "class_idx", "type",
 )  # fmt: skip
 _SPLITS = ("split", "subset", "set", "partition", "phase", "usage", "data_set", "dataset", "fold")
+_YES_NO_SPLITS = {
+    "is_valid": "val", "is_val": "val", "is_validation": "val", "valid": "val", "val": "val",
+    "validation": "val", "is_test": "test",
+}  # fmt: skip
+_YES_NO = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 _GROUPS = (
     "group", "group_id", "patient", "patient_id", "subject", "subject_id", "scene", "scene_id",
     "case", "case_id", "lesion_id", "person", "person_id", "specimen", "specimen_id", "location",
@@ -46,6 +51,8 @@ class Columns:
     path: int
     label: int
     split: int | None = None
+    yes_means: str = ""
+    """The split column says only whether an image is of this split (`is_valid`)."""
     group: int | None = None
     tasks: list[tuple[str, int]] = field(default_factory=list)
     names: tuple[str, ...] = ()
@@ -54,6 +61,16 @@ class Columns:
     def most(self) -> int:
         """How many columns a row needs for its path and label."""
         return max(self.path, self.label) + 1
+
+    def split_word(self, row: Sequence[str]) -> str:
+        """What a row says of its split; empty where it says nothing."""
+        if self.split is None or self.split >= len(row):
+            return ""
+        word = row[self.split].strip()
+        if not self.yes_means:
+            return word
+        says_yes = _YES_NO.get(word.lower())
+        return word if says_yes is None else self.yes_means if says_yes else "train"
 
 
 def read_text(path: Path) -> tuple[str, str]:
@@ -103,7 +120,7 @@ def find_columns(name: str, text: str) -> Columns:
         raise DatasetError(f"The table “{name}” cannot be read: {error}.", _HINT) from error
     header = [_plain(cell) for cell in rows[0]]
     if _first(header, _PATHS) is not None or _first(header, _LABELS) is not None:
-        return _by_names(name, delimiter, header, rows[0])
+        return _by_names(name, delimiter, header, rows)
     return _by_content(name, delimiter, rows)
 
 
@@ -136,7 +153,8 @@ def _first(header: Sequence[str], names: Sequence[str]) -> int | None:
     return next((header.index(name) for name in names if name in header), None)
 
 
-def _by_names(name: str, delimiter: str, header: list[str], shown: list[str]) -> Columns:
+def _by_names(name: str, delimiter: str, header: list[str], rows: list[list[str]]) -> Columns:
+    shown = rows[0]
     label = _first(header, _LABELS)
     tasks = [
         (match[1].strip("_ ") or cell, i)
@@ -157,16 +175,32 @@ def _by_names(name: str, delimiter: str, header: list[str], shown: list[str]) ->
         raise DatasetError(f"“{name}” has no column of labels, only {columns}.", _HINT)
     taken = {path, label, *(i for _, i in tasks)}
     split, group = _first(header, _SPLITS), _first(header, _GROUPS)
+    yes_no = [] if split is not None else _yes_no_splits(header, rows[1:])
+    yes_no = [i for i in yes_no if i not in taken]
+    yes_means = _YES_NO_SPLITS[header[yes_no[0]]] if yes_no else ""
+    split = yes_no[0] if yes_no else split
     return Columns(
         delimiter,
         has_header=True,
         path=path,
         label=label,
         split=split if split not in taken else None,
+        yes_means=yes_means,
         group=group if group not in taken else None,
         tasks=tasks,
         names=tuple(cell.strip() for cell in shown),
     )
+
+
+def _yes_no_splits(header: list[str], rows: list[list[str]]) -> list[int]:
+    """Columns such as `is_valid` that hold only yes and no, in whatever way."""
+    return [
+        i
+        for i, cell in enumerate(header)
+        if cell in _YES_NO_SPLITS
+        and rows
+        and all(i < len(row) and row[i].strip().lower() in _YES_NO for row in rows)
+    ]
 
 
 def _by_content(name: str, delimiter: str, rows: list[list[str]]) -> Columns:

@@ -78,7 +78,7 @@ class _Rows:
             self.lines.append(reader.line_num)
             self.labels.append(self.label_codes(row[label].strip()))
             if split is not None:
-                self.splits.append(row[split].strip() if split < len(row) else "")
+                self.splits.append(columns.split_word(row))
             if group is not None:
                 self.groups.append(self.group_codes(row[group].strip()) if group < len(row) else -1)
             for task, codes, (_, i) in zip(self.tasks, self.task_codes, columns.tasks, strict=True):

@@ -172,6 +172,7 @@ class DataPage(Page):
         self.tabs.addTab(self.problems, "Problems")
         self.tabs.addTab(self.split_view, "Split")
         self._add_features_tabs()
+        self.tabs.currentChanged.connect(self._fit_inspector)
         return self.tabs
 
     def _add_features_tabs(self) -> None:
@@ -274,6 +275,11 @@ class DataPage(Page):
         self._list_troubles()
         self.pictures.show_troubles(self._titles)
         self.split_view.show_near(self.problems.near_groups)
+
+    def _fit_inspector(self, _tab: int = 0) -> None:
+        """The split is about no single picture, and its table needs the inspector's room."""
+        is_about_pictures = self.tabs.currentWidget() is not self.split_view
+        self.inspector.setVisible(is_about_pictures and self.inspector.path is not None)
 
     # -- label errors and report -------------------------------------------------------------
 
@@ -399,6 +405,7 @@ class DataPage(Page):
         self.inspector.show_path(
             path, facts, "\n".join(said for _, said in self._troubles.get(file, ()))
         )
+        self._fit_inspector()
         if not was_open:
             width = self._splitter.width()
             side = self.inspector.sizeHint().width()

@@ -55,6 +55,7 @@ class ClassNaming(QWidget):
         self.list.setAccessibleName("Classes with the keys that label")
         self.list.setToolTip("Double click or Enter labels the selected pictures; F2 renames")
         self.list.itemActivated.connect(self._choose)
+        self.list.setMinimumHeight(_ROW_PX)  # what the text below needs comes first
         column.addWidget(self.list, 1)
         self.field = QLineEdit()
         self.field.setAcceptDrops(False)  # drops belong to the window

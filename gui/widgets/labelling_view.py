@@ -292,12 +292,12 @@ class LabellingView(QWidget):
         self.bulk.setVisible(queue is not None and queue.suggestions is not None)
         if queue is None or queue.suggestions is None:
             return
-        self.percent.setText(f"Accept all from {self.slider.value()} % on")
+        self.percent.setText(f"Accept all from {self.slider.value()}% on")
         number = sum(len(files) for files in queue.sure(self.threshold).values())
         self.accept_button.setText(f"Accept {number:,}")
         self.accept_button.setAccessibleName(f"Accept {number:,} suggestions")
         self.accept_button.setEnabled(number > 0)
-        self.expected.setText(describe_acceptance(queue, self.threshold, number))
+        self.expected.setText(describe_acceptance(queue, self.threshold))
 
     # -- labelling ---------------------------------------------------------------------------
 

@@ -11,8 +11,8 @@ from gui.commands_queue import QueueCommands, describe
 from gui.jobs_queue import Change, QueueRow
 from gui.theme import Theme
 from gui.widgets.basics import Card, button, label, row
-from gui.widgets.run_table import STATUS_ICONS, short_model
-from gui.words import isolate, strategy_in_words
+from gui.widgets.run_table import STATUS_ICONS
+from gui.words import isolate, name_model, strategy_in_words
 
 _ROW_PX = 28
 _MOST_ROWS = 4
@@ -146,7 +146,7 @@ class QueuePanel(Card):
         self._show_tools()
 
     def _item(self, entry: QueueRow) -> QListWidgetItem:
-        parts = [isolate(entry.name), strategy_in_words(entry.strategy), short_model(entry.model)]
+        parts = [isolate(entry.name), strategy_in_words(entry.strategy), name_model(entry.model)]
         words = entry.said or _WORDS[entry.state]
         item = QListWidgetItem(" · ".join([*filter(None, parts), words]))
         item.setData(Qt.ItemDataRole.UserRole, entry.id)

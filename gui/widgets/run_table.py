@@ -22,7 +22,7 @@ from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
 from gui import theme
 from gui.theme import Theme
-from gui.words import isolate, strategy_in_words
+from gui.words import isolate, name_model, strategy_in_words
 
 if TYPE_CHECKING:
     from core.training.runs import RunSummary
@@ -132,14 +132,9 @@ def _texts(run: RunSummary) -> tuple[str, ...]:
         _percent(run.report_accuracy),
         strategy_in_words(run.strategy),
         f"{run.started:%Y-%m-%d %H:%M}",
-        short_model(run.model),
+        name_model(run.model),
         _percent(run.best_selection_accuracy if run.best_epoch != -1 else None),
     )
-
-
-def short_model(model_id: str) -> str:
-    """The model's id without where it comes from."""
-    return model_id.rpartition("/")[2]
 
 
 def _percent(share: float | None) -> str:
@@ -155,7 +150,7 @@ def _sort_keys(run: RunSummary) -> tuple[Any, ...]:
         accuracy,
         run.strategy,
         run.started.timestamp(),
-        short_model(run.model).lower(),
+        name_model(run.model).lower(),
         selection,
     )
 

@@ -12,8 +12,7 @@ from gui import theme
 from gui.theme import Theme, set_role
 from gui.widgets.basics import Card, ElidedLabel, button, label, separator
 from gui.widgets.note_edit import NoteEdit
-from gui.widgets.run_table import short_model
-from gui.words import count, duration, isolate, strategy_in_words
+from gui.words import count, duration, isolate, name_model, strategy_in_words
 
 if TYPE_CHECKING:
     from core.training.runs import RunSummary
@@ -132,7 +131,7 @@ class RunDetailsPanel(Card):
         self.title.setText(isolate(run.name))
         facts = [
             strategy_in_words(run.strategy),
-            short_model(run.model),
+            name_model(run.model),
             count(run.classes, "class", "classes"),
             f"started {run.started:%Y-%m-%d %H:%M}",
         ]
@@ -205,7 +204,7 @@ class RunDetailsPanel(Card):
             key = _KEY_WORDS.get(difference.key, difference.key.replace("_", " "))
             grid.addWidget(label(key, "muted"), row, 0, Qt.AlignmentFlag.AlignTop)
             before, after = (
-                short_model(value) if difference.key == "model" else value
+                name_model(value) if difference.key == "model" else value
                 for value in difference.values
             )
             grid.addWidget(label(f"{before} → {after}", wraps=True), row, 1)

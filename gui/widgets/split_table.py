@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, QRectF, Qt
-from PySide6.QtGui import QPainter, QPainterPath, QPaintEvent
+from PySide6.QtGui import QPainter, QPainterPath, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QWidget
 
 from gui import theme
@@ -22,6 +22,7 @@ _PURPOSES = {
     "test": "Not touched until you ask",
 }
 _BAR_PX = 18
+_DOT_PX = 14
 
 
 class SplitBar(QWidget):
@@ -32,13 +33,35 @@ class SplitBar(QWidget):
         self._theme = look
         self._counts: dict[str, int] = {}
         self.setAccessibleName("Split")
-        self.setFixedHeight(_BAR_PX + theme.S + self.fontMetrics().height())
+        self._fit()
         look.changed.connect(self.update)
 
     def show_counts(self, counts: dict[str, int]) -> None:
         self._counts = counts
         self.setAccessibleDescription(self.text())
+        self._fit()
         self.update()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        self._fit()
+
+    def _fit(self) -> None:
+        """As high as the legend needs: a long one goes on in the next line."""
+        lines = 1 + max((line for _x, line, _text in self._legend().values()), default=0)
+        self.setFixedHeight(_BAR_PX + theme.S + lines * self.fontMetrics().height())
+
+    def _legend(self) -> dict[str, tuple[int, int, str]]:
+        """Of each part its x, its line from 0, and its text."""
+        metrics, total = self.fontMetrics(), max(1, sum(self._counts.values()))
+        placed, x, line = {}, 0, 0
+        for name, images in self._counts.items():
+            text = f"{name}  {images:,}  ({images / total:.0%})"
+            width = _DOT_PX + metrics.horizontalAdvance(text)
+            if x and x + width > self.width():
+                x, line = 0, line + 1
+            placed[name] = (x, line, text)
+            x += width + theme.XL
+        return placed
 
     def text(self) -> str:
         total = max(1, sum(self._counts.values()))
@@ -58,16 +81,14 @@ class SplitBar(QWidget):
             painter.fillRect(part, self._theme.colour(_TOKENS[name]))
             left += width
         painter.setClipping(False)
-        x = 0
-        for name, images in self._counts.items():
-            baseline = _BAR_PX + theme.S + painter.fontMetrics().ascent()
+        metrics = self.fontMetrics()
+        for name, (x, line, text) in self._legend().items():
+            baseline = _BAR_PX + theme.S + metrics.ascent() + line * metrics.height()
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(self._theme.colour(_TOKENS[name]))
             painter.drawEllipse(QRectF(x, baseline - 9, 8, 8))
             painter.setPen(self._theme.colour("text"))
-            text = f"{name}  {images:,}  ({images / total:.0%})"
-            painter.drawText(x + 14, baseline, text)
-            x += 14 + painter.fontMetrics().horizontalAdvance(text) + theme.XL
+            painter.drawText(x + _DOT_PX, baseline, text)
 
 
 class SplitModel(QAbstractTableModel):

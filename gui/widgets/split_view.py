@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 from core.errors import AppError
 from gui import jobs_edits, theme
 from gui.commands_data import DataCommands
-from gui.split_texts import describe_parts, say_plan
+from gui.split_texts import describe_parts
 from gui.theme import Theme, set_role
 from gui.widgets.basics import Card, button, label, row
 from gui.widgets.class_table import ROW_PX
@@ -77,7 +77,7 @@ class SplitView(QWidget):
         self.trouble.hide()
         anew.body.addWidget(self.trouble)
         self.draw_button = button("Draw this split", self._draw, role="primary")
-        self.back_button = button("Use my own folders again", self._go_back)
+        self.back_button = button("Use my own split again", self._go_back)
         anew.body.addLayout(row(self.draw_button, self.back_button))
         column.addWidget(anew)
         column.addStretch(1)
@@ -127,7 +127,7 @@ class SplitView(QWidget):
         self.form.allow_test(is_allowed=not has_test)
         self.sentences.setText(describe_parts(dataset, plan))
         is_own = dataset.scanned.split_origin == "folders"
-        self.back_button.setText("Use my own folders again" if is_own else "Use the usual split")
+        self.back_button.setText("Use my own split again" if is_own else "Use the usual split")
         self.back_button.setAccessibleName(self.back_button.text())
         self.back_button.setEnabled(plan is not None)
         self._show_now()
@@ -186,7 +186,7 @@ class SplitView(QWidget):
     def _show_preview(self, dataset: DatasetIndex) -> None:
         if self._previewed is None:
             return
-        self.heading.setText(f"Preview, not in force yet: {say_plan(self._previewed)}")
+        self.heading.setText(f"Preview, not in force yet: {self._previewed.in_words}")
         self.bar.show_counts(dataset.split_counts())
         self.model.show_dataset(dataset)
         self._say_trouble("")

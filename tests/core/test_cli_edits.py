@@ -68,3 +68,16 @@ def test_a_plan_joins_its_groups_with_those_of_the_dataset(folder) -> None:
     assert drawn.groups is not None
     assert drawn.groups[0] == drawn.groups[15] >= 0
     assert (np.delete(drawn.groups, [0, 15]) == -1).all()
+
+
+def test_a_drawn_split_is_told_in_words_by_scan_and_list(folder, capsys) -> None:
+    assert main(["split", str(folder), "--val", "0.3", "--test", "0.1"]) == 0
+    capsys.readouterr()
+    assert main(["scan", str(folder)]) == 0
+    assert "Split: drawn as you asked, val 30%, test 10%, seed 0." in capsys.readouterr().out
+    assert main(["edits", "list", str(folder)]) == 0
+    said = capsys.readouterr().out
+    assert "val 30%, test 10%" in said
+    assert "{" not in said
+    assert main(["split", str(folder), "--val", "0.9", "--test", "0.9"]) == 1
+    assert "val 90% and test 90% leave nothing" in capsys.readouterr().err

@@ -249,3 +249,11 @@ def test_names_of_all_kinds_are_unpacked(tmp_path):
     entries = [(entry(name), data) for name, data in SOUND.items()]
     index = scan(tar_with(tmp_path / "b.tar", [*entries, (raw, PICTURE[:-1] + b"~")]))
     assert index.class_counts() == {"cat": 5, "dog": 4}
+
+
+def test_an_archive_without_pictures_is_named_as_it_is_called(tmp_path):
+    with zipfile.ZipFile(tmp_path / "notes.zip", "w") as archive:
+        archive.writestr("readme.txt", "hello")
+    with pytest.raises(DatasetError) as caught:
+        scan(tmp_path / "notes.zip")
+    assert caught.value.message.startswith("“notes.zip” has ")

@@ -253,3 +253,22 @@ def test_a_table_of_a_hundred_thousand_lines_is_read_in_a_second_or_so(tmp_path)
 )  # fmt: skip
 def test_split_words(word, split):
     assert split_of(word) == split
+
+
+@pytest.mark.parametrize("words", [("True", "False"), ("1", "0"), ("yes", "no")])
+@pytest.mark.parametrize(
+    ("column", "split"), [("is_valid", "val"), ("val", "val"), ("is_test", "test")]
+)
+def test_a_column_that_says_yes_or_no_is_a_split(folder, words, column, split):
+    rows = [f"path,label,{column}"]
+    rows += [f"{n},{n[:3]},{words[0] if '3' in n else words[1]}" for n in NAMES]
+    index = scan(write(folder, rows))
+    assert index.split_counts()[split] == 2
+    assert {file for file, said in splits(index).items() if said == split} == {
+        "cat3.png", "dog3.png",
+    }  # fmt: skip
+
+
+def test_a_column_named_val_that_holds_measurements_is_no_split(folder):
+    rows = ["path,label,val", *(f"{n},{n[:3]},{0.1 * i}" for i, n in enumerate(NAMES))]
+    assert scan(write(folder, rows)).split_origin == "graftwork"

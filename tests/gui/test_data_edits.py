@@ -13,6 +13,7 @@ from core.data.journal import Journal
 from core.data.splits import SplitPlan
 from gui import jobs_data
 from gui.app import make_window
+from gui.widgets.split_table import SplitBar
 
 _SHIFT, _CTRL = Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.ControlModifier
 
@@ -457,3 +458,24 @@ def test_pictures_like_the_inspected_one_are_shown_and_lead_on(page, edit, image
     strip.opened.emit(0)
     assert page.inspector.path == image_folder / "bee/3.png"
     qtbot.waitUntil(lambda: len(strip.entries) > 0 and strip.entries.files[0] == "ant/0.png")
+
+
+def test_the_inspector_gives_way_to_the_table_of_the_split_and_comes_back(page, edit) -> None:
+    page.pictures.opened.emit(page.pictures.file_at(0))
+    assert page.inspector.isVisible()
+    page.tabs.setCurrentWidget(page.split_view)
+    assert not page.inspector.isVisible()
+    page.tabs.setCurrentWidget(page.pictures)
+    assert page.inspector.isVisible()
+    assert page.inspector.path is not None
+
+
+def test_a_long_legend_of_the_split_goes_on_in_the_next_line(window) -> None:
+    bar = SplitBar(window.look)
+    bar.resize(400, 60)
+    bar.show()
+    bar.show_counts({"train": 60, "val": 20, "test": 20})
+    low = bar.height()
+    bar.resize(180, 60)
+    assert bar.height() > low
+    bar.deleteLater()

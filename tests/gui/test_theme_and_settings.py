@@ -7,8 +7,9 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+import shiboken6
 from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QMessageBox
+from PySide6.QtWidgets import QCheckBox, QDialog, QMessageBox, QToolButton
 
 from gui.app import make_window
 from gui.settings import Settings
@@ -115,3 +116,28 @@ def test_the_shortcut_sheet_fits_into_a_low_window(window) -> None:
     assert window._sheet.sizeHint().height() <= 640
     assert window._sheet.sizeHint().width() <= 1024
     window._sheet.close()
+
+
+def test_the_theme_is_switched_after_a_dialog_took_its_buttons_along(window, qtbot) -> None:
+    kept = QToolButton()  # Python knows it still, Qt has destroyed it with its dialog
+    dialog = QDialog(window)
+    kept.setParent(dialog)
+    window.look.give_icon(kept, "play")
+    shiboken6.delete(dialog)
+    assert not shiboken6.isValid(kept)
+    window.look.choose("dark")
+    window.look.choose("light")
+    assert not window.look.is_dark
+
+
+@pytest.mark.parametrize("choice", ["light", "dark"])
+def test_the_frame_of_a_box_to_tick_can_be_seen(window, choice) -> None:
+    window.look.choose(choice)
+    box = QCheckBox("tick me", window)
+    box.resize(120, 24)
+    box.show()
+    image = box.grab().toImage()
+    around = image.pixelColor(image.width() - 2, 2).name()
+    middle = image.height() // 2
+    contrasts = [_contrast(around, image.pixelColor(x, middle).name()) for x in range(4)]
+    assert max(contrasts) >= 3, "WCAG asks 3:1 of what tells a control"

@@ -164,6 +164,11 @@ def _judge_classes(
             number = int(unlabelled.sum())
             notes.append(f"{_images(number)} without a label {_is_or_are(number)} left out.")
             unlabelled[:] = False
+    elif len(trained) == 1 and not unlabelled.any():
+        notes.append(
+            f"It has one class, “{layout.classes[trained[0]]}”, and a classifier tells classes "
+            "apart: give some pictures another one, or add a folder."
+        )
     # One more at the end, where NO_LABEL (-1) looks.
     new_label = np.full(len(layout.classes) + 1, NO_LABEL, dtype=np.int32)
     new_label[trained] = np.arange(len(trained), dtype=np.int32)

@@ -19,21 +19,28 @@ def _dropped(window, qtbot, drop, path: Path) -> str:
     return window.page("data").notices.text
 
 
-@pytest.mark.parametrize("kind", ["not a dataset", "empty", "one class"])
+@pytest.mark.parametrize("kind", ["not a dataset", "empty"])
 def test_a_folder_that_is_no_dataset_is_refused_in_one_sentence(
-    window, qtbot, drop, tmp_path: Path, image_folder: Path, kind: str
+    window, qtbot, drop, tmp_path: Path, kind: str
 ) -> None:
     folder = tmp_path / "odd-folder"
     folder.mkdir()
     if kind == "not a dataset":
         (folder / "notes.txt").write_text("no pictures here")
-    elif kind == "one class":
-        shutil.copytree(image_folder / "ant", folder / "ant")
     said = _dropped(window, qtbot, drop, folder)
     assert "odd-folder" in said or "ant" in said
     assert len(said) < 300
     assert window.session.dataset is None
     assert window.status.text == "Ready"
+
+
+def test_a_folder_of_one_class_opens_to_be_labelled_and_says_what_is_missing(
+    window, qtbot, drop, tmp_path: Path, image_folder: Path
+) -> None:
+    shutil.copytree(image_folder / "ant", tmp_path / "odd-folder" / "ant")
+    _dropped(window, qtbot, drop, tmp_path / "odd-folder")
+    assert window.session.dataset.classes == ("ant",)
+    assert "It has one class, “ant”" in window.page("data").totals.notes_line.text()
 
 
 def test_a_refused_folder_leaves_the_open_dataset_as_it_was(

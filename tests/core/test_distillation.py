@@ -157,6 +157,7 @@ def test_a_taught_run_stopped_and_resumed_gives_the_bits_of_one_that_never_stopp
     assert cut.read_report().confusion == whole.read_report().confusion
 
 
+@pytest.mark.slow
 def test_a_fitted_head_of_a_teacher_is_kept_for_resuming(folder) -> None:
     recipe = RECIPE.with_values(teacher=MODEL, epochs=2)
     whole = train(folder, recipe)
@@ -225,6 +226,7 @@ def test_asking_leaves_the_teacher_as_it_is(built) -> None:
     assert all(p.grad is None for p in teacher.built.module.parameters())
 
 
+@pytest.mark.slow
 def test_the_rate_finder_tests_what_the_teacher_and_the_tasks_make_of_the_loss(folder) -> None:
     index = scan(folder)
     parity = np.arange(len(index), dtype=np.int32) % 2

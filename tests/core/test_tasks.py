@@ -170,6 +170,7 @@ def test_with_several_tasks_a_resumed_run_gives_the_same_bits(table) -> None:
         assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
+@pytest.mark.slow
 def test_a_task_of_weight_zero_learns_nothing_and_changes_nothing_for_the_label(table) -> None:
     plain = train(table, RECIPE.with_values(tasks="none"))
     along = train(table, RECIPE.with_values(task_weights={"form": 0, "parity": 0}))

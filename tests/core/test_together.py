@@ -120,12 +120,28 @@ def test_features_of_shares_are_those_of_the_whole() -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_are_taught_as_one_is(index) -> None:
+def test_two_processes_are_taught_and_learn_label_columns_as_one_does(
+    tmp_path, make_image_folder
+) -> None:
+    folder = make_image_folder(tmp_path / "shapes", per_class={"train": 7, "val": 5})
+    rows = ["path,label,split,label_parity"]
+    for number, path in enumerate(sorted(folder.rglob("*.png"))):
+        split, name = path.parts[-3:-1]
+        parity = "" if number % 5 == 0 else ("odd" if number % 2 else "even")
+        rows.append(f"{path.relative_to(folder).as_posix()},{name},{split},{parity}")
+    table = folder / "shapes.csv"
+    table.write_text("\n".join(rows))
+    index = open_dataset(table)
     recipe = RECIPE.with_values(
-        strategy="partial", layer_groups=1, epochs=1, teacher="bundled/tf_efficientnet_lite0"
-    )
+        strategy="partial", layer_groups=1, epochs=1, teacher="bundled/tf_efficientnet_lite0",
+        tasks="all",
+    )  # fmt: skip
     alone = _train(index, recipe)
     both = fit_together(recipe.with_values(processes=2), index)
     for a, b in zip(_epochs(Run(alone.run)), _epochs(Run(both.run)), strict=True):
         assert b.train_loss == pytest.approx(a.train_loss, rel=1e-3)
         assert b.selection_loss == pytest.approx(a.selection_loss, rel=1e-3)
+        assert b.task_accuracies == a.task_accuracies
+    assert both.report is not None
+    assert alone.report is not None
+    assert both.report.tasks == alone.report.tasks

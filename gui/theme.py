@@ -231,7 +231,8 @@ class Theme(QObject):
         # The palette is set by hand: setColorScheme() does nothing on the offscreen platform
         # and on desktops without a platform theme.
         QApplication.setPalette(_palette(self.tokens))
-        QApplication.setPalette(_box_palette(self.tokens), "QCheckBox")
+        # WORKAROUND: PySide6's stubs ask for bytes here, 6.11 itself takes text alone.
+        QApplication.setPalette(_box_palette(self.tokens), "QCheckBox")  # type: ignore[arg-type]
         for root_ref in self._roots:
             root = root_ref()
             if root is not None and shiboken6.isValid(root):

@@ -257,8 +257,8 @@ def _has_company(groups: npt.NDArray[np.int32]) -> bool:
 
 def _units(n: int, together: Iterable[Positions]) -> Positions:
     """int64 [n]: images that must stay together, over several reasons, have one number."""
-    from scipy.sparse import coo_array  # type: ignore[import-untyped]
-    from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
 
     pairs = [(group[0], i) for group in together for i in group[1:]]
     if not pairs:

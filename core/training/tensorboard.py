@@ -27,6 +27,7 @@ class TensorBoardLog:
         self._folder = folder
         self._writer: SummaryWriter | None = None
         self._groups: tuple[str, ...] = ()
+        self._tasks: tuple[str, ...] = ()
         self._purge_step: int | None = None
         self._last_step_at = 0.0
         self._pending: StepDone | None = None
@@ -37,7 +38,7 @@ class TensorBoardLog:
             return
         try:
             if isinstance(event, RunStarted):
-                self._groups = event.groups
+                self._groups, self._tasks = event.groups, event.tasks
             elif isinstance(event, RunResumed):
                 self.close()
                 self._purge_step = event.step + 1
@@ -77,6 +78,10 @@ class TensorBoardLog:
         self._scalar("loss/selection", event.selection_loss, at)
         self._scalar("accuracy/train", event.train_accuracy, at)
         self._scalar("accuracy/selection", event.selection_accuracy, at)
+        names = self._tasks or tuple(str(i) for i in range(len(event.task_accuracies)))
+        for name, share in zip(names, event.task_accuracies, strict=False):
+            if share is not None:
+                self._scalar(f"accuracy of tasks/{name}", share, at)
 
     def close(self) -> None:
         """Everything heard so far is on the disk; hearing more opens the log again."""

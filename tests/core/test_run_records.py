@@ -69,6 +69,16 @@ def test_a_resumed_run_draws_each_step_once(run: Run, monkeypatch) -> None:
     assert found["loss/train"] == [(3, 0.25)]
 
 
+def test_each_task_has_its_curve(run: Run) -> None:
+    log = TensorBoardLog(run.tensorboard)
+    log.hear(RunStarted("x", "m", "full", "cpu", "float32", 8, 2, 2, 2, tasks=("sex", "age")))
+    log.hear(EpochDone(1, 0.5, 0.5, 0.5, 0.5, 1.0, step=4, task_accuracies=(0.75, None)))
+    log.close()
+    found = _scalars(run.tensorboard)
+    assert found["accuracy of tasks/sex"] == [(4, 0.75)]
+    assert "accuracy of tasks/age" not in found
+
+
 def test_a_log_that_cannot_be_written_does_not_end_the_run(run: Run) -> None:
     run.tensorboard.write_text("in the way")
     log = TensorBoardLog(run.tensorboard)

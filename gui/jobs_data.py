@@ -70,7 +70,13 @@ def read_cells(paths: Sequence[Path], side_px: int, link: Link) -> None:
             )
         link.sink(Cell(path, side_px, square))
 
-    squares(paths, side_px, on_square=send, should_stop=link.should_stop)
+    squares(
+        paths,
+        side_px,
+        on_square=send,
+        should_stop=link.should_stop,
+        on_progress=link.on_progress,
+    )
 
 
 def inspect_picture(path: Path, side_px: int, link: Link) -> Inspected:

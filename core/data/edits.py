@@ -138,9 +138,15 @@ class _Working:
         and images of test would train.
         """
         then = dataclasses.replace(index, labels=self.labels_drawn)
-        splits = draw(then, plan).splits
+        drawn = draw(then, plan)
+        splits, groups = drawn.splits, drawn.groups
         splits[(self.labels != NO_LABEL) & (splits == NO_SPLIT)] = _TRAIN  # labelled since
-        return dataclasses.replace(edited, splits=splits[at], split_origin="graftwork")
+        return dataclasses.replace(
+            edited,
+            splits=splits[at],
+            groups=None if groups is None else groups[at],
+            split_origin="graftwork",
+        )
 
     def _with_moves(self, edited: DatasetIndex, at: npt.NDArray[np.int64]) -> DatasetIndex:
         """The index, with what was moved by hand moved, and copies judged by the new columns."""

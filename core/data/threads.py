@@ -33,12 +33,14 @@ def in_threads(
     on_progress: OnProgress,
     should_stop: ShouldStop,
     name: Callable[[int], str] = str,
+    chunk: int = _CHUNK,
 ) -> None:
     """Calls `work(i)` once for every i below `count`, in several threads, in no set order.
 
     `on_progress` and `should_stop` are called by the calling thread only, about thirty times a
     second. After a stop at most one `work` call per thread is still running; it is not waited for.
     Where nothing has moved for `STALL_SECONDS` the note says so, with `name(i)` of what hangs.
+    `chunk`: how many a thread takes at a time; few where one takes long.
 
     Raises: Cancelled; whatever `work` raises.
     """
@@ -47,7 +49,7 @@ def in_threads(
     if not count:
         return
     stop = threading.Event()
-    done = [0] * -(-count // _CHUNK)
+    done = [0] * -(-count // chunk)
     # Files mostly wait for the disk, and decoding releases the GIL: more threads than cores pay.
     threads = min(16, (os.cpu_count() or 1) + 2, len(done))
     at = [-1] * threads
@@ -58,7 +60,7 @@ def in_threads(
         try:
             # next() of a count is one step under the GIL: no number is taken twice.
             while not stop.is_set() and (number := next(numbers)) < len(done):
-                for i in range(number * _CHUNK, min(count, (number + 1) * _CHUNK)):
+                for i in range(number * chunk, min(count, (number + 1) * chunk)):
                     if stop.is_set():
                         return
                     at[thread] = i

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import io
 import os
+import queue
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,8 +19,9 @@ from PIL import Image
 
 from core import places
 from core.data.decode import read_image
+from core.data.threads import in_threads
 from core.errors import AppError
-from core.events import ShouldStop, check_stop
+from core.events import OnProgress, ShouldStop, check_stop, no_progress
 
 BUDGET_BYTES = 256 * 2**20
 """About 60,000 thumbnails of 104 px, 20,000 on a screen of twice the resolution."""
@@ -30,7 +31,7 @@ _FREED = 0.25
 """Share of the budget that is freed at once, the thumbnails first that were seen longest ago."""
 _SEEN_AGAIN_SECONDS = 3600
 _WAIT_SECONDS = 1.0
-_THREADS = max(2, min(4, os.cpu_count() or 1))
+_NOTE = "Reading pictures"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS squares (
     path BLOB NOT NULL, side INTEGER NOT NULL, size INTEGER NOT NULL, mtime INTEGER NOT NULL,
@@ -49,6 +50,7 @@ def squares(
     *,
     on_square: OnSquare,
     should_stop: ShouldStop,
+    on_progress: OnProgress = no_progress,
     file: Path | None = None,
 ) -> None:
     """The middle square of every picture, `side_px` wide; smaller where the picture is.
@@ -66,38 +68,55 @@ def squares(
             check_stop(should_stop)
             kept.add(path)
             on_square(path, picture, "")
-        fresh = []
+        fresh: list[tuple[Path, _Stamp, Image.Image]] = []
+
+        def take(path: Path, square: Image.Image | None, error: str) -> None:
+            on_square(path, square, error)
+            if square is not None and square.width == side_px and path in stamps:
+                fresh.append((path, stamps[path], square))
+
         try:
             missing = [path for path in paths if path not in kept]
-            for path, square, error in _decoded(missing, side_px, should_stop):
-                on_square(path, square, error)
-                if square is not None and square.width == side_px and path in stamps:
-                    fresh.append((path, stamps[path], square))
+            _decode(missing, side_px, take, on_progress, should_stop)
         finally:
             store.keep(fresh, side_px)
     finally:
         store.close()
 
 
-def _decoded(
-    paths: Sequence[Path], side_px: int, should_stop: ShouldStop
-) -> Iterator[tuple[Path, Image.Image | None, str]]:
-    """As they come; after a stop at most one decoding per thread is still going on."""
-    if not paths:
-        return
-    pool = ThreadPoolExecutor(min(_THREADS, len(paths)), thread_name_prefix="thumbnails")
-    try:
-        waiting: dict[Future[Image.Image], Path] = {
-            pool.submit(_square, path, side_px): path for path in paths
-        }
-        for done in as_completed(waiting):
+def _decode(
+    paths: Sequence[Path],
+    side_px: int,
+    on_square: OnSquare,
+    on_progress: OnProgress,
+    should_stop: ShouldStop,
+) -> None:
+    """`on_square` as they come. A drive that does not answer is named, and can be left."""
+    ready: queue.SimpleQueue[tuple[Path, Image.Image | None, str]] = queue.SimpleQueue()
+
+    def work(i: int) -> None:
+        try:
+            ready.put((paths[i], _square(paths[i], side_px), ""))
+        except AppError as error:
+            ready.put((paths[i], None, error.message))
+
+    def hand_on(done: int, total: int, note: str) -> None:
+        if note != _NOTE:  # thumbnails are no progress worth telling; a drive that hangs is
+            on_progress(done, total, note)
+        while not ready.empty():
             check_stop(should_stop)
-            try:
-                yield waiting[done], done.result(), ""
-            except AppError as error:
-                yield waiting[done], None, error.message
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+            on_square(*ready.get())
+
+    in_threads(
+        work,
+        len(paths),
+        note=_NOTE,
+        on_progress=hand_on,
+        should_stop=should_stop,
+        name=lambda i: paths[i].name,
+        chunk=1,
+    )
+    hand_on(len(paths), len(paths), _NOTE)
 
 
 def _square(path: Path, side_px: int) -> Image.Image:

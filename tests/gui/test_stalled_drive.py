@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from core.data import decode, threads
+from core.data import decode, threads, thumbnails
 from core.errors import Cancelled
 from gui import jobs, jobs_data
 from gui.workers import JobRunner, Link, Work
@@ -15,7 +15,8 @@ from gui.workers import JobRunner, Link, Work
 @pytest.fixture
 def stalled(monkeypatch) -> threading.Event:
     event = threading.Event()
-    monkeypatch.setattr(decode, "read_image", lambda path, **_: event.wait(30))
+    for module in (decode, thumbnails):
+        monkeypatch.setattr(module, "read_image", lambda path, **_: event.wait(30))
     monkeypatch.setattr(threads, "STALL_SECONDS", 0.05)
     yield event
     event.set()

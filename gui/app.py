@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core import system_libraries
+from core.errors import AppError
 
 if TYPE_CHECKING:
     from gui.main_window import MainWindow
@@ -38,7 +39,11 @@ def run(path: str | None = None, *, sample: bool = False) -> int:
     # Import threads and the training thread let the window have its turn sooner.
     sys.setswitchinterval(0.001)
     application = QApplication(sys.argv[:1])
-    window = make_window()
+    try:
+        window = make_window()
+    except AppError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - there is no window to say it in
+        return 1
     window.crashes.watch_slots()
     starter = _Starter(window, Path(path).expanduser().absolute() if path else None, sample)
     window.first_painted.connect(starter.start)

@@ -14,6 +14,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QMessageBox, QWidget
 
 from core import places
+from core.errors import AppError
 from gui.workers import Crash
 
 _LOG = logging.getLogger("graftwork")
@@ -24,10 +25,14 @@ def log_file() -> Path:
 
 
 def start_log() -> None:
-    """Write the application's log to its file, at most 3 × 1 MB."""
-    handler = logging.handlers.RotatingFileHandler(
-        log_file(), maxBytes=1_000_000, backupCount=2, encoding="utf-8"
-    )
+    """Write the application's log to its file, at most 3 × 1 MB; else to the terminal."""
+    handler: logging.Handler
+    try:
+        handler = logging.handlers.RotatingFileHandler(
+            log_file(), maxBytes=1_000_000, backupCount=2, encoding="utf-8"
+        )
+    except (OSError, AppError):  # a disk that cannot be written is no reason to show no window
+        handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     for old in list(_LOG.handlers):
         _LOG.removeHandler(old)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Qt, QUrl
-from PySide6.QtGui import QDesktopServices
+from PySide6.QtGui import QDesktopServices, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QScrollArea, QStackedWidget, QVBoxLayout, QWidget
 
 from gui import theme
@@ -19,7 +19,7 @@ from gui.theme import Theme
 from gui.widgets.augmentation_preview import AugmentationPreview
 from gui.widgets.basics import Card, button, label, row
 from gui.widgets.plan_picture import PlanPicture
-from gui.widgets.queue_panel import QueuePanel
+from gui.widgets.queue_panel import MOST_ROWS, QueuePanel
 from gui.widgets.recipe_form import RecipeForm
 from gui.widgets.run_view import RunView
 from gui.words import count, name_model
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from gui.widgets.rate_finder import RateFinder
 
 _FORM_PX = 248
+_LOW_PX = 760
+_FEW_ROWS = 2
 _HEAD_STEPS = (
     "Every picture is read once and turned into features by the pretrained backbone, which stays "
     "as it is.",
@@ -79,7 +81,8 @@ class TrainPage(Page):
         right.addWidget(self.preview)
         self.stack = QStackedWidget()
         right.addWidget(self.stack, 1)
-        right.addWidget(QueuePanel(commands.queue, look))
+        self.queue_panel = QueuePanel(commands.queue, look)
+        right.addWidget(self.queue_panel)
         self._empty = self._make_empty()
         self.stack.addWidget(self._empty)
         # The plots are built later: pyqtgraph would delay the page otherwise.
@@ -168,6 +171,11 @@ class TrainPage(Page):
         empty.body.addLayout(row(self._open_data))
         empty.body.addStretch(1)
         return empty
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        # On a low window the curves need the room of a long queue.
+        super().resizeEvent(event)
+        self.queue_panel.show_most(_FEW_ROWS if self.height() < _LOW_PX else MOST_ROWS)
 
     # -- doing -------------------------------------------------------------------------------
 

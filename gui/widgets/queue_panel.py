@@ -15,7 +15,7 @@ from gui.widgets.run_table import STATUS_ICONS
 from gui.words import isolate, name_model, strategy_in_words
 
 _ROW_PX = 28
-_MOST_ROWS = 4
+MOST_ROWS = 4
 _WORDS = {
     "waiting": "waits",
     "running": "on now",
@@ -48,6 +48,7 @@ class QueuePanel(Card):
         super().__init__(margin=theme.M)
         self._commands = commands
         self._theme = look
+        self._most_rows = MOST_ROWS
         self.title = label("Queue", "heading")
         self.go_button = button("Start the queue", self._start_or_hold)
         header = row(self.title, spacing=theme.S, stretch=False)
@@ -131,7 +132,7 @@ class QueuePanel(Card):
         places = [entry.id for entry in rows]
         self.list.setCurrentRow(places.index(kept) if kept in places else 0 if rows else -1)
         self.list.blockSignals(False)
-        self.list.setFixedHeight(_ROW_PX * max(1, min(len(rows), _MOST_ROWS)) + 6)
+        self._fit_list()
         waiting = self._commands.waiting
         self.title.setText(f"Queue · {waiting:,} waiting" if waiting else "Queue")
         self.go_button.setText("Hold after this run" if self._commands.is_going else "Start it")
@@ -144,6 +145,16 @@ class QueuePanel(Card):
         )
         self.setVisible(bool(rows))
         self._show_tools()
+
+    def show_most(self, rows: int) -> None:
+        """So many entries at once at most; the others are scrolled to."""
+        if rows != self._most_rows:
+            self._most_rows = rows
+            self._fit_list()
+
+    def _fit_list(self) -> None:
+        rows = max(1, min(len(self._commands.rows), self._most_rows))
+        self.list.setFixedHeight(_ROW_PX * rows + 6)
 
     def _item(self, entry: QueueRow) -> QListWidgetItem:
         parts = [isolate(entry.name), strategy_in_words(entry.strategy), name_model(entry.model)]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QMessageBox, QPushButton
+
+from gui import crashes
 
 
 def _dropped(window, qtbot, drop, path: Path) -> str:
@@ -143,3 +148,24 @@ def test_closing_while_a_run_is_on_saves_it_first(window, fake_core, qtbot) -> N
 def _click(qtbot, question: QMessageBox, text: str) -> None:
     (found,) = [b for b in question.findChildren(QPushButton) if b.text() == text]
     qtbot.mouseClick(found, Qt.MouseButton.LeftButton)
+
+
+def test_a_home_that_cannot_be_made_is_told_in_a_sentence_and_not_as_a_crash(tmp_path) -> None:
+    home = tmp_path / "home"
+    home.write_text("a file stands where the folder should be")
+    made = subprocess.run(
+        [sys.executable, "-c", "import sys; from gui.app import main; sys.exit(main([]))"],
+        env={**os.environ, "GRAFTWORK_HOME": str(home)},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert made.returncode == 1
+    assert made.stderr.startswith(f"Graftwork's own folder {home}")
+    assert "Traceback" not in made.stderr
+
+
+def test_a_log_that_cannot_be_written_goes_to_the_terminal(tmp_path, monkeypatch, capfd) -> None:
+    monkeypatch.setattr(crashes, "log_file", lambda: tmp_path / "gone" / "graftwork.log")
+    crashes.start_log()
+    logging.getLogger("graftwork").error("said aloud")
+    crashes.stop_log()
+    assert "said aloud" in capfd.readouterr().err

@@ -149,3 +149,14 @@ def test_the_trainer_of_the_queue_trains_for_real(tmp_path, make_image_folder) -
     assert [e.state for e in queue.entries()] == ["done"]
     assert heard
     assert partial(jobs.list_runs, link)()[0].path == result.run
+
+
+def test_a_long_queue_leaves_a_low_window_to_the_curves(window, page, panel, qtbot) -> None:
+    window.resize(1024, 1000)
+    for waiting in (1, 2, 3, 4):
+        add(page, qtbot, waiting)
+    high = panel.list.height()
+    window.resize(1024, 700)
+    qtbot.waitUntil(lambda: panel.list.height() < high)
+    assert panel.list.count() == 4
+    assert panel.list.visualItemRect(panel.list.item(1)).bottom() <= panel.list.height()

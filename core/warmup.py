@@ -30,6 +30,7 @@ _HEAVY = (
     "core.training.fit",
     "core.classify",
     "torch.utils.serialization",
+    "torch.utils.tensorboard",
 )
 
 

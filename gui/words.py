@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 
+_LONGEST_NAME = 60
+
 
 def count(number: int, one: str, many: str = "") -> str:
     """`1 epoch`, `2 epochs`, `12,000 classes`; `many` where adding an s is not enough."""
@@ -11,10 +13,13 @@ def count(number: int, one: str, many: str = "") -> str:
 
 
 def isolate(text: str) -> str:
-    """The text, between Unicode isolates where it runs from right to left.
+    """The text on one line, between Unicode isolates where it runs from right to left.
 
-    Without them such a name scrambles the numbers and quotation marks beside it.
+    Without them such a name scrambles the numbers and quotation marks beside it; a line break in
+    a name (a folder may have one) would tear the sentence or the row it stands in.
     """
+    if not text.isprintable():
+        text = " ".join(text.split())
     if text.isascii() or not any(unicodedata.bidirectional(c) in ("R", "AL") for c in text):
         return text
     return f"\u2068{text}\u2069"
@@ -23,6 +28,15 @@ def isolate(text: str) -> str:
 def quote(name: str) -> str:
     """A name in quotation marks, isolated where that is needed."""
     return f"“{isolate(name)}”"
+
+
+def quote_briefly(name: str) -> str:
+    """As `quote`, a very long name without its middle.
+
+    A label cannot break a name of 255 characters: it would push aside what stands beside it.
+    """
+    half = _LONGEST_NAME // 2
+    return quote(name if len(name) <= _LONGEST_NAME else f"{name[:half]}…{name[-half:]}")
 
 
 def short_number(number: int) -> str:

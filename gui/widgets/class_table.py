@@ -33,7 +33,7 @@ from PySide6.QtWidgets import (
 from gui import theme
 from gui.commands_data import DataCommands
 from gui.theme import Theme
-from gui.words import quote
+from gui.words import isolate, quote
 
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
@@ -125,7 +125,7 @@ class ClassModel(QAbstractTableModel):
 
     def _text(self, row: int, column: int) -> str:
         if column == 0:
-            return self._classes[row]
+            return isolate(self._classes[row])
         if column < self.balance_column:
             return f"{self._counts[row][column - 1]:,}"
         return f"{self._totals[row]:,}"

@@ -34,7 +34,7 @@ from gui import theme
 from gui.theme import Theme
 from gui.widgets.class_table import ROW_PX
 from gui.words import count as say_count
-from gui.words import quote
+from gui.words import quote, quote_briefly
 
 if TYPE_CHECKING:
     from core.evaluation.report import Report
@@ -430,7 +430,7 @@ def describe_confusion(report: Report) -> str:
         return f"All {right:,} answers are right."
     share = f"{right:,} of {report.n:,} right."
     pairs = [
-        f"{quote(true)} answered as {quote(given)}"
+        f"{quote_briefly(true)} answered as {quote_briefly(given)}"
         for true, given, _ in largest_confusions(report, 2)
     ]
     most = int(counts.max())

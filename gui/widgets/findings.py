@@ -45,7 +45,8 @@ class FindingModel(QAbstractTableModel):
             return None
         finding = self._rows[index.row()]
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole):
-            return (finding.title, isolate(finding.place), finding.reason)[index.column()]
+            reason = finding.reason[:1].upper() + finding.reason[1:]
+            return (finding.title, isolate(finding.place), reason)[index.column()]
         return None
 
     def headerData(

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QWidget
 
 from gui import theme
 from gui.theme import Theme
+from gui.words import isolate
 
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
@@ -123,7 +124,7 @@ class SplitModel(QAbstractTableModel):
         row, column = index.row(), index.column()
         if role == Qt.ItemDataRole.DisplayRole:
             if column == 0:
-                return self._classes[row]
+                return isolate(self._classes[row])
             images = self._counts[row][column - 1]
             return f"{images:,}  ({images / max(1, sum(self._counts[row])):.0%})"
         if role == Qt.ItemDataRole.ToolTipRole and column == 0:

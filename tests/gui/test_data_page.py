@@ -170,7 +170,7 @@ def test_problems_are_named_the_gravest_first_with_their_pictures(troubled, data
     assert data.tabs.tabText(1) == "Problems (3)"
     table = data.problems.table
     assert [table.text(row, 0) for row in range(3)] == ["Unreadable", "Leak", "Copies"]
-    assert table.text(0, 2) == "it is cut short"
+    assert table.text(0, 2) == "It is cut short"
     table.view.selectRow(1)
     assert [path.name for path in data.problems.strip.paths] == ["0.png", "0.png"]
     assert "in two parts" in data.problems.reason.text()

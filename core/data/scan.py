@@ -220,13 +220,16 @@ def _class_problems(
             failed[layout.labels[i], layout.splits[i]] += 1
     place = "class" if layout.is_table else "folder"
     present = counts.sum(axis=0) > 0
+    unlisted = {p.file for p in layout.problems if p.kind in ("no permission", "unreadable")}
     for folder in layout.folders:
         count = int(counts[folder.label, folder.split])
         trains = counts[folder.label, _TRAIN] > 0
         if count == 0:
             broken = int(failed[folder.label, folder.split])
             what = "holds no picture"
-            if broken:
+            if folder.path in unlisted:
+                what = "could not be looked into"
+            elif broken:
                 what = f"holds no picture that can be read ({broken:,} cannot)"
             left = "" if trains else ", so the class is left out"
             problems.append(Problem(folder.path, "empty class", f"the {place} {what}{left}"))

@@ -60,9 +60,9 @@ class PicturesView(QWidget):
         column.addWidget(self.table, 1)
         self.all_button = button("All classes", self.choose_all)
         self.rename_button = button("Rename …", self.table.ask_rename)
-        self.rename_button.setToolTip("Show the class under another name (F2)")
+        self.rename_button.setToolTip("Show the selected class under another name (F2)")
         self.merge_button = button("Merge …", self.table.ask_merge)
-        self.merge_button.setToolTip("Make one class of those selected (M)")
+        self.merge_button.setToolTip("Make one class of two or more selected ones (M)")
         line = QHBoxLayout()
         line.setSpacing(theme.S)
         for each in (self.all_button, self.rename_button, self.merge_button):
@@ -207,6 +207,8 @@ class PicturesView(QWidget):
             self.grid.show_entries(entries, empty_text=empty)
         self.grid.setAccessibleName(f"Pictures: {self._say_filter()}")
         self.all_button.setEnabled(bool(wanted.classes) or not self.filters.is_open)
+        self.rename_button.setEnabled(len(wanted.classes) == 1)
+        self.merge_button.setEnabled(len(wanted.classes) > 1)
         self._show_caption()
         self.found_changed.emit()
 

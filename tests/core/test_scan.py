@@ -348,6 +348,25 @@ def test_files_and_folders_without_permission_are_named(make_image_folder, tmp_p
     assert len(index) == 11
 
 
+def test_a_class_folder_that_cannot_be_looked_into_is_not_called_empty(
+    make_image_folder, tmp_path, monkeypatch
+):
+    folder = make_image_folder(tmp_path / "d", classes=("a", "b", "locked"), splits=())
+    real_scandir = os.scandir
+
+    def refusing_scandir(path="."):
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", path)
+        return real_scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing_scandir)
+    said = {p.reason for p in scan(folder).problems if p.file == "locked"}
+    assert said == {
+        "there is no permission to read the folder",
+        "the folder could not be looked into, so the class is left out",
+    }
+
+
 # Refusals: one sentence with the value, and what to do
 
 

@@ -479,3 +479,15 @@ def test_a_long_legend_of_the_split_goes_on_in_the_next_line(window) -> None:
     bar.resize(180, 60)
     assert bar.height() > low
     bar.deleteLater()
+
+
+def test_rename_and_merge_can_be_pressed_only_where_they_do_something(page) -> None:
+    view = page.pictures
+    assert not view.rename_button.isEnabled()
+    assert not view.merge_button.isEnabled()
+    view.table.selectRow(0)
+    assert view.rename_button.isEnabled()
+    assert not view.merge_button.isEnabled()
+    view.table.selectAll()
+    assert not view.rename_button.isEnabled()
+    assert view.merge_button.isEnabled()

@@ -391,7 +391,7 @@ class DataPage(Page):
         i = None if pictures is None else pictures.position.get(file)
         if i is not None:
             facts.append(("Class", isolate(dataset.class_of(i)) or "no label yet"))
-            facts.append(("Part", dataset.split_of(i) or "none, it has no label"))
+            facts.append(("Split", dataset.split_of(i) or "none, it has no label"))
             if dataset.groups is not None and dataset.groups[i] >= 0:
                 facts.append(("Group", f"{int(dataset.groups[i]):,}"))
         elif pictures is not None and file in pictures.excluded:

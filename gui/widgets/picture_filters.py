@@ -32,7 +32,7 @@ class PictureFilters(QWidget):
         self.show_choice = ComboBox()
         self.show_choice.setAccessibleName("Which pictures")
         self.split_choice = ComboBox()
-        self.split_choice.setAccessibleName("Part of the split")
+        self.split_choice.setAccessibleName("Split")
         self.order_choice = ComboBox()
         self.order_choice.setAccessibleName("Order of the pictures")
         for text, order in _ORDERS:
@@ -98,7 +98,7 @@ class PictureFilters(QWidget):
         choices.append(("Wrong predictions", "wrong"))
         choices.append((f"Excluded ({excluded:,})" if excluded else "Excluded", "excluded"))
         _refill(self.show_choice, choices)
-        parts = [("All parts", ""), *((name, name) for name in splits)]
+        parts = [("All splits", ""), *((name, name) for name in splits)]
         if unlabelled:
             parts.append(("no part", "none"))
         _refill(self.split_choice, parts)

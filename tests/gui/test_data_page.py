@@ -138,7 +138,7 @@ def test_enter_opens_the_inspector_arrows_go_on_and_escape_closes(window, data, 
     assert data.inspector.isVisible()
     qtbot.waitUntil(lambda: data.inspector.facts.get("Pixels") == "32 × 24")
     assert data.inspector.facts["Class"] == "ant"
-    assert data.inspector.facts["Part"] == "train"
+    assert data.inspector.facts["Split"] == "train"
     qtbot.keyClick(data.pictures.grid, Qt.Key.Key_Right)
     assert data.inspector.path == data.pictures.grid.paths[2]
     data.inspector.close_button.click()

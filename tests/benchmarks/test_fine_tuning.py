@@ -148,7 +148,6 @@ _PEAK = """
     from core.recipe import Recipe
     from core.training.fit import fit
     from core.training.runs import RunStore
-from core.training.trainee import Trainee
     folder, what = Path(sys.argv[1]), sys.argv[2]
     index = scan(folder)
     if what == "train":

@@ -28,6 +28,8 @@ _HEAVY = (
     "sklearn.model_selection",
     "torchmetrics.functional.classification",
     "core.training.fit",
+    "core.training.together",
+    "core.training.work_off",
     "core.classify",
     "torch.utils.serialization",
     "torch.utils.tensorboard",

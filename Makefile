@@ -18,7 +18,7 @@ $(VENV)/bin/python:
 $(STAMP): pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch torchvision
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
-	$(BIN)/python -c 'from core.data.samples import digits; print("sample:", digits())'
+	$(BIN)/python -c 'from core.data.sources.samples import digits; print("sample:", digits())'
 	@touch $@
 
 $(DEV): $(STAMP)

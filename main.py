@@ -9,8 +9,8 @@ def main() -> None:
     arguments = sys.argv[1:]
     if not arguments or arguments[0] == "gui":
         sys.exit(open_window(arguments[1:]))
-    from core.cli import is_command
-    from core.cli import main as run_command
+    from core.cli.app import is_command
+    from core.cli.app import main as run_command
 
     if not is_command(arguments[0]):
         sys.exit(open_window(arguments))

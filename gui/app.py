@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core import system_libraries
 from core.errors import AppError
+from core.system import libraries as system_libraries
 
 if TYPE_CHECKING:
-    from gui.main_window import MainWindow
+    from gui.shell.main_window import MainWindow
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -61,10 +61,10 @@ def make_window() -> MainWindow:
     """The main window with its settings and theme; a QApplication must be there."""
     from PySide6.QtWidgets import QApplication
 
-    from gui import crashes
-    from gui.main_window import MainWindow
-    from gui.settings import Settings
-    from gui.theme import Theme
+    from gui.kit.settings import Settings
+    from gui.kit.theme import Theme
+    from gui.shell import crashes
+    from gui.shell.main_window import MainWindow
 
     QApplication.setApplicationName("Graftwork")
     QApplication.setApplicationDisplayName("Graftwork")

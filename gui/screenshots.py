@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QDialog
 
-    from core.models.card import ModelCard
-    from gui.main_window import MainWindow
-    from gui.pages.models import ModelsPage
-    from gui.session import PageName
+    from core.catalog.card import ModelCard
+    from gui.base.session import PageName
+    from gui.models.page import ModelsPage
+    from gui.shell.main_window import MainWindow
 
 _COMPARED = (
     "torchvision/resnet50.IMAGENET1K_V2",
@@ -124,7 +124,7 @@ class _Photographer:
 
     def _shoot_ready_made(self) -> None:
         """What there is to download, and what a person is told first."""
-        from gui.pages.start import StartPage
+        from gui.start.page import StartPage
 
         page = self._window.page("start")
         assert isinstance(page, StartPage)
@@ -136,7 +136,7 @@ class _Photographer:
         dialog.reject()
 
     def _shoot_models(self) -> None:
-        from gui.pages.models import ModelsPage
+        from gui.models.page import ModelsPage
 
         page = self._window.page("models")
         assert isinstance(page, ModelsPage)
@@ -223,7 +223,7 @@ class _Photographer:
         self._window.show_page("models")
 
     def _shoot_sheet(self) -> None:
-        from gui.actions import ShortcutSheet
+        from gui.shell.menus import ShortcutSheet
 
         self._window.show_shortcuts()
         for sheet in self._window.findChildren(ShortcutSheet):
@@ -247,7 +247,7 @@ class _Photographer:
         window.page("data").notices.clear()
 
     def _shoot_advice(self) -> None:
-        from gui.pages.strategy import StrategyPage
+        from gui.strategy.page import StrategyPage
 
         page = self._window.page("strategy")
         assert isinstance(page, StrategyPage)
@@ -283,7 +283,7 @@ class _Photographer:
         self._shoot_fine_tuning()
 
     def _shoot_data_details(self) -> None:
-        from gui.pages.data import DataPage
+        from gui.data.page import DataPage
 
         page = self._window.page("data")
         assert isinstance(page, DataPage)
@@ -299,7 +299,7 @@ class _Photographer:
 
     def _shoot_map(self) -> None:
         """As far as the components: t-SNE of 1,797 digits takes its time."""
-        from gui.pages.data import DataPage
+        from gui.data.page import DataPage
 
         page, maps = self._window.page("data"), self._window.commands.maps
         assert isinstance(page, DataPage)
@@ -318,8 +318,8 @@ class _Photographer:
 
     def _shoot_labelling(self) -> None:
         """A flat folder of handwritten digits, opened, and with a few labels."""
-        from core import places
-        from gui.pages.data import DataPage
+        from core.system import paths as places
+        from gui.data.page import DataPage
 
         window, session = self._window, self._window.session
         page = window.page("data")
@@ -342,7 +342,7 @@ class _Photographer:
             self._shoot("data", "label")
 
     def _shoot_results(self) -> None:
-        from gui.pages.results import ResultsPage
+        from gui.results.page import ResultsPage
 
         page, session = self._window.page("results"), self._window.session
         assert isinstance(page, ResultsPage)
@@ -384,7 +384,7 @@ class _Photographer:
 
     def _shoot_rates(self) -> None:
         """The learning-rate finder at work, and its curve with the marker moved."""
-        from gui.pages.train import TrainPage
+        from gui.train.page import TrainPage
 
         page = self._window.page("train")
         assert isinstance(page, TrainPage)

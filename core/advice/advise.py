@@ -32,14 +32,14 @@ from core.advice.rules import (
     describe,
     published_rules,
 )
+from core.catalog import catalog, domains
+from core.compute.device import Compute, resolve_compute
 from core.data.dataset import DatasetIndex
 from core.data.splits import HonestSets, honest_sets
 from core.events import OnProgress, ShouldStop, check_stop, never_stop, no_progress
-from core.models import catalog, domains
 from core.models.build import BuiltModel, build
-from core.recipe import Recipe
-from core.training.device import Compute, resolve_compute
-from core.training.plan import Plan
+from core.recipe.plan import Plan
+from core.recipe.recipe import Recipe
 from core.training.plan_of import plan_of
 
 _SURE_BELOW = 0.5

@@ -29,8 +29,8 @@ from core.events import (
     never_stop,
     no_progress,
 )
+from core.runs.run_folder import create_run
 from core.training.fit import fit
-from core.training.runs import create_run
 
 _IMAGES = 200
 _EPOCHS = 3

@@ -12,15 +12,15 @@ import numpy as np
 import psutil
 import torch
 
-from core.data.augment import View
-from core.models import catalog
+from core.batches.augment import View
+from core.catalog import catalog
+from core.compute.device import Compute
 from core.models.build import BuiltModel, build
-from core.recipe import Recipe
-from core.training.checkpoints import Head
-from core.training.device import Compute
-from core.training.head import multiply_adds
-from core.training.plan import Plan, make_plan
-from core.training.trainee import Trainee
+from core.recipe.plan import Plan, make_plan
+from core.recipe.recipe import Recipe
+from core.runs.checkpoints import Head
+from core.training.head_solver import multiply_adds
+from core.training.loop.model import Trainee
 
 _IMAGES_PER_CORE = 4
 _BACKWARD = 2

@@ -16,17 +16,17 @@ import numpy as np
 import torch
 
 from core.advice.estimate import Speed, measure_multiply_adds
-from core.classify import Classifier
+from core.compute.device import Compute
+from core.compute.embedder import Embedder, worker_pool
 from core.data.dataset import DatasetIndex
 from core.data.splits import HonestSets
+from core.evaluation.classifier import Classifier
 from core.evaluation.metrics import wilson_interval
 from core.events import OnProgress, ShouldStop
+from core.features.cache import FeatureCache, embed_files
 from core.models.build import BuiltModel
-from core.recipe import Recipe
-from core.training.device import Compute
-from core.training.embed import Embedder, worker_pool
-from core.training.features import FeatureCache, embed_files
-from core.training.head import fit_head
+from core.recipe.recipe import Recipe
+from core.training.head_solver import fit_head
 
 _SAMPLE = 400
 _ENTROPY_SAMPLE = 100

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from core import places
 from core.data.dataset import SPLITS
 from core.errors import DatasetError
+from core.system import paths as places
 
 EditKind = Literal["relabel", "exclude", "restore", "keep", "merge", "rename", "move", "split"]
 """relabel: files get class `value`. exclude, restore: files leave the dataset, come back.

@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from core.data.dataset import NO_LABEL
 from core.errors import DatasetError
-from core.evaluation.picture_features import PictureFeatures
 from core.events import OnProgress, ShouldStop, check_stop, never_stop, no_progress
+from core.features.dataset_features import PictureFeatures
 
 MOST_ARRANGED = 5_000
 """Points that t-SNE moves; each of more stands beside its nearest of these."""

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import torch
 
-from core.classify import Classifier
 from core.errors import RunError
+from core.evaluation.classifier import Classifier
 from core.evaluation.metrics import make_report, score_tasks
 from core.evaluation.predictions import make_predictions
-from core.evaluation.report import Report
 from core.events import OnProgress, ShouldStop, never_stop, no_progress
-from core.training.dataset_record import root_of
-from core.training.runs import Prediction, Run
+from core.runs.dataset_record import root_of
+from core.runs.report import Report
+from core.runs.run_folder import Prediction, Run
 
 
 @dataclass(frozen=True, slots=True)

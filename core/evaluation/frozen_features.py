@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from core.data.dataset import DatasetIndex
-from core.data.findings import FrozenFeatures
-from core.evaluation.picture_features import picture_features
+from core.data.health.findings import FrozenFeatures
 from core.events import OnProgress, ShouldStop, never_stop, no_progress
-from core.recipe import Recipe
+from core.features.dataset_features import picture_features
+from core.recipe.recipe import Recipe
 
 
 def frozen_features(

@@ -15,7 +15,7 @@ from torchmetrics.functional.classification import (
 )
 
 from core.data.dataset import NO_LABEL
-from core.evaluation.report import ClassScore, Report, TaskScore
+from core.runs.report import ClassScore, Report, TaskScore
 
 _Z95 = 1.959963984540054
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from core.training.runs import Prediction
+from core.runs.run_folder import Prediction
 
 
 def make_predictions(

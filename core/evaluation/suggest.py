@@ -21,7 +21,7 @@ from core.data.dataset import NO_LABEL, DatasetIndex
 from core.data.splits import stratified_folds
 from core.errors import DatasetError
 from core.evaluation.metrics import wilson_interval
-from core.evaluation.picture_features import PictureFeatures
+from core.features.dataset_features import PictureFeatures
 
 _STRENGTH = 100.0
 """scikit-learn's C, for features of unit mean square. Of 10, 100 and 1,000 the best or within

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
-from core.evaluation.report import Report
+from core.runs.report import Report
 
 
 def to_markdown(report: Report, *, title: str) -> str:

@@ -14,12 +14,13 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from core.data.preprocess import Preprocessing
+from core.catalog.card import ModelCard
 from core.errors import ModelError
-from core.models import skeleton, weights
-from core.models.card import ModelCard
+from core.images.preprocess import Preprocessing
+from core.models import skeleton
 from core.models.groups import LayerGroup, layer_groups
 from core.models.head import Backbone, Heads, find_heads, pool, replace_heads, write_heads
+from core.models.weights import weights
 
 _LITE_CROP = 0.875
 HEAD = "graftwork_head"

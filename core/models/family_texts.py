@@ -10,7 +10,7 @@ import functools
 import tomllib
 from dataclasses import dataclass
 
-from core import places
+from core.system import paths as places
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class FamilyText:
 
 
 def family_text(family: str) -> FamilyText | None:
-    """What there is to say of a family of `core.models.families`, if anything."""
+    """What there is to say of a family of `core.catalog.families`, if anything."""
     return described_families().get(family)
 
 

@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from core.models.layer_details import Kind
+    from core.models.layers.details import Kind
 
 _KINDS: dict[str, str] = {
     "conv": (

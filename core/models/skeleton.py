@@ -20,10 +20,11 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from core.catalog import catalog
+from core.catalog.added import FileCard
+from core.catalog.card import ModelCard
 from core.errors import ModelError
-from core.models import catalog, hub
-from core.models.added import FileCard
-from core.models.card import ModelCard
+from core.models.weights import torch_hub as hub
 
 _FACTORIES = frozenset(
     getattr(torch, name) for name in ("empty", "zeros", "ones", "rand", "randn", "full")

@@ -16,9 +16,9 @@ from core.data.splits import k_folds
 from core.errors import Cancelled, DatasetError
 from core.evaluation.metrics import wilson_interval
 from core.events import ShouldStop, Sink, check_stop, never_stop, no_sink
-from core.recipe import Recipe
+from core.recipe.recipe import Recipe
+from core.runs.run_folder import RunStore
 from core.training.fit import fit
-from core.training.runs import RunStore
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, kl_div
 
-from core.data.preprocess import Preprocessing
+from core.compute.device import Compute
+from core.images.preprocess import Preprocessing
 from core.models.build import BuiltModel
-from core.training.checkpoints import Head
-from core.training.device import Compute
-from core.training.runs import Run
+from core.runs.checkpoints import Head
+from core.runs.run_folder import Run
 
 
 def soft_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:

@@ -15,10 +15,13 @@ from typing import Any, Literal
 
 import torch
 
+from core.catalog import catalog
+from core.compute.deterministic import deterministic
+from core.compute.device import Compute, resolve_compute
+from core.compute.distributed import ALONE, Ranks
 from core.data.dataset import DatasetIndex
 from core.data.splits import HonestSets, honest_sets
 from core.errors import AppError, Cancelled, DatasetError, DivergedError, RunError
-from core.evaluation.report import Report
 from core.events import (
     CheckpointSaved,
     EpochDone,
@@ -32,18 +35,15 @@ from core.events import (
     never_stop,
     no_sink,
 )
-from core.models import catalog
 from core.models.build import BuiltModel, build
-from core.recipe import Recipe
-from core.training import dataset_record
-from core.training.batches import steps_per_epoch
-from core.training.current import BetweenSteps
-from core.training.determinism import deterministic
-from core.training.device import Compute, resolve_compute
-from core.training.effort import work_by_epoch
-from core.training.head import is_cross_fitted
-from core.training.plan import make_plan
-from core.training.prepare import (
+from core.plan.step_cost import work_by_epoch
+from core.recipe.plan import make_plan
+from core.recipe.recipe import Recipe
+from core.runs import dataset_record
+from core.runs.report import Report
+from core.runs.run_folder import Run, RunResult
+from core.runs.tensorboard import TensorBoardLog
+from core.training.context import (
     Frozen,
     Job,
     Outcome,
@@ -52,20 +52,20 @@ from core.training.prepare import (
     notices_of,
     notices_of_rates,
 )
-from core.training.ranks import ALONE, Ranks
-from core.training.runs import Run, RunResult
-from core.training.state import has_state
-from core.training.strategy_head import feature_extraction
-from core.training.strategy_tune import fine_tuning
-from core.training.tasks import notices_of_tasks, plan_tasks
-from core.training.teaching import (
+from core.training.feature_extraction import feature_extraction
+from core.training.fine_tuning import fine_tuning
+from core.training.head_solver import is_cross_fitted
+from core.training.live_model import BetweenSteps
+from core.training.loop.batch_size_finder import step_images_of
+from core.training.loop.batches import steps_per_epoch
+from core.training.loop.state import has_state
+from core.training.multi_task import notices_of_tasks, plan_tasks
+from core.training.teachers import (
     check_teacher,
     check_unchanged,
     notices_of_teacher,
     open_expert,
 )
-from core.training.tensorboard import TensorBoardLog
-from core.training.trial import step_images_of
 
 _AFTER_DIVERGING = 1 / 3
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
 from core.errors import AppError
-from core.recipe import Recipe
+from core.recipe.recipe import Recipe
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from core.models import catalog
+from core.catalog import catalog
 from core.models.build import build
-from core.recipe import Recipe
-from core.training.plan import Plan, make_plan
+from core.recipe.plan import Plan, make_plan
+from core.recipe.recipe import Recipe
 
 
 def plan_of(recipe: Recipe, num_classes: int) -> Plan:

@@ -8,9 +8,9 @@ import torch
 
 from core.data.splits import stratified_folds
 from core.events import check_stop
-from core.recipe import Recipe
-from core.training.head import FittedHead, fit_head
-from core.training.prepare import Frozen, Job
+from core.recipe.recipe import Recipe
+from core.training.context import Frozen, Job
+from core.training.head_solver import FittedHead, fit_head
 
 
 def probe_head(

@@ -14,12 +14,12 @@ import torch
 from PIL import Image
 from timm.data import create_transform, resolve_model_data_config
 
-from core.data.decoders import Decoders, pictures_per_s
-from core.data.pixels import PixelCache, read_working
-from core.models import catalog
+from core.batches.decode_processes import Decoders, pictures_per_s
+from core.batches.pixel_cache import PixelCache, read_working
+from core.catalog import catalog
+from core.compute.device import Compute
+from core.compute.embedder import Embedder
 from core.models.build import build
-from core.training.device import Compute
-from core.training.embed import Embedder
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3600)]
 

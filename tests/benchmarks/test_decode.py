@@ -19,12 +19,12 @@ import pytest
 import torch
 from PIL import Image
 
-from core.data.decode import read_image
-from core.data.scan import scan
-from core.models import catalog
+from core.catalog import catalog
+from core.compute.device import Compute
+from core.compute.embedder import Embedder
+from core.data.sources.scan import scan
+from core.images.decode import read_image
 from core.models.build import build
-from core.training.device import Compute
-from core.training.embed import Embedder
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3600)]
 
@@ -142,7 +142,7 @@ def test_a_png_of_two_and_a_half_gigapixels_is_refused_at_once(tmp_path) -> None
     )
     script = (
         "import resource, sys, time\n"
-        "from core.data.decode import read_header, read_image\n"
+        "from core.images.decode import read_header, read_image\n"
         "from core.errors import DecodeError\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "begin = time.perf_counter()\n"

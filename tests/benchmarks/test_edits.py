@@ -17,8 +17,8 @@ from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication
 
 from core.data.dataset import DatasetIndex
-from gui import jobs_health
 from gui.app import make_window
+from gui.data.health import jobs as jobs_health
 
 pytestmark = pytest.mark.benchmark
 _IMAGES, _CLASSES = 100_000, 40

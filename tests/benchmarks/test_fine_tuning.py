@@ -23,15 +23,15 @@ from torch.utils.data import DataLoader, Subset
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from core.data.scan import scan
+from core.catalog import catalog
+from core.data.sources.scan import scan
+from core.diagnostics.warmup import warm_up
 from core.events import EpochDone, StepDone
-from core.models import catalog
 from core.models.build import build
-from core.recipe import Recipe
+from core.recipe.recipe import Recipe
+from core.runs.run_folder import RunStore
 from core.training.fit import fit
-from core.training.runs import RunStore
-from core.training.trainee import Trainee
-from core.warmup import warm_up
+from core.training.loop.model import Trainee
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3600)]
 
@@ -143,11 +143,11 @@ def test_what_the_loop_costs_over_bare_steps(shared_data):
 _PEAK = """
     import resource, sys
     from pathlib import Path
-    from core.data.scan import scan
-    from core.classify import Classifier
-    from core.recipe import Recipe
+    from core.data.sources.scan import scan
+    from core.evaluation.classifier import Classifier
+    from core.recipe.recipe import Recipe
     from core.training.fit import fit
-    from core.training.runs import RunStore
+    from core.runs.run_folder import RunStore
     folder, what = Path(sys.argv[1]), sys.argv[2]
     index = scan(folder)
     if what == "train":

@@ -16,11 +16,11 @@ from PySide6.QtCore import QEvent
 from PySide6.QtWidgets import QApplication
 
 from core.data.dataset import DatasetIndex
-from gui.gallery_feed import GalleryFeed
-from gui.theme import Theme
-from gui.widgets.gallery import Gallery
-from gui.widgets.gallery_entries import DatasetEntries
-from gui.workers import JobRunner
+from gui.kit.theme import Theme
+from gui.kit.workers import JobRunner
+from gui.pictures.entries import DatasetEntries
+from gui.pictures.feed import GalleryFeed
+from gui.pictures.gallery import Gallery
 
 pytestmark = pytest.mark.benchmark
 _IMAGES = 100_000

@@ -10,12 +10,12 @@ import time
 import numpy as np
 import pytest
 
-from core.data.health import health
-from core.data.near_copies import SIDE, candidates, near_pairs
-from core.data.scan import scan
-from core.evaluation.label_errors import label_errors, unlike_their_class
-from core.evaluation.picture_features import picture_features
-from core.recipe import Recipe
+from core.data.health.check import health
+from core.data.health.label_errors import label_errors, unlike_their_class
+from core.data.health.near_duplicates import SIDE, candidates, near_pairs
+from core.data.sources.scan import scan
+from core.features.dataset_features import picture_features
+from core.recipe.recipe import Recipe
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3600)]
 QUIET = {"on_progress": lambda *_: None, "should_stop": lambda: False}

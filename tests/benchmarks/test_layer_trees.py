@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from core.models import catalog
-from core.models.layers import layer_tree
+from core.catalog import catalog
+from core.models.layers.tree import layer_tree
 
 pytestmark = pytest.mark.benchmark
 

@@ -14,17 +14,17 @@ import pytest
 from PySide6.QtCore import QCoreApplication
 from PySide6.QtWidgets import QApplication, QWidget
 
-from core.models import catalog
-from core.models.collapse import walk
-from gui import jobs_layers
-from gui.commands import Commands
-from gui.layer_control import LayerControl
-from gui.session import Session
-from gui.settings import Settings
-from gui.theme import Theme
-from gui.widgets.layer_view import LayerView
-from gui.widgets.notice_bar import NoticeBar
-from gui.workers import JobRunner
+from core.catalog import catalog
+from core.models.layers.rows import walk
+from gui.base.session import Session
+from gui.kit.notice_bar import NoticeBar
+from gui.kit.settings import Settings
+from gui.kit.theme import Theme
+from gui.kit.workers import JobRunner
+from gui.layers import jobs as jobs_layers
+from gui.layers.control import LayerControl
+from gui.layers.view import LayerView
+from gui.shell.commands import Commands
 
 pytestmark = pytest.mark.benchmark
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from core.events import StepDone
-from gui.curves import StepCurves
-from gui.theme import Theme
-from gui.widgets.live_plot import Line, LivePlot
+from gui.base.curves import StepCurves
+from gui.kit.theme import Theme
+from gui.plots.live_plot import Line, LivePlot
 
 pytestmark = pytest.mark.benchmark
 

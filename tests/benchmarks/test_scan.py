@@ -20,15 +20,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.data.scan import scan
-from core.data.tables import read_table
+from core.data.sources.scan import scan
+from core.data.sources.tables import read_table
 
 pytestmark = pytest.mark.benchmark
 _CLASSES = 50
 
 _ONE_SCAN = """
 import json, sys, time, tracemalloc
-from core.data.scan import scan
+from core.data.sources.scan import scan
 if sys.argv[2] == "memory":
     tracemalloc.start()
 wall, processor = time.perf_counter(), time.process_time()

@@ -20,13 +20,13 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from core.data.scan import scan
-from core.models import catalog
+from core.catalog import catalog
+from core.data.sources.scan import scan
+from core.diagnostics.warmup import warm_up
 from core.models.build import build, freeze_backbone
-from core.recipe import Recipe
+from core.recipe.recipe import Recipe
+from core.runs.run_folder import RunStore
 from core.training.fit import fit
-from core.training.runs import RunStore
-from core.warmup import warm_up
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3600)]
 

@@ -13,10 +13,11 @@ import torchvision
 from PIL import Image
 from timm.data import create_transform, resolve_model_data_config
 
-from core.models import catalog, weights
+from core.catalog import catalog
+from core.compute.device import Compute
+from core.compute.embedder import Embedder
 from core.models.build import BuiltModel, build
-from core.training.device import Compute
-from core.training.embed import Embedder
+from core.models.weights import weights
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3600)]
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from core.data.samples import digits
+from core.data.sources.samples import digits
 
 pytestmark = pytest.mark.benchmark
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -25,9 +25,9 @@ _FIRST_PAINT = """
     import sys
     from PySide6.QtCore import QTimer
     from PySide6.QtWidgets import QApplication
-    import gui.app, gui.main_window
+    import gui.app, gui.shell.main_window
 
-    class Watched(gui.main_window.MainWindow):
+    class Watched(gui.shell.main_window.MainWindow):
         def __init__(self, *parts):
             super().__init__(*parts)
             self.first_painted.connect(self.report)
@@ -39,7 +39,7 @@ _FIRST_PAINT = """
             import os
             os._exit(0)
 
-    gui.main_window.MainWindow = Watched
+    gui.shell.main_window.MainWindow = Watched
     gui.app.run()
 """
 
@@ -48,7 +48,7 @@ _LATENESS = """
     from pathlib import Path
     from PySide6.QtCore import QObject, QTimer, Qt
     from PySide6.QtWidgets import QApplication
-    import gui.app, gui.main_window
+    import gui.app, gui.shell.main_window
 
     PERIOD = 0.005
 
@@ -100,12 +100,12 @@ _LATENESS = """
             self.window.session.set_recipe_values(json.loads(os.environ["RECIPE"]))
             self.window.start_training()
 
-    class Watched(gui.main_window.MainWindow):
+    class Watched(gui.shell.main_window.MainWindow):
         def __init__(self, *parts):
             super().__init__(*parts)
             self.watch = Watch(self)
 
-    gui.main_window.MainWindow = Watched
+    gui.shell.main_window.MainWindow = Watched
     gui.app.run(sample=True)
 """
 

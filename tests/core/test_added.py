@@ -10,16 +10,17 @@ import torch
 import torchvision
 from torch import nn
 
-from core import places
-from core.classify import Classifier
-from core.cli import main
+from core.catalog import added, catalog
+from core.catalog.card import ModelCard
+from core.catalog.licences import licence_note
+from core.cli.app import main
 from core.errors import ModelError, WeightsError
-from core.models import added, catalog, weights
+from core.evaluation.classifier import Classifier
 from core.models.build import build
-from core.models.card import ModelCard
-from core.models.files import open_model_file, report_of
-from core.models.layers import layer_tree
-from core.models.licences import licence_note
+from core.models.layers.tree import layer_tree
+from core.models.weights import weights
+from core.models.weights.files import open_model_file, report_of
+from core.system import paths as places
 
 torch.manual_seed(0)
 

@@ -16,9 +16,9 @@ from core.advice.estimate import (
 )
 from core.advice.evidence import Evidence
 from core.advice.rules import Thresholds, decide, rule_tables
-from core.data.scan import scan
-from core.recipe import make_recipe
-from core.training.plan import make_plan
+from core.data.sources.scan import scan
+from core.recipe.plan import make_plan
+from core.recipe.recipe import make_recipe
 
 
 def evidence(accuracy):

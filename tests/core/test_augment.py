@@ -12,11 +12,11 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as theirs
 
-from core.data.augment import View, is_mixed, mix, training_view, turn_hue, vary
-from core.data.preprocess import Preprocessing
-from core.data.variation import PRESETS, Draw, Mix, Variation, draw, magnitude, variation_of
+from core.batches.augment import View, is_mixed, mix, training_view, turn_hue, vary
+from core.batches.augment_params import PRESETS, Draw, Mix, Variation, draw, magnitude, variation_of
 from core.errors import AppError
-from core.recipe import Recipe, make_recipe
+from core.images.preprocess import Preprocessing
+from core.recipe.recipe import Recipe, make_recipe
 
 PREPROCESSING = Preprocessing(32, 32, 36, "bilinear", (0.5,) * 3, (0.5,) * 3)
 BLACK = torch.zeros(1, 3, 1, 1)

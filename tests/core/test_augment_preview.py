@@ -9,13 +9,13 @@ import pytest
 import torch
 from PIL import Image
 
-from core.cli import main
-from core.data.pixels import PixelCache
-from core.data.scan import scan
+from core.batches.augment_preview import choose, preprocessing_of, preview, sheet
+from core.batches.pixel_cache import PixelCache
+from core.cli.app import main
+from core.data.sources.scan import scan
 from core.errors import DatasetError
-from core.recipe import Recipe
-from core.training.batches import Batches, TrainingSet, Unreadable
-from core.training.preview import choose, preprocessing_of, preview, sheet
+from core.recipe.recipe import Recipe
+from core.training.loop.batches import Batches, TrainingSet, Unreadable
 
 RECIPE = Recipe(augmentation="strong", rotation=20, auto_augment="rand", erasing=0.5)
 
@@ -49,7 +49,7 @@ def test_a_view_is_the_very_one_of_the_trainer(index):
     )
     from concurrent.futures import ThreadPoolExecutor
 
-    from core.data.augment import vary
+    from core.batches.augment import vary
 
     with ThreadPoolExecutor(1) as pool:
         for epoch in (1, 2):

@@ -10,21 +10,21 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from core.data.augment import mix, training_view, vary
-from core.data.pixels import PixelCache
-from core.data.scan import scan
-from core.data.variation import variation_of
+from core.batches.augment import mix, training_view, vary
+from core.batches.augment_params import variation_of
+from core.batches.pixel_cache import PixelCache
+from core.catalog import catalog
+from core.compute.device import Compute
+from core.data.sources.scan import scan
 from core.events import EpochDone, RunResumed, StepDone
-from core.models import catalog
 from core.models.build import build
-from core.recipe import Recipe
-from core.training.batches import Batches, TrainingSet, Unreadable
-from core.training.checkpoints import Head
-from core.training.device import Compute
+from core.recipe.plan import make_plan
+from core.recipe.recipe import Recipe
+from core.runs.checkpoints import Head
+from core.runs.run_folder import RunStore
 from core.training.fit import fit, resume
-from core.training.plan import make_plan
-from core.training.runs import RunStore
-from core.training.trainee import Trainee
+from core.training.loop.batches import Batches, TrainingSet, Unreadable
+from core.training.loop.model import Trainee
 
 MODEL = "bundled/tf_efficientnet_lite0"
 RECIPE = Recipe(
@@ -62,7 +62,7 @@ def train(folder, recipe=RECIPE, *, stop_after=None):
 @pytest.mark.parametrize("budget", [0, pytest.param(10**9, marks=pytest.mark.slow)])
 def test_a_run_with_everything_on_resumes_to_the_bit(folder, monkeypatch, budget):
     """Stopped inside the second epoch; without a budget all pictures come from the mapped file."""
-    monkeypatch.setattr("core.data.pixels.memory_budget", lambda: budget)
+    monkeypatch.setattr("core.batches.pixel_cache.memory_budget", lambda: budget)
     whole, run, events = train(folder)
     steps = [event for event in events if isinstance(event, StepDone)]
     stopped, cut, _events = train(folder, stop_after=len(steps) // 2 + 1)
@@ -153,11 +153,11 @@ def test_an_image_drawn_twice_in_an_epoch_is_varied_anew(folder):
 
 def test_selection_and_report_images_are_never_varied(folder, monkeypatch):
     """Whatever the recipe says, they are cut as the model wants them and as they are classified."""
-    import core.data.augment as augment
+    import core.batches.augment as augment
 
     judged = []
-    embed = "core.training.embed.Embedder.embed"
-    from core.training.embed import Embedder
+    embed = "core.compute.embedder.Embedder.embed"
+    from core.compute.embedder import Embedder
 
     plain = Embedder.embed
 

@@ -11,10 +11,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from core import places
+from core.catalog import catalog
+from core.compute import benchmark as bench
 from core.errors import AppError, ModelError
 from core.events import Cancelled
-from core.models import bench, catalog
+from core.system import paths as places
 
 
 def test_a_measured_latency_is_remembered_with_its_settings():
@@ -37,7 +38,7 @@ def test_the_thread_count_is_put_back_after_a_measurement():
 
 def test_what_is_known_is_read_without_torch():
     code = (
-        "import sys; from core.models import bench; bench.known_latencies(); "
+        "import sys; from core.compute import benchmark as bench; bench.known_latencies(); "
         "assert not {'torch', 'timm'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=places.resource("").parent)

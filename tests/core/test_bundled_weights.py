@@ -9,10 +9,11 @@ import pytest
 import sklearn.datasets
 import torch
 
-from core.data.decode import read_image
+from core.catalog import catalog
 from core.errors import WeightsError
-from core.models import catalog, weights
+from core.images.decode import read_image
 from core.models.build import BuiltModel, build
+from core.models.weights import weights
 
 LITES = tuple(weights.BUNDLED_PACKAGES)
 

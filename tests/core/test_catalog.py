@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from core import places
+from core.catalog import catalog
 from core.errors import ModelError
-from core.models import catalog
+from core.system import paths as places
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def cards() -> catalog.Catalog:
 
 def test_the_catalog_and_the_question_whether_weights_are_here_load_no_torch():
     code = (
-        "import sys; from core.models import catalog, weights; "
+        "import sys; from core.catalog import catalog; from core.models.weights import weights; "
         "cards = catalog.load().cards; [weights.is_here(card) for card in cards]; "
         "loaded = {'torch', 'timm', 'torchvision'} & set(sys.modules); "
         "assert not loaded, loaded"

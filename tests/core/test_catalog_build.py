@@ -11,11 +11,13 @@ import timm
 import torchvision
 from timm.models import _registry
 
+from core.catalog import catalog
+from core.catalog.card import ModelCard
+from core.catalog_build import build as catalog_build
+from core.catalog_build import costs, published
 from core.errors import ModelError
 from core.events import Cancelled
-from core.models import catalog, catalog_build, costs, published
 from core.models.build import build
-from core.models.card import ModelCard
 
 
 @pytest.fixture(scope="module")

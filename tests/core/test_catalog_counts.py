@@ -12,8 +12,10 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from core.models import catalog, costs, skeleton
-from core.models.card import ModelCard
+from core.catalog import catalog
+from core.catalog.card import ModelCard
+from core.catalog_build import costs
+from core.models import skeleton
 
 _ATEN = torch.ops.aten
 _PRODUCTS = {

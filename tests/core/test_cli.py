@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from core.cli import is_command, main
+from core.cli.app import is_command, main
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.cli import main
-from core.data.opening import journal_of, open_dataset
+from core.cli.app import main
+from core.data.open import journal_of, open_dataset
 from core.data.splits import SplitPlan, draw, honest_sets
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from core.cli import main
-from core.models import catalog
+from core.catalog import catalog
+from core.cli.app import main
 
 
 def ask(capsys, *arguments: object):
@@ -119,13 +119,13 @@ def test_the_catalog_says_what_is_in_it_and_whether_it_is_older_than_the_librari
     capsys, monkeypatch
 ):
     # Of whatever versions are installed where the test runs, it must not depend.
-    monkeypatch.setattr("core.cli_models._installed", catalog.load().made_with.get)
+    monkeypatch.setattr("core.cli.models._installed", catalog.load().made_with.get)
     code, out, _ = ask(capsys, "catalog", "--json")
     found = json.loads(out)
     assert code == 0
     assert found["cards"] == sum(found["sources"].values()) == len(catalog.load().cards)
     assert found["is_up_to_date"]
-    monkeypatch.setattr("core.cli_models._installed", lambda name: "99.0")
+    monkeypatch.setattr("core.cli.models._installed", lambda name: "99.0")
     _, out, _ = ask(capsys, "catalog")
     assert "timm 99.0 is installed" in out
     assert "--rebuild" in out

@@ -7,10 +7,10 @@ import io
 
 import pytest
 
-from core.models import catalog
-from core.models.collapse import collapse, line_fits, to_csv, to_markdown, trains_text, walk
-from core.models.layers import LayerNode, layer_tree
-from core.recipe import Recipe
+from core.catalog import catalog
+from core.models.layers.rows import collapse, line_fits, to_csv, to_markdown, trains_text, walk
+from core.models.layers.tree import LayerNode, layer_tree
+from core.recipe.recipe import Recipe
 
 CARDS = catalog.load()
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.cli import main
-from core.data.scan import scan
+from core.cli.app import main
+from core.data.sources.scan import scan
 from core.errors import Cancelled, DatasetError
 from core.events import RunStarted
-from core.recipe import Recipe
+from core.recipe.recipe import Recipe
+from core.runs.run_folder import Run, RunStore
 from core.training.cross_validation import cross_validate
-from core.training.runs import Run, RunStore
 
 RECIPE = Recipe(precision="float32", selection_folds=2)
 

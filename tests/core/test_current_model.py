@@ -6,15 +6,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from core.data.scan import scan
+from core.catalog import catalog
+from core.data.sources.scan import scan
 from core.events import EpochDone, RunStarted, StepDone
-from core.models import catalog
 from core.models.build import build
-from core.recipe import Recipe
-from core.training.effort import step_work, work_by_epoch
+from core.plan.step_cost import step_work, work_by_epoch
+from core.recipe.plan import make_plan
+from core.recipe.recipe import Recipe
+from core.runs.run_folder import create_run
 from core.training.fit import fit
-from core.training.plan import make_plan
-from core.training.runs import create_run
 
 MODEL = "bundled/tf_efficientnet_lite0"
 RECIPE = Recipe(

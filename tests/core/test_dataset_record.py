@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from core.data.changes import changed_files, changed_sources
-from core.data.scan import scan
+from core.data.sources.scan import scan
 from core.data.splits import honest_sets
 from core.errors import RunError
-from core.recipe import new_recipe
-from core.training import dataset_record
-from core.training.features import Features
-from core.training.prepare import notices_of
-from core.training.runs import Run, create_run
+from core.features.cache import Features
+from core.recipe.recipe import new_recipe
+from core.runs import dataset_record
+from core.runs.run_folder import Run, create_run
+from core.training.context import notices_of
 
 
 def recorded(index, folder: Path) -> Run:

@@ -19,10 +19,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from core.data import decode as decoder
-from core.data.decode import decode, read_header, read_image
-from core.data.signatures import is_installed
 from core.errors import DecodeError
+from core.images import decode as decoder
+from core.images.decode import decode, read_header, read_image
+from core.images.signatures import is_installed
 
 WHITE = (255, 255, 255)
 
@@ -361,7 +361,9 @@ def test_the_answer_does_not_depend_on_how_warnings_are_treated(photo):
 def test_an_odd_tiff_writes_nothing_to_the_terminal(shared_data):
     broken = shared_data / "odd_images" / "broken"
     program = (
-        "import sys; from core.data.decode import read_image; from core.errors import DecodeError\n"
+        "import sys\n"
+        "from core.images.decode import read_image\n"
+        "from core.errors import DecodeError\n"
         "for path in sys.argv[1:]:\n"
         "    try: read_image(path)\n"
         "    except DecodeError: print('refused')\n"

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from core.data import signatures
-from core.data.decode import decode, read_header, read_image
-from core.data.facts import read_facts
-from core.data.scan import scan
-from core.data.signatures import looks_like, optional_format
+from core.data.sources.scan import scan
 from core.errors import DecodeError
+from core.images import signatures
+from core.images.decode import decode, read_header, read_image
+from core.images.metadata import read_facts
+from core.images.signatures import looks_like, optional_format
 
 heif = pytest.importorskip("pillow_heif", reason="needs pillow-heif (extra: formats)")
 pydicom = pytest.importorskip("pydicom", reason="needs pydicom (extra: formats)")
@@ -351,7 +351,7 @@ def test_a_dicom_file_cut_in_half_is_said_to_be_cut():
 
 
 def test_a_deflated_bomb_is_refused_before_it_is_unpacked(monkeypatch):
-    from core.data import decode as decoder
+    from core.images import decode as decoder
 
     data = dicom(np.zeros((1200, 1200), np.uint16), syntax=DeflatedExplicitVRLittleEndian)
     assert len(data) < 20_000
@@ -429,7 +429,7 @@ def test_the_decoder_imports_neither_package_before_such_a_file_is_met(photo, tm
     photo.save(tmp_path / "b.png")
     (tmp_path / "c.heic").write_bytes(heic(photo))
     script = (
-        "import sys; from core.data.decode import read_image\n"
+        "import sys; from core.images.decode import read_image\n"
         "read_image(sys.argv[1])\n"
         "print(sorted({'pillow_heif', 'pydicom'} & set(sys.modules)))\n"
         "read_image(sys.argv[2])\n"

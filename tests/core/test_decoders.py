@@ -15,19 +15,19 @@ import psutil
 import pytest
 from PIL import Image
 
-from core.data import decoders as decoders_module
-from core.data.decoders import Decoders, faster
-from core.data.pixels import read_working
-from core.data.preprocess import Preprocessing
-from core.data.scan import scan
+from core.batches import decode_processes as decoders_module
+from core.batches import streaming
+from core.batches.decode_processes import Decoders, faster
+from core.batches.pixel_cache import read_working
+from core.batches.streaming import Pictures
+from core.compute.device import Compute
+from core.data.sources.scan import scan
 from core.errors import DecodeError
 from core.events import EpochDone, Notice, StepDone
-from core.recipe import Recipe
-from core.training import streaming
-from core.training.device import Compute
+from core.images.preprocess import Preprocessing
+from core.recipe.recipe import Recipe
+from core.runs.run_folder import RunStore
 from core.training.fit import fit
-from core.training.runs import RunStore
-from core.training.streaming import Pictures
 
 PREPROCESSING = Preprocessing(32, 32, 36, "bilinear", (0.5,) * 3, (0.5,) * 3)
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -84,8 +84,10 @@ def test_a_child_gives_the_pixels_of_a_thread_names_what_is_broken_and_ends_with
 
 def test_a_child_loads_no_torch_and_no_qt(paths):
     code = (
-        "import sys\nfrom core.data import decoders\nfrom core.data.preprocess import Preprocessing"
-        "\nfrom pathlib import Path\n"
+        "import sys\n"
+        "from core.batches import decode_processes as decoders\n"
+        "from core.images.preprocess import Preprocessing\n"
+        "from pathlib import Path\n"
         "decoders._work(Path(sys.argv[1]),"
         " Preprocessing(32, 32, 36, 'bilinear', (0.5,) * 3, (0.5,) * 3))\n"
         "print(*[m for m in ('torch', 'torchvision', 'sklearn', 'PySide6') if m in sys.modules])"
@@ -142,8 +144,8 @@ def test_the_children_of_a_killed_process_end(paths, tmp_path):
     script.write_text(
         "import sys, time\nfrom pathlib import Path\n"
         f"sys.path.insert(0, {str(REPOSITORY)!r})\n"
-        "from core.data.decoders import Decoders\n"
-        "from core.data.preprocess import Preprocessing\n"
+        "from core.batches.decode_processes import Decoders\n"
+        "from core.images.preprocess import Preprocessing\n"
         "if __name__ == '__main__':\n"
         "    decoders = Decoders(2)\n"
         "    for path in sys.argv[1:]:\n"

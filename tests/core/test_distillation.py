@@ -10,22 +10,22 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from core.arguments import recipe_from
+from core.catalog import catalog
+from core.cli.arguments import recipe_from
+from core.compute.device import Compute
 from core.data.dataset import Task
-from core.data.scan import scan
+from core.data.sources.scan import scan
 from core.errors import AppError, ModelError, RunError
 from core.events import EpochDone, Notice, RunStarted, StepDone
-from core.models import catalog
+from core.features.cache import state_digest
 from core.models.build import build
-from core.recipe import Recipe
-from core.training.checkpoints import Head
-from core.training.device import Compute
+from core.recipe.recipe import Recipe
+from core.runs.checkpoints import Head
+from core.runs.run_folder import Run, RunStore
 from core.training.distillation import Teacher, soft_loss
-from core.training.features import state_digest
 from core.training.fit import fit, resume
 from core.training.losses import Loss
-from core.training.lr_finder import find_rate
-from core.training.runs import Run, RunStore
+from core.training.lr_finder.find import find_rate
 
 MODEL = "bundled/tf_efficientnet_lite0"
 COMPUTE = Compute("cpu", "float32", "channels_last", 1, 1, 8)

@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
-from core import places
+from core.catalog import catalog
+from core.catalog.domains import DomainBackbone, domain_backbones, domain_names, examples
 from core.errors import ModelError
-from core.models import catalog
-from core.models.domains import DomainBackbone, domain_backbones, domain_names, examples
+from core.system import paths as places
 
 
 @pytest.mark.parametrize("backbone", domain_backbones(), ids=lambda backbone: backbone.id)
@@ -47,7 +47,7 @@ def test_the_examples_name_a_model_and_its_licence_for_each_general_domain():
 
 def test_the_list_is_read_without_torch():
     code = (
-        "import sys; from core.models.domains import domain_backbones; domain_backbones(); "
+        "import sys; from core.catalog.domains import domain_backbones; domain_backbones(); "
         "assert not {'torch', 'timm'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=places.resource("").parent)

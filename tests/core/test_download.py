@@ -15,9 +15,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from core.catalog import catalog
+from core.cli import subprocess_work as child_work
 from core.errors import Cancelled, WeightsError
-from core.models import catalog, child_work, weights
-from core.models.download import download
+from core.models.weights import weights
+from core.models.weights.download import download
 
 CONTENT = bytes(range(256)) * 12_000
 HALF = 2_000_000
@@ -200,7 +202,7 @@ def test_a_hub_file_is_checked_against_the_hubs_own_checksum(server, tmp_path):
         "names": ["model.safetensors"],
         "beside": [],
     }
-    from core.models.child import Child
+    from core.system.subprocesses import Child
 
     def outcome(repo: str) -> dict[str, object]:
         with Child({**request, "repo": repo}) as child:

@@ -9,7 +9,7 @@ from core.data.dataset import NO_LABEL
 from core.errors import Cancelled, DatasetError
 from core.evaluation import embedding_map
 from core.evaluation.embedding_map import agreement, draw_map, neighbours, suspects
-from core.evaluation.picture_features import PictureFeatures
+from core.features.dataset_features import PictureFeatures
 
 
 def make_features(*, classes: int = 3, per_class: int = 12, seed: int = 0) -> PictureFeatures:

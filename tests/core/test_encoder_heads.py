@@ -6,10 +6,10 @@ import timm
 import torch
 from torch import nn
 
+from core.catalog import catalog
 from core.models import build as building
-from core.models import catalog
 from core.models.build import build, freeze_backbone
-from core.models.layers import layer_tree
+from core.models.layers.tree import layer_tree
 
 
 class Tokens(nn.Module):

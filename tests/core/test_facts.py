@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from core.data.facts import read_facts
 from core.errors import DecodeError
+from core.images.metadata import read_facts
 
 
 def test_facts_are_those_of_the_upright_picture_and_name_the_camera(tmp_path: Path) -> None:

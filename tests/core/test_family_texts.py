@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from core.models import catalog
+from core.catalog import catalog
 from core.models.family_texts import described_families, family_text
 
 FAMILIES = Counter(card.family for card in catalog.load().cards)

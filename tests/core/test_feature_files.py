@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.cli import main
+from core.cli.app import main
 
 LITE0 = "bundled/tf_efficientnet_lite0"
 
@@ -40,11 +40,11 @@ def test_pooled_features_and_the_names_of_the_files(pictures, tmp_path, capsys):
     assert found["unreadable"].tolist() == [str(pictures / "broken.png")]
     assert "broken.png cannot be read" in found["reasons"][0]
 
-    from core.classify import Classifier
+    from core.evaluation.classifier import Classifier
 
     names = list(found["files"])
     scores = Classifier.open(LITE0).score([pictures / "a.png"]).probabilities[0]
-    from core.feature_files import open_model
+    from core.evaluation.feature_export import open_model
 
     head = open_model(LITE0).module.get_submodule("classifier")
     logits = found["features"][0] @ head.weight.detach().numpy().T + head.bias.detach().numpy()
@@ -108,7 +108,7 @@ def test_a_bad_name_is_refused_before_anything_is_computed(pictures, tmp_path, c
 def test_a_disk_that_is_full_is_one_sentence_and_leaves_nothing(pictures, tmp_path):
     code = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000));"
-        "from core.cli import main; sys.exit(main(sys.argv[1:]))"
+        "from core.cli.app import main; sys.exit(main(sys.argv[1:]))"
     )
     arguments = ["features", LITE0, str(pictures / "a.png"), "--out", str(tmp_path / "f.npz")]
     done = subprocess.run(

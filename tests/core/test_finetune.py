@@ -14,23 +14,23 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
-from core.classify import Classifier
-from core.data.augment import relight, training_view
-from core.data.decode import read_image
-from core.data.pixels import PixelCache
-from core.data.scan import scan
+from core.batches.augment import relight, training_view
+from core.batches.pixel_cache import PixelCache
+from core.catalog import catalog
+from core.compute.device import Compute
+from core.data.sources.scan import scan
 from core.errors import RunError
+from core.evaluation.classifier import Classifier
 from core.evaluation.evaluate import evaluate
 from core.events import EpochDone, Notice, PlanChanged, RunEnded, RunResumed, StepDone
-from core.models import catalog
+from core.images.decode import read_image
 from core.models.build import build
-from core.recipe import Recipe
-from core.training.checkpoints import Head
-from core.training.device import Compute
+from core.recipe.plan import make_plan
+from core.recipe.recipe import Recipe
+from core.runs.checkpoints import Head
+from core.runs.run_folder import Run, RunResult, RunStore, create_run
 from core.training.fit import fit, resume
-from core.training.plan import make_plan
-from core.training.runs import Run, RunResult, RunStore, create_run
-from core.training.trainee import Trainee
+from core.training.loop.model import Trainee
 
 MODEL = "bundled/tf_efficientnet_lite0"
 RECIPE = Recipe(
@@ -361,7 +361,7 @@ def test_a_full_disk_in_fine_tuning_ends_the_run_and_keeps_the_best_model(folder
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("core.training.strategy_tune.save_state", full)
+    monkeypatch.setattr("core.training.fine_tuning.save_state", full)
     run = RunStore().create("full", RECIPE)
     with pytest.raises(RunError, match="No space left on device"):
         fit(RECIPE, scan(folder), run)

@@ -10,23 +10,24 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from core.data.pixels import PixelCache
-from core.data.scan import scan
+from core.batches.pixel_cache import PixelCache
+from core.catalog import catalog
+from core.compute.device import Compute
+from core.data.sources.scan import scan
 from core.errors import Cancelled, RunError
 from core.events import CheckpointSaved, EpochDone, Progress, RunEnded, RunResumed, StepDone
-from core.models import catalog
 from core.models.build import build
-from core.recipe import Recipe
-from core.training import checkpoints, state
-from core.training.batches import Batches, TrainingSet, Unreadable
-from core.training.checkpoints import Head, make_reference, save_checkpoint
-from core.training.device import Compute
-from core.training.finetune import FineTuning
+from core.recipe.plan import make_plan
+from core.recipe.recipe import Recipe
+from core.runs import checkpoints
+from core.runs.checkpoints import Head, make_reference, save_checkpoint
+from core.runs.run_folder import Run, RunStore, create_run
 from core.training.fit import fit, resume
-from core.training.optimizers import make_optimizer
-from core.training.plan import make_plan
-from core.training.runs import Run, RunStore, create_run
-from core.training.trainee import Trainee
+from core.training.loop import state
+from core.training.loop.batches import Batches, TrainingSet, Unreadable
+from core.training.loop.loop import FineTuning
+from core.training.loop.model import Trainee
+from core.training.loop.optimizers import make_optimizer
 
 MODEL = "bundled/tf_efficientnet_lite0"
 COMPUTE = Compute("cpu", "float32", "channels_last", 1, 1, 8)

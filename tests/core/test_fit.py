@@ -16,20 +16,20 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from core import places
-from core.classify import Classifier
-from core.data.scan import scan
+from core.catalog import catalog
+from core.compute.embedder import Embedder
+from core.data.sources.scan import scan
 from core.errors import Cancelled, DatasetError, RunError
+from core.evaluation.classifier import Classifier
 from core.evaluation.evaluate import evaluate
 from core.events import CheckpointSaved, EpochDone, Notice, Progress, RunEnded, RunStarted
-from core.models import catalog
+from core.features import cache as features
 from core.models.build import build
-from core.recipe import Recipe
-from core.training import features
-from core.training.checkpoints import load_checkpoint
-from core.training.embed import Embedder
+from core.recipe.recipe import Recipe
+from core.runs.checkpoints import load_checkpoint
+from core.runs.run_folder import RunStore
+from core.system import paths as places
 from core.training.fit import fit
-from core.training.runs import RunStore
 
 RECIPE = Recipe(precision="float32", selection_folds=3)
 
@@ -303,7 +303,7 @@ def test_a_full_disk_ends_the_run_with_one_sentence(folder, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("core.training.strategy_head.save_checkpoint", full)
+    monkeypatch.setattr("core.training.feature_extraction.save_checkpoint", full)
     with pytest.raises(RunError, match="No space left on device"):
         train(folder)
 

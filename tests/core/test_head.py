@@ -8,7 +8,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
-from core.training.head import HeadEpoch, fit_head
+from core.training.head_solver import HeadEpoch, fit_head
 
 
 def blobs(n: int = 240, dim: int = 20, classes: int = 3, spread: float = 2.0, seed: int = 0):
@@ -145,7 +145,7 @@ def test_the_same_input_gives_the_same_head_bit_for_bit():
 
 
 def test_many_images_are_held_out_once_instead_of_cross_fitted(monkeypatch):
-    monkeypatch.setattr("core.training.head._MAX_CROSS_FIT", 100)
+    monkeypatch.setattr("core.training.head_solver._MAX_CROSS_FIT", 100)
     data, labels, fold = blobs()
     head = fit_head(data, labels, fold, classes=3, epochs=10, patience=8)
     assert not head.is_cross_fitted
@@ -155,6 +155,6 @@ def test_many_images_are_held_out_once_instead_of_cross_fitted(monkeypatch):
 def test_rows_in_pieces_give_the_same_head_as_all_at_once(monkeypatch):
     data, labels, fold = blobs()
     whole = fit_head(data, labels, fold, classes=3, epochs=10, patience=8, l2=0.1)
-    monkeypatch.setattr("core.training.head._ROWS_X_LOGITS", 50 * 6 * 3)
+    monkeypatch.setattr("core.training.head_solver._ROWS_X_LOGITS", 50 * 6 * 3)
     pieces = fit_head(data, labels, fold, classes=3, epochs=10, patience=8, l2=0.1)
     assert pieces.weight.numpy() == pytest.approx(whole.weight.numpy(), abs=1e-4)

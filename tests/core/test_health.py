@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from core import places
-from core.data import health_measure
-from core.data.findings import FrozenFeatures, open_findings
-from core.data.health import HealthReport, health
+from core.data.health import measure as health_measure
+from core.data.health.check import HealthReport, health
+from core.data.health.findings import FrozenFeatures, open_findings
 from core.data.journal import Edit
-from core.data.scan import scan
+from core.data.sources.scan import scan
 from core.errors import Cancelled
+from core.system import paths as places
 
 
 def look(index, *, on_progress=lambda *_: None, should_stop=lambda: False, **more) -> HealthReport:

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core import cli
-from core.data.findings import Finding, HealthReport
-from core.data.health import health
-from core.data.health_report import SHOWN, to_csv, to_html, write_report
-from core.data.scan import scan
+from core.cli import app as cli
+from core.data.health.check import health
+from core.data.health.findings import Finding, HealthReport
+from core.data.health.report import SHOWN, to_csv, to_html, write_report
+from core.data.sources.scan import scan
 from core.errors import AppError
 
 

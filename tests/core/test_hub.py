@@ -8,11 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
-from core.classify import Classifier
-from core.cli import main
+from core.catalog import added, catalog
+from core.cli.app import main
 from core.errors import AppError, ModelError
-from core.models import added, catalog, hub, weights
+from core.evaluation.classifier import Classifier
 from core.models.build import build
+from core.models.weights import torch_hub as hub
+from core.models.weights import weights
 
 HUBCONF = '''
 dependencies = ["torch"]

@@ -7,10 +7,11 @@ import threading
 import pytest
 import torch
 
+from core.catalog import catalog
 from core.errors import ModelError
-from core.models import catalog, skeleton
+from core.models import skeleton
 from core.models.build import BuiltModel, build
-from core.models.inner import inner_features, spatial_features
+from core.models.layers.activations import inner_features, spatial_features
 
 CARDS = catalog.load()
 

@@ -13,12 +13,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from core import files
-from core.data.scan import scan
+from core.data.sources.scan import scan
 from core.events import EpochDone, RunResumed
-from core.recipe import Recipe
+from core.recipe.recipe import Recipe
+from core.runs.run_folder import Run, RunStore
+from core.system import atomic_files as files
 from core.training.fit import fit, resume
-from core.training.runs import Run, RunStore
 
 MAIN = Path(__file__).resolve().parents[2] / "main.py"
 RECIPE = Recipe(

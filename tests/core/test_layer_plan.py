@@ -8,13 +8,12 @@ import io
 import pytest
 import torch
 
+from core.catalog import catalog
 from core.errors import AppError
-from core.models import catalog
 from core.models.build import build
-from core.models.collapse import collapse, walk
-from core.models.layers import layer_tree
-from core.recipe import make_recipe, read_recipe
-from core.training.layer_plan import (
+from core.models.layers.rows import collapse, walk
+from core.models.layers.tree import layer_tree
+from core.plan.layer_plan import (
     LayerPlan,
     factor_at,
     read_factor,
@@ -23,8 +22,9 @@ from core.training.layer_plan import (
     with_last_groups,
     with_trained,
 )
-from core.training.layer_texts import plan_to_csv, plan_to_markdown
-from core.training.plan import make_plan
+from core.plan.layer_text import plan_to_csv, plan_to_markdown
+from core.recipe.plan import make_plan
+from core.recipe.recipe import make_recipe, read_recipe
 from core.training.plan_of import plan_of
 
 
@@ -193,7 +193,7 @@ def test_shared_weights_train_in_each_of_their_layers_and_count_once():
             self.b.weight = self.a.weight
             self.head = torch.nn.Linear(4, 2)
 
-    from core.models.layers import LayerTree, _aliases
+    from core.models.layers.tree import LayerTree, _aliases
 
     module = Tied()
     groups = (("stem", {"a.weight": 16}), ("head", {"head.weight": 8, "head.bias": 2}))
@@ -206,9 +206,9 @@ def test_shared_weights_train_in_each_of_their_layers_and_count_once():
 
 
 def test_a_run_trains_exactly_what_the_layer_rates_say(tmp_path):
-    from core.training.checkpoints import Head
-    from core.training.device import Compute
-    from core.training.trainee import Trainee
+    from core.compute.device import Compute
+    from core.runs.checkpoints import Head
+    from core.training.loop.model import Trainee
 
     recipe = make_recipe(
         {"model": "timm/test_resnet.r160_in1k", "strategy": "partial", "layer_groups": 0,

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from core.models import catalog, skeleton
-from core.models.layers import LayerNode, LayerTree, layer_tree, to_json
+from core.catalog import catalog
+from core.models import skeleton
+from core.models.layers.tree import LayerNode, LayerTree, layer_tree, to_json
 
 CARDS = catalog.load()
 

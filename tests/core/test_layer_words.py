@@ -12,7 +12,7 @@ from core.models.layer_words import explain_depth, explain_kind
 
 
 def test_every_kind_is_explained_in_sentences_of_its_own():
-    from core.models.layer_details import Kind
+    from core.models.layers.details import Kind
 
     texts = [explain_kind(kind) for kind in get_args(Kind)]
     assert len(set(texts)) == len(texts)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from core.load import LoadSampler
+from core.system.load import LoadSampler
 
 
 class Clock:

@@ -10,26 +10,26 @@ import numpy as np
 import pytest
 import torch
 
-from core.cli import main
-from core.data.augment import training_view
-from core.data.pixels import PixelCache
-from core.data.scan import scan
-from core.data.variation import variation_of
+from core.batches.augment import training_view
+from core.batches.augment_params import variation_of
+from core.batches.pixel_cache import PixelCache
+from core.catalog import catalog
+from core.cli.app import main
+from core.compute.device import Compute
+from core.data.sources.scan import scan
 from core.errors import AppError, Cancelled
 from core.events import Notice
-from core.models import catalog
 from core.models.build import build
-from core.recipe import Recipe
-from core.training import lr_finder
-from core.training.batches import TrainingSet
-from core.training.checkpoints import Head
-from core.training.device import Compute
+from core.recipe.plan import make_plan
+from core.recipe.recipe import Recipe
+from core.runs.checkpoints import Head
+from core.training.loop.batches import TrainingSet
+from core.training.loop.model import Trainee
+from core.training.loop.optimizers import make_optimizer
 from core.training.losses import Loss
-from core.training.lr_finder import find_rate, range_test
-from core.training.optimizers import make_optimizer
-from core.training.plan import make_plan
-from core.training.rate_curve import RateCurve, RatePoint, Reading, Smoother, rate_at
-from core.training.trainee import Trainee
+from core.training.lr_finder import find as lr_finder
+from core.training.lr_finder.curve import RateCurve, RatePoint, Reading, Smoother, rate_at
+from core.training.lr_finder.find import find_rate, range_test
 
 RECIPE = Recipe(
     strategy="partial",

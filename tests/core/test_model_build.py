@@ -9,10 +9,11 @@ import timm
 import torch
 from torch import nn
 
+from core.catalog import catalog
+from core.catalog.card import ModelCard
 from core.errors import ModelError
-from core.models import catalog, head, skeleton
+from core.models import head, skeleton
 from core.models.build import BuiltModel, build, freeze_backbone
-from core.models.card import ModelCard
 
 CARDS = catalog.load()
 

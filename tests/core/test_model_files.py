@@ -10,9 +10,9 @@ import torchvision
 from safetensors.torch import save_file
 from torch import nn
 
-from core.classify import Classifier
 from core.errors import ModelError, WeightsError
-from core.models.files import open_model_file, read_state
+from core.evaluation.classifier import Classifier
+from core.models.weights.files import open_model_file, read_state
 
 torch.manual_seed(0)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 from dataclasses import replace
 
-from core.models import catalog, rows
-from core.models.bench import Latency
+from core.catalog import catalog
+from core.catalog import export as rows
+from core.compute.benchmark import Latency
 
 
 def test_csv_holds_one_line_a_card_and_numbers_that_a_spreadsheet_reads():

@@ -11,9 +11,10 @@ import urllib.error
 import pytest
 import torch
 
+from core.catalog import catalog
 from core.errors import WeightsError
-from core.models import catalog, weights
 from core.models.build import build
+from core.models.weights import weights
 
 CARDS = catalog.load()
 

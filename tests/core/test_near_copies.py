@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.data.near_copies import SIDE, candidates, grouped, near_pairs
+from core.data.health.near_duplicates import SIDE, candidates, grouped, near_pairs
 from core.errors import Cancelled
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from core.models import catalog
-from core.models.network_types import network_type
+from core.catalog import catalog
+from core.catalog.network_types import network_type
 
 
 @pytest.mark.parametrize(

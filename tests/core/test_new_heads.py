@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from core.models import catalog, skeleton
+from core.catalog import catalog
+from core.models import skeleton
 from core.models.build import BuiltModel, build, freeze_backbone
 
 CARDS = catalog.load()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 
-from core.models.pareto import pareto_front
+from core.catalog.pareto import pareto_front
 
 
 def test_a_point_is_on_the_front_where_none_is_cheaper_and_better():

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core import places
-from core.data import pixels as pixels_module
-from core.data.pixels import PixelCache, read_working
-from core.data.preprocess import Preprocessing
+from core.batches import pixel_cache as pixels_module
+from core.batches.pixel_cache import PixelCache, read_working
+from core.images.preprocess import Preprocessing
+from core.system import paths as places
 
 PREPROCESSING = Preprocessing(32, 32, 36, "bilinear", (0.5,) * 3, (0.5,) * 3)
 ONE = 36 * 48 * 3
@@ -135,7 +135,8 @@ def test_many_threads_get_the_right_pictures(paths):
 def test_a_killed_process_leaves_no_file_behind(paths):
     code = (
         "import sys, time\nfrom pathlib import Path\n"
-        "from core.data.pixels import PixelCache\nfrom core.data.preprocess import Preprocessing\n"
+        "from core.batches.pixel_cache import PixelCache\n"
+        "from core.images.preprocess import Preprocessing\n"
         "cache = PixelCache([Path(p) for p in sys.argv[1:]],"
         " Preprocessing(32, 32, 36, 'bilinear', (0.5,) * 3, (0.5,) * 3), budget_bytes=0)\n"
         "[cache.working(i) for i in range(8)]\n"

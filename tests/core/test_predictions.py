@@ -3,13 +3,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from core.data.scan import scan
+from core.data.sources.scan import scan
 from core.evaluation.evaluate import evaluate_images
 from core.evaluation.metrics import make_report
 from core.evaluation.predictions import make_predictions
-from core.recipe import Recipe
+from core.recipe.recipe import Recipe
+from core.runs.run_folder import RunStore
 from core.training.fit import fit
-from core.training.runs import RunStore
 
 
 def test_each_image_gets_the_class_with_the_highest_probability_and_that_probability() -> None:

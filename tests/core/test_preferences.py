@@ -9,11 +9,13 @@ from typing import get_args
 
 import pytest
 
-from core import cache, places, preferences
 from core.errors import AppError
-from core.preferences import Preferences
-from core.recipe import Recipe, new_recipe
-from core.training.runs import RunStore
+from core.recipe.recipe import Recipe, new_recipe
+from core.runs.run_folder import RunStore
+from core.system import disk_cache as cache
+from core.system import paths as places
+from core.system import preferences
+from core.system.preferences import Preferences
 
 
 def test_the_choices_are_those_of_the_recipe() -> None:
@@ -81,7 +83,7 @@ def test_a_folder_of_runs_out_of_reach_is_said_and_not_replaced(tmp_path: Path) 
 
 def test_reading_them_loads_nothing_heavy() -> None:
     script = (
-        "import sys, core.preferences, core.places;"
+        "import sys, core.system.preferences, core.system.paths;"
         "print([m for m in ('torch', 'pydantic', 'numpy') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

@@ -9,7 +9,7 @@ from timm.data import create_transform
 from torchvision.transforms._presets import ImageClassification
 from torchvision.transforms.functional import InterpolationMode
 
-from core.data.preprocess import Preprocessing
+from core.images.preprocess import Preprocessing
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SIZES = [(500, 375), (375, 500), (224, 224), (256, 256), (60, 41), (1000, 31), (300, 299)]

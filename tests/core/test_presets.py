@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from core.catalog import catalog
+from core.catalog.presets import PRESETS, Preset, preset
 from core.errors import ModelError
-from core.models import catalog
-from core.models.presets import PRESETS, Preset, preset
 
 
 @pytest.mark.parametrize("need", PRESETS, ids=lambda need: need.key)

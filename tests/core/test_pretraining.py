@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from core.models import catalog
-from core.models.pretraining import from_table, from_tag, of_torchvision
+from core.catalog import catalog
+from core.catalog_build.pretraining import from_table, from_tag, of_torchvision
 
 
 @pytest.mark.parametrize(

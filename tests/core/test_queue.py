@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from core.cli import main
+from core.cli.app import main
 from core.errors import AppError
-from core.recipe import Recipe
-from core.training.queue import Queue
-from core.training.runs import RunStore
+from core.recipe.recipe import Recipe
+from core.runs.queue import Queue
+from core.runs.run_folder import RunStore
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -69,7 +69,7 @@ def test_each_entry_is_taken_once_and_a_running_one_stays(queue: Queue) -> None:
 def test_an_entry_of_a_killed_process_is_interrupted_and_keeps_its_run(queue: Queue) -> None:
     _add(queue, "a")
     code = (
-        "import sys, time; from pathlib import Path; from core.training.queue import Queue\n"
+        "import sys, time; from pathlib import Path; from core.runs.queue import Queue\n"
         "q = Queue(Path(sys.argv[1])); e = q.take(); q.begin(e.id, Path('/runs/x'))\n"
         "print('taken', flush=True); time.sleep(60)"
     )

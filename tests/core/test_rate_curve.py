@@ -10,8 +10,8 @@ import random
 import pytest
 
 from core.errors import AppError
-from core.recipe import Recipe
-from core.training.rate_curve import (
+from core.recipe.recipe import Recipe
+from core.training.lr_finder.curve import (
     RatePoint,
     Smoother,
     check_bounds,

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from core.events import EpochDone, RunResumed, RunStarted, StepDone
-from core.training.reading import Curves, LossTrack, read_curves, read_events
+from core.runs.curve_findings import Curves, LossTrack, read_curves, read_events
 
 ILLS = {
     "not-a-number", "diverging", "collapsed", "rate-too-high", "overfitting", "underfitting",
@@ -275,7 +275,7 @@ def test_events_that_a_resume_took_back_count_no_more():
 
 def test_reading_curves_needs_neither_torch_nor_numpy():
     code = (
-        "import sys, core.training.reading; "
+        "import sys, core.runs.curve_findings; "
         "print([n for n in ('torch', 'numpy', 'PySide6') if n in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

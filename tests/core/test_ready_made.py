@@ -28,12 +28,15 @@ import pytest
 import scipy.io
 from PIL import Image
 
-from core import cli, places
-from core.data import ready_made, ready_made_work
-from core.data.ready_made import all_sets, download, find, folder_of, is_here
-from core.data.scan import scan
+from core.cli import app as cli
+from core.cli import subprocess_work as child_work
+from core.data.sources import download_worker as ready_made_work
+from core.data.sources import downloads as ready_made
+from core.data.sources.downloads import all_sets, download, find, folder_of, is_here
+from core.data.sources.scan import scan
 from core.errors import Cancelled, DatasetError
-from core.models import child, child_work
+from core.system import paths as places
+from core.system import subprocesses as child
 
 RANDOM = np.random.default_rng(0)
 
@@ -334,7 +337,7 @@ def test_the_table_says_what_a_person_must_know():
 
 
 def test_the_facts_of_the_digits_are_those_of_the_files():
-    from core.data.samples import digits
+    from core.data.sources.samples import digits
 
     index = scan(digits())
     assert (len(index), index.split_counts()) == (

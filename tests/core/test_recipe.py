@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from core.errors import AppError
-from core.recipe import Recipe, make_recipe, read_recipe
-from core.recipe_presets import preset_values
+from core.recipe.presets import preset_values
+from core.recipe.recipe import Recipe, make_recipe, read_recipe
 
 
 def test_a_recipe_written_as_toml_reads_back_the_same(tmp_path):

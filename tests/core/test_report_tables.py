@@ -7,9 +7,9 @@ import hashlib
 import io
 import os
 
-from core.evaluation.images import look_after_images
-from core.evaluation.report import ClassScore, Report
+from core.evaluation.image_files import look_after_images
 from core.evaluation.tables import to_csv, to_markdown
+from core.runs.report import ClassScore, Report
 
 REPORT = Report(
     split="val", n=10, top1=0.9, interval=(0.6, 0.98), balanced_accuracy=0.9, macro_f1=0.9,

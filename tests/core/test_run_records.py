@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from core.cli import main
-from core.data.scan import scan
+from core.cli.app import main
+from core.data.sources.scan import scan
 from core.errors import RunError
 from core.events import EpochDone, RunEnded, RunResumed, RunStarted, StepDone
-from core.recipe import Recipe
-from core.training import tensorboard
+from core.recipe.recipe import Recipe
+from core.runs import tensorboard
+from core.runs.run_folder import Run, RunStore
+from core.runs.tensorboard import TensorBoardLog
 from core.training.fit import fit
-from core.training.runs import Run, RunStore
-from core.training.tensorboard import TensorBoardLog
 
 
 def _scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:

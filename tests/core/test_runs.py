@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from core import files
 from core.errors import RunError
-from core.evaluation.report import ClassScore, Report
 from core.events import EpochDone, Notice, RunEnded, RunStarted, from_json, to_json
-from core.recipe import Recipe
-from core.training.runs import Run, RunStore, create_run
+from core.recipe.recipe import Recipe
+from core.runs.report import ClassScore, Report
+from core.runs.run_folder import Run, RunStore, create_run
+from core.system import atomic_files as files
 
 REPORT = Report(
     split="val",

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core import places
-from core.data import samples
-from core.data.scan import scan
+from core.data.sources import samples
+from core.data.sources.scan import scan
+from core.system import paths as places
 
 
 def state_of(folder: Path) -> dict[str, int]:
@@ -47,7 +47,7 @@ def test_a_digit_is_black_ink_on_white_paper():
 def test_the_second_call_writes_nothing_and_imports_no_scikit_learn(graftwork_home):
     before = state_of(samples.digits())
     program = (
-        "import sys; from core.data.samples import digits; print(digits()); "
+        "import sys; from core.data.sources.samples import digits; print(digits()); "
         "assert 'sklearn' not in sys.modules"
     )
     done = subprocess.run(

@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 
-from core.data.sampling import epoch_order
+from core.batches.sampler import epoch_order
 
 LABELS = np.array([0] * 90 + [1] * 8 + [2] * 2)
 FIT = np.arange(100)

@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.data import decode as decoder
-from core.data import reading
 from core.data.dataset import SPLITS, DatasetIndex
-from core.data.scan import picture_files, scan, to_json
+from core.data.sources import file_reader as reading
+from core.data.sources.scan import picture_files, scan, to_json
 from core.data.splits import honest_sets
 from core.errors import Cancelled, DatasetError
+from core.images import decode as decoder
 
 
 def contents(folder: Path) -> dict[str, str]:

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from core import places
-from core.data import archives
 from core.data.journal import Journal
-from core.data.opening import open_dataset
-from core.data.scan import scan
+from core.data.open import open_dataset
+from core.data.sources import archives
+from core.data.sources.scan import scan
 from core.errors import Cancelled, DatasetError
+from core.system import paths as places
 
 PICTURE = b"P6 2 2 255\n" + bytes(range(12))
 

@@ -9,14 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core import places
-from core.data import reading, scan_cache
-from core.data import scan as scanner
 from core.data.dataset import NO_LABEL, DatasetIndex
 from core.data.journal import Journal
-from core.data.opening import open_dataset
-from core.data.scan import scan
+from core.data.open import open_dataset
+from core.data.sources import file_reader as reading
+from core.data.sources import scan as scanner
+from core.data.sources import scan_cache
+from core.data.sources.scan import scan
 from core.errors import Cancelled, DatasetError
+from core.system import paths as places
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from core.data.dataset import NO_GROUP, NO_LABEL, DatasetIndex
-from core.data.opening import journal_of, open_dataset
-from core.data.scan import scan
-from core.data.split_words import split_of
-from core.data.tables import read_table
+from core.data.open import journal_of, open_dataset
+from core.data.sources.scan import scan
+from core.data.sources.split_names import split_of
+from core.data.sources.tables import read_table
 from core.errors import Cancelled, DatasetError
 
 

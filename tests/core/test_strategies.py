@@ -11,24 +11,24 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from core.data.augment import View
-from core.data.scan import scan
+from core.batches.augment import View
+from core.catalog import catalog
+from core.compute.device import Compute
+from core.data.sources.scan import scan
 from core.errors import AppError, MemoryShortError, RunError
 from core.events import DryRun, EpochDone, Notice, RunEnded, RunStarted, StepDone
-from core.models import catalog
 from core.models.build import build
-from core.recipe import Recipe
-from core.training import dry_run as dry_runs
-from core.training.checkpoints import Head
-from core.training.device import Compute
-from core.training.dry_run import dry_run
+from core.recipe.plan import make_plan
+from core.recipe.recipe import Recipe
+from core.runs.checkpoints import Head
+from core.runs.run_folder import RunStore
 from core.training.fit import fit, resume
+from core.training.loop import dry_run as dry_runs
+from core.training.loop.dry_run import dry_run
+from core.training.loop.model import Trainee
+from core.training.loop.optimizers import make_optimizer
+from core.training.loop.step import Stepper
 from core.training.losses import Loss
-from core.training.optimizers import make_optimizer
-from core.training.plan import make_plan
-from core.training.runs import RunStore
-from core.training.steps import Stepper
-from core.training.trainee import Trainee
 
 MODEL = "timm/test_resnet.r160_in1k"
 RECIPE = Recipe(
@@ -53,7 +53,7 @@ def folder(tmp_path_factory, make_image_folder):
 @pytest.fixture(autouse=True)
 def one_core(monkeypatch):
     """Threads that wait for each other take many times as long where other tests run too."""
-    monkeypatch.setattr("core.training.device.psutil.cpu_count", lambda logical=True: 1)
+    monkeypatch.setattr("core.compute.device.psutil.cpu_count", lambda logical=True: 1)
 
 
 def of_kind(events, kind):
@@ -318,7 +318,7 @@ def test_a_step_that_cannot_fit_is_refused_before_it_is_made(monkeypatch) -> Non
 def test_a_loss_that_is_no_number_ends_the_run_and_it_goes_on_at_a_third(
     folder, monkeypatch
 ) -> None:
-    monkeypatch.setattr("core.training.strategy_tune.make_loss", lambda *args: _Breaks(after=5))
+    monkeypatch.setattr("core.training.fine_tuning.make_loss", lambda *args: _Breaks(after=5))
     events = []
     run = RunStore().create("shapes", RECIPE)
     with pytest.raises(RunError, match=r"loss is no number any more in epoch 2, step 4") as caught:

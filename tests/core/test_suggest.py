@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.cli import main
+from core.cli.app import main
 from core.data.dataset import NO_LABEL, NO_SPLIT, DatasetIndex
 from core.data.journal import Journal
 from core.errors import DatasetError
-from core.evaluation.picture_features import (
+from core.evaluation.suggest import check_labels, first_to_label, suggest
+from core.features.dataset_features import (
     PictureFeatures,
     cost_of_features,
     picture_features,
 )
-from core.evaluation.suggest import check_labels, first_to_label, suggest
-from core.recipe import make_recipe
+from core.recipe.recipe import make_recipe
 
 CLASSES = ("ant", "bee", "wasp")
 
@@ -200,7 +200,7 @@ def flat_folder(make_image_folder, tmp_path) -> Path:
 
 
 def test_features_are_counted_timed_and_then_there(flat_folder):
-    from core.data.scan import scan
+    from core.data.sources.scan import scan
 
     index = scan(flat_folder, allow_unlabelled=True)
     recipe = make_recipe({"model": "bundled/tf_efficientnet_lite0"})

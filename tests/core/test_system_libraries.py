@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.system_libraries import find_obstacle
+from core.system.libraries import find_obstacle
 
 
 def _all_there(library: str) -> bool:

@@ -12,19 +12,19 @@ import torch
 from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
 
-from core.classify import Classifier
+from core.catalog import catalog
 from core.data.dataset import Task
-from core.data.opening import open_dataset
+from core.data.open import open_dataset
 from core.errors import AppError, DatasetError
+from core.evaluation.classifier import Classifier
 from core.evaluation.evaluate import evaluate
 from core.events import EpochDone, Notice, RunStarted, StepDone
-from core.models import catalog
 from core.models.build import build
-from core.recipe import Recipe, make_recipe
+from core.recipe.recipe import Recipe, make_recipe
+from core.runs.run_folder import Run, RunStore
 from core.training.fit import fit, resume
 from core.training.losses import Loss
-from core.training.runs import Run, RunStore
-from core.training.tasks import TaskPlan, plan_tasks
+from core.training.multi_task import TaskPlan, plan_tasks
 
 RECIPE = Recipe(
     strategy="partial", layer_groups=1, epochs=2, step_images=8, selection_folds=3,

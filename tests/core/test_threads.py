@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from core.data import sources, threads
-from core.data.scan import scan
-from core.data.threads import in_threads, patiently
+from core.data.sources import sources
+from core.data.sources.scan import scan
 from core.errors import Cancelled
+from core.system import threads
+from core.system.threads import in_threads, patiently
 
 
 @pytest.fixture
@@ -118,7 +119,7 @@ def test_the_sentence_goes_away_when_the_drive_answers_again(monkeypatch):
 def test_a_reader_that_hangs_does_not_keep_the_process_from_ending(tmp_path):
     script = (
         "import threading\n"
-        "from core.data.threads import in_threads\n"
+        "from core.system.threads import in_threads\n"
         "from core.errors import Cancelled\n"
         "started = threading.Event()\n"
         "def work(i):\n"

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from core.data import thumbnails
 from core.errors import Cancelled
 from core.events import never_stop
+from core.images import thumbnails
 
 
 @pytest.fixture

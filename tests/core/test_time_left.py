@@ -7,7 +7,7 @@ import random
 import pytest
 
 from core.events import EpochDone, RunStarted
-from core.training.time_left import seconds_left
+from core.runs.time_left import seconds_left
 
 FIT, SELECTION, REPORT, STEPS = 160, 40, 40, 10
 

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from core.data.opening import open_dataset
+from core.compute.distributed import ALONE, Ranks
+from core.data.open import open_dataset
 from core.errors import RunError
 from core.events import EpochDone, Event, RunStarted, StepDone
-from core.recipe import Recipe
-from core.training.features import Features, joined
+from core.features.cache import Features, joined
+from core.recipe.recipe import Recipe
+from core.runs.run_folder import Run, RunStore
 from core.training.fit import fit, resume
-from core.training.ranks import ALONE, Ranks
-from core.training.runs import Run, RunStore
-from core.training.together import fit_together, resume_together
+from core.training.torchrun import fit_together, resume_together
 
 RECIPE = Recipe(
     strategy="full", epochs=2, step_images=7,

@@ -7,16 +7,16 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from core import memory
 from core.errors import AppError
-from core.recipe import Recipe, make_recipe
-from core.training.checkpoints import Head
-from core.training.finetune import FineTuning
-from core.training.judging import Judgement, judgement_of
+from core.recipe.recipe import Recipe, make_recipe
+from core.runs.checkpoints import Head
+from core.system import memory
+from core.training.loop.batch_size_finder import find_step_images
+from core.training.loop.loop import FineTuning
+from core.training.loop.optimizers import finish_gradients
+from core.training.loop.schedules import Plateau, Schedule
+from core.training.loop.validate import Judgement, judgement_of
 from core.training.losses import Loss, make_loss
-from core.training.optimizers import finish_gradients
-from core.training.schedules import Plateau, Schedule
-from core.training.trial import find_step_images
 
 LABELS = torch.tensor([0, 1, 2, 2, 2, 2])
 

@@ -12,15 +12,15 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 _SCRIPT = """
 import gc, json, sys
 from pathlib import Path
-from core.warmup import warm_up
+from core.diagnostics.warmup import warm_up
 notes = []
 machine = warm_up(on_progress=lambda done, total, note: notes.append((done, total, note)))
 before = set(sys.modules)
-from core.classify import Classifier
-from core.data.scan import scan
-from core.recipe import Recipe
+from core.evaluation.classifier import Classifier
+from core.data.sources.scan import scan
+from core.recipe.recipe import Recipe
 from core.training.fit import fit
-from core.training.runs import RunStore
+from core.runs.run_folder import RunStore
 index = scan(Path(sys.argv[1]))
 result = fit(Recipe(), index, RunStore().create("x", Recipe()))
 Classifier.open(result.run).classify([index.path(0)])

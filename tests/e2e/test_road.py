@@ -18,9 +18,9 @@ from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDragMoveEvent, QDropEvent
 from PySide6.QtWidgets import QApplication
 
-from gui import crashes
 from gui.app import make_window
-from gui.main_window import MainWindow
+from gui.shell import crashes
+from gui.shell.main_window import MainWindow
 
 _TRAIN_MS = 240_000  # two slow cores, and the machine is shared
 
@@ -103,7 +103,7 @@ def _classify(window: MainWindow, qtbot, image: Path) -> str:
 
 
 def test_the_road_with_the_digits(window, qtbot, tmp_path: Path) -> None:
-    from core.data import samples
+    from core.data.sources import samples
 
     # A fifth of the digits: the road is the same, and the suite stays short.
     digits = tmp_path / "digits"
@@ -161,7 +161,7 @@ def test_closing_during_a_real_run_saves_it(
 ) -> None:
     from PySide6.QtWidgets import QMessageBox, QPushButton
 
-    from core.training.runs import RunStore
+    from core.runs.run_folder import RunStore
 
     _drop(window, make_image_folder(tmp_path / "shapes", per_class=40))
     qtbot.waitUntil(lambda: window.session.scan_state == "ready", timeout=60_000)

@@ -21,9 +21,10 @@ from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDragMoveEvent, QDropEvent, QImage
 from PySide6.QtWidgets import QApplication, QWidget
 
+from core.catalog.card import ModelCard
 from core.data.dataset import DatasetIndex
-from core.data.health import HealthReport
-from core.evaluation.report import ClassScore, Report
+from core.data.health.check import HealthReport
+from core.diagnostics.warmup import Machine
 from core.events import (
     CheckpointSaved,
     EpochDone,
@@ -33,15 +34,17 @@ from core.events import (
     RunStarted,
     StepDone,
 )
-from core.models.card import ModelCard
-from core.recipe import make_recipe
-from core.training.plan import Plan, make_plan
-from core.training.runs import RunResult
-from core.warmup import Machine
-from gui import crashes, jobs, jobs_advice, jobs_data, jobs_health
+from core.recipe.plan import Plan, make_plan
+from core.recipe.recipe import make_recipe
+from core.runs.report import ClassScore, Report
+from core.runs.run_folder import RunResult
 from gui.app import make_window
-from gui.main_window import MainWindow
-from gui.workers import Job, Link
+from gui.data.health import jobs as jobs_health
+from gui.kit.workers import Job, Link
+from gui.pictures import jobs as jobs_data
+from gui.shell import crashes, jobs
+from gui.shell.main_window import MainWindow
+from gui.strategy import jobs as jobs_advice
 
 
 @pytest.fixture
@@ -202,7 +205,7 @@ class FakeCore:
 
     def _answer(self, paths, link: Link, by: str = "") -> None:
         for path in paths:
-            # Shaped like core.classify's records, whose import would bring torch.
+            # Shaped like core.evaluation.classifier's records, whose import would bring torch.
             top = tuple(
                 SimpleNamespace(label=name, probability=share)
                 for name, share in (("ant", 0.9), ("bee", 0.1))

@@ -13,7 +13,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QMessageBox, QPushButton
 
-from gui import crashes
+from gui.shell import crashes
 
 
 def _dropped(window, qtbot, drop, path: Path) -> str:

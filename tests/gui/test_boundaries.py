@@ -30,9 +30,13 @@ def test_no_file_of_the_window_imports_torch_and_its_company(path: Path) -> None
 
 
 def test_pages_never_import_each_other() -> None:
-    for path in (REPOSITORY / "gui" / "pages").glob("*.py"):
-        others = {name for name in _imports(path) if name.startswith("gui.pages.")}
-        assert others <= {"gui.pages.page.Page"}, path.name
+    pages = sorted((REPOSITORY / "gui").glob("*/page.py"))
+    assert len(pages) >= 9
+    modules = {f"gui.{path.parent.name}.page" for path in pages} - {"gui.base.page"}
+    for path in pages:
+        own = f"gui.{path.parent.name}.page"
+        others = {name.rpartition(".")[0] for name in _imports(path)} & modules
+        assert others <= {own}, path.name
 
 
 def test_only_workers_has_threads() -> None:
@@ -67,8 +71,11 @@ def test_no_connection_holds_a_lambda() -> None:
     ("module", "absent"),
     [
         ("gui.app", ["torch", "torchvision", "timm", "sklearn", "PySide6", "numpy"]),
-        ("gui.main_window", ["torch", "torchvision", "timm", "sklearn", "pyqtgraph", "pydantic"]),
-        ("gui.pages.train", ["torch", "torchvision", "timm", "sklearn"]),
+        (
+            "gui.shell.main_window",
+            ["torch", "torchvision", "timm", "sklearn", "pyqtgraph", "pydantic"],
+        ),
+        ("gui.train.page", ["torch", "torchvision", "timm", "sklearn"]),
     ],
 )
 def test_importing_the_window_loads_nothing_heavy(module: str, absent: list[str]) -> None:

@@ -6,11 +6,11 @@ from datetime import datetime
 from pathlib import Path
 
 from core.events import RunEnded, never_stop, no_progress
-from core.recipe import make_recipe
-from core.training.runs import RunStatus, RunStore, RunSummary
-from gui import jobs
-from gui.pages import classify
-from gui.workers import Link
+from core.recipe.recipe import make_recipe
+from core.runs.run_folder import RunStatus, RunStore, RunSummary
+from gui.classify import page as classify
+from gui.kit.workers import Link
+from gui.shell import jobs
 
 # Before any test puts its fake in its place.
 real_classify = jobs.classify

@@ -9,8 +9,9 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QMessageBox, QPushButton
 
 from core.errors import AppError, Cancelled
-from gui import jobs, jobs_advice
-from gui.workers import Link
+from gui.kit.workers import Link
+from gui.shell import jobs
+from gui.strategy import jobs as jobs_advice
 
 _LEFT = Qt.MouseButton.LeftButton
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from core.events import StepDone
-from gui.curves import StepCurves
-from gui.pyramid import Pyramid
+from gui.base.curves import StepCurves
+from gui.base.pyramid import Pyramid
 
 
 def pyramid(values) -> Pyramid:

@@ -8,12 +8,12 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QImage
 
-from core.data.health import Finding, HealthReport
+from core.data.health.check import Finding, HealthReport
 from core.data.journal import Journal
 from core.data.splits import SplitPlan
-from gui import jobs_data
 from gui.app import make_window
-from gui.widgets.split_table import SplitBar
+from gui.data.split.table import SplitBar
+from gui.pictures import jobs as jobs_data
 
 _SHIFT, _CTRL = Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.ControlModifier
 

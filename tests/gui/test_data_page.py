@@ -13,14 +13,14 @@ from PySide6.QtWidgets import QApplication
 
 from core.data.dataset import Problem
 from core.errors import AppError
-from gui import jobs_data
-from gui.dataset_check import describe_difference
-from gui.finding_list import Finding, list_findings
-from gui.picture_filter import PictureIndex
-from gui.widgets.class_table import ClassModel
-from gui.widgets.dataset_totals import describe_balance
-from gui.widgets.findings import FindingModel
-from gui.widgets.split_table import SplitModel
+from gui.data.check import describe_difference
+from gui.data.health.rows import Finding, list_findings
+from gui.data.health.table import FindingModel
+from gui.data.split.table import SplitModel
+from gui.data.totals import describe_balance
+from gui.edits.picture_index import PictureIndex
+from gui.pictures import jobs as jobs_data
+from gui.pictures.class_table import ClassModel
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 from PySide6.QtCore import QObject
 
-from gui.workers import JobRunner, Link, Work
+from gui.kit.workers import JobRunner, Link, Work
 
 
 class Listener(QObject):
@@ -28,8 +28,8 @@ def test_a_job_decodes_in_processes_and_leaves_none_behind(qtbot, image_folder: 
     paths = sorted(image_folder.rglob("*.png"))
 
     def work(link: Link) -> tuple[int, int]:
-        from core.data.decoders import Decoders
-        from core.data.preprocess import Preprocessing
+        from core.batches.decode_processes import Decoders
+        from core.images.preprocess import Preprocessing
 
         preprocessing = Preprocessing(16, 16, 24, "bilinear", (0.5,) * 3, (0.5,) * 3)
         decoders = Decoders(2)

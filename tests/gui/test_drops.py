@@ -11,8 +11,8 @@ from PySide6.QtGui import QColor, QDragEnterEvent, QGuiApplication, QImage, Qt
 from PySide6.QtWidgets import QApplication, QWidget
 
 from core.errors import AppError
-from gui import jobs
-from gui.drops import find_destination
+from gui.shell import jobs
+from gui.shell.drops import find_destination
 
 
 def all_answered(window) -> bool:

@@ -9,12 +9,12 @@ from PySide6.QtCore import QEvent, QPoint, Qt
 from PySide6.QtGui import QHelpEvent, QImage
 from PySide6.QtWidgets import QApplication, QToolTip
 
-from gui.gallery_feed import GalleryFeed
-from gui.theme import Theme
-from gui.widgets import picture_cache
-from gui.widgets.gallery import Gallery
-from gui.widgets.gallery_entries import FileEntries, NoEntries
-from gui.workers import JobRunner
+from gui.kit.theme import Theme
+from gui.kit.workers import JobRunner
+from gui.pictures import cache as picture_cache
+from gui.pictures.entries import FileEntries, NoEntries
+from gui.pictures.feed import GalleryFeed
+from gui.pictures.gallery import Gallery
 
 MANY = 100_000
 

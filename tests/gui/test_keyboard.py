@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QLabel, QWidget
 
-from gui.actions import TABLE, ShortcutSheet
+from gui.shell.menus import TABLE, ShortcutSheet
 
 PAGES = ("start", "models", "data", "strategy", "train", "results", "classify", "runs")
 

@@ -12,8 +12,8 @@ from PySide6.QtGui import QImage
 
 from core.data.dataset import NO_LABEL, NO_SPLIT
 from core.data.journal import Journal
-from core.evaluation.picture_features import FeatureCost, PictureFeatures
-from gui import jobs_map
+from core.features.dataset_features import FeatureCost, PictureFeatures
+from gui.labelling.map import jobs as jobs_map
 
 _EACH = 8
 

@@ -13,20 +13,20 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QAbstractItemModelTester
 from PySide6.QtWidgets import QApplication, QLineEdit, QVBoxLayout, QWidget
 
-from core.models import catalog
-from core.recipe import make_recipe
-from gui import jobs_layers
-from gui.commands import Commands
-from gui.jobs_layers import Layers
-from gui.layer_control import LayerControl
-from gui.session import Session
-from gui.settings import Settings
-from gui.theme import Theme
-from gui.widgets.layer_delegate import tick_rect
-from gui.widgets.layer_model import FACTOR, KIND, MACS, NAME, OUTPUT, RATE, LayerModel
-from gui.widgets.layer_view import LayerView
-from gui.widgets.notice_bar import NoticeBar
-from gui.workers import JobRunner
+from core.catalog import catalog
+from core.recipe.recipe import make_recipe
+from gui.base.session import Session
+from gui.kit.notice_bar import NoticeBar
+from gui.kit.settings import Settings
+from gui.kit.theme import Theme
+from gui.kit.workers import JobRunner
+from gui.layers import jobs as jobs_layers
+from gui.layers.control import LayerControl
+from gui.layers.delegate import tick_rect
+from gui.layers.jobs import Layers
+from gui.layers.model import FACTOR, KIND, MACS, NAME, OUTPUT, RATE, LayerModel
+from gui.layers.view import LayerView
+from gui.shell.commands import Commands
 
 RESNET = "torchvision/resnet18.IMAGENET1K_V1"
 CHECK = Qt.ItemDataRole.CheckStateRole

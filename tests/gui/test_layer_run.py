@@ -13,17 +13,18 @@ import torch
 from PySide6.QtWidgets import QWidget
 from safetensors.torch import load_file
 
-from core.data.scan import scan
-from core.models import catalog, weights
-from gui import jobs_layers
-from gui.commands import Commands
-from gui.layer_control import LayerControl
-from gui.session import Session
-from gui.settings import Settings
-from gui.theme import Theme
-from gui.widgets.layer_view import LayerView
-from gui.widgets.notice_bar import NoticeBar
-from gui.workers import JobRunner
+from core.catalog import catalog
+from core.data.sources.scan import scan
+from core.models.weights import weights
+from gui.base.session import Session
+from gui.kit.notice_bar import NoticeBar
+from gui.kit.settings import Settings
+from gui.kit.theme import Theme
+from gui.kit.workers import JobRunner
+from gui.layers import jobs as jobs_layers
+from gui.layers.control import LayerControl
+from gui.layers.view import LayerView
+from gui.shell.commands import Commands
 
 MODEL = "timm/test_resnet.r160_in1k"
 

@@ -7,10 +7,10 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
 from core.events import CheckpointSaved, EpochDone, PlanChanged, RunResumed, RunStarted, StepDone
-from gui.live_run import LiveRun
-from gui.theme import Theme
-from gui.widgets.plot_canvas import Marker
-from gui.widgets.run_plots import RunPlots
+from gui.base.live_run import LiveRun
+from gui.kit.theme import Theme
+from gui.plots.canvas import Marker
+from gui.train.run_plots import RunPlots
 
 EPOCHS, STEPS = 10, 100
 

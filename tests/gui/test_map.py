@@ -14,12 +14,12 @@ from PySide6.QtWidgets import QApplication
 from core.data.journal import Journal
 from core.errors import AppError
 from core.evaluation.embedding_map import PictureMap, neighbours
-from core.evaluation.picture_features import FeatureCost, PictureFeatures
-from gui import jobs_map
-from gui.map_points import MapPoints, points_of
-from gui.theme import Theme
-from gui.widgets.embedding_map import EmbeddingMap
-from gui.widgets.embedding_map_paint import PointSprites
+from core.features.dataset_features import FeatureCost, PictureFeatures
+from gui.kit.theme import Theme
+from gui.labelling.map import jobs as jobs_map
+from gui.labelling.map.map import EmbeddingMap
+from gui.labelling.map.paint import PointSprites
+from gui.labelling.map.points import MapPoints, points_of
 
 
 @pytest.fixture

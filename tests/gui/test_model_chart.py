@@ -10,10 +10,12 @@ import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtWidgets import QApplication
 
-from core.models.bench import Latency
-from core.models.card import ModelCard
-from core.models.search import CardFilter
-from gui.model_points import (
+from core.catalog.card import ModelCard
+from core.catalog.search import CardFilter
+from core.compute.benchmark import Latency
+from gui.kit.theme import Theme
+from gui.models.chart.chart import ModelChart
+from gui.models.chart.points import (
     AllPoints,
     ChartPoints,
     axis_of,
@@ -22,11 +24,9 @@ from gui.model_points import (
     short_figure,
     top1_ticks,
 )
-from gui.model_rows import make_row
-from gui.theme import Theme
-from gui.widgets.model_chart import ModelChart
-from gui.widgets.model_chart_view import ChartTable
-from gui.widgets.model_filters import Wish
+from gui.models.chart.view import ChartTable
+from gui.models.filters import Wish
+from gui.models.rows import make_row
 
 
 def latency(card_id: str, milliseconds: float) -> Latency:

@@ -11,12 +11,12 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QApplication
 
+from core.compute import benchmark as bench
+from core.compute.benchmark import Latency
 from core.errors import AppError
 from core.events import check_stop
-from core.models import bench
-from core.models.bench import Latency
-from gui import jobs_models
-from gui.model_facts import Fact, best_of
+from gui.models import jobs as jobs_models
+from gui.models.facts import Fact, best_of
 
 RESNET = "torchvision/resnet50.IMAGENET1K_V2"
 LITE = "bundled/tf_efficientnet_lite0"
@@ -209,6 +209,6 @@ def test_ctrl_c_copies_the_selected_rows_as_spreadsheets_paste_them(models, qtbo
 
 
 def test_a_bar_in_a_cell_does_not_break_the_markdown() -> None:
-    from gui.text_tables import markdown
+    from gui.kit.text_tables import markdown
 
     assert markdown(["a"], [["x|y"]]) == "| a |\n| --- |\n| x\\|y |\n"

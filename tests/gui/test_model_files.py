@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from core.catalog.card import ModelCard
 from core.errors import AppError
-from core.models.card import ModelCard
-from gui import jobs_models
-from gui.drops import find_destination
+from gui.models import jobs as jobs_models
+from gui.shell.drops import find_destination
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_weights_inside_a_run_folder_stand_for_the_run(tmp_path, monkeypatch) ->
     file = run / "checkpoints" / "best" / "model.safetensors"
     file.parent.mkdir(parents=True)
     file.write_bytes(b"numbers")
-    monkeypatch.setattr("core.training.runs.is_run", lambda folder: folder == run)
+    monkeypatch.setattr("core.runs.run_folder.is_run", lambda folder: folder == run)
     found = find_destination([file])
     assert (found.kind, found.paths) == ("run", (run,))
 

@@ -10,16 +10,18 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog, QInputDialog
 
+from core.catalog import added
+from core.catalog.card import ModelCard
 from core.errors import ModelError, WeightsError
 from core.events import check_stop
-from core.models import added, hub, weights
-from core.models import download as downloads
-from core.models.card import ModelCard
-from core.models.hub import Entry
-from core.models.weights import WeightsState
-from gui import jobs_weights
-from gui.model_rows import make_row
-from gui.widgets.model_weights import weights_text
+from core.models.weights import download as downloads
+from core.models.weights import torch_hub as hub
+from core.models.weights import weights
+from core.models.weights.torch_hub import Entry
+from core.models.weights.weights import WeightsState
+from gui.models.rows import make_row
+from gui.models.weights import jobs as jobs_weights
+from gui.models.weights.panel import weights_text
 
 RESNET = "torchvision/resnet18.IMAGENET1K_V1"
 LITE = "bundled/tf_efficientnet_lite0"

@@ -11,19 +11,19 @@ from PySide6.QtCore import QModelIndex, Qt
 from PySide6.QtTest import QAbstractItemModelTester
 from PySide6.QtWidgets import QApplication, QPushButton
 
+from core.catalog.card import ModelCard
+from core.catalog.domains import domain_backbones
+from core.catalog.presets import PRESETS
+from core.catalog.search import CardFilter
 from core.errors import ModelError
-from core.models.card import ModelCard
-from core.models.collapse import LayerLine, collapse
-from core.models.domains import domain_backbones
 from core.models.family_texts import family_text
-from core.models.layers import LayerNode
-from core.models.presets import PRESETS
-from core.models.search import CardFilter
-from gui import jobs_layers
-from gui.model_rows import COLUMNS, make_row
-from gui.widgets.layer_model import RATE, LayerModel
-from gui.widgets.model_filters import Wish
-from gui.widgets.model_table import ModelTableModel
+from core.models.layers.rows import LayerLine, collapse
+from core.models.layers.tree import LayerNode
+from gui.layers import jobs as jobs_layers
+from gui.layers.model import RATE, LayerModel
+from gui.models.filters import Wish
+from gui.models.rows import COLUMNS, make_row
+from gui.models.table import ModelTableModel
 
 KEYS = [column.key for column in COLUMNS]
 

@@ -13,11 +13,11 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QMessageBox
 
 from core.errors import AppError
-from core.evaluation.report import Report
 from core.events import Notice
-from core.training.runs import RunSummary
-from gui import jobs
-from gui.widgets.confusion import describe_confusion
+from core.runs.report import Report
+from core.runs.run_folder import RunSummary
+from gui.results.confusion import describe_confusion
+from gui.shell import jobs
 
 
 @pytest.fixture
@@ -264,7 +264,7 @@ def test_a_crash_in_training_is_logged_and_shown_once_and_nothing_is_lost(
     (dialog,) = window.findChildren(QMessageBox)
     assert "RuntimeError: boom" in dialog.informativeText()
     dialog.close()
-    from gui.crashes import log_file
+    from gui.shell.crashes import log_file
 
     assert "RuntimeError: boom" in log_file().read_text(encoding="utf-8")
     assert "unexpected error" in page.notices.text

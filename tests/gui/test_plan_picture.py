@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from core.recipe import make_recipe
-from core.training.plan import make_plan
-from gui.theme import Theme
-from gui.widgets.plan_picture import PlanPicture, fold_groups
+from core.recipe.plan import make_plan
+from core.recipe.recipe import make_recipe
+from gui.kit.theme import Theme
+from gui.train.plan_picture import PlanPicture, fold_groups
 
 _BLOCKS = {f"blocks.{i}": 1_000 * (i + 1) for i in range(12)}
 _SIZES = {"stem": 928, **_BLOCKS, "head": 12_810}

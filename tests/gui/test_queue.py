@@ -8,10 +8,11 @@ import pytest
 from PySide6.QtCore import Qt
 
 from core.errors import AppError
-from core.recipe import Recipe
-from core.training.queue import Queue
-from gui import jobs, jobs_queue
-from gui.widgets.queue_panel import QueuePanel
+from core.recipe.recipe import Recipe
+from core.runs.queue import Queue
+from gui.shell import jobs
+from gui.train import queue_jobs as jobs_queue
+from gui.train.queue_panel import QueuePanel
 
 
 @pytest.fixture

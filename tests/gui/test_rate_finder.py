@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QDialog
 
 from core.errors import AppError
 from core.events import Notice, check_stop
-from core.training.rate_curve import (
+from core.training.lr_finder.curve import (
     RateCurve,
     RatePoint,
     Smoother,
@@ -19,7 +19,7 @@ from core.training.rate_curve import (
     rate_at,
     read,
 )
-from gui import jobs_rates
+from gui.train import lr_jobs as jobs_rates
 
 
 class FakeFinder:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import QAbstractItemModel, Qt
 
-from core.data import ready_made
+from core.data.sources import downloads as ready_made
 from core.errors import DatasetError
 from core.events import check_stop
-from gui.widgets.ready_made_dialog import OfferModel, ReadyMadeDialog
+from gui.start.ready_made_dialog import OfferModel, ReadyMadeDialog
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def test_the_dialog_works_by_keyboard(dialog, window, fake_core, qtbot) -> None:
 
 
 def test_the_model_of_the_table_is_sound(qtmodeltester) -> None:
-    from gui.jobs_ready_made import Offer
+    from gui.start.ready_made_jobs import Offer
 
     model = OfferModel()
     model.show_offers([Offer(entry, False) for entry in ready_made.all_sets()], "")

@@ -14,18 +14,18 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QApplication
 
-from core.data.scan import scan
+from core.data.sources.scan import scan
 from core.errors import AppError
-from core.evaluation.report import ClassScore, Report
 from core.events import EpochDone, RunEnded, never_stop, no_progress
-from core.recipe import Recipe, make_recipe
-from core.training.runs import Prediction, Run, RunStore, create_run
-from gui import jobs_results
-from gui.live_run import LiveRun
-from gui.widgets.confusion import ConfusionMatrix, describe_confusion
-from gui.widgets.gallery_entries import PredictionEntries
-from gui.widgets.score_table import ScoreModel
-from gui.workers import Link
+from core.recipe.recipe import Recipe, make_recipe
+from core.runs.report import ClassScore, Report
+from core.runs.run_folder import Prediction, Run, RunStore, create_run
+from gui.base.live_run import LiveRun
+from gui.kit.workers import Link
+from gui.pictures.entries import PredictionEntries
+from gui.results import jobs as jobs_results
+from gui.results.confusion import ConfusionMatrix, describe_confusion
+from gui.results.scores import ScoreModel
 
 
 def _report(predictions: list[Prediction], classes: tuple[str, ...]) -> Report:

@@ -8,9 +8,9 @@ from PySide6.QtCore import Qt
 from core.advice.advise import Advice, Alternative, Estimate
 from core.advice.evidence import Evidence
 from core.advice.rules import decide, published_rules
-from core.recipe import make_recipe
-from core.training.plan import make_plan
-from gui import jobs_advice
+from core.recipe.plan import make_plan
+from core.recipe.recipe import make_recipe
+from gui.strategy import jobs as jobs_advice
 
 _LEFT = Qt.MouseButton.LeftButton
 

@@ -10,13 +10,14 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QMessageBox
 
-from core.evaluation.report import ClassScore, Report
 from core.events import EpochDone, RunEnded, StepDone, to_json
-from core.recipe import make_recipe
-from core.training.runs import Run, RunStore, create_run
-from gui import jobs, jobs_runs
-from gui.live_run import LiveRun
-from gui.workers import Link
+from core.recipe.recipe import make_recipe
+from core.runs.report import ClassScore, Report
+from core.runs.run_folder import Run, RunStore, create_run
+from gui.base.live_run import LiveRun
+from gui.kit.workers import Link
+from gui.runs import jobs as jobs_runs
+from gui.shell import jobs
 
 _LEFT = Qt.MouseButton.LeftButton
 

@@ -6,8 +6,8 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QComboBox, QLineEdit, QMessageBox, QPushButton
 
-from core import places
-from gui.widgets.settings_dialog import SettingsDialog
+from core.system import paths as places
+from gui.shell.settings_dialog import SettingsDialog
 
 
 def _open(window) -> SettingsDialog:

@@ -6,10 +6,12 @@ import threading
 
 import pytest
 
-from core.data import decode, threads, thumbnails
 from core.errors import Cancelled
-from gui import jobs, jobs_data
-from gui.workers import JobRunner, Link, Work
+from core.images import decode, thumbnails
+from core.system import threads
+from gui.kit.workers import JobRunner, Link, Work
+from gui.pictures import jobs as jobs_data
+from gui.shell import jobs
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ from core.advice.check import Arm, Check
 from core.advice.evidence import Evidence
 from core.advice.rules import decide, published_rules
 from core.errors import AppError
-from core.recipe import make_recipe
-from core.training.plan import make_plan
-from gui import jobs_advice
-from gui.jobs_advice import Question
-from gui.words import strategy_in_words
+from core.recipe.plan import make_plan
+from core.recipe.recipe import make_recipe
+from gui.kit.words import strategy_in_words
+from gui.strategy import jobs as jobs_advice
+from gui.strategy.jobs import Question
 
 _SIZES = {"stem": 900, "blocks.0": 2_000, "blocks.1": 4_000, "head": 100}
 _GROUPS = [(name, {f"{name}.weight": size}) for name, size in _SIZES.items()]
@@ -245,7 +245,7 @@ def test_every_strategy_has_a_name():
 
 
 def test_the_plan_of_recipe_values_is_made_in_a_job():
-    from gui.workers import Link
+    from gui.kit.workers import Link
 
     link = Link(lambda *_: None, lambda _: None, lambda: False)
     plan = jobs_advice.plan_of({"strategy": "partial", "layer_groups": 1}, 3, link)

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from core.data.dataset import Task
-from core.evaluation.report import TaskScore
 from core.events import EpochDone, RunStarted
-from core.recipe import make_recipe
-from core.training.runs import RunSummary
-from gui.live_run import LiveRun
-from gui.pages.classify import describe_tasks as describe_answers
-from gui.widgets.result_summary import describe_tasks
+from core.recipe.recipe import make_recipe
+from core.runs.report import TaskScore
+from core.runs.run_folder import RunSummary
+from gui.base.live_run import LiveRun
+from gui.classify.page import describe_tasks as describe_answers
+from gui.results.summary import describe_tasks
 
 
 def summary(name: str, *, dataset: str, classes: int = 2, status: str = "done") -> RunSummary:

@@ -12,8 +12,8 @@ from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QCheckBox, QDialog, QMessageBox, QToolButton
 
 from gui.app import make_window
-from gui.settings import Settings
-from gui.theme import DARK, LIGHT, Tokens
+from gui.kit.settings import Settings
+from gui.kit.theme import DARK, LIGHT, Tokens
 
 
 def _luminance(colour: str) -> float:

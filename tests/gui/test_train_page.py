@@ -10,8 +10,8 @@ from PySide6.QtWidgets import QApplication
 
 from core.errors import AppError
 from core.events import DryRun, EpochDone, RunStarted, StepDone
-from core.recipe import make_recipe
-from gui.live_run import LiveRun
+from core.recipe.recipe import make_recipe
+from gui.base.live_run import LiveRun
 
 
 @pytest.fixture
@@ -123,11 +123,11 @@ def test_a_wrong_value_is_refused_in_words_and_nothing_begins(
     window, page, qtbot, monkeypatch
 ) -> None:
     def refuse(values, dataset, link):
-        from core.recipe import make_recipe
+        from core.recipe.recipe import make_recipe
 
         make_recipe(values)
 
-    monkeypatch.setattr("gui.jobs.train", refuse)
+    monkeypatch.setattr("gui.shell.jobs.train", refuse)
     choose(page, qtbot, "full")
     page.form.box("learning_rate").setText("fast")
     qtbot.mouseClick(page.start_button, Qt.MouseButton.LeftButton)

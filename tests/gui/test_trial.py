@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gui.session import IN_TRAINING
-from gui.workers import Job, Work
+from gui.base.session import IN_TRAINING
+from gui.kit.workers import Job, Work
 
 
 @pytest.fixture
@@ -63,8 +63,8 @@ def test_what_is_still_asked_when_the_run_ends_is_answered_by_what_it_left(
     assert "next step of the training" in page.waiting.text()
     monkeypatch.undo()
     # What `undo` took back of the fakes is not needed any more but for the classifying itself.
-    monkeypatch.setattr("gui.jobs.classify", fake_core.classify)
-    monkeypatch.setattr("gui.jobs.list_runs", lambda link: ())
+    monkeypatch.setattr("gui.shell.jobs.classify", fake_core.classify)
+    monkeypatch.setattr("gui.shell.jobs.list_runs", lambda link: ())
     fake_core.train_gate.set()
     qtbot.waitUntil(lambda: not window.session.pictures[0].is_waiting)
     assert fake_core.classified_with == [str(fake_core.run_path)]
@@ -89,8 +89,8 @@ def test_a_paused_run_answers_too() -> None:
     """The real listener: held at its boundary, it goes on answering."""
     from types import SimpleNamespace
 
-    from gui.jobs import ProgressFromEvents
-    from gui.workers import Link
+    from gui.kit.workers import Link
+    from gui.shell.jobs import ProgressFromEvents
 
     answers, held = [], iter([True, True, False])
     questions = [[], ["a.png"], []]

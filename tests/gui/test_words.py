@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gui.words import isolate, quote, quote_briefly, strategy_in_words
+from gui.kit.words import isolate, quote, quote_briefly, strategy_in_words
 
 
 def test_a_strategy_says_when_layers_were_set_by_hand():

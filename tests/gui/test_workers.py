@@ -10,7 +10,7 @@ from PySide6.QtCore import QObject
 
 from core.errors import AppError
 from core.events import EpochDone, StepDone, check_stop
-from gui.workers import Crash, JobRunner, Link, Mailbox, Work
+from gui.kit.workers import Crash, JobRunner, Link, Mailbox, Work
 
 
 class _Listener(QObject):

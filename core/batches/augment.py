@@ -1,0 +1,346 @@
+"""Training images varied. Each crop and mirror of its own; the rest in batches, on the device.
+
+The crop is made by the threads that read the pictures, because each picture has a size of its
+own; from then on all images of a batch are one tensor, and each has its own `Draw`.
+torchvision's transforms draw once for a whole batch and from one generator for all threads, which
+neither varies the images nor repeats itself: hence draws of our own, given to arithmetic that the
+tests compare with torchvision's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import affine_grid, avg_pool2d, grid_sample, one_hot
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2 import functional as picture
+
+from core.batches.augment_params import PRESETS, Draw, Preset, Variation, draw
+from core.images.preprocess import Preprocessing
+
+_INTERPOLATION = {
+    "bilinear": InterpolationMode.BILINEAR,
+    "bicubic": InterpolationMode.BICUBIC,
+    "lanczos": InterpolationMode.BICUBIC,  # tensors know no Lanczos; for a training crop as good
+    "nearest": InterpolationMode.NEAREST,
+}
+_TRIES = 10
+_GRAY = (0.2989, 0.587, 0.114)
+_AS_IT_IS = Draw()
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One training image as it goes into the batch.
+
+    pixels: uint8 [3, height, width]; draw: what `vary` and `mix` will do to it.
+    """
+
+    pixels: Tensor
+    draw: Draw = _AS_IT_IS
+
+
+# -- one picture -------------------------------------------------------------------------------
+
+
+def training_view(
+    working: npt.NDArray[np.uint8],
+    preprocessing: Preprocessing,
+    variation: Variation | Preset,
+    rng: np.random.Generator,
+) -> View:
+    """A view of a picture at its working size, uint8 [h, w, 3]."""
+    if isinstance(variation, str):
+        variation = PRESETS[variation]
+    if variation.crop is None:
+        pixels = torch.from_numpy(preprocessing.cut(Image.fromarray(working)).copy())
+        pixels = pixels.permute(2, 0, 1)
+    else:
+        top, left, height, width = _crop(working.shape[:2], preprocessing, variation, rng)
+        part = torch.from_numpy(working[top : top + height, left : left + width].copy())
+        pixels = picture.resize(
+            part.permute(2, 0, 1),
+            [preprocessing.height, preprocessing.width],
+            interpolation=_INTERPOLATION[preprocessing.interpolation],
+            antialias=True,
+        )
+    if variation.flip_horizontal and rng.random() < variation.flip_horizontal:
+        pixels = pixels.flip(-1)
+    if variation.flip_vertical and rng.random() < variation.flip_vertical:
+        pixels = pixels.flip(-2)
+    return View(pixels, draw(variation, rng))
+
+
+def _crop(
+    size: tuple[int, int],
+    preprocessing: Preprocessing,
+    variation: Variation,
+    rng: np.random.Generator,
+) -> tuple[int, int, int, int]:
+    """(top, left, height, width) of a random part; the centre where none fits.
+
+    Source: torchvision's RandomResizedCrop (Szegedy et al. 2015).
+    """
+    rows, columns = size
+    least = 1.0 if variation.crop is None else variation.crop
+    shape = preprocessing.width / preprocessing.height
+    for _ in range(_TRIES):
+        # Of the part a centre cut could show, not of a panorama's whole length.
+        area = min(rows * columns, rows * rows * shape * 1.5, columns * columns / shape * 1.5)
+        area *= rng.uniform(least, 1.0)
+        bound = math.log(variation.widest)
+        ratio = shape * math.exp(rng.uniform(-bound, bound))
+        width, height = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < width <= columns and 0 < height <= rows:
+            top = int(rng.integers(rows - height + 1))
+            left = int(rng.integers(columns - width + 1))
+            return top, left, height, width
+    height = min(rows, round(columns / shape))
+    width = min(columns, round(rows * shape))
+    return (rows - height) // 2, (columns - width) // 2, max(1, height), max(1, width)
+
+
+# -- a batch -----------------------------------------------------------------------------------
+
+
+def vary(images: Tensor, draws: Sequence[Draw], *, fill: Tensor) -> Tensor:
+    """Do to each image what its own draw says, but `mix`; may work in place.
+
+    images: float [N, 3, H, W] in 0…1; fill: float [1, 3, 1, 1], the colour of what was never seen
+    (turned in from outside, or erased).
+    """
+    if any(d.angle or _has_geometry(d) for d in draws):
+        images = _move(images, draws, fill)
+    if any(d.brightness != 1 or d.contrast != 1 for d in draws):
+        images = relight(
+            images,
+            images.new_tensor([d.brightness for d in draws]),
+            images.new_tensor([d.contrast for d in draws]),
+        )
+    if any(d.saturation != 1 for d in draws):
+        factor = images.new_tensor([d.saturation for d in draws]).view(-1, 1, 1, 1)
+        images = _blend(images, _gray(images), factor)
+    if any(d.hue for d in draws):
+        images = turn_hue(images, images.new_tensor([d.hue for d in draws]))
+    for number in range(max((len(d.operations) for d in draws), default=0)):
+        images = _operate(images, draws, number)
+    if any(d.hole for d in draws):
+        for image, one in zip(images, draws, strict=True):
+            if one.hole is not None:
+                rows, columns = _pixels_of(one.hole, image.shape[-2:])
+                image[:, rows, columns] = fill[0]
+    return images
+
+
+def relight(images: Tensor, brightness: Tensor, contrast: Tensor) -> Tensor:
+    """Change light and contrast, each image by its own factor; in place.
+
+    images: float [N, 3, H, W] in 0…1; brightness, contrast: float [N]. As torchvision's
+    ColorJitter, in that order: contrast is around the mean of the picture's gray.
+    """
+    images.mul_(brightness.view(-1, 1, 1, 1)).clamp_(0, 1)
+    gray = _gray(images).mean((2, 3), keepdim=True)
+    factor = contrast.view(-1, 1, 1, 1)
+    return images.mul_(factor).add_(gray * (1 - factor)).clamp_(0, 1)
+
+
+def turn_hue(images: Tensor, shares: Tensor) -> Tensor:
+    """Turn the colour circle of each image by its own share of it.
+
+    images: float [N, 3, H, W] in 0…1; shares: float [N] in -0.5…0.5.
+    """
+    red, green, blue = images.unbind(1)
+    value, least = images.amax(1), images.amin(1)
+    spread = value - least
+    divisor = spread.clamp_min(1e-12)
+    sixths = torch.where(
+        value == red,
+        (green - blue) / divisor,
+        torch.where(value == green, 2 + (blue - red) / divisor, 4 + (red - green) / divisor),
+    )
+    sixths = sixths + 6 * shares.view(-1, 1, 1)
+    channels = []
+    for offset in (5, 3, 1):
+        place = (sixths + offset) % 6
+        channels.append(value - spread * torch.minimum(place, 4 - place).clamp(0, 1))
+    return torch.stack(channels, 1)
+
+
+def _gray(images: Tensor) -> Tensor:
+    """float [N, 1, H, W]"""
+    return (images * images.new_tensor(_GRAY).view(1, 3, 1, 1)).sum(1, keepdim=True)
+
+
+def _blend(images: Tensor, other: Tensor, factor: Tensor) -> Tensor:
+    """`factor` of the images and the rest of `other`; beyond 1 away from it."""
+    return (images * factor).add_(other * (1 - factor)).clamp_(0, 1)
+
+
+def _pixels_of(part: tuple[float, float, float, float], size: Sequence[int]) -> tuple[slice, slice]:
+    """The rows and columns of a part given in shares; never empty, never outside."""
+    (rows, columns), (top, left, height, width) = size, part
+    first, start = min(rows - 1, round(top * rows)), min(columns - 1, round(left * columns))
+    return (
+        slice(first, max(first + 1, round((top + height) * rows))),
+        slice(start, max(start + 1, round((left + width) * columns))),
+    )
+
+
+# -- moving --------------------------------------------------------------------------------------
+
+_GEOMETRY = ("shear-x", "shear-y", "translate-x", "translate-y", "rotate")
+
+
+def _has_geometry(one: Draw) -> bool:
+    return any(name in _GEOMETRY for name, _ in one.operations)
+
+
+def _move(images: Tensor, draws: Sequence[Draw], fill: Tensor) -> Tensor:
+    """Turn, shear and shift: whatever a draw asks for is one resampling, in place."""
+    moved = [i for i, one in enumerate(draws) if one.angle or _has_geometry(one)]
+    height, width = images.shape[-2:]
+    where = np.stack([_seen_from(draws[i], height, width) for i in moved])
+    theta = torch.from_numpy(where[:, :2]).to(images)
+    grid = affine_grid(theta, [len(moved), 3, height, width], align_corners=False)
+    # Around the fill colour zero is the fill colour, which is what lies outside.
+    part = grid_sample(images[moved] - fill, grid, align_corners=False) + fill
+    images[moved] = part.clamp_(0, 1)
+    return images
+
+
+def _seen_from(one: Draw, height: int, width: int) -> npt.NDArray[np.float64]:
+    """[3, 3]: where an image's point is found before it was moved, both in -1…1."""
+    found = _turned(one.angle)
+    # From the middle in pixels: the angle of an oblong image stays an angle.
+    for name, amount in one.operations:
+        step = np.eye(3)
+        if name == "rotate":
+            step = _turned(amount)
+        elif name == "shear-x":
+            step[0, 1], step[0, 2] = amount, amount * height / 2  # around the upper left corner
+        elif name == "shear-y":
+            step[1, 0], step[1, 2] = amount, amount * width / 2
+        elif name == "translate-x":
+            step[0, 2] = -amount * width
+        elif name == "translate-y":
+            step[1, 2] = -amount * height
+        found = found @ step
+    to_pixels = np.diag([width / 2, height / 2, 1])
+    seen: npt.NDArray[np.float64] = np.linalg.inv(to_pixels) @ found @ to_pixels
+    return seen
+
+
+def _turned(degrees: float) -> npt.NDArray[np.float64]:
+    cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    return np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
+
+
+# -- RandAugment's and TrivialAugment's operations on light and colour ---------------------------
+
+
+def _operate(images: Tensor, draws: Sequence[Draw], number: int) -> Tensor:
+    """The `number`-th operation of each draw, all images of one operation together; in place."""
+    of_name: dict[str, list[int]] = {}
+    for i, one in enumerate(draws):
+        if number < len(one.operations) and one.operations[number][0] in _KERNELS:
+            of_name.setdefault(one.operations[number][0], []).append(i)
+    for name, chosen in of_name.items():
+        amounts = images.new_tensor([draws[i].operations[number][1] for i in chosen])
+        images[chosen] = _KERNELS[name](images[chosen], amounts.view(-1, 1, 1, 1))
+    return images
+
+
+def _brighten(images: Tensor, amount: Tensor) -> Tensor:
+    return images.mul_(1 + amount).clamp_(0, 1)
+
+
+def _colour(images: Tensor, amount: Tensor) -> Tensor:
+    return _blend(images, _gray(images), 1 + amount)
+
+
+def _contrast(images: Tensor, amount: Tensor) -> Tensor:
+    return _blend(images, _gray(images).mean((2, 3), keepdim=True), 1 + amount)
+
+
+def _sharpen(images: Tensor, amount: Tensor) -> Tensor:
+    """Away from or towards the smoothed picture; its outermost pixels stay."""
+    if min(images.shape[-2:]) <= 2:
+        return images
+    inner = images[..., 1:-1, 1:-1]
+    smooth = (9 * avg_pool2d(images, 3, stride=1) + 4 * inner) / 13
+    images[..., 1:-1, 1:-1] = _blend(inner, smooth, 1 + amount)
+    return images
+
+
+def _posterize(images: Tensor, bits: Tensor) -> Tensor:
+    levels = torch.exp2(bits)
+    return torch.minimum((images * levels).floor_(), levels - 1) / levels
+
+
+def _solarize(images: Tensor, threshold: Tensor) -> Tensor:
+    return torch.where(images >= threshold, 1 - images, images)
+
+
+def _autocontrast(images: Tensor, _amount: Tensor) -> Tensor:
+    stretched: Tensor = picture.autocontrast(images)
+    return stretched
+
+
+def _equalize(images: Tensor, _amount: Tensor) -> Tensor:
+    equalized: Tensor = picture.equalize(images)
+    return equalized
+
+
+_KERNELS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "brightness": _brighten,
+    "colour": _colour,
+    "contrast": _contrast,
+    "sharpness": _sharpen,
+    "posterize": _posterize,
+    "solarize": _solarize,
+    "autocontrast": _autocontrast,
+    "equalize": _equalize,
+}
+
+
+# -- mixing --------------------------------------------------------------------------------------
+
+
+def is_mixed(views: Sequence[View]) -> bool:
+    return any(view.draw.mix is not None for view in views)
+
+
+def mix(
+    images: Tensor, labels: Tensor, draws: Sequence[Draw], *, classes: int
+) -> tuple[Tensor, Tensor]:
+    """Mixup and CutMix: each image with the next of the batch, the last with the first.
+
+    images: float [N, 3, H, W]; labels: int64 [N], or shares of the classes, float32
+    [N, classes]. Returns new images and the shares of the
+    classes in them, float32 [N, classes]: of a cut, the share of its pixels.
+    """
+    others = images.roll(-1, 0)
+    mixed = images.clone()
+    own = torch.ones(len(images), dtype=torch.float32)
+    for i, one in enumerate(draws):
+        if one.mix is None:
+            continue
+        if one.mix.cut is None:
+            own[i] = one.mix.own
+            mixed[i].mul_(one.mix.own).add_(others[i], alpha=1 - one.mix.own)
+            continue
+        height, width = images.shape[-2:]
+        rows, columns = _pixels_of(one.mix.cut, (height, width))
+        mixed[i, :, rows, columns] = others[i, :, rows, columns]
+        pixels = (rows.stop - rows.start) * (columns.stop - columns.start)
+        own[i] = 1 - pixels / (height * width)
+    truth = labels if labels.is_floating_point() else one_hot(labels, classes).float()
+    share = own.view(-1, 1).to(truth.device)
+    return mixed, truth * share + truth.roll(-1, 0) * (1 - share)

@@ -1,0 +1,132 @@
+"""The commands about what a person changed: `split`, and `edits` to see it and take it back."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Column, Table
+
+from core.cli.arguments import Datasets, Json, Sample, dataset_paths, scan_dataset
+from core.cli.console import answer_console, print_json, progress, stop_on_interrupt
+
+if TYPE_CHECKING:
+    from core.data.dataset import DatasetIndex
+    from core.data.journal import Edit
+
+edits = typer.Typer(help="What you changed about a dataset; your files are never touched.")
+_NAMED = 3
+
+
+@edits.command("list")
+def list_edits(dataset: Datasets = None, sample: Sample = None, as_json: Json = False) -> None:
+    """The edits in force, oldest first."""
+    from core.data.open import edits_of
+
+    found = edits_of(scan_dataset(dataset_paths(dataset, sample)))
+    if as_json:
+        print_json({"edits": [_document(edit) for edit in found]})
+        return
+    table = Table("when", "what", Column("of", overflow="fold"), Column("to", overflow="fold"))
+    for edit in found:
+        when = f"{datetime.fromtimestamp(edit.time):%Y-%m-%d %H:%M}"
+        table.add_row(when, edit.kind, escape(_some(edit)), escape(_value(edit)))
+    answer_console().print(table if found else "Nothing was changed.")
+
+
+@edits.command()
+def undo(dataset: Datasets = None, sample: Sample = None) -> None:
+    """Take back the last edit in force."""
+    _turn(dataset_paths(dataset, sample), is_undo=True)
+
+
+@edits.command()
+def redo(dataset: Datasets = None, sample: Sample = None) -> None:
+    """Bring back the edit taken back last."""
+    _turn(dataset_paths(dataset, sample), is_undo=False)
+
+
+def _turn(path: Any, *, is_undo: bool) -> None:
+    from core.data.open import journal_of
+
+    journal = journal_of(scan_dataset(path))
+    edit = journal.undo() if is_undo else journal.redo()
+    what = "Taken back" if is_undo else "Brought back"
+    nothing = "There is nothing to take back." if is_undo else "There is nothing to bring back."
+    out = answer_console()
+    out.print(nothing if edit is None else f"{what}: {edit.kind} {escape(_some(edit))}")
+
+
+def split(
+    dataset: Datasets = None,
+    sample: Sample = None,
+    val: Annotated[float, typer.Option(help="Share of the images for val.")] = 0.2,
+    test: Annotated[float, typer.Option(help="Share for test, touched only when asked.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Another seed draws other images.")] = 0,
+    folds: Annotated[int, typer.Option(help="val is one of so many folds, instead.")] = 0,
+    fold: Annotated[int, typer.Option(min=1, help="Which fold, counted from 1.")] = 1,
+    near_copies: Annotated[
+        bool, typer.Option("--near-copies", help="Look for near copies; keep them on one side.")
+    ] = False,
+    own: Annotated[
+        bool, typer.Option("--own", help="Back to the split of the folders or the table.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Draw train, val and test anew: stratified, seeded, copies and groups on one side.
+
+    Kept as an edit: the window and every training use it, `edits undo` takes it back.
+    """
+    from core.data.open import journal_of, with_edits_of
+    from core.data.splits import SplitPlan, draw
+
+    index = scan_dataset(dataset_paths(dataset, sample))
+    value = ""
+    if not own:
+        plan = SplitPlan(val=val, test=test, seed=seed, folds=folds, fold=fold - 1)
+        if near_copies:
+            plan = dataclasses.replace(plan, together=_near_copies(index))
+        draw(index, plan)  # refused here, before anything is kept
+        value = plan.to_json()
+    journal_of(index).add("split", (), value)
+    drawn = with_edits_of(index)
+    if as_json:
+        print_json({"splits": drawn.split_counts(), "split_origin": drawn.split_origin})
+        return
+    parts = ", ".join(f"{name} {count:,}" for name, count in drawn.split_counts().items())
+    answer_console().print(f"{parts}. `graftwork edits undo` takes it back.")
+
+
+def _near_copies(index: DatasetIndex) -> tuple[tuple[str, ...], ...]:
+    from core.data.health.check import health
+
+    with progress() as on_progress, stop_on_interrupt() as should_stop:
+        report = health(index, on_progress=on_progress, should_stop=should_stop)
+    kinds = ("near duplicates", "leak", "two labels")
+    return tuple(f.files for f in report.findings if f.kind in kinds and len(f.files) > 1)
+
+
+def _some(edit: Edit) -> str:
+    more = len(edit.files) - _NAMED
+    return ", ".join(edit.files[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _value(edit: Edit) -> str:
+    from core.data.open import plan_in_force
+
+    if edit.kind != "split":
+        return edit.value
+    plan = plan_in_force([edit])
+    return plan.in_words if plan is not None else "the dataset's own"
+
+
+def _document(edit: Edit) -> dict[str, object]:
+    return {
+        "time": datetime.fromtimestamp(edit.time).isoformat(),
+        "kind": edit.kind,
+        "files": list(edit.files),
+        "value": edit.value,
+    }

@@ -1,0 +1,357 @@
+"""The health of a dataset: what may be wrong with its pictures, why, and what to do about it.
+
+`health` finds; `open_findings` leaves out what a person has answered already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from core.data.dataset import NO_LABEL, NO_SPLIT, SPLITS, DatasetIndex
+from core.data.health.findings import (
+    KINDS,
+    Action,
+    Finding,
+    FrozenFeatures,
+    HealthReport,
+    Kind,
+    open_findings,
+)
+from core.data.health.measure import Measured, measure
+from core.data.health.near_duplicates import LIKE, TURNS, Pairs, grouped, near_pairs
+from core.data.splits import copies_of
+from core.events import OnProgress, ShouldStop, check_stop
+
+__all__ = ["KINDS", "Finding", "FrozenFeatures", "HealthReport", "Kind", "health", "open_findings"]
+
+TINY_SIDE = 32
+"""Pixels: below this a 224 px model sees a picture blown up more than seven times."""
+ODD_ASPECT = 4.0
+"""Long to short side: a square crop would keep less than a quarter."""
+DARK, BRIGHT, FLAT = 20.0, 235.0, 4.0
+"""Mean gray below or above, spread of gray below, of 0…255."""
+BLUR_MADS = 4.0
+"""Log sharpness this many robust deviations below the dataset's median."""
+IMBALANCE = 10.0
+"""Most to fewest images of a class."""
+
+
+def health(
+    index: DatasetIndex,
+    *,
+    on_progress: OnProgress,
+    should_stop: ShouldStop,
+    features: FrozenFeatures | None = None,
+) -> HealthReport:
+    """What may be wrong with a dataset; a second call goes on where the first stopped.
+
+    With `features` also images unlike the rest of their class and suspected label errors. May be
+    called from any thread; a worker's, as it imports scikit-learn and cleanlab then.
+
+    Raises: Cancelled.
+    """
+    measured = measure(index, on_progress=on_progress, should_stop=should_stop)
+    on_progress(0, 0, "Looking for near copies")
+    readable = np.ones(len(index), np.bool_)
+    readable[list(measured.reasons)] = False
+    found = [*_unreadable(index, measured), *_classes(index)]
+    exact = [tuple(group.tolist()) for group in copies_of(index)]
+    found += [
+        _copies(index, group, "exact duplicates", "They have the same bytes") for group in exact
+    ]
+    near = _near_groups(index, measured, readable, exact, should_stop)
+    found += [_copies(index, group, "near duplicates", why, score) for group, why, score in near]
+    found += _odd_pictures(index, measured.rows, readable)
+    found += _imbalance(index)
+    notes, methods = [*_notes(index, measured)], [*_METHODS]
+    if features is not None:
+        copies = [*exact, *(group for group, _, _ in near)]
+        by_features, method, note = _by_features(
+            index, features, copies, on_progress=on_progress, should_stop=should_stop
+        )
+        found += by_features
+        methods += method
+        notes += note
+    check_stop(should_stop)
+    found.sort(key=lambda f: (KINDS.index(f.kind), -f.score, f.files))
+    return HealthReport(tuple(found), len(index), measured.read, tuple(notes), tuple(methods))
+
+
+_METHODS = (
+    "Exact duplicates have the same bytes.",
+    "Near duplicates: hashes of 128 bits of gray thumbnails, also turned and mirrored, confirmed "
+    f"by the correlation of the thumbnails (at least {LIKE}) and of their detail, measured "
+    "against how alike other pictures of the dataset are. Pieces that show a tenth less at an "
+    "edge, or pictures turned by a few degrees, may be missed.",
+    "Blurred: sharpness (variance of the Laplacian at a short side of 256 px) "
+    f"{BLUR_MADS:g} robust deviations below the dataset's median. Dark: mean gray below {DARK:g}, "
+    f"bright: above {BRIGHT:g}, and far from what is usual in the class; flat: spread below "
+    f"{FLAT:g}, of 255. Tiny: short side below {TINY_SIDE} px. Odd aspect: more than "
+    f"{ODD_ASPECT:g} to 1. Imbalance: more than {IMBALANCE:g} to 1.",
+)
+
+
+def _notes(index: DatasetIndex, measured: Measured) -> Iterator[str]:
+    if measured.trouble:
+        yield (
+            f"What was measured could not be kept ({measured.trouble}): the next look reads all "
+            "pictures again."
+        )
+    if not index.root.is_dir():
+        yield f"The folder {index.root} vanished: {len(measured.reasons):,} pictures were not read."
+
+
+def _unreadable(index: DatasetIndex, measured: Measured) -> Iterator[Finding]:
+    for problem in index.problems:
+        if problem.kind in ("unreadable", "no permission"):
+            why = f"It cannot be read: {problem.reason}."
+            yield Finding(
+                "unreadable", (problem.file,), (), why, "problem", "exclude", (problem.file,)
+            )
+    if not index.root.is_dir():
+        return
+    for i, reason in sorted(measured.reasons.items()):
+        yield _one(index, "unreadable", i, f"It cannot be read: {reason}.", "problem", "exclude")
+
+
+def _classes(index: DatasetIndex) -> Iterator[Finding]:
+    """What the scan found wrong with whole classes."""
+    for problem in index.problems:
+        if problem.kind in ("empty class", "few images", "class set", "no class"):
+            why = problem.reason[:1].upper() + problem.reason[1:] + "."
+            yield Finding(
+                "class", (problem.file,), (), why, "note", "keep", (problem.file,), "class"
+            )
+
+
+_Near = tuple[tuple[int, ...], str, float]
+"""Positions, why, score."""
+
+
+def _near_groups(
+    index: DatasetIndex,
+    measured: Measured,
+    readable: npt.NDArray[np.bool_],
+    exact: list[tuple[int, ...]],
+    should_stop: ShouldStop,
+) -> list[_Near]:
+    """Groups of near copies. Of pictures of the same bytes the first stands for all."""
+    usable = readable & (measured.rows["std"] >= FLAT)  # a flat picture's pattern is noise
+    for twins in exact:
+        usable[list(twins[1:])] = False
+    rows = np.flatnonzero(usable)
+    pairs = near_pairs(measured.rows["thumb"][rows], should_stop=should_stop)
+    twins_of = {twins[0]: twins for twins in exact}
+    groups = grouped(len(rows), pairs)
+    group_of = {row: number for number, group in enumerate(groups) for row in group}
+    linked: list[list[int]] = [[] for _ in groups]
+    for k, row in enumerate(pairs.first.tolist()):
+        linked[group_of[row]].append(k)
+    near: list[_Near] = []
+    for group, chosen in zip(groups, linked, strict=True):
+        firsts = rows[group].tolist()
+        members = sorted(i for first in firsts for i in twins_of.get(first, (first,)))
+        near.append((tuple(members), *_likeness(pairs, chosen)))
+    return near
+
+
+def _likeness(pairs: Pairs, chosen: list[int]) -> tuple[str, float]:
+    worst = min(chosen, key=lambda k: float(pairs.likeness[k]))
+    likeness = float(pairs.likeness[worst])
+    turns = sorted({TURNS[int(pairs.turn[k])][0] for k in chosen} - {""})
+    turned = f" ({' or '.join(turns)})" if turns else ""
+    return (
+        f"They show the same{turned}: their thumbnails correlate by {likeness:.3f} and their "
+        f"hashes differ in {int(pairs.bits[worst])} of 128 bits",
+        max(0.0, likeness),
+    )
+
+
+def _copies(
+    index: DatasetIndex, group: tuple[int, ...], kind: Kind, why: str, score: float = 1.0
+) -> Finding:
+    """What copies are, by where they stand: two labels weigh more than a leak, that more than
+    copies in one class and split."""
+    files = tuple(index.files[i] for i in group)
+    labels = sorted({int(index.labels[i]) for i in group} - {NO_LABEL})
+    if len(labels) > 1:
+        return _two_labels(index, group, labels, why, score)
+    splits = sorted({int(index.splits[i]) for i in group} - {NO_SPLIT})
+    if len(splits) > 1:
+        where = " and ".join(SPLITS[split] for split in splits)
+        # What reports stays as it is; the copies go there, so that nothing learns from them.
+        to = splits[-1]
+        movers = tuple(index.files[i] for i in group if index.splits[i] not in (to, NO_SPLIT))
+        return Finding(
+            "leak", files, group, f"{why}; they stand in {where}.", "problem",
+            "move", movers, SPLITS[to], score,
+        )  # fmt: skip
+    return Finding(kind, files, group, f"{why}.", "note", "exclude", files[1:], score=score)
+
+
+def _two_labels(
+    index: DatasetIndex, group: tuple[int, ...], labels: list[int], why: str, score: float
+) -> Finding:
+    """Where most agree the others are relabelled; where none do, nothing should learn from it."""
+    files = tuple(index.files[i] for i in group)
+    votes = np.bincount(index.labels[[i for i in group if index.labels[i] != NO_LABEL]])
+    most = int(votes.argmax())
+    counts = " and ".join(f"{index.classes[label]} ({votes[label]})" for label in labels)
+    why = f"{why}; they are labelled {counts}."
+    if 2 * votes[most] > votes.sum():
+        wrong = tuple(index.files[i] for i in group if index.labels[i] not in (most, NO_LABEL))
+        return Finding(
+            "two labels", files, group, why, "problem", "relabel", wrong, index.keys[most], score
+        )
+    return Finding("two labels", files, group, why, "problem", "exclude", files, score=score)
+
+
+def _by_features(
+    index: DatasetIndex,
+    features: FrozenFeatures,
+    copies: list[tuple[int, ...]],
+    *,
+    on_progress: OnProgress,
+    should_stop: ShouldStop,
+) -> tuple[list[Finding], list[str], list[str]]:
+    """(findings, methods, notes) on labels and on pictures unlike their class."""
+    from core.data.health.label_errors import FOLDS, UNLIKE, label_errors, unlike_their_class
+
+    usable = np.flatnonzero(features.is_ok & (index.labels != NO_LABEL))
+    vectors, labels = features.vectors[usable], index.labels[usable]
+    unit = np.arange(len(index))
+    for group in copies:
+        unit[list(group)] = unit[list(group)].min()
+    found: list[Finding] = []
+    methods: list[str] = []
+    notes: list[str] = []
+    errors = label_errors(
+        vectors, labels, units=unit[usable], on_progress=on_progress, should_stop=should_stop
+    )
+    for row, label, given, better in zip(
+        errors.rows, errors.suggested, errors.given, errors.better, strict=True
+    ):
+        i = int(usable[row])
+        why = (
+            f"It looks like {index.classes[label]} ({better:.0%}), not like "
+            f"{index.class_of(i)} ({given:.0%}), to classifiers that never saw it."
+        )
+        found.append(
+            _one(
+                index, "label error", i, why, "problem", "relabel",
+                value=index.keys[label], score=float(better - given),
+            )
+        )  # fmt: skip
+    if errors.judged:
+        methods.append(
+            f"Label errors: {FOLDS}-fold logistic heads on the frozen features of {features.model} "
+            f"foretold {errors.accuracy:.1%} of the labels of {errors.judged:,} pictures; "
+            "confident learning (cleanlab) names the labels that do not hold."
+        )
+    else:
+        notes.append("Labels were not judged: that takes two classes of five pictures or more.")
+    on_progress(0, 0, "Looking for pictures unlike their class")
+    unlike = unlike_their_class(vectors, labels, should_stop=should_stop)
+    suspected = {int(usable[row]) for row in errors.rows}
+    for row, times, deviations in zip(unlike.rows, unlike.times, unlike.deviations, strict=True):
+        i = int(usable[row])
+        if i in suspected:
+            continue
+        why = (
+            f"It is {times:.1f} times as far from its nearest in {index.class_of(i)} as usual "
+            f"there ({deviations:.1f} robust deviations)."
+        )
+        score = float(deviations / (deviations + UNLIKE))
+        found.append(_one(index, "unlike its class", i, why, "note", "exclude", score=score))
+    methods.append(
+        f"Unlike their class: mean angle of the frozen features of {features.model} to the nearest "
+        f"ten of the class, its logarithm more than {UNLIKE:g} robust deviations above the "
+        "class's median."
+    )
+    return found, methods, notes
+
+
+def _one(
+    index: DatasetIndex,
+    kind: Kind,
+    i: int,
+    why: str,
+    severity: Literal["problem", "note"],
+    action: Action,
+    *,
+    value: str = "",
+    score: float = 0.0,
+) -> Finding:
+    files = (index.files[i],)
+    value = kind if action == "keep" else value
+    return Finding(kind, files, (i,), why, severity, action, files, value, score)
+
+
+def _odd_pictures(
+    index: DatasetIndex, rows: npt.NDArray[np.void], readable: npt.NDArray[np.bool_]
+) -> Iterator[Finding]:
+    if not readable.any():
+        return
+    short = np.minimum(index.widths, index.heights)
+    aspect = np.maximum(index.widths, index.heights) / np.maximum(short, 1)
+    sharp = np.log1p(rows["sharp"])
+    middle = float(np.median(sharp[readable]))
+    spread = 1.4826 * float(np.median(np.abs(sharp[readable] - middle)))
+    # At least 0.25: in a set of like pictures a small difference is not blur.
+    blurred = sharp < middle - BLUR_MADS * max(spread, 0.25)
+    usual = float(np.median(short))
+    unusual = _unusual(rows["mean"], index.labels, readable)
+    for i in np.flatnonzero(readable).tolist():
+        mean, std = float(rows["mean"][i]), float(rows["std"][i])
+        if short[i] < TINY_SIDE <= usual:
+            why = f"Its short side has {short[i]} pixels; usual here are {usual:.0f}."
+            yield _one(index, "tiny", i, why, "note", "exclude")
+        if std < FLAT:
+            why = f"It is nearly of one colour: its gray spreads by {std:.1f} of 255."
+            yield _one(index, "flat", i, why, "note", "exclude")
+        elif (mean < DARK or mean > BRIGHT) and unusual[i]:
+            kind: Kind = "dark" if mean < DARK else "bright"
+            why = f"Its mean gray is {mean:.0f} of 255."
+            yield _one(index, kind, i, why, "note", "keep")
+        elif blurred[i]:
+            why = f"Its sharpness is {rows['sharp'][i]:.0f}; usual here is {np.expm1(middle):.0f}."
+            yield _one(index, "blurred", i, why, "note", "keep")
+        if aspect[i] > ODD_ASPECT:
+            why = f"It is {aspect[i]:.1f} times as long as it is wide."
+            if index.widths[i] > index.heights[i]:
+                why = f"It is {aspect[i]:.1f} times as wide as it is high."
+            yield _one(index, "odd aspect", i, why, "note", "keep")
+
+
+def _unusual(
+    gray: npt.NDArray[np.float32], labels: npt.NDArray[np.int32], readable: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.bool_]:
+    """bool [N]: brightness far from that of its class; a class may be dark or bright by nature."""
+    unusual = np.zeros(len(gray), np.bool_)
+    for label in np.unique(labels):
+        members = np.flatnonzero((labels == label) & readable)
+        if members.size:
+            away = np.abs(gray[members] - np.median(gray[members]))
+            unusual[members] = away > 3 * max(1.4826 * float(np.median(away)), 10.0)
+    return unusual
+
+
+def _imbalance(index: DatasetIndex) -> Iterator[Finding]:
+    counts = {name: n for name, n in index.class_counts().items() if n}
+    if not counts:
+        return
+    low, high = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+    if counts[high] > IMBALANCE * counts[low]:
+        label = index.classes.index(low)
+        pictures = tuple(np.flatnonzero(index.labels == label).tolist())
+        files = tuple(index.files[i] for i in pictures)
+        why = (
+            f"“{low}” has {counts[low]:,} images and “{high}” {counts[high]:,}, "
+            f"{counts[high] / counts[low]:.0f} times as many: add images, or train on balanced "
+            "epochs."
+        )
+        yield Finding("imbalance", files, pictures, why, "note", "keep", files, "imbalance")

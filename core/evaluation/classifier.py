@@ -1,0 +1,266 @@
+"""Pictures in, labels out: with a run, or with a pretrained model's own classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+
+from core.catalog import added, catalog
+from core.catalog.added import FILE_PREFIX as FILE_PREFIX
+from core.compute.device import Compute, resolve_compute
+from core.compute.embedder import Embedder, worker_pool
+from core.errors import AppError, DecodeError, ModelError
+from core.events import OnProgress, ShouldStop, check_stop, never_stop, no_progress
+from core.images.decode import read_image
+from core.models.build import BuiltModel, bare_outline, build
+from core.recipe.recipe import Recipe
+from core.runs.checkpoints import Head, Reference, TaskHead, load_checkpoint
+from core.runs.run_folder import RunStore, is_run
+
+Picture = Path | Image.Image
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    label: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class TaskAnswer:
+    """`top` is sorted, best first."""
+
+    name: str
+    top: tuple[Guess, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """What a model says of one picture.
+
+    `top` is sorted, best first, and empty where `error` says why. `unlike_training` is None where
+    the model keeps no training features (a pretrained model).
+    """
+
+    file: str
+    top: tuple[Guess, ...]
+    unlike_training: bool | None = None
+    error: str = ""
+    tasks: tuple[TaskAnswer, ...] = ()
+    """What it says to the questions that were learned beside the label."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """probabilities: float32 [N, C], meaningless in the rows that `errors` names; is_unlike:
+    bool [N] or None where the model keeps no training features."""
+
+    probabilities: torch.Tensor
+    is_unlike: npt.NDArray[np.bool_] | None
+    errors: dict[int, str]
+    tasks: tuple[torch.Tensor, ...] = ()
+    """float32 [N, classes of the task] for each of the classifier's tasks"""
+
+
+class Classifier:
+    """A model ready to answer. Open it once, ask often; one thread at a time."""
+
+    def __init__(
+        self,
+        name: str,
+        built: BuiltModel,
+        compute: Compute,
+        *,
+        classes: tuple[str, ...],
+        head: Head | None = None,
+        reference: Reference | None = None,
+        tasks: tuple[TaskHead, ...] = (),
+    ) -> None:
+        """Without a `head` on the features the model answers with its own, pretrained one."""
+        self.tasks = tasks
+        self.name = name
+        self.classes = classes
+        self._compute = compute
+        self._embedder = Embedder(built, compute)
+        self._head = head
+        self._reference = reference
+
+    @classmethod
+    def open(cls, ref: str | Path, *, store: RunStore | None = None) -> Classifier:
+        """A run (folder or name), a pretrained model (its id) or `file:` and a path to weights.
+
+        Raises: AppError where there is no such thing, its weights are missing or do not fit.
+        """
+        store = store or RunStore()
+        text = str(ref)
+        if text.startswith(FILE_PREFIX):
+            return cls._open_file(Path(text.removeprefix(FILE_PREFIX)))
+        if text.startswith("run:") or is_run(Path(text)) or is_run(store.root / text):
+            return cls._open_run(text, store)
+        if isinstance(ref, Path) or Path(text).exists():
+            store.open(text)  # raises, naming the runs there are
+        try:
+            card = catalog.load().resolve(text)
+        except ModelError as error:
+            hint = f"{error.hint} Or give the folder or the name of a run.".strip()
+            raise ModelError(error.message, hint) from error
+        if card.source in ("hub", "hf-hub"):
+            card, _ = bare_outline(card)  # only the model itself can tell its classes
+        if card.num_classes == 0:
+            raise ModelError(
+                f"{card.id} has no classifier of its own.", "Train it on your classes first."
+            )
+        # In float32: the published figures of a pretrained model are made that way.
+        built = build(card)
+        compute = resolve_compute(Recipe(precision="float32"), built)
+        return cls(card.id, built, compute, classes=tuple(built.label_names()))
+
+    @classmethod
+    def _open_file(cls, path: Path) -> Classifier:
+        if not path.is_file():
+            raise ModelError(
+                f"The file {path.name} is no longer there.", f"It was at {path.absolute()}."
+            )
+        card = catalog.load().resolve(added.file_id(path))
+        if card.num_classes == 0:
+            raise ModelError(
+                f"{path.name} has no classifier of {card.arch}'s own form.",
+                "Train it on your classes first.",
+            )
+        built = build(card)
+        compute = resolve_compute(Recipe(precision="float32"), built)
+        return cls(path.name, built, compute, classes=tuple(built.label_names()))
+
+    @classmethod
+    def _open_run(cls, text: str, store: RunStore) -> Classifier:
+        run = store.open(text)
+        loaded = load_checkpoint(run.best)
+        recipe = run.read_recipe()
+        # The same number format as in training where the device allows it; else what it can.
+        try:
+            compute = resolve_compute(recipe.with_values(precision=loaded.precision), loaded.built)
+        except AppError:
+            compute = resolve_compute(
+                recipe.with_values(device="auto", precision="auto"), loaded.built
+            )
+        return cls(
+            run.path.name,
+            loaded.built,
+            compute,
+            classes=loaded.classes,
+            head=loaded.head,
+            reference=loaded.reference,
+            tasks=loaded.tasks,
+        )
+
+    def classify(
+        self,
+        pictures: Sequence[Picture],
+        *,
+        top: int = 5,
+        on_progress: OnProgress = no_progress,
+        should_stop: ShouldStop = never_stop,
+    ) -> list[Classification]:
+        """One answer per picture, in order; a broken file is an answer with an `error`.
+
+        Raises: Cancelled.
+        """
+        scores = self.score(pictures, on_progress=on_progress, should_stop=should_stop)
+        answers = []
+        for i, picture in enumerate(pictures):
+            if i in scores.errors:
+                answers.append(Classification(_name(picture), (), None, scores.errors[i]))
+                continue
+            asked = zip(self.tasks, scores.tasks, strict=True)
+            answers.append(
+                Classification(
+                    _name(picture),
+                    _best(scores.probabilities[i], self.classes, top),
+                    None if scores.is_unlike is None else bool(scores.is_unlike[i]),
+                    tasks=tuple(
+                        TaskAnswer(task.name, _best(probabilities[i], task.classes, top))
+                        for task, probabilities in asked
+                    ),
+                )
+            )
+        return answers
+
+    def score(
+        self,
+        pictures: Sequence[Picture],
+        *,
+        on_progress: OnProgress = no_progress,
+        should_stop: ShouldStop = never_stop,
+    ) -> Scores:
+        """The probability of every class for each picture. Raises: Cancelled."""
+        size = self._compute.batch_size
+        shares = [range(i, min(i + size, len(pictures))) for i in range(0, len(pictures), size)]
+        sizes = [len(self.classes), *(len(task.classes) for task in self.tasks)]
+        logits = torch.zeros(len(pictures), sum(sizes))
+        is_unlike = np.zeros(len(pictures), dtype=bool)
+        errors: dict[int, str] = {}
+
+        def work(share: range) -> dict[int, str]:
+            check_stop(should_stop)
+            pixels, failed = self._read_share(pictures, share)
+            if pixels:
+                rows = list(pixels)
+                batch = torch.from_numpy(np.stack(list(pixels.values())))
+                logits[rows], is_unlike[rows] = self._answer(batch)
+            return failed
+
+        with worker_pool(self._compute) as pool:
+            for share, failed in zip(shares, pool.map(work, shares), strict=True):
+                errors |= failed
+                on_progress(share.stop, len(pictures), "classifying")
+        own, *others = (part.softmax(1) for part in torch.split(logits, sizes, dim=1))
+        return Scores(own, is_unlike if self._reference else None, errors, tuple(others))
+
+    def _answer(self, batch: torch.Tensor) -> tuple[torch.Tensor, npt.NDArray[np.bool_]]:
+        """Logits float32 [N, C], those of the tasks behind the label's, and whether each is unlike
+        the training images, bool [N]."""
+        if self._head is None:
+            return self._embedder.logits(batch), np.zeros(len(batch), dtype=bool)
+        vectors = self._embedder.embed(batch)
+        heads = [self._head, *(task.head for task in self.tasks)]
+        logits = torch.cat([vectors @ head.weight.T + head.bias for head in heads], dim=1)
+        if self._reference is None:
+            return logits, np.zeros(len(batch), dtype=bool)
+        return logits, self._reference.is_unlike(vectors.numpy())
+
+    def _read_share(
+        self, pictures: Sequence[Picture], share: range
+    ) -> tuple[dict[int, npt.NDArray[np.uint8]], dict[int, str]]:
+        """Pixels by position, and by position why there are none."""
+        preprocessing = self._embedder.preprocessing
+        pixels: dict[int, npt.NDArray[np.uint8]] = {}
+        errors: dict[int, str] = {}
+        for i in share:
+            picture = pictures[i]
+            try:
+                if isinstance(picture, Image.Image):
+                    image = picture.convert("RGB")
+                else:
+                    image = read_image(picture, short_side=preprocessing.resize_px)
+                pixels[i] = preprocessing.pixels(image)
+            except DecodeError as error:
+                errors[i] = error.message
+        return pixels, errors
+
+
+def _best(probabilities: torch.Tensor, classes: tuple[str, ...], top: int) -> tuple[Guess, ...]:
+    """probabilities: float32 [C]"""
+    best = probabilities.topk(min(top, len(classes)))
+    guesses = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+    return tuple(Guess(classes[k], p) for k, p in guesses)
+
+
+def _name(picture: Picture) -> str:
+    """The path of a file; a pasted picture has none."""
+    return "pasted picture" if isinstance(picture, Image.Image) else str(picture)

@@ -1,0 +1,178 @@
+"""Features of a dataset's pictures, labelled or not: what the map and the suggestions stand on.
+
+They come from the frozen-feature cache where they are there, so that what a training paid for is
+not paid again, and the other way round.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from core.data.dataset import DatasetIndex
+from core.events import OnProgress, ShouldStop, check_stop, never_stop, no_progress
+from core.recipe.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class PictureFeatures:
+    """What a frozen backbone makes of pictures.
+
+    vectors: float32 [N, D] of the N `files` (relative to the dataset's root) that can be read;
+    copies: int64 [N], one number for all files with the same bytes. `unreadable` are (file,
+    reason). `computed` of the vectors were not in the cache.
+    """
+
+    model: str
+    files: tuple[str, ...]
+    vectors: npt.NDArray[np.float32]
+    copies: npt.NDArray[np.int64]
+    unreadable: tuple[tuple[str, str], ...] = ()
+    computed: int = 0
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureCost:
+    """What it takes to have the features: `missing` of `total` are not in the cache, `seconds`
+    are what those will take about, as timed on this machine a moment ago."""
+
+    total: int
+    missing: int
+    seconds: float
+
+
+def picture_features(
+    index: DatasetIndex,
+    recipe: Recipe,
+    *,
+    on_progress: OnProgress = no_progress,
+    should_stop: ShouldStop = never_stop,
+) -> PictureFeatures:
+    """The features of every picture of the dataset, by the recipe's model on its device.
+
+    Raises: AppError where the model cannot be used; Cancelled (what was computed stays cached).
+    """
+    from core.catalog import catalog
+    from core.compute.device import resolve_compute
+    from core.compute.embedder import Embedder
+    from core.features.cache import FeatureCache, embed_files
+    from core.models.build import build
+
+    on_progress(0, 0, "opening the model")
+    card = catalog.load().resolve(recipe.model)
+    built = build(card, num_classes=max(2, len(index.classes)))
+    check_stop(should_stop)
+    compute = resolve_compute(recipe, built)
+    cache = FeatureCache.of(built, compute)
+    try:
+        features = embed_files(
+            [index.path(i) for i in range(len(index))],
+            Embedder(built, compute),
+            compute,
+            cache=cache,
+            on_progress=on_progress,
+            should_stop=should_stop,
+        )
+    finally:
+        cache.close()
+    rows = np.flatnonzero(features.is_ok)
+    names = np.array([features.hashes[i] for i in rows], dtype=np.str_)
+    return PictureFeatures(
+        model=card.id,
+        files=tuple(index.files[i] for i in rows),
+        vectors=features.vectors[rows],
+        copies=np.unique(names, return_inverse=True)[1].astype(np.int64),
+        unreadable=tuple((index.files[i], reason) for i, reason in features.failures),
+        computed=features.computed,
+    )
+
+
+def cost_of_features(
+    index: DatasetIndex, recipe: Recipe, *, should_stop: ShouldStop = never_stop
+) -> FeatureCost:
+    """How many features are missing and how long they will take: a few of the missing pictures
+    are read and embedded for that, and kept.
+
+    Raises: AppError where the model cannot be used; Cancelled.
+    """
+    from core.catalog import catalog
+    from core.compute.device import resolve_compute
+    from core.compute.embedder import Embedder
+    from core.features.cache import FeatureCache, embed_files
+    from core.models.build import build
+
+    built = build(catalog.load().resolve(recipe.model), num_classes=max(2, len(index.classes)))
+    check_stop(should_stop)
+    compute = resolve_compute(recipe, built)
+    cache = FeatureCache.of(built, compute)
+    try:
+        paths = [index.path(i) for i in range(len(index))]
+        known = cache.known_hashes(paths)
+        stored = cache.vectors(list(known.values()))
+        missing = [i for i in range(len(index)) if known.get(i) not in stored]
+        if not missing:
+            return FeatureCost(len(index), 0, 0.0)
+        embedder = Embedder(built, compute)
+        trial = compute.batch_size * compute.workers
+        # From all over the folder: pictures that stand together are often of one size.
+        picked = [missing[i] for i in np.linspace(0, len(missing) - 1, 2 * trial).astype(int)]
+        picked = list(dict.fromkeys(picked))
+        seconds = 0.0
+        for part in (picked[::2], picked[1::2]):  # the first one warms up and is not timed
+            begin = time.perf_counter()
+            embed_files(
+                [paths[i] for i in part],
+                embedder,
+                compute,
+                cache=cache,
+                on_progress=no_progress,
+                should_stop=should_stop,
+            )
+            if part:
+                seconds = (time.perf_counter() - begin) / len(part)
+    finally:
+        cache.close()
+    left = len(missing) - len(picked)
+    return FeatureCost(len(index), left, seconds * left)
+
+
+_WORTH = 0.5
+"""Share of the pictures whose features must be there: fewer say little about the dataset."""
+
+
+def cached_features(
+    index: DatasetIndex, recipe: Recipe, *, should_stop: ShouldStop = never_stop
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]] | None:
+    """float32 [N, D] and bool [N], which rows are there; None where most are not in the cache.
+
+    No picture is read. Raises: AppError where the model cannot be used; Cancelled.
+    """
+    from core.catalog import catalog
+    from core.compute.device import resolve_compute
+    from core.features.cache import FeatureCache
+    from core.models.build import build
+
+    built = build(catalog.load().resolve(recipe.model), num_classes=max(2, len(index.classes)))
+    check_stop(should_stop)
+    cache = FeatureCache.of(built, resolve_compute(recipe, built))
+    try:
+        known = cache.known_hashes([index.path(i) for i in range(len(index))])
+        check_stop(should_stop)
+        stored = cache.vectors(list(known.values()))
+    finally:
+        cache.close()
+    rows = [i for i, content in known.items() if content in stored]
+    if len(rows) < _WORTH * len(index) or not rows:
+        return None
+    vectors = np.zeros((len(index), built.feature_dim), dtype=np.float32)
+    is_there = np.zeros(len(index), dtype=np.bool_)
+    for i in rows:
+        vectors[i] = stored[known[i]]
+    is_there[rows] = True
+    return vectors, is_there

@@ -1,0 +1,377 @@
+"""The plan seen from the layer tree: what trains of each layer, and how a tick changes the recipe.
+
+Pure functions of a layer tree and a recipe; no torch, so that the window answers a click at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from core.errors import AppError
+from core.plan.layer_index import LayerIndex, index_of
+from core.recipe.plan import Plan, factor_of, make_plan
+from core.recipe.recipe import Recipe
+
+if TYPE_CHECKING:
+    from core.models.layers.tree import LayerTree
+
+FLOAT_BYTES = 4
+ADAM_BYTES = 8
+"""Two running means of each gradient, float32."""
+_HIGHEST_FACTOR = 100.0
+_MOST_FACTORS = 4
+
+State = Literal["all", "partly", "frozen", "none"]
+"""How much of a layer trains; `none`: it has no parameters."""
+_Factors = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerState:
+    """What the plan does with one layer and all below it."""
+
+    params: int = 0
+    trainable_params: int = 0
+    lowest_rate: float = 0.0
+    highest_rate: float = 0.0
+    """Of what trains; both 0 where nothing does, or where a solver fits the head."""
+    opens_at: int | None = None
+    """The first epoch in which something of it trains, counted from 1."""
+    holds_head: bool = False
+    lowest_factor: float | None = None
+    highest_factor: float | None = None
+    """Shares of the rate that the plan gives by age; of what lies before the head, None: nothing
+    does."""
+
+    @property
+    def state(self) -> State:
+        if not self.params:
+            return "none"
+        if not self.trainable_params:
+            return "frozen"
+        return "all" if self.trainable_params >= self.params else "partly"
+
+    @property
+    def is_head(self) -> bool:
+        """Whether it is the head, or a part of it, and so cannot be frozen."""
+        return self.holds_head and self.lowest_factor is None
+
+
+_NOTHING = LayerState()
+
+
+class LayerPlan:
+    """A recipe's plan for the model of a layer tree.
+
+    With an `epoch` (from 1) what trains in that epoch counts, else what ever trains.
+    Raises: AppError where `layer_rates` does not belong to the model.
+    """
+
+    def __init__(self, tree: LayerTree, recipe: Recipe, *, epoch: int | None = None) -> None:
+        self.tree, self.recipe, self.epoch = tree, recipe, epoch
+        self.plan: Plan = make_plan(recipe, tree.groups)
+        self._index = index_of(tree)
+        self._columns = _columns(self._index, self.plan, _factors(recipe, tree), epoch)
+        self._known: dict[str, LayerState] = {}
+
+    def of(self, path: str) -> LayerState:
+        """Of the layer with this dotted name; the empty name is the whole model."""
+        state = self._known.get(path)
+        if state is None:
+            row = self._index.row.get(path)
+            state = _NOTHING if row is None else self._state(row)
+            self._known[path] = state
+        return state
+
+    def over(self, paths: Iterable[str]) -> LayerState:
+        """Of several layers together that share nothing, e.g. a run of equal blocks."""
+        states = [state for path in paths if (state := self.of(path)).params]
+        trained = [state for state in states if state.trainable_params]
+        bodies = [state for state in states if state.lowest_factor is not None]
+        return LayerState(
+            params=sum(state.params for state in states),
+            trainable_params=sum(state.trainable_params for state in states),
+            lowest_rate=min((state.lowest_rate for state in trained), default=0.0),
+            highest_rate=max((state.highest_rate for state in trained), default=0.0),
+            opens_at=min((state.opens_at or 1 for state in trained), default=None),
+            holds_head=any(state.holds_head for state in states),
+            lowest_factor=min((s.lowest_factor or 0.0 for s in bodies), default=None),
+            highest_factor=max((s.highest_factor or 0.0 for s in bodies), default=None),
+        )
+
+    def _state(self, row: int) -> LayerState:
+        params, trained, low, high, opens, head, low_factor, high_factor = (
+            column[row] for column in self._columns
+        )
+        has_body = low_factor <= high_factor
+        return LayerState(
+            params=params,
+            trainable_params=trained,
+            lowest_rate=low if trained else 0.0,
+            highest_rate=high,
+            opens_at=int(opens) if trained else None,
+            holds_head=head,
+            lowest_factor=low_factor if has_body else None,
+            highest_factor=high_factor if has_body else None,
+        )
+
+    @property
+    def params(self) -> int:
+        return int(self._index.sizes.sum())
+
+    @property
+    def trainable_params(self) -> int:
+        return self.of("").trainable_params
+
+    @property
+    def gradient_bytes(self) -> int:
+        """One float32 for each number that trains; none where a solver fits the head alone."""
+        return FLOAT_BYTES * self.trainable_params if self._has_optimizer else 0
+
+    @property
+    def optimizer_bytes(self) -> int:
+        """AdamW's two means for each number that trains."""
+        return ADAM_BYTES * self.trainable_params if self._has_optimizer else 0
+
+    @property
+    def average_bytes(self) -> int:
+        """The running mean of the weights is a second copy of the model."""
+        keeps = self._has_optimizer and self.recipe.weight_average > 0
+        return FLOAT_BYTES * self.params if keeps else 0
+
+    @property
+    def _has_optimizer(self) -> bool:
+        return self.recipe.strategy != "feature-extraction"
+
+    def openings(self) -> dict[int, tuple[str, ...]]:
+        """Epoch → names of the groups that open at its beginning."""
+        found: dict[int, list[str]] = {}
+        for group in self.plan.groups:
+            if group.opens_at is not None:
+                found.setdefault(group.opens_at, []).append(group.name)
+        return {epoch: tuple(names) for epoch, names in sorted(found.items())}
+
+
+def _columns(
+    index: LayerIndex, plan: Plan, factors: _Factors, epoch: int | None
+) -> tuple[list[Any], ...]:
+    """The figures of each layer, by row of the index, in the order `_state` takes them."""
+    rates = np.zeros(len(index.names))
+    opens = np.full(len(index.names), np.inf)
+    for group in plan.groups:
+        if group.opens_at is not None and (epoch is None or group.opens_at <= epoch):
+            places = [index.place[name] for name in group.parameters]
+            rates[places], opens[places] = group.learning_rate, group.opens_at
+    is_open = np.isfinite(opens)
+    return (
+        index.over(np.add, index.sizes),
+        index.over(np.add, np.where(is_open, index.sizes, 0)),
+        index.over(np.minimum, np.where(is_open, rates, np.inf)),
+        index.over(np.maximum, rates),
+        index.over(np.minimum, opens),
+        index.over(np.logical_or, ~index.body),
+        index.over(np.minimum, np.where(index.body, factors, np.inf)),
+        index.over(np.maximum, np.where(index.body, factors, -np.inf)),
+    )
+
+
+# -- changes ---------------------------------------------------------------------------------
+
+
+def with_trained(
+    recipe: Recipe, tree: LayerTree, path: str | Iterable[str], *, trains: bool
+) -> Recipe:
+    """The recipe after a layer (or several), with all below it, is ticked or unticked.
+
+    The head stays trained whatever is unticked. The answer is in the plainest words there are
+    for it: a strategy and a number of layer groups where these say it all.
+    Raises: AppError for a layer without parameters.
+    """
+    factors = _factors(recipe, tree)
+    under = _body_under(tree, path)
+    if trains:
+        factors[under[factors[under] == 0]] = 1.0
+    else:
+        factors[under] = 0.0
+    return _plainest(recipe, tree, factors)
+
+
+def with_factor(
+    recipe: Recipe, tree: LayerTree, path: str | Iterable[str], factor: float
+) -> Recipe:
+    """The recipe after a layer (or several) is given a factor on its learning rate; 0 freezes it.
+
+    Raises: AppError for a layer without parameters, or a factor that is no factor.
+    """
+    if not 0 <= factor <= _HIGHEST_FACTOR:
+        raise AppError(f"“{factor:g}” is no factor on a learning rate.", "Take one from 0 to 100.")
+    under = _body_under(tree, path)
+    if not len(under):
+        raise AppError(
+            f"The rate of the head is the recipe's own: {recipe.learning_rate:g}.",
+            "Change the learning rate; the factors of layers are shares of it.",
+        )
+    factors = _factors(recipe, tree)
+    factors[under] = factor
+    return _plainest(recipe, tree, factors)
+
+
+def read_factor(text: str) -> float:
+    """`0.1`, `0,1`, `1/10`, `×0.5`, `10 %` as a factor on a learning rate.
+
+    Raises: AppError with what is allowed.
+    """
+    plain = text.strip().lstrip("×xX*").strip().replace(",", ".")
+    try:
+        if plain.endswith("%"):
+            factor = float(plain[:-1]) / 100
+        elif "/" in plain:
+            upper, _, lower = plain.partition("/")
+            factor = float(upper) / float(lower)
+        else:
+            factor = float(plain)
+    except (ValueError, ZeroDivisionError):
+        factor = -1.0
+    if not 0 <= factor <= _HIGHEST_FACTOR:
+        raise AppError(
+            f"“{text.strip()}” is no factor on a learning rate.",
+            "Take a number from 0 to 100, e.g. 0.1 or 1/10; 0 freezes the layer.",
+        )
+    return factor
+
+
+def factor_at(recipe: Recipe, tree: LayerTree, path: str) -> float | None:
+    """The factor that all weights of a layer have; None where they differ."""
+    index = index_of(tree)
+    under = index.under(path)
+    found = set(_factors(recipe, tree)[under[index.body[under]]].tolist())
+    return found.pop() if len(found) == 1 else None
+
+
+def with_last_groups(recipe: Recipe, count: int | None) -> Recipe:
+    """A preset: the head with the last `count` layer groups, 0: the head alone, None: all."""
+    if count == 0:
+        return recipe.with_values(strategy="feature-extraction", layer_rates={})
+    if count is None:
+        return recipe.with_values(strategy="full", layer_rates={})
+    return recipe.with_values(strategy="partial", layer_groups=count, layer_rates={})
+
+
+def trains_alike(recipe: Recipe, other: Recipe, tree: LayerTree) -> bool:
+    """Whether two recipes train the same layers of the model at the same factors."""
+    same = np.array_equal(_factors(recipe, tree), _factors(other, tree))
+    solver = "feature-extraction"
+    return same and (recipe.strategy == solver) == (other.strategy == solver)
+
+
+def _body_under(tree: LayerTree, path: str | Iterable[str]) -> npt.NDArray[np.int64]:
+    """Positions of the parameters before the head that lie in any of these layers."""
+    index = index_of(tree)
+    paths = (path,) if isinstance(path, str) else tuple(path)
+    under = np.unique(np.concatenate([index.under(each) for each in paths]))
+    if not len(under):
+        raise AppError(f"“{paths[0]}” has no weights that could train.", "Choose another layer.")
+    return under[index.body[under]]
+
+
+def _factors(recipe: Recipe, tree: LayerTree) -> _Factors:
+    """Each parameter → the factor on the rate its age gives it; 0: frozen, the head: 1."""
+    index = index_of(tree)
+    for known, found in index.factors:  # one click asks for those of a recipe several times
+        if known is recipe:
+            return found.copy()
+    made = _work_out_factors(recipe, tree, index)
+    index.factors.append((recipe, made))
+    del index.factors[:-_MOST_FACTORS]
+    return made.copy()
+
+
+def _depth_of(path: str) -> int:
+    return path.count(".")
+
+
+def _work_out_factors(recipe: Recipe, tree: LayerTree, index: LayerIndex) -> _Factors:
+    rates = recipe.layer_rates
+    if recipe.strategy == "feature-extraction":
+        trained, rates = 0, {}
+    elif recipe.strategy == "partial":
+        trained = recipe.layer_groups
+    else:
+        trained = len(tree.groups) - 1
+    factors = (index.ages <= trained).astype(np.float64)
+    # The longest path that a parameter lies under decides: it is written last.
+    for path in sorted(rates, key=_depth_of):
+        factors[index.under_first_names(path)] = rates[path]
+    factors[~index.body] = 1.0
+    return factors
+
+
+def _plainest(recipe: Recipe, tree: LayerTree, factors: _Factors) -> Recipe:
+    """The recipe that gives these factors with the fewest words."""
+    index = index_of(tree)
+    head_rates = _head_rates(recipe, index)
+    if not factors[index.body].any() and not head_rates:
+        return with_last_groups(recipe, 0)
+    last = len(tree.groups) - 1
+    lowest = index.over_first_names(np.minimum, np.where(index.body, factors, np.inf))
+    highest = index.over_first_names(np.maximum, np.where(index.body, factors, -np.inf))
+    holds_head = index.over_first_names(np.logical_or, ~index.body)
+    # One entry says it for a layer, but no entry may speak for the head as well.
+    uniform = {
+        path: factor
+        for path, factor in lowest.items()
+        if factor == highest[path] and not holds_head[path]
+    }
+    best: tuple[int, dict[str, float]] | None = None
+    for count in range(last + 1):
+        differs = index.body & (factors != (index.ages <= count))
+        most = len(index.names) + 1 if best is None else len(best[1])
+        rates = _fewest_rates(index, uniform, index.over_first_names(np.logical_or, differs), most)
+        if rates is not None:
+            best = (count, rates)
+    assert best is not None
+    count, rates = best
+    rates = rates | head_rates
+    if count == last:
+        return recipe.with_values(strategy="full", layer_rates=rates)
+    return recipe.with_values(strategy="partial", layer_groups=count, layer_rates=rates)
+
+
+def _head_rates(recipe: Recipe, index: LayerIndex) -> dict[str, float]:
+    """Entries for the head alone that give it the factors it has."""
+    heads = [index.names[position] for position in np.flatnonzero(~index.body)]
+    found = {name: factor_of(name, recipe.layer_rates) for name in heads}
+    rates = {}
+    for name, entry in found.items():
+        if entry is not None:
+            path, factor = entry
+            rates[name if path in index.body_layers else path] = factor
+    return rates
+
+
+def _fewest_rates(
+    index: LayerIndex, uniform: dict[str, float], differs: dict[str, bool], most: int
+) -> dict[str, float] | None:
+    """Entries of `layer_rates` that make the factors, the highest layers first; None: they are
+    `most` or more.
+
+    `uniform`: layers of one factor; `differs`: whether one below is not the strategy's own.
+    """
+    rates: dict[str, float] = {}
+    waiting = list(reversed(index.children.get("", ())))
+    while waiting:
+        path = waiting.pop()
+        if not differs[path]:
+            continue
+        if path in uniform:
+            rates[path] = uniform[path]
+            if len(rates) >= most:
+                return None
+        else:
+            waiting += reversed(index.children.get(path, ()))
+    return rates

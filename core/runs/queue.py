@@ -1,0 +1,197 @@
+"""Trainings that wait for their turn: what to train on, how, and what became of it.
+
+One SQLite file in the application's data folder, so that the queue survives a restart and two
+windows never take the same entry. It starts nothing itself: whoever has the time takes the first
+waiting entry, trains, and says how it ended. No torch.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+import tomllib
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import psutil
+
+from core.errors import AppError
+from core.recipe.recipe import Recipe, make_recipe
+from core.system import paths as places
+
+EntryState = Literal["waiting", "running", "interrupted", "done", "stopped", "failed"]
+"""interrupted: its process ended before it did; the run can be resumed, the entry put back."""
+
+_WAIT_SECONDS = 10.0
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS entries (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    place REAL NOT NULL,
+    name TEXT NOT NULL,
+    opened TEXT NOT NULL,
+    recipe TEXT NOT NULL,
+    added REAL NOT NULL,
+    state TEXT NOT NULL DEFAULT 'waiting',
+    pid INTEGER,
+    started REAL,
+    run TEXT NOT NULL DEFAULT '',
+    error TEXT NOT NULL DEFAULT ''
+)
+"""
+_COLUMNS = "id, name, opened, recipe, added, state, pid, started, run, error"
+
+
+@dataclass(frozen=True, slots=True)
+class QueueEntry:
+    """One training; `opened` opens its dataset, `run` is its folder once it has one."""
+
+    id: int
+    name: str
+    opened: tuple[Path, ...]
+    toml: str
+    added: float
+    """Seconds since 1970."""
+    state: EntryState
+    run: str = ""
+    error: str = ""
+
+    def recipe(self) -> Recipe:
+        """Raises: AppError where it was written by another version."""
+        return make_recipe(tomllib.loads(self.toml))
+
+
+class Queue:
+    """Several processes may use it at once; any thread may call. Raises: AppError from all."""
+
+    def __init__(self, file: Path | None = None) -> None:
+        self.file = file or places.data_dir() / "queue.sqlite"
+        with self._connect() as db:
+            db.execute(_SCHEMA)
+
+    def add(self, opened: Sequence[Path], name: str, recipe: Recipe) -> int:
+        """Put a training at the end; its id."""
+        paths = json.dumps([str(path) for path in opened])
+        with self._connect() as db:
+            cursor = db.execute(
+                "INSERT INTO entries (place, name, opened, recipe, added) VALUES"
+                " ((SELECT COALESCE(MAX(place), 0) + 1 FROM entries), ?, ?, ?, ?)",
+                (name, paths, recipe.to_toml(), time.time()),
+            )
+            return int(cursor.lastrowid or 0)
+
+    def entries(self) -> tuple[QueueEntry, ...]:
+        """All that are in it, in their order, also those that have ended."""
+        with self._connect() as db:
+            rows = db.execute(f"SELECT {_COLUMNS} FROM entries ORDER BY place, id").fetchall()
+        return tuple(_entry(row) for row in rows)
+
+    def take(self) -> QueueEntry | None:
+        """The first waiting entry, from now on `running` in this process; None: nothing waits."""
+        with self._connect() as db:
+            db.execute("BEGIN IMMEDIATE")  # looked for and taken as one: nobody else takes it, too
+            row = db.execute(
+                "SELECT id FROM entries WHERE state = 'waiting' ORDER BY place, id LIMIT 1"
+            ).fetchone()
+            if row is None:
+                return None
+            me = psutil.Process()
+            db.execute(
+                "UPDATE entries SET state = 'running', pid = ?, started = ?, error = ''"
+                " WHERE id = ?",
+                (me.pid, me.create_time(), row[0]),
+            )
+            taken = db.execute(f"SELECT {_COLUMNS} FROM entries WHERE id = ?", row).fetchone()
+        return _entry(taken)
+
+    def begin(self, entry: int, run: Path) -> None:
+        """The run's folder is there: after a crash it can be found."""
+        self._update(entry, "run = ?", str(run))
+
+    def end(self, entry: int, state: EntryState, *, error: str = "") -> None:
+        self._update(entry, "state = ?, error = ?", state, error)
+
+    def put_back(self, entry: int) -> None:
+        """Let an entry that has ended or was cut off wait once more, at its place."""
+        self._update(entry, "state = 'waiting', run = '', error = ''")
+
+    def remove(self, entry: int) -> None:
+        """Take an entry out; a running one stays. What its run left on the disk stays, too."""
+        with self._connect() as db:
+            found = db.execute(f"SELECT {_COLUMNS} FROM entries WHERE id = ?", (entry,)).fetchone()
+            if found is None:
+                raise _unknown(entry)
+            if _entry(found).state == "running":
+                raise AppError(
+                    f"Entry {entry} of the queue is running.", "Stop its run, then take it out."
+                )
+            db.execute("DELETE FROM entries WHERE id = ?", (entry,))
+
+    def move(self, entry: int, place: int) -> None:
+        """Let an entry stand at a place, counted from 0 over all entries."""
+        with self._connect() as db:
+            db.execute("BEGIN IMMEDIATE")
+            rows = db.execute("SELECT id FROM entries ORDER BY place, id").fetchall()
+            order = [row[0] for row in rows]
+            if entry not in order:
+                raise _unknown(entry)
+            order.remove(entry)
+            order.insert(max(0, min(place, len(order))), entry)
+            db.executemany(
+                "UPDATE entries SET place = ? WHERE id = ?",
+                [(position, id_) for position, id_ in enumerate(order, start=1)],
+            )
+
+    def clear_ended(self) -> int:
+        """Forget the entries that are done, stopped or failed; how many."""
+        with self._connect() as db:
+            return db.execute(
+                "DELETE FROM entries WHERE state IN ('done', 'stopped', 'failed')"
+            ).rowcount
+
+    def _update(self, entry: int, what: str, *values: str) -> None:
+        with self._connect() as db:
+            changed = db.execute(f"UPDATE entries SET {what} WHERE id = ?", (*values, entry))
+            if not changed.rowcount:
+                raise _unknown(entry)
+
+    @contextmanager
+    def _connect(self) -> Iterator[sqlite3.Connection]:
+        """One short transaction: committed at the end, rolled back on an error."""
+        try:
+            with closing(sqlite3.connect(self.file, timeout=_WAIT_SECONDS)) as db:
+                db.execute("PRAGMA journal_mode = WAL")
+                with db:
+                    yield db
+        except sqlite3.Error as error:
+            raise AppError(
+                f"The queue {self.file} cannot be used: {error}.",
+                "Close other windows, or make the folder writable.",
+            ) from error
+
+
+def _unknown(entry: int) -> AppError:
+    return AppError(
+        f"The queue has no entry {entry}.", "Look at it anew; it may have been removed."
+    )
+
+
+def _entry(row: tuple[int, str, str, str, float, EntryState, int, float, str, str]) -> QueueEntry:
+    id_, name, opened, recipe, added, state, pid, started, run, error = row
+    if state == "running" and not _is_alive(pid, started):
+        state = "interrupted"
+    paths = tuple(Path(path) for path in json.loads(opened))
+    return QueueEntry(id_, name, paths, recipe, added, state, run, error)
+
+
+def _is_alive(pid: int, started: float) -> bool:
+    if pid == os.getpid():
+        return True
+    try:
+        return psutil.Process(pid).create_time() == started
+    except psutil.Error:
+        return False

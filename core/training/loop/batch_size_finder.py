@@ -1,0 +1,97 @@
+"""How many images to learn from at once, found by trying on noise.
+
+More at once make better use of a device until it is full; but fewer steps an epoch also teach less.
+So: the usual number where it fits, more only as long as that is faster, and never so many that an
+epoch has fewer than eight steps.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+
+import torch
+
+from core.batches.augment import View
+from core.compute.device import Compute
+from core.models.build import BuiltModel
+from core.recipe.plan import Plan
+from core.recipe.recipe import STEP_IMAGES, Recipe
+from core.runs.checkpoints import Head
+from core.system.memory import PeakMemory, available_bytes
+from core.training.loop.model import Trainee
+from core.training.loop.optimizers import make_optimizer
+from core.training.loop.step import Stepper, is_out_of_memory
+from core.training.losses import Loss
+
+_FEWEST_STEPS = 8
+_MOST = 256
+_FASTER = 1.1
+_SHARE_OF_MEMORY = 0.8
+
+Attempt = Callable[[int], float | None]
+"""Learns from so many images at once; returns images a second, None where they do not fit."""
+
+
+def find_step_images(attempt: Attempt, *, fit_images: int) -> int:
+    """A power of two. `fit_images`: that an epoch learns from."""
+    most = _MOST
+    while most > 1 and most * _FEWEST_STEPS > fit_images:
+        most //= 2
+    size = min(STEP_IMAGES, most)
+    speed = attempt(size)
+    while speed is None and size > 1:
+        size //= 2
+        speed = attempt(size)
+    if speed is None or size < min(STEP_IMAGES, most):  # twice as many did not fit
+        return size
+    while size * 2 <= most:
+        faster = attempt(size * 2)
+        if faster is None or faster < _FASTER * speed:
+            break
+        size, speed = size * 2, faster
+    return size
+
+
+def step_images_of(
+    recipe: Recipe, built: BuiltModel, plan: Plan, compute: Compute, *, fit_images: int
+) -> int:
+    """`find_step_images` for a model here, all layers open that ever train. `built` stays as it is;
+    the trial takes seconds on a GPU, and a few steps on the CPU."""
+    if fit_images <= 2 * _FEWEST_STEPS:  # nothing to choose between
+        return min(STEP_IMAGES, max(1, fit_images // _FEWEST_STEPS))
+    twin = built.with_module(copy.deepcopy(built.module))
+    head = Head(torch.zeros(built.num_classes, built.feature_dim), torch.zeros(built.num_classes))
+    trainee = Trainee(twin, head, plan, compute, learns_statistics=recipe.strategy == "scratch")
+    trainee.open([group.name for group in plan.groups if group.is_trained])
+    optimizer = make_optimizer(trainee, recipe, plan)
+    side = built.preprocessing
+    numbers = torch.Generator().manual_seed(0)
+
+    def attempt(size: int) -> float | None:
+        shape = (3, side.height, side.width)
+        views = [
+            View(torch.randint(0, 256, shape, dtype=torch.uint8, generator=numbers))
+            for _ in range(size)
+        ]
+        labels = torch.arange(size) % built.num_classes
+        stepper = Stepper(
+            trainee, optimizer, recipe.with_values(accumulate=1), Loss(), tell=lambda event: None
+        )
+        available = available_bytes()
+        try:
+            with PeakMemory() as peak:
+                stepper.take(views, labels, step=1, epoch=1)
+                begin = time.perf_counter()
+                stepper.take(views, labels, step=2, epoch=1)
+                seconds = time.perf_counter() - begin
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            return None
+        is_tight = compute.device == "cpu" and peak.growth_bytes > _SHARE_OF_MEMORY * available
+        return None if stepper.halvings or is_tight else size / seconds
+
+    with trainee.working():
+        return find_step_images(attempt, fit_images=fit_images)

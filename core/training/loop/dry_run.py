@@ -1,0 +1,117 @@
+"""Two steps before the first one: what a step takes in memory and time, and whether it fits.
+
+On the CPU a process that asks for too much is ended by the system without a word, so the first of
+the two is small, and the second only as large as the first one says is safe. Nothing of them stays:
+weights, buffers, running mean, optimizer, scaler and random numbers are as before, bit for bit.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from core.batches.augment import View
+from core.compute.device import Compute
+from core.errors import MemoryShortError
+from core.events import DryRun
+from core.recipe.plan import Plan
+from core.system.memory import PeakMemory, available_bytes
+from core.training.loop.step import Stepper
+
+
+def dry_run(
+    stepper: Stepper,
+    plan: Plan,
+    views: Sequence[View],
+    labels: Tensor,
+    *,
+    steps: int,
+    compute: Compute,
+) -> DryRun:
+    """Make two steps on these images (labels: int64 [N]) with all layers open that ever train.
+
+    `steps`: of the whole run. To be called inside `trainee.working()`.
+    Raises: MemoryShortError where a step would take more than there is.
+    """
+    with untouched(stepper):
+        stepper.trainee.open([group.name for group in plan.groups if group.is_trained])
+        if compute.device == "cpu":
+            memory_bytes, seconds = _on_cpu(stepper, views, labels, compute)
+        else:
+            memory_bytes, seconds = _on_accelerator(stepper, views, labels, compute)
+    return DryRun(
+        memory_mb=memory_bytes / 2**20, seconds_per_step=seconds, seconds_total=seconds * steps
+    )
+
+
+@contextmanager
+def untouched(stepper: Stepper) -> Iterator[None]:
+    """Whatever is learned inside leaves no trace, also where the inside raises."""
+    optimizer = stepper.optimizer
+    random = torch.get_rng_state()
+    kept = copy.deepcopy(optimizer.state_dict())
+    is_new = not optimizer.state
+    with stepper.trainee.restored():
+        try:
+            yield
+        finally:
+            optimizer.load_state_dict(kept)
+            if is_new:  # an empty state would otherwise stand for each parameter
+                optimizer.state.clear()
+            torch.set_rng_state(random)
+            stepper.trainee.forget_gradients()
+
+
+def _on_accelerator(
+    stepper: Stepper, views: Sequence[View], labels: Tensor, compute: Compute
+) -> tuple[float, float]:
+    """Peak of the tensors there in bytes (0 where the device does not tell), seconds of a step."""
+    is_cuda = compute.device.startswith("cuda")
+    if is_cuda:
+        torch.cuda.reset_peak_memory_stats()
+    stepper.take(views, labels, step=1, epoch=1)
+    seconds = _timed(stepper, views, labels)
+    return float(torch.cuda.max_memory_allocated()) if is_cuda else 0.0, seconds
+
+
+def _on_cpu(
+    stepper: Stepper, views: Sequence[View], labels: Tensor, compute: Compute
+) -> tuple[float, float]:
+    """Growth of the process in bytes and seconds of a step; the second step is a whole one where
+    that is safe, else both are drawn out from small ones."""
+    available = available_bytes()
+    few = max(1, min(compute.workers, len(views)))
+    with PeakMemory() as peak:
+        begin = time.perf_counter()
+        stepper.take(views[:few], labels[:few], step=1, epoch=1)
+        first_bytes, first_seconds = peak.growth_bytes, time.perf_counter() - begin
+        at_once = stepper.images_at_once(len(views))
+        # All that a few images took, as often as they go into those at once: more than it can be.
+        is_safe = first_bytes * -(-at_once // few) <= available
+        count = len(views) if is_safe else min(2 * few, len(views))
+        seconds = _timed(stepper, views[:count], labels[:count])
+    if is_safe:
+        needed = float(peak.growth_bytes)
+    else:
+        needed = first_bytes + max(0, peak.growth_bytes - first_bytes) * (at_once - few) / few
+        seconds = max(seconds, first_seconds) * len(views) / count
+    if needed > available:
+        raise MemoryShortError(
+            f"A step of this training takes about {needed / 1e9:.1f} GB of memory, and "
+            f"{available / 1e9:.1f} GB are free.",
+            f"Learn from fewer than {at_once} images at once (step_images; accumulate keeps the "
+            "step as large), train fewer layer groups, choose a smaller model, or end other "
+            "programs.",
+        )
+    return needed, seconds
+
+
+def _timed(stepper: Stepper, views: Sequence[View], labels: Tensor) -> float:
+    begin = time.perf_counter()
+    stepper.take(views, labels, step=2, epoch=1)
+    return time.perf_counter() - begin

@@ -1,0 +1,81 @@
+"""The state of a fine-tuning on disk: all that is needed to go on as if it had never stopped.
+
+One file, written whole or not at all, read with `weights_only`: nothing in it is ever run.
+"""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from core.errors import RunError
+from core.system import atomic_files as files
+from core.training.loop.loop import FineTuning
+from core.training.loop.model import Trainee
+
+_NAME = "state.pt"
+_FORMAT = 2
+
+
+def has_state(folder: Path) -> bool:
+    return (folder / _NAME).is_file()
+
+
+def save_state(
+    folder: Path, trainee: Trainee, optimizer: torch.optim.Optimizer, progress: FineTuning
+) -> None:
+    """Raises: OSError (a full disk): the state from before stays."""
+    folder.mkdir(parents=True, exist_ok=True)
+    saved = {
+        "format": _FORMAT,
+        "trainee": trainee.state(),
+        "optimizer": optimizer.state_dict(),
+        "progress": progress.to_dict(),
+    }
+    try:
+        with files.replacing(folder / _NAME) as temporary:
+            torch.save(saved, temporary)
+    except RuntimeError as error:  # torch's zip writer wraps the operating system's errors
+        raise OSError(str(error).splitlines()[0]) from error
+
+
+def load_state(folder: Path, trainee: Trainee, optimizer: torch.optim.Optimizer) -> FineTuning:
+    """Fill in weights and optimizer; returns how far the run was.
+
+    Raises: RunError where the state is missing, damaged or of another model.
+    """
+    run = folder.parent.parent.name
+    try:
+        # Not mapped: the optimizer keeps these very tensors, and Windows replaces no mapped file.
+        saved: dict[str, Any] = torch.load(folder / _NAME, map_location="cpu", weights_only=True)
+        if saved["format"] != _FORMAT:
+            raise RunError(
+                f"The state of the run {run} was written by another version of Graftwork.",
+                "Its best model can still be used; train again with its settings.",
+            )
+        trainee.load_state(saved["trainee"])
+        optimizer.load_state_dict(saved["optimizer"])
+        progress = FineTuning.from_dict(saved["progress"])
+    except FileNotFoundError as error:
+        raise RunError(
+            f"The run {run} keeps no state to go on from.", "Train again with its settings."
+        ) from error
+    except (
+        OSError,
+        KeyError,
+        TypeError,
+        ValueError,
+        RuntimeError,
+        EOFError,
+        pickle.UnpicklingError,
+    ) as error:
+        first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise RunError(
+            f"The state of the run {run} is damaged: {first_line}",
+            "Its best model can still be used; train again with its settings.",
+        ) from error
+    progress.was_stopped = False
+    return progress

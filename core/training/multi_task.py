@@ -1,0 +1,153 @@
+"""Several questions about a picture, one backbone: which are learned, their cuts of the one head,
+and their loss.
+
+The head is a single linear layer: the classes of the label first, then those of each task. The
+label chooses the epoch; the tasks learn along.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from core.data.dataset import NO_LABEL, DatasetIndex, Task
+from core.errors import AppError, DatasetError
+from core.events import Notice
+from core.recipe.recipe import MAIN_TASK, Recipe
+from core.training.losses import Loss
+
+
+@dataclass(frozen=True)
+class TaskPlan:
+    """The tasks that are learned beside the label, and what each counts in the loss."""
+
+    tasks: tuple[Task, ...] = ()
+    weights: tuple[float, ...] = ()
+    main_weight: float = 1.0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(task.name for task in self.tasks)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Classes of each task."""
+        return tuple(len(task.classes) for task in self.tasks)
+
+    def labels(self, positions: npt.NDArray[np.int64]) -> Tensor:
+        """int64 [N, tasks] of these images of the index, NO_LABEL where there is none."""
+        columns = [task.labels[positions].astype(np.int64) for task in self.tasks]
+        return torch.from_numpy(np.stack(columns, axis=1))
+
+    def cut(self, rows: Tensor, *, main: int) -> list[Tensor]:
+        """The tasks' parts of logits or shares, [N, main + all classes of the tasks]."""
+        return list(rows[:, main:].split(self.sizes, dim=1))
+
+    def shares(self, labels: Tensor) -> Tensor:
+        """One-hot for each task side by side, float32 [N, classes of all tasks]; nothing where the
+        label is missing. labels: int64 [N, tasks]."""
+        parts = []
+        for column, size in zip(labels.unbind(1), self.sizes, strict=True):
+            row = one_hot(column.clamp_min(0), size).float()
+            parts.append(row * (column != NO_LABEL).unsqueeze(1))
+        return torch.cat(parts, dim=1)
+
+    def blend(self, main_loss: Tensor, logits: Tensor, shares: Tensor, loss: Loss) -> Tensor:
+        """The weighted sum of all losses, each summed over the images that have its label.
+
+        logits: float [N, main + classes of all tasks]; shares: float [N, classes of all tasks], of
+        mixed images too. Smoothing and focus are the recipe's; weights of classes the label's own.
+        """
+        main = logits.shape[1] - shares.shape[1]
+        total = self.main_weight * main_loss
+        parts = zip(
+            self.cut(logits, main=main), self.cut(shares, main=0), self.weights, strict=True
+        )
+        for part, wanted, weight in parts:
+            total = total + weight * _loss(part, wanted, loss)
+        return total
+
+
+NO_TASKS = TaskPlan()
+
+
+def _loss(logits: Tensor, shares: Tensor, loss: Loss) -> Tensor:
+    """logits, shares: float [N, C] → []; an image counts by the sum of its shares."""
+    spread = shares.sum(1, keepdim=True) * loss.label_smoothing / logits.shape[1]
+    wanted = shares * (1 - loss.label_smoothing) + spread
+    logs = logits.log_softmax(1)
+    if loss.gamma:
+        wanted = wanted * (1 - logs.exp()) ** loss.gamma
+    return -(wanted * logs).sum()
+
+
+def plan_tasks(recipe: Recipe, index: DatasetIndex) -> TaskPlan:
+    """The tasks that the recipe names, in the dataset's order.
+
+    Raises: AppError where it names one that is not there; DatasetError for one with a single class.
+    """
+    there = {task.name: task for task in index.tasks}
+    if recipe.tasks == "none":
+        return NO_TASKS
+    names = list(there) if recipe.tasks == "all" else list(recipe.tasks)
+    _check_names(names, there, "tasks")
+    _check_names(recipe.task_weights, [MAIN_TASK, *there], "task_weights")
+    chosen = tuple(task for task in index.tasks if task.name in names)
+    for task in chosen:
+        if len(task.classes) < 2:
+            raise DatasetError(
+                f"The task “{task.name}” knows one answer only: {task.classes[0]}."
+                if task.classes
+                else f"The task “{task.name}” has no label at all.",
+                "Leave it out of the recipe's tasks.",
+            )
+    return TaskPlan(
+        chosen,
+        tuple(recipe.task_weights.get(task.name, 1.0) for task in chosen),
+        recipe.task_weights.get(MAIN_TASK, 1.0),
+    )
+
+
+def _check_names(names: Iterable[str], there: Iterable[str], key: str) -> None:
+    known = list(there)
+    for name in names:
+        if name in known:
+            continue
+        near = difflib.get_close_matches(name, known, n=1)
+        has = f"It has: {', '.join(known[:20])}." if known else "It has none."
+        raise AppError(
+            f"The recipe's {key} names “{name}”, and the dataset has no such label column.",
+            f"Did you mean “{near[0]}”?" if near else has,
+        )
+
+
+def notices_of_tasks(recipe: Recipe, plan: TaskPlan) -> list[Notice]:
+    """What is learned beside the label, and what of it chooses."""
+    if not plan.tasks:
+        if recipe.tasks == "all":
+            return [Notice("warning", "The dataset has no further label columns to learn.")]
+        return []
+    named = ", ".join(f"{t.name} ({len(t.classes)} classes)" for t in plan.tasks)
+    return [Notice("info", f"Learned beside the label: {named}. The label chooses the epoch.")]
+
+
+def labelled(labels: Tensor, rows: npt.NDArray[np.int64], name: str) -> npt.NDArray[np.int64]:
+    """The rows (int64 [M]) whose label of a task, of int64 [N], is there.
+
+    Raises: DatasetError where they do not show two classes: nothing could be told apart.
+    """
+    there = rows[(labels[rows] != NO_LABEL).numpy()]
+    if len(labels[there].unique()) < 2:
+        raise DatasetError(
+            f"The {len(there):,} training images with a label of the task “{name}” do not show "
+            "two classes of it.",
+            "Label more of them, or leave the task out.",
+        )
+    return there

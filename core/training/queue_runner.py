@@ -1,0 +1,47 @@
+"""One entry of the queue, worked off: its dataset opened, its run trained, its end written down."""
+
+from __future__ import annotations
+
+from core.data.open import open_dataset
+from core.errors import AppError, Cancelled
+from core.events import OnProgress, ShouldStop, Sink, never_stop, no_progress, no_sink
+from core.runs.queue import Queue, QueueEntry
+from core.runs.run_folder import RunResult, RunStore
+from core.training.fit import fit
+from core.training.live_model import BetweenSteps
+
+
+def work_off(
+    queue: Queue,
+    entry: QueueEntry,
+    *,
+    store: RunStore | None = None,
+    on_progress: OnProgress = no_progress,
+    sink: Sink = no_sink,
+    should_stop: ShouldStop = never_stop,
+    between_steps: BetweenSteps | None = None,
+) -> RunResult:
+    """Train what `queue.take()` gave; whatever happens, the queue knows how it ended.
+
+    Raises: as `fit`; the queue then says `failed` with the reason, or `stopped`.
+    """
+    try:
+        recipe = entry.recipe()
+        opened = entry.opened[0] if len(entry.opened) == 1 else entry.opened
+        index = open_dataset(opened, on_progress=on_progress, should_stop=should_stop)
+        run = (store or RunStore()).create(entry.name, recipe)
+        queue.begin(entry.id, run.path)
+        result = fit(
+            recipe, index, run, sink=sink, should_stop=should_stop, between_steps=between_steps
+        )
+    except Cancelled:
+        queue.end(entry.id, "stopped")
+        raise
+    except AppError as error:
+        queue.end(entry.id, "failed", error=str(error))
+        raise
+    except BaseException as error:
+        queue.end(entry.id, "failed", error=f"{type(error).__name__}: {error}")
+        raise
+    queue.end(entry.id, result.status)
+    return result

@@ -1,0 +1,195 @@
+"""A training in several processes of this machine, started by torchrun and followed from here.
+
+The processes are this command line; what they tell is read from the run's `events.jsonl`, so the
+listener hears what it would hear of a training in this process. See `ranks` for what they do.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from core import events
+from core.data.dataset import DatasetIndex
+from core.errors import Cancelled, RunError
+from core.events import EpochDone, Event, RunEnded, ShouldStop, Sink, never_stop, no_sink
+from core.recipe.recipe import Recipe
+from core.runs.run_folder import Run, RunResult, RunStore
+
+_POLL_SECONDS = 0.05
+_GRACE_SECONDS = 60
+"""To save after a stop was asked for; torchrun itself waits half of it."""
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+def processes_of(recipe: Recipe) -> int:
+    """How many processes the recipe asks for on this machine: 0 is one for each GPU."""
+    if recipe.processes or recipe.device not in ("auto", "cuda"):
+        return recipe.processes or 1
+    import torch
+
+    return max(1, torch.cuda.device_count())
+
+
+def fit_together(
+    recipe: Recipe,
+    index: DatasetIndex,
+    *,
+    store: RunStore | None = None,
+    path: Path | None = None,
+    sink: Sink = no_sink,
+    should_stop: ShouldStop = never_stop,
+) -> RunResult:
+    """Train in as many processes as the recipe says, into a new run folder (`path`, or of `store`).
+
+    The processes open the dataset themselves, where it was opened. Raises: RunError with the reason
+    where they fail; Cancelled where a stop left nothing to keep.
+    """
+    folder = path or (store or RunStore()).free_path(index.name or index.root.name)
+    with tempfile.TemporaryDirectory(prefix="graftwork-") as temporary:
+        file = Path(temporary) / "asked.toml"
+        file.write_text(recipe.to_toml(), encoding="utf-8")
+        opened = [str(path) for path in index.opened]
+        arguments = ["train", *opened, "--recipe", str(file), "--out", str(folder)]
+        return _follow(arguments, folder, processes_of(recipe), 0, sink, should_stop)
+
+
+def resume_together(
+    run: Run,
+    *,
+    sink: Sink = no_sink,
+    should_stop: ShouldStop = never_stop,
+    rate_factor: float | None = None,
+) -> RunResult:
+    """Go on with a run in as many processes as its recipe says. Raises: as `fit_together`."""
+    processes = processes_of(run.read_recipe())
+    heard = run.events_bytes()
+    factor = [] if rate_factor is None else ["--rate-factor", str(rate_factor)]
+    arguments = ["resume", str(run.path), *factor]
+    return _follow(arguments, run.path, processes, heard, sink, should_stop)
+
+
+def _follow(
+    arguments: Sequence[str],
+    folder: Path,
+    processes: int,
+    heard: int,
+    sink: Sink,
+    should_stop: ShouldStop,
+) -> RunResult:
+    """`heard`: bytes of the run's events that are old."""
+    begin = time.perf_counter()
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(
+            [
+                sys.executable, "-m", "torch.distributed.run", "--standalone",
+                "--nproc-per-node", str(processes), "-m", "core.cli", *arguments, "--json",
+            ],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said,
+            env=_environment(processes), cwd=_ROOT,
+        )  # fmt: skip
+        try:
+            told = _Told(Run(folder), heard, sink)
+            _wait(process, told.read, should_stop)
+            told.read()
+        finally:
+            _end(process)
+        said.seek(0)
+        errors = said.read().decode(errors="replace")
+    return _result_of(told, folder, errors, time.perf_counter() - begin)
+
+
+def _environment(processes: int) -> dict[str, str]:
+    environment = dict(os.environ)
+    before = environment.get("PYTHONPATH")
+    environment["PYTHONPATH"] = os.pathsep.join([str(_ROOT), *([before] if before else [])])
+    # torchrun would set it to 1 and warn; each process sizes its own pool.
+    environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
+    return environment
+
+
+class _Told:
+    """Reads what a run tells as it grows, whole lines only."""
+
+    def __init__(self, run: Run, heard: int, sink: Sink) -> None:
+        self.events: list[Event] = []
+        self._run, self._at, self._sink = run, heard, sink
+        self._rest = b""
+
+    def read(self) -> None:
+        content = self._run.read_events_from(self._at)
+        self._at += len(content)
+        *lines, self._rest = (self._rest + content).split(b"\n")
+        for line in lines:
+            with suppress(KeyError, TypeError, ValueError):  # half a line of a killed process
+                event = events.from_json(line.decode("utf-8"))
+                if not isinstance(event, events.StepDone):
+                    self.events.append(event)
+                self._sink(event)
+
+
+def _wait(
+    process: subprocess.Popen[bytes], read: Callable[[], None], should_stop: ShouldStop
+) -> None:
+    """Until it ends; once a stop is asked for, as long as saving may take."""
+    until: float | None = None
+    while process.poll() is None:
+        read()
+        if until is None and should_stop():
+            process.terminate()  # handed on to every process, which stops at its next boundary
+            until = time.monotonic() + _GRACE_SECONDS
+        if until is not None and time.monotonic() > until:
+            return
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_POLL_SECONDS)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE_SECONDS)
+    if process.poll() is None:
+        process.kill()
+        process.wait()
+
+
+def _result_of(told: _Told, folder: Path, errors: str, seconds: float) -> RunResult:
+    """Raises: RunError, Cancelled."""
+    ended = next((e for e in reversed(told.events) if isinstance(e, RunEnded)), None)
+    if ended is None or ended.status == "failed":
+        reason = ended.error if ended is not None else _reason(errors)
+        raise RunError(f"The processes ended with an error: {reason}", "The log says more.")
+    if ended.best_epoch < 0:
+        raise Cancelled
+    run = Run(folder)
+    recipe = run.read_recipe()
+    epochs = [event for event in told.events if isinstance(event, EpochDone)]
+    probe = next((e.selection_accuracy for e in epochs if e.epoch == 0), None)
+    return RunResult(
+        run=folder,
+        status="done" if ended.status == "done" else "stopped",
+        model=recipe.model,
+        strategy=recipe.strategy,
+        epochs=max((event.epoch for event in epochs), default=0),
+        best_selection_accuracy=ended.best_selection_accuracy,
+        report=run.read_report(),
+        seconds=seconds,
+        best_epoch=ended.best_epoch,
+        probe_selection_accuracy=probe,
+    )
+
+
+def _reason(errors: str) -> str:
+    """The sentence the first process died with, among what torchrun says about it."""
+    lines = [line.strip() for line in errors.splitlines() if line.strip()]
+    for at, line in enumerate(lines):
+        if line.startswith("Error:"):
+            return " ".join(lines[at : at + 3]).removeprefix("Error:").strip()
+    return lines[-1] if lines else "nothing was said."

@@ -1,0 +1,44 @@
+"""What every page is: a title, one notice bar, a body."""
+
+from __future__ import annotations
+
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from gui.base.session import Session
+from gui.kit import theme
+from gui.kit.basics import ElidedLabel, label, row
+from gui.kit.notice_bar import NoticeBar
+from gui.kit.settings import Settings
+from gui.kit.theme import Theme
+from gui.shell.commands import Commands
+
+
+class Page(QWidget):
+    """A page knows the session and the commands, never another page."""
+
+    def __init__(
+        self, title: str, session: Session, commands: Commands, settings: Settings, look: Theme
+    ) -> None:
+        super().__init__()
+        self.session = session
+        self.commands = commands
+        self.settings = settings
+        self.look = look
+        self.setAccessibleName(title)
+        self.body = QVBoxLayout(self)
+        self.body.setContentsMargins(theme.XL, theme.L, theme.XL, theme.L)
+        self.body.setSpacing(theme.M)
+        self._title = label(title, "title")
+        self._subtitle = ElidedLabel("", "muted")
+        self.header = row(self._title, spacing=theme.M, stretch=False)
+        self.header.addWidget(self._subtitle, 1)
+        self.body.addLayout(self.header)
+        self.notices = NoticeBar(look)
+        self.body.addWidget(self.notices)
+
+    def set_subtitle(self, text: str) -> None:
+        self._subtitle.setText(text)
+
+    @property
+    def subtitle(self) -> str:
+        return self._subtitle.text()

@@ -1,0 +1,220 @@
+"""After the full check: what may be wrong with the pictures is looked for in the background.
+
+Never while a run is on. What was measured is kept on the disk, so a look that was cancelled goes
+on where it stopped, and one after an edit reads no picture.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from core.errors import AppError
+from gui.base.session import Session
+from gui.data.check import CheckState, DatasetCheck
+from gui.data.health import jobs as jobs_health
+from gui.kit.workers import JobRunner, Work
+
+if TYPE_CHECKING:
+    from core.data.dataset import DatasetIndex
+    from core.data.health.check import HealthReport
+    from core.features.dataset_features import FeatureCost
+
+_KEY, _LABELS, _COST = "health", "label errors", "cost of features"
+_AFTER_EDIT_MS = 1500
+_MOST_AGAIN = 20_000
+"""Images up to which every edit is followed by another look: it compares all pictures anew."""
+
+
+class HealthCheck(QObject):
+    """One look at a time, at the session's dataset. Main thread only."""
+
+    changed = Signal()
+    found = Signal()
+    """There is another report."""
+    cost_told = Signal(object)
+
+    def __init__(
+        self,
+        session: Session,
+        runner: JobRunner,
+        check: DatasetCheck,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._runner = runner
+        self._check = check
+        self._looked_at: DatasetIndex | None = None
+        self._values: dict[str, Any] = {}
+        self.report: HealthReport | None = None
+        self.has_labels = False
+        """The report was made with features: it tells of suspected label errors."""
+        self.state: CheckState = "none"
+        self.is_looking_for_labels = False
+        self.progress: tuple[int, int, str] = (0, 0, "")
+        self._again = QTimer(self)
+        self._again.setSingleShot(True)
+        self._again.setInterval(_AFTER_EDIT_MS)
+        self._again.timeout.connect(self.start)
+        session.dataset_changed.connect(self._follow)
+        session.run_changed.connect(self._follow)
+        check.changed.connect(self._follow)
+        runner.progressed.connect(self._show_progress)
+
+    # -- asking ------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Look (again)."""
+        dataset = self._session.dataset
+        if dataset is None or self.is_looking_for_labels:
+            return
+        self._again.stop()
+        self._looked_at = dataset
+        if self._is_run_on:
+            self._set_state("waiting")
+            return
+        self.progress = (0, 0, "")
+        self._set_state("busy")
+        # With the features of the last look where there are any: they are in the cache.
+        look = (
+            partial(jobs_health.look_for_label_errors, dataset, self._values)
+            if self.has_labels
+            else partial(jobs_health.look_at_health, dataset)
+        )
+        self._runner.submit(
+            Work(
+                _KEY,
+                "Looking for problems",
+                look,
+                on_success=self._found,
+                on_failure=self._failed,
+                on_cancel=self._cancelled,
+                needs_compute=self.has_labels,
+                is_quiet=True,
+            )
+        )
+
+    def cancel(self) -> None:
+        self._again.stop()
+        for key in (_KEY, _LABELS, _COST):
+            self._runner.supersede(key)
+        self.is_looking_for_labels = False
+        self._set_state("cancelled" if self.report is None else "done")
+        self.changed.emit()
+
+    def ask_for_cost(self, values: dict[str, Any]) -> None:
+        """How long the look for label errors takes: `cost_told` answers."""
+        dataset = self._session.dataset
+        if dataset is None:
+            return
+        self._values = values
+        self._runner.submit(
+            Work(
+                _COST,
+                "Timing a few pictures",
+                partial(jobs_health.ask_for_cost, dataset, values),
+                on_success=self._cost_told,
+                on_failure=self._failed,
+                needs_compute=True,
+            )
+        )
+
+    def look_for_label_errors(self) -> None:
+        """With the model that the cost was asked for."""
+        dataset = self._session.dataset
+        if dataset is None:
+            return
+        self._again.stop()
+        self._runner.supersede(_KEY)
+        self._looked_at = dataset
+        self.is_looking_for_labels = True
+        self.progress = (0, 0, "")
+        self._set_state("busy")
+        self._runner.submit(
+            Work(
+                _LABELS,
+                "Looking for label errors",
+                partial(jobs_health.look_for_label_errors, dataset, self._values),
+                on_success=self._labels_found,
+                on_failure=self._failed,
+                on_cancel=self._cancelled,
+                needs_compute=True,
+            )
+        )
+
+    # -- following ---------------------------------------------------------------------------
+
+    @property
+    def _is_run_on(self) -> bool:
+        live = self._session.live_run
+        return live is not None and live.is_on
+
+    def _follow(self) -> None:
+        dataset = self._session.dataset
+        if dataset is None or self._session.scan_state != "ready":
+            self._forget()
+            return
+        known = self._looked_at
+        if known is None or known.scanned is not dataset.scanned:
+            is_other = known is None or known.opened != dataset.opened
+            if is_other and known is not None:
+                self._forget()
+            if self._check.state in ("done", "cancelled", "failed"):
+                self.start()
+        elif self.state == "busy" and self._is_run_on and not self.is_looking_for_labels:
+            self._runner.supersede(_KEY)
+            self._set_state("waiting")
+        elif self.state == "waiting" and not self._is_run_on:
+            self.start()
+        elif dataset is not known and len(dataset) <= _MOST_AGAIN and self.state != "cancelled":
+            self._again.start()
+
+    def _forget(self) -> None:
+        self._again.stop()
+        for key in (_KEY, _LABELS, _COST):
+            if self._runner.find(key) is not None:
+                self._runner.supersede(key)
+        self._looked_at, self.report = None, None
+        self.has_labels = self.is_looking_for_labels = False
+        self._set_state("none")
+
+    # -- hearing -----------------------------------------------------------------------------
+
+    def _show_progress(self, job: object) -> None:
+        for key in (_KEY, _LABELS):
+            mine = self._runner.find(key)
+            if mine is not None and job is mine:
+                self.progress = mine.progress
+                self.changed.emit()
+
+    def _found(self, report: HealthReport) -> None:
+        self.report = report
+        self._set_state("done")
+        self.found.emit()
+        if self._session.dataset is not self._looked_at:
+            self._follow()  # edited meanwhile
+
+    def _labels_found(self, report: HealthReport) -> None:
+        self.has_labels = True
+        self.is_looking_for_labels = False
+        self._found(report)
+
+    def _cost_told(self, cost: FeatureCost) -> None:
+        self.cost_told.emit(cost)
+
+    def _failed(self, error: AppError) -> None:
+        self.is_looking_for_labels = False
+        self._set_state("failed" if self.report is None else "done")
+        self._session.notice("data", f"The look for problems ended early. {error}", "warning")
+
+    def _cancelled(self) -> None:
+        self.is_looking_for_labels = False
+        self._set_state("cancelled" if self.report is None else "done")
+
+    def _set_state(self, state: CheckState) -> None:
+        if state != self.state:
+            self.state = state
+            self.changed.emit()

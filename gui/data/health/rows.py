@@ -1,0 +1,221 @@
+"""What is odd about a dataset: findings of the scan and of the look at its health, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gui.edits.text import name_written
+from gui.kit.words import count, quote
+
+if TYPE_CHECKING:
+    from core.data.dataset import DatasetIndex
+    from core.data.health import check as health
+    from core.data.health.check import HealthReport
+    from gui.edits.jobs import Written
+    from gui.edits.picture_index import PictureIndex
+
+LEAK, COPY, TORN, ODD_SIZE = "leak", "exact duplicates", "two labels", "odd size"
+_TITLES = {
+    "unreadable": "Unreadable",
+    "no permission": "No permission",
+    TORN: "Two labels",
+    LEAK: "Leak",
+    "label error": "Label error?",
+    COPY: "Copies",
+    "near duplicates": "Near copies",
+    "unlike its class": "Unlike its class",
+    "blurred": "Blurred",
+    "dark": "Dark",
+    "bright": "Bright",
+    "flat": "One colour",
+    "tiny": "Tiny",
+    "odd aspect": "Odd shape",
+    ODD_SIZE: "Odd size",
+    "imbalance": "Uneven classes",
+    "few images": "Few images",
+    "class set": "Class missing",
+    "empty class": "Empty class",
+    "no class": "No class",
+}
+_OF_CLASSES = ("empty class", "few images", "class set")
+_COPIES = (COPY, "near duplicates", LEAK, TORN)
+"""Kinds that are about several pictures: with one left there is nothing to find."""
+_MOST_ODD = 0.05  # of the pictures; what is more frequent is the nature of the dataset
+_TINY = 8  # times smaller than the middle picture
+_NARROW = 4.0  # times as long as wide
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing to know about: what kind, of which files or folder, in words why, and what to do.
+
+    The action is an edit (`action`, `act_on`, `value`); without one, it can only be kept.
+    """
+
+    kind: str
+    place: str
+    reason: str
+    files: tuple[str, ...] = ()
+    """Pictures to look at, relative to the dataset; none where it is about a folder."""
+    action: str = ""
+    act_on: tuple[str, ...] = ()
+    value: str = ""
+
+    @property
+    def title(self) -> str:
+        return _TITLES.get(self.kind, self.kind.capitalize())
+
+    @property
+    def edits(self) -> tuple[Written, ...]:
+        """What its action writes."""
+        if not self.action or not self.act_on:
+            return ()
+        return ((self.action, self.act_on, self.value),)  # type: ignore[return-value]
+
+    @property
+    def dismissal(self) -> Written:
+        """What keeps it as it is, for ever (or until undone)."""
+        return ("keep", self.files or (self.place,), self.kind)
+
+
+def name_action(finding: Finding, shown: dict[str, str]) -> str:
+    """`Exclude 2 copies`, `Relabel to “bees”`: the one action, as its button says it.
+
+    `shown`: the name of each class by its key.
+    """
+    n = len(finding.act_on)
+    if finding.action == "relabel":
+        return f"Relabel to {quote(shown.get(finding.value, finding.value))}"
+    if finding.action == "move":
+        return f"Move {count(n, 'picture')} to {finding.value}"
+    if finding.kind in (COPY, "near duplicates") and n < len(finding.files):
+        return f"Exclude {count(n, 'copy', 'copies')}"
+    return "Exclude it" if n == 1 else f"Exclude all {n:,}"
+
+
+def name_action_for_all(findings: Sequence[Finding]) -> str:
+    """`Exclude 14 pictures` for all findings of a kind."""
+    edits = [edit for finding in findings for edit in finding.edits]
+    return name_written(edits)
+
+
+def list_findings(
+    pictures: PictureIndex,
+    report: HealthReport | None = None,
+    dismissed: Collection[tuple[str, str]] = (),
+) -> list[Finding]:
+    """Everything, the gravest first: what cannot be used, what flatters the result, what is odd.
+
+    Left out is what a person has dismissed ((kind, file)), and what an edit has answered since
+    the report was made.
+    """
+    dataset = pictures.dataset
+    found = _of_problems(dataset)
+    if report is None:
+        found += [*_of_copies(dataset), *_odd_sizes(dataset)]
+    else:
+        health_of = (_of_health(pictures, finding) for finding in report.findings)
+        found += [finding for finding in health_of if finding is not None]
+    order = list(_TITLES)
+    open_ones = [
+        finding
+        for finding in found
+        if not all((finding.kind, file) in dismissed for file in finding.files or (finding.place,))
+    ]
+    return sorted(open_ones, key=lambda finding: _rank(order, finding.kind))
+
+
+def _rank(order: list[str], kind: str) -> int:
+    return order.index(kind) if kind in order else len(order)
+
+
+def _of_problems(dataset: DatasetIndex) -> list[Finding]:
+    """What the scan says of files and folders."""
+    return [
+        Finding(
+            problem.kind,
+            problem.file,
+            problem.reason,
+            () if problem.kind in _OF_CLASSES else (problem.file,),
+        )
+        for problem in sorted(dataset.problems, key=lambda problem: problem.file)
+        if problem.kind != "contradiction"  # said once for all copies of a picture
+    ]
+
+
+def _of_copies(dataset: DatasetIndex) -> list[Finding]:
+    leaks = set(dataset.leaks)
+    torn = {problem.file for problem in dataset.problems if problem.kind == "contradiction"}
+    found = []
+    for group in sorted(dataset.duplicates):
+        what = count(len(group), "file") + " with the same content"
+        finding = Finding(
+            COPY,
+            _say_files(group),
+            f"{what}, in one part of the split; training uses one of them",
+            group,
+            "exclude",
+            group[1:],
+        )
+        if torn.intersection(group):
+            why = f"{what}, in two classes: one label is wrong; left out of train"
+            finding = Finding(TORN, _say_files(group), why, group, "exclude", group)
+        elif group in leaks:
+            why = f"{what}, in two parts of the split; left out of train, so as to judge fairly"
+            finding = Finding(LEAK, _say_files(group), why, group)
+        found.append(finding)
+    return found
+
+
+def _say_files(files: Sequence[str]) -> str:
+    more = f" and {len(files) - 4:,} more" if len(files) > 4 else ""
+    return ", ".join(files[:4]) + more
+
+
+def _of_health(pictures: PictureIndex, finding: health.Finding) -> Finding | None:
+    """As the dataset is now; None where an edit has answered it, or the scan says it too."""
+    if finding.kind == "class" or (finding.kind == "unreadable" and not finding.pictures):
+        return None
+    files = tuple(file for file in finding.files if file in pictures.position)
+    act_on = tuple(file for file in finding.act_on if file in pictures.position)
+    if not files or (finding.kind in _COPIES and len(files) < 2):
+        return None
+    if finding.action == "relabel":
+        act_on = tuple(file for file in act_on if pictures.class_of(file) != finding.value)
+    elif finding.action == "move":
+        split_of, position = pictures.dataset.split_of, pictures.position
+        act_on = tuple(file for file in act_on if split_of(position[file]) != finding.value)
+    if finding.action != "keep" and not act_on:
+        return None
+    if finding.kind == TORN and len({pictures.class_of(file) for file in files}) < 2:
+        return None
+    place, why = _say_files(files), finding.why.removesuffix(".")
+    if finding.action == "keep":
+        return Finding(finding.kind, place, why, files)
+    return Finding(finding.kind, place, why, files, finding.action, act_on, finding.value)
+
+
+def _odd_sizes(dataset: DatasetIndex) -> list[Finding]:
+    if not len(dataset):
+        return []
+    short = np.minimum(dataset.widths, dataset.heights)
+    long = np.maximum(dataset.widths, dataset.heights)
+    middle = float(np.median(short))
+    tiny = short * _TINY < middle
+    narrow = long > short * _NARROW
+    found = []
+    for flags, said in (
+        (tiny, f"far smaller than the others, whose short side is about {middle:,.0f} pixels"),
+        (narrow, "much longer than wide: a square cut out of it shows a part only"),
+    ):
+        if not 0 < flags.sum() <= max(1.0, _MOST_ODD * len(dataset)):
+            continue
+        for i in np.flatnonzero(flags).tolist():
+            size = f"{dataset.widths[i]:,} × {dataset.heights[i]:,} pixels"
+            file = dataset.files[i]
+            found.append(Finding(ODD_SIZE, file, f"{size}, {said}", (file,), "exclude", (file,)))
+    return found

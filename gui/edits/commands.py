@@ -1,0 +1,253 @@
+"""Editing the dataset: relabel, exclude, restore, merge, rename, move, split, undo and redo.
+
+Attached to `Commands` as `data`. Every edit goes to the journal first; the session gets the
+dataset as the journal has it. The user's files are never written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtGui import QUndoStack
+
+from core.errors import AppError
+from gui.base.session import Session
+from gui.edits import jobs as jobs_edits
+from gui.edits.jobs import Ask, Edited, Written
+from gui.edits.text import say_edits, steps
+from gui.edits.undo import JournalStack
+from gui.kit.workers import JobRunner, Work
+
+if TYPE_CHECKING:
+    from core.data.dataset import DatasetIndex
+    from core.data.journal import History
+    from core.data.splits import SplitPlan
+    from gui.edits.picture_index import PictureIndex
+
+_KEY = "edit"
+
+
+class DataCommands(QObject):
+    """Main thread only. One job at a time; what is asked meanwhile waits and goes together.
+
+    Files are relative to the dataset, classes are keys (`DatasetIndex.keys`). What happened is
+    said in the notice bar of the page shown.
+    """
+
+    history_changed = Signal()
+    """The journal was read and says something new, be it that a finding is dismissed."""
+
+    def __init__(self, session: Session, runner: JobRunner, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._runner = runner
+        self._waiting: list[Ask] = []
+        self._scanned: DatasetIndex | None = None
+        self._history: History | None = None
+        self._pictures: PictureIndex | None = None
+        self._mirror = JournalStack(self, self._undo_step, self._redo_step)
+        session.dataset_changed.connect(self._follow)
+
+    @property
+    def stack(self) -> QUndoStack:
+        """What the Edit menu undoes on the pages where the dataset is edited."""
+        return self._mirror.stack
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether an edit is on its way to the disk."""
+        return self._runner.find(_KEY) is not None
+
+    @property
+    def pictures(self) -> PictureIndex | None:
+        """The open dataset with its pictures looked up, made once for each state of it."""
+        dataset = self._session.dataset
+        if dataset is None:
+            return None
+        from gui.edits.picture_index import PictureIndex  # with numpy: not before the first paint
+
+        if self._pictures is None or self._pictures.dataset is not dataset:
+            self._pictures = PictureIndex(dataset).take_over(self._pictures)
+        return self._pictures
+
+    @property
+    def history(self) -> History | None:
+        """The journal as it was last read; None before that."""
+        return self._history
+
+    # -- asking ------------------------------------------------------------------------------
+
+    def relabel(self, files: Sequence[str], class_key: str) -> None:
+        """Give pictures a class; a new key makes a new class."""
+        self.write([("relabel", tuple(files), class_key.strip())])
+
+    def exclude(self, files: Sequence[str]) -> None:
+        self.write([("exclude", tuple(files), "")])
+
+    def restore(self, files: Sequence[str]) -> None:
+        self.write([("restore", tuple(files), "")])
+
+    def merge(self, keys: Sequence[str], into: str) -> None:
+        """Make one class of several."""
+        self.write([("merge", tuple(keys), into.strip())])
+
+    def rename(self, key: str, shown: str) -> None:
+        """Show a class under another name."""
+        self.write([("rename", (key,), shown.strip())])
+
+    def move(self, files: Sequence[str], split: str) -> None:
+        """Let pictures stand in train, val or test."""
+        self.write([("move", tuple(files), split)])
+
+    def draw_split(self, plan: SplitPlan | None) -> None:
+        """Draw train and val (and test) anew; None: the dataset's own again."""
+        self.write([("split", (), plan.to_json() if plan is not None else "")])
+
+    def keep(self, kind: str, files: Sequence[str]) -> None:
+        """Dismiss the findings of a kind about these pictures."""
+        self.write([("keep", tuple(files), kind)])
+
+    def write(self, edits: Sequence[Written]) -> None:
+        """Several edits as one step: written, undone and redone together."""
+        asked = tuple(edit for edit in edits if edit[1] or edit[0] == "split")
+        if asked and self._session.dataset is not None:
+            self._ask(Ask("add", asked))
+
+    def undo(self) -> None:
+        """Take back the last edit, also of an earlier session."""
+        self.stack.undo()
+
+    def redo(self) -> None:
+        self.stack.redo()
+
+    def look_again(self) -> None:
+        """Read the journal: another window may have written it."""
+        if self._session.dataset is not None and not self.is_busy and self._history is not None:
+            self._submit([Ask("look")], is_light=True)
+
+    def _undo_step(self) -> None:
+        self._ask(Ask("undo"))
+
+    def _redo_step(self) -> None:
+        self._ask(Ask("redo"))
+
+    @property
+    def plan(self) -> SplitPlan | None:
+        """How the split in force was drawn by hand; None where nobody drew one."""
+        from core.data.open import plan_in_force
+
+        return plan_in_force(self._history.done) if self._history is not None else None
+
+    # -- dismissed findings ------------------------------------------------------------------
+
+    @property
+    def dismissed(self) -> frozenset[tuple[str, str]]:
+        """(kind, file) of the findings that a person decided to keep as they are."""
+        edits = self._history.done if self._history is not None else ()
+        return frozenset(
+            (edit.value, file) for edit in edits if edit.kind == "keep" for file in edit.files
+        )
+
+    # -- doing -------------------------------------------------------------------------------
+
+    def _follow(self) -> None:
+        """Another dataset, or another scan of it: read its journal."""
+        dataset = self._session.dataset
+        if dataset is None or self._session.scan_state != "ready":
+            return
+        if dataset.scanned is self._scanned:
+            return
+        if self._scanned is None or self._scanned.opened != dataset.opened:
+            self._history = None
+            self._waiting.clear()
+            self.stack.clear()
+        self._scanned = dataset.scanned
+        self._ask(Ask("look"))
+
+    def _ask(self, ask: Ask) -> None:
+        self._waiting.append(ask)
+        if not self.is_busy:
+            self._pump()
+
+    def _pump(self) -> None:
+        if self._waiting:
+            asks, self._waiting = self._waiting, []
+            self._submit(asks)
+
+    def _submit(self, asks: list[Ask], *, is_light: bool = False) -> None:
+        dataset = self._session.dataset
+        if dataset is None:
+            return
+        seen = self._history.last if self._history is not None else -1
+        job = jobs_edits.look if is_light else partial(jobs_edits.edit, asks=asks)
+        self._runner.submit(
+            Work(
+                _KEY,
+                "Editing the dataset",
+                partial(job, dataset, seen=seen),
+                on_success=self._edited,
+                on_failure=self._failed,
+                is_quiet=True,
+                queues_up=True,
+            )
+        )
+
+    def _edited(self, edited: Edited) -> None:
+        dataset = self._session.dataset
+        if dataset is None or edited.scanned.opened != dataset.opened:
+            self._pump()
+            return
+        if edited.history is not None and edited.dataset is not None:
+            before, self._history = self._history, edited.history
+            self._mirror.show_history(edited.history)
+            if edited.scanned is not dataset.scanned:
+                # Scanned anew meanwhile: the edits are written, and apply to that.
+                self._waiting.insert(0, Ask("look"))
+            elif not _is_same(dataset, edited.dataset):
+                if edited.pictures is not None:
+                    self._pictures = edited.pictures.take_over(self._pictures)
+                self._session.set_edited(edited.dataset)
+            self.history_changed.emit()
+            self._say(edited, before)
+        if edited.refused is not None:
+            self._session.notice("here", str(edited.refused), "error")
+        self._pump()
+
+    def _failed(self, error: AppError) -> None:
+        if self._history is not None:  # the stack has taken its step already
+            self._mirror.show_history(self._history)
+        self._session.notice("here", str(error), "error")
+        self._pump()
+
+    def _say(self, edited: Edited, before: History | None) -> None:
+        """In the notice bar, what the edits have done."""
+        dataset, now = edited.dataset, edited.history
+        if dataset is None or now is None or before is None:
+            return
+        wanted = [ask.what for ask in edited.answered if ask.what != "look"]
+        if edited.is_from_elsewhere:
+            theirs = [step for step in steps(now.done) if step[0].id > before.last]
+            said = f": {say_edits(theirs[-1], dataset)}" if theirs and not wanted else ""
+            text = f"Another window edited this dataset{said}. Its edits are in force here too."
+            self._session.notice("here", text)
+        elif wanted and wanted[-1] == "undo" and now.undone:
+            text = f"Undone: {say_edits(steps(now.undone)[-1], dataset)}."
+            self._session.notice("here", text, action="redo")
+        elif wanted and now.done:
+            text = f"{say_edits(steps(now.done)[-1], dataset)}."
+            self._session.notice("here", text, action="undo")
+
+
+def _is_same(before: DatasetIndex, after: DatasetIndex) -> bool:
+    return (
+        before.files == after.files
+        and before.classes == after.classes
+        and before.keys == after.keys
+        and bool((before.labels == after.labels).all())
+        and bool((before.splits == after.splits).all())
+        and before.split_origin == after.split_origin
+        and before.problems == after.problems
+    )

@@ -1,0 +1,51 @@
+"""Input widgets that behave: the wheel scrolls the page, drops go to the window."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QPointF, QSize, Qt
+from PySide6.QtGui import QPainter, QPaintEvent, QPen, QPolygonF, QWheelEvent
+from PySide6.QtWidgets import QComboBox, QSizePolicy, QSpinBox
+
+from gui.kit import theme
+
+
+class ComboBox(QComboBox):
+    """A combo box with a drawn chevron: a style sheet's arrow would need an image per theme."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+
+        self.view().setAccessibleName("Choices")
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(120, super().minimumSizeHint().height())
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        event.ignore()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        super().paintEvent(event)
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(QPen(self.palette().placeholderText().color(), 1.6))
+        x, y = self.width() - 15.0, self.height() / 2 + 2
+        painter.drawPolyline(
+            QPolygonF([QPointF(x - 4, y - 4), QPointF(x, y), QPointF(x + 4, y - 4)])
+        )
+
+
+class NumberBox(QSpinBox):
+    """A spin box for whole numbers, typed or stepped with the arrow keys."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setGroupSeparatorShown(True)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.lineEdit().setAcceptDrops(False)
+        # The style sheet's padding stops at the frame of a spin box.
+        self.lineEdit().setTextMargins(theme.S - 2, 0, 0, 0)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        event.ignore()

@@ -1,0 +1,67 @@
+"""A few ways to look at the same things, of which one is on: buttons side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QToolButton, QWidget
+
+from gui.kit import theme
+from gui.kit.theme import Theme
+
+
+class ViewSwitch(QWidget):
+    """`chosen` carries the key of the view. Left and Right go from button to button."""
+
+    chosen = Signal(str)
+
+    def __init__(self, look: Theme, views: Sequence[tuple[str, str, str]]) -> None:
+        """`views`: key, text and icon of each; the first one is on."""
+        super().__init__()
+        line = QHBoxLayout(self)
+        line.setContentsMargins(0, 0, 0, 0)
+        line.setSpacing(theme.XS)
+        self._group = QButtonGroup(self)
+        self.buttons: dict[str, QToolButton] = {}
+        for key, text, icon in views:
+            made = QToolButton()
+            made.setProperty("role", "toggle")
+            made.setCheckable(True)
+            made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+            made.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+            look.give_icon(made, icon)
+            self.buttons[key] = made
+            self._group.addButton(made)
+            line.addWidget(made)
+            self.set_text(key, text)
+        self._current = views[0][0]
+        self.buttons[self._current].setChecked(True)
+        self._group.buttonClicked.connect(self._clicked)
+
+    @property
+    def current(self) -> str:
+        return self._current
+
+    def set_text(self, key: str, text: str) -> None:
+        self.buttons[key].setText(f" {text}")
+        self.buttons[key].setAccessibleName(f"Show as: {text}")
+
+    def choose(self, key: str) -> None:
+        self.buttons[key].setChecked(True)
+        if key != self._current:
+            self._current = key
+            self.chosen.emit(key)
+
+    def _clicked(self, pressed: QToolButton) -> None:
+        self.choose(next(key for key, made in self.buttons.items() if made is pressed))
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        keys = list(self.buttons)
+        step = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}.get(Qt.Key(event.key()), 0)
+        if step:
+            self.choose(keys[(keys.index(self._current) + step) % len(keys)])
+            self.buttons[self._current].setFocus(Qt.FocusReason.TabFocusReason)
+        else:
+            super().keyPressEvent(event)

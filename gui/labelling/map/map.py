@@ -1,0 +1,491 @@
+"""Pictures as points in the plane, one picture of twenty thousand sprites: hover, click, lasso.
+
+Points are stamped in one call and kept as a pixmap; what moves with the mouse is painted over it.
+What the points are, `gui.labelling.map.points` says.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, QTimer, Signal
+from PySide6.QtGui import (
+    QContextMenuEvent,
+    QFocusEvent,
+    QImage,
+    QKeyEvent,
+    QKeySequence,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QPixmap,
+    QPolygonF,
+    QResizeEvent,
+    QWheelEvent,
+)
+from PySide6.QtWidgets import QSizePolicy, QWidget
+
+from gui.kit import theme
+from gui.kit.theme import Theme
+from gui.labelling.map.paint import PointSprites, faded, paint_told, stamp
+from gui.labelling.map.points import Flags, MapPoints
+from gui.pictures.cache import PictureCache
+
+Tool = Literal["move", "lasso", "box"]
+
+THUMBNAIL_PX = 112
+_MARGIN_PX = 16
+_REACH_PX = 9.0
+_DRAG_PX = 4
+_ZOOM_STEP = 1.25
+_MOST_ZOOM = 200.0
+_HOVER_MS = 40
+_MANY, _REST_MS = 4000, 60
+_ARROWS = {
+    Qt.Key.Key_Left: (-1.0, 0.0),
+    Qt.Key.Key_Right: (1.0, 0.0),
+    Qt.Key.Key_Up: (0.0, -1.0),
+    Qt.Key.Key_Down: (0.0, 1.0),
+}
+
+
+class EmbeddingMap(QWidget):
+    """Drag moves, or with a tool or Shift selects; wheel zooms; arrows walk, Enter opens."""
+
+    passed = Signal(int)
+    """The row of the point that became current."""
+    opened = Signal(int)
+    selection_changed = Signal()
+    wanted = Signal(object, int)
+    """(paths, side in device pixels): the thumbnail to be read for `fill`."""
+    menu_wanted = Signal(object)
+    """A global point."""
+
+    def __init__(self, look: Theme) -> None:
+        super().__init__()
+        self._look = look
+        self._points: MapPoints | None = None
+        self._root = Path()
+        self._shown: Flags = np.zeros(0, dtype=np.bool_)
+        self._selected: Flags = np.zeros(0, dtype=np.bool_)
+        self._reach = np.ones(2)
+        self._rings = True
+        self._middle = QPointF(0, 0)
+        self._zoom = 1.0
+        self._picture: QPixmap | None = None
+        self._sprites = PointSprites(look, self.devicePixelRatioF())
+        self._shift = QPointF(0, 0)
+        self._rest_timer = QTimer(self)
+        self._rest_timer.setSingleShot(True)
+        self._rest_timer.setInterval(_REST_MS)
+        self._rest_timer.timeout.connect(self._redraw)
+        self._thumbnails = PictureCache()
+        self._hovered = self._current = -1
+        self._by_keyboard = False
+        self._tool: Tool = "move"
+        self._drag: list[QPointF] = []
+        self._drags: Tool | Literal[""] = ""
+        self._adds = False
+        self._hover_timer = QTimer(self)
+        self._hover_timer.setSingleShot(True)
+        self._hover_timer.setInterval(_HOVER_MS)
+        self._hover_timer.timeout.connect(self._ask_for_thumbnail)
+        self.setAccessibleName("Map of the pictures")
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setMouseTracking(True)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        look.changed.connect(self._take_colours)
+
+    def sizeHint(self) -> QSize:
+        return QSize(520, 380)
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(200, 150)
+
+    # -- what is shown -----------------------------------------------------------------------
+
+    def show_points(self, points: MapPoints, root: Path) -> None:
+        """Other points, or the same ones elsewhere: what is selected and current stays so."""
+        before = self._points
+        selected = set(self.selected_files)
+        current = before.files[self._current] if before is not None and self._current >= 0 else ""
+        self._points, self._root = points, root
+        self._reach = np.abs(points.xy).max(axis=0) if len(points) else np.ones(2)
+        self._shown = np.ones(len(points), dtype=np.bool_)
+        if before is None or before.files != points.files:
+            row_of = {file: row for row, file in enumerate(points.files)}
+            self._current = row_of.get(current, -1)
+            self._selected = np.zeros(len(points), dtype=np.bool_)
+            self._selected[[row_of[file] for file in selected if file in row_of]] = True
+            if int(self._selected.sum()) != len(selected):
+                self.selection_changed.emit()
+        self._hovered = -1
+        self._describe()
+        self._redraw()
+
+    def show_only(self, shown: Flags) -> None:
+        """bool [N]: the others become faint and cannot be pointed at."""
+        self._shown = shown
+        self._redraw()
+
+    def show_rings(self, is_on: bool) -> None:
+        """A ring around the pictures that lie among another class."""
+        self._rings = is_on
+        self._redraw()
+
+    def choose_tool(self, tool: Tool) -> None:
+        self._tool = tool
+        shape = Qt.CursorShape.ArrowCursor if tool == "move" else Qt.CursorShape.CrossCursor
+        self.setCursor(shape)
+
+    @property
+    def points(self) -> MapPoints | None:
+        return self._points
+
+    @property
+    def current(self) -> int:
+        """The row of the point the keyboard is at; -1 for none."""
+        return self._current
+
+    @property
+    def selected(self) -> npt.NDArray[np.int64]:
+        return np.flatnonzero(self._selected)
+
+    @property
+    def selected_files(self) -> tuple[str, ...]:
+        if self._points is None:
+            return ()
+        return tuple(self._points.files[row] for row in self.selected.tolist())
+
+    @property
+    def acted_on(self) -> tuple[str, ...]:
+        """The files of the selected points, or of the current one where none is selected."""
+        chosen = self.selected_files
+        if chosen or self._points is None or self._current < 0:
+            return chosen
+        return (self._points.files[self._current],)
+
+    def select(self, rows: npt.NDArray[np.int64], *, adds: bool = False) -> None:
+        """Select these points; `adds`: beside those that are selected."""
+        if not adds:
+            self._selected[:] = False
+        self._selected[rows] = True
+        self._describe()
+        self._redraw()
+        self.selection_changed.emit()
+
+    def choose(self, row: int) -> None:
+        """Make a point the current one, and tell."""
+        self._current = row
+        self._describe()
+        self.passed.emit(row)
+        self._hover_timer.start()
+        self.update()
+
+    def fill(self, path: Path, image: QImage, error: str = "") -> None:
+        self._thumbnails.put(path, image, error)
+        self.update()
+
+    def reset_view(self) -> None:
+        self._middle, self._zoom = QPointF(0, 0), 1.0
+        self._redraw()
+
+    def _describe(self) -> None:
+        points = self._points
+        if points is None:
+            self.setAccessibleDescription("")
+            return
+        said = [points.twin()]
+        if self._current >= 0:
+            said.insert(0, f"{points.files[self._current]}, {points.class_of(self._current)}.")
+        if self._selected.any():
+            said.append(f"{int(self._selected.sum()):,} selected.")
+        self.setAccessibleDescription(" ".join(said))
+
+    def _take_colours(self) -> None:
+        self._sprites = PointSprites(self._look, self.devicePixelRatioF())
+        self._redraw()
+
+    def _redraw(self) -> None:
+        self._picture = None
+        self.update()
+
+    def _move_picture(self, moved: QPointF) -> None:
+        """While many points are dragged their picture is, and drawn anew when the hand rests."""
+        if self._points is None or len(self._points) < _MANY or self._picture is None:
+            self._redraw()
+            return
+        self._shift += moved
+        self._rest_timer.start()
+        self.update()
+
+    # -- geometry ----------------------------------------------------------------------------
+
+    def _scale(self) -> float:
+        """Pixels to a unit of the map."""
+        across, up = (max(float(reach), 0.05) for reach in self._reach)
+        return self._zoom * min(
+            max(20, self.width() / 2 - _MARGIN_PX) / across,
+            max(20, self.height() / 2 - _MARGIN_PX) / up,
+        )
+
+    def pixels(self) -> npt.NDArray[np.float64]:
+        """float64 [N, 2]: where the points are on the widget."""
+        if self._points is None:
+            return np.empty((0, 2))
+        scale = self._scale()
+        x = self.width() / 2 + (self._points.xy[:, 0] - self._middle.x()) * scale
+        y = self.height() / 2 - (self._points.xy[:, 1] - self._middle.y()) * scale
+        return np.stack([x, y], axis=1).astype(np.float64)
+
+    def point_at(self, at: QPointF) -> int:
+        """The row of the shown point under the mouse, the nearest of several; -1 for none."""
+        if self._points is None or not len(self._points):
+            return -1
+        away = np.hypot(*(self.pixels() - (at.x(), at.y())).T)
+        away[~self._shown] = np.inf
+        nearest = int(np.argmin(away))
+        return nearest if away[nearest] <= _REACH_PX else -1
+
+    def _zoom_at(self, factor: float, at: QPointF) -> None:
+        zoom = min(max(self._zoom * factor, 1.0), _MOST_ZOOM)
+        if zoom == self._zoom:
+            return
+        # What is under the mouse stays under it.
+        away = QPointF(at.x() - self.width() / 2, self.height() / 2 - at.y())
+        fixed = self._middle + away / self._scale()
+        self._zoom = zoom
+        self._middle = fixed - away / self._scale() if zoom > 1 else QPointF(0, 0)
+        self._redraw()
+
+    # -- by mouse ----------------------------------------------------------------------------
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        if event.button() != Qt.MouseButton.LeftButton:
+            return
+        is_shifted = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
+        self._adds = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
+        self._drags = "lasso" if is_shifted and self._tool == "move" else self._tool
+        self._drag = [event.position()]
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        at = event.position()
+        self._by_keyboard = False
+        if not self._drag:
+            self._hover(self.point_at(at))
+            return
+        if len(self._drag) == 1 and (at - self._drag[0]).manhattanLength() < _DRAG_PX:
+            return
+        if self._drags == "move":
+            moved = at - self._drag[-1]
+            self._middle -= QPointF(moved.x(), -moved.y()) / self._scale()
+            self._move_picture(moved)
+        self._drag.append(at)
+        self.update()
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        drag, self._drag = self._drag, []
+        if event.button() != Qt.MouseButton.LeftButton or not drag:
+            return
+        if len(drag) > 1:
+            if self._drags != "move":
+                self.select(self._rows_in(self._outline(drag)), adds=self._adds)
+            self.update()
+            return
+        row = self.point_at(event.position())
+        if row < 0:
+            if self._selected.any() and not self._adds:
+                self.select(np.zeros(0, dtype=np.int64))
+        elif self._adds:
+            self._toggle(row)
+        else:
+            self.choose(row)
+            self.opened.emit(row)
+
+    def _toggle(self, row: int) -> None:
+        self._selected[row] = not self._selected[row]
+        self._describe()
+        self._redraw()
+        self.selection_changed.emit()
+
+    def _outline(self, drag: list[QPointF]) -> QPolygonF:
+        if self._drags == "box":
+            return QPolygonF(QRectF(drag[0], drag[-1]).normalized())
+        return QPolygonF(drag)
+
+    def _rows_in(self, outline: QPolygonF) -> npt.NDArray[np.int64]:
+        """Rows of the shown points inside, by the even-odd rule."""
+        corners = np.array([(p.x(), p.y()) for p in outline.toList()])
+        pixels = self.pixels()
+        low, high = corners.min(axis=0), corners.max(axis=0)
+        near = self._shown & ((pixels >= low) & (pixels <= high)).all(axis=1)
+        rows = np.flatnonzero(near)
+        x, y = pixels[rows].T
+        inside = np.zeros(len(rows), dtype=np.bool_)
+        for (x1, y1), (x2, y2) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+            if y1 != y2:
+                crosses = (y1 > y) != (y2 > y)
+                inside ^= crosses & (x < x1 + (y - y1) * (x2 - x1) / (y2 - y1))
+        return rows[inside]
+
+    def _hover(self, row: int) -> None:
+        if row != self._hovered:
+            self._hovered = row
+            self._hover_timer.start()
+            self.update()
+
+    def leaveEvent(self, event: QEvent) -> None:
+        super().leaveEvent(event)
+        self._hover(-1)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        steps = event.angleDelta().y() / 120
+        if steps:
+            self._zoom_at(_ZOOM_STEP**steps, event.position())
+        event.accept()
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        if event.reason() == QContextMenuEvent.Reason.Mouse:
+            row = self.point_at(QPointF(event.pos()))
+            if row >= 0 and not self._selected[row]:
+                self.select(np.zeros(0, dtype=np.int64))
+                self.choose(row)
+        if self.acted_on:
+            self.menu_wanted.emit(event.globalPos())
+
+    def _ask_for_thumbnail(self) -> None:
+        row = self._told_row()
+        if self._points is None or row < 0:
+            return
+        path = self._root / self._points.files[row]
+        if path not in self._thumbnails:
+            self.wanted.emit((path,), round(THUMBNAIL_PX * self.devicePixelRatioF()))
+
+    # -- by keyboard -------------------------------------------------------------------------
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        key = Qt.Key(event.key())
+        is_here = self._points is not None and self._current >= 0
+        self._by_keyboard = key in _ARROWS or (self._by_keyboard and key != Qt.Key.Key_Escape)
+        if key in _ARROWS:
+            self._walk(*_ARROWS[key])
+        elif key in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and is_here:
+            self.opened.emit(self._current)
+        elif key == Qt.Key.Key_Space and is_here:
+            self._toggle(self._current)
+        elif key == Qt.Key.Key_Escape and self._selected.any():
+            self.select(np.zeros(0, dtype=np.int64))
+        elif key == Qt.Key.Key_Escape and is_here:
+            self.update()  # the card beside the current point goes
+        elif key in (Qt.Key.Key_Plus, Qt.Key.Key_Equal, Qt.Key.Key_Minus):
+            factor = 1 / _ZOOM_STEP if key == Qt.Key.Key_Minus else _ZOOM_STEP
+            middle = QPointF(self.width() / 2, self.height() / 2)
+            self._zoom_at(factor, QPointF(*self.pixels()[self._current]) if is_here else middle)
+        elif key == Qt.Key.Key_0 and event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+            self.reset_view()
+        elif event.matches(QKeySequence.StandardKey.SelectAll):
+            self.select(np.flatnonzero(self._shown))
+        else:
+            super().keyPressEvent(event)
+
+    def _walk(self, dx: float, dy: float) -> None:
+        """To the nearest point that lies in a direction, within 45°."""
+        if self._points is None or not self._shown.any():
+            return
+        pixels = self.pixels()
+        if self._current < 0:
+            start = np.array([self.width() / 2, self.height() / 2])
+            away = np.hypot(*(pixels - start).T)
+            away[~self._shown] = np.inf
+            self.choose(int(np.argmin(away)))
+            return
+        step = pixels - pixels[self._current]
+        along = step[:, 0] * dx + step[:, 1] * dy
+        aside = np.abs(step[:, 0] * dy + step[:, 1] * dx)
+        away = np.where((along > 0) & (aside <= along) & self._shown, along + aside, np.inf)
+        row = int(np.argmin(away))
+        if np.isfinite(away[row]):
+            self._bring_into_view(pixels[row])
+            self.choose(row)
+
+    def _bring_into_view(self, pixel: npt.NDArray[np.float64]) -> None:
+        at = QPointF(float(pixel[0]), float(pixel[1]))
+        if not QRectF(self.rect()).adjusted(8, 8, -8, -8).contains(at):
+            away = QPointF(at.x() - self.width() / 2, self.height() / 2 - at.y())
+            self._middle += away / self._scale()
+            self._redraw()
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        super().focusInEvent(event)
+        self.update()
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        super().focusOutEvent(event)
+        self.update()
+
+    # -- painting ----------------------------------------------------------------------------
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._redraw()
+
+    def _told_row(self) -> int:
+        """The point whose picture is shown: under the mouse, else the current one."""
+        if self._hovered >= 0:
+            return self._hovered
+        return self._current if self._by_keyboard and self.hasFocus() else -1
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        if self._picture is None or self._picture.devicePixelRatio() != self.devicePixelRatioF():
+            self._picture = self._paint_points()
+            self._shift = QPointF(0, 0)
+        painter = QPainter(self)
+        if not self._shift.isNull():
+            painter.fillRect(self.rect(), self._look.colour("surface"))
+        painter.drawPixmap(self._shift, self._picture)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        token = "accent" if self.hasFocus() else "border"
+        painter.setPen(self._look.colour(token))
+        frame = QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5)
+        painter.drawRoundedRect(frame, theme.RADIUS, theme.RADIUS)
+        points = self._points
+        if points is None:
+            return
+        pixels = self.pixels() if self._current >= 0 or self._hovered >= 0 else np.empty((0, 2))
+        for row, ink, width in ((self._current, "accent", 2.5), (self._hovered, "text", 1.5)):
+            if row >= 0:
+                painter.setPen(QPen(self._look.colour(ink), width))
+                painter.drawEllipse(QPointF(*pixels[row]), 7.5, 7.5)
+        if len(self._drag) > 1 and self._drags in ("lasso", "box"):
+            painter.setPen(QPen(self._look.colour("accent"), 1.5, Qt.PenStyle.DashLine))
+            painter.setBrush(faded(self._look.colour("accent"), 40))
+            painter.drawPolygon(self._outline(self._drag))
+        told = self._told_row()
+        if told >= 0 and not self._drag:
+            pixmap = self._thumbnails.get(self._root / points.files[told])
+            lines = [points.files[told].rpartition("/")[2], points.class_of(told)]
+            if points.suspects[told]:
+                lines.append("Lies among another class")
+            paint_told(painter, self._look, QRectF(self.rect()), pixels[told], pixmap, lines)
+
+    def _paint_points(self) -> QPixmap:
+        ratio = self.devicePixelRatioF()
+        if ratio != self._sprites.ratio:
+            self._sprites = PointSprites(self._look, ratio)
+        picture = QPixmap(self.size() * ratio)
+        picture.setDevicePixelRatio(ratio)
+        picture.fill(self._look.colour("surface"))
+        points = self._points
+        if points is not None and len(points):
+            painter = QPainter(picture)
+            looks = self._sprites.looks(
+                points.labels, shown=self._shown, selected=self._selected,
+                ringed=points.suspects if self._rings else np.zeros(len(points), np.bool_),
+            )  # fmt: skip
+            stamp(painter, self._sprites, self.pixels(), looks, QRectF(self.rect()))
+            painter.end()
+        return picture

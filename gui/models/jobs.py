@@ -1,0 +1,89 @@
+"""What the Models page has done in worker threads: the catalog as rows, files of weights.
+
+As in `gui.shell.jobs`, core is imported inside the functions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.catalog.search import ADDED_SOURCES
+from gui.kit.words import count
+from gui.kit.workers import Link
+from gui.models.rows import ModelRow, make_row
+
+if TYPE_CHECKING:
+    from core.catalog.card import ModelCard
+    from core.catalog.catalog import Catalog
+    from core.compute.benchmark import Latency
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogRows:
+    """The catalog with what the table shows of it; rows in the order of its cards."""
+
+    catalog: Catalog
+    rows: tuple[ModelRow, ...]
+
+    @property
+    def cards_here(self) -> tuple[ModelCard, ...]:
+        return tuple(row.card for row in self.rows if row.is_here)
+
+
+@dataclass(frozen=True, slots=True)
+class RecognisedFile:
+    """A file of weights: how a classifier is asked for it, and what it is in a sentence."""
+
+    reference: str
+    text: str
+
+
+def recognise_file(path: Path, link: Link) -> RecognisedFile:
+    """Raises: AppError where the file is refused or fits no architecture."""
+    from core.evaluation.classifier import FILE_PREFIX
+    from core.models.weights.files import open_model_file
+
+    link.on_progress(0, 0, "comparing with the catalog")
+    found = open_model_file(path, should_stop=link.should_stop)
+    classes = count(found.num_classes, "class", "classes")
+    return RecognisedFile(
+        f"{FILE_PREFIX}{path}",
+        f"“{path.name}” holds the weights of {found.card.arch} ({found.card.source}) with "
+        f"{classes}. Pictures dropped here are classified with it; dropped on Models, the file "
+        "is put among the models.",
+    )
+
+
+def list_catalog(link: Link) -> CatalogRows:
+    """Every card, whether its weights are here, and its latency where it was measured here."""
+    from core.catalog import catalog
+    from core.catalog.search import CardFilter
+    from core.compute import benchmark as bench
+    from core.models.weights import weights
+
+    known = catalog.with_added()
+    known.positions(CardFilter())  # it prepares what the first key would have to wait for
+    here, latencies = weights.cards_here(known.cards), bench.known_latencies()
+
+    def row(card: ModelCard) -> ModelRow:
+        # Of the shipped cards that are not here it is known without looking.
+        is_asked = card.id in here or card.source in ADDED_SOURCES
+        return make_row(
+            card,
+            is_here=card.id in here,
+            latency=latencies.get(card.id),
+            state=weights.state_of(card)
+            if is_asked
+            else weights.WeightsState("online", None, None, card.weights),
+        )
+
+    return CatalogRows(known, tuple(row(card) for card in known.cards))
+
+
+def measure_latency(card: ModelCard, link: Link) -> Latency:
+    """Time one image on this machine. Raises: AppError where it cannot be run here."""
+    from core.compute import benchmark as bench
+
+    return bench.measure(card, on_progress=link.on_progress, should_stop=link.should_stop)

@@ -1,0 +1,93 @@
+"""What is done about weights in worker threads: downloads, files and repositories that are added.
+
+As in `gui.shell.jobs`, core is imported inside the functions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gui.kit.workers import Link
+
+if TYPE_CHECKING:
+    from core.catalog.card import ModelCard
+    from core.models.weights.torch_hub import Entry, Sources
+
+_MB = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """How far a download is; `total_bytes` 0 while unknown."""
+
+    card_id: str
+    done_bytes: int
+    total_bytes: int
+
+
+def download(card: ModelCard, link: Link) -> ModelCard:
+    """Fetch the card's weights, telling of it in `Fetched`. Raises: AppError."""
+    from core.models.weights import download as downloads
+
+    def tell(done: int, total: int, note: str) -> None:
+        # In megabytes: a progress bar counts in 31 bits, and files are larger.
+        link.on_progress(done // _MB, total // _MB, f"{note}, MB" if total else note)
+        link.sink(Fetched(card.id, done, total))
+
+    downloads.download(card, on_progress=tell, should_stop=link.should_stop)
+    return card
+
+
+def add_file(path: Path, link: Link) -> ModelCard:
+    """Recognise a file of weights and put it on the list. Raises: AppError where it is refused."""
+    from core.catalog import added
+
+    link.on_progress(0, 0, "comparing with the catalog")
+    return added.add_file(path, should_stop=link.should_stop)
+
+
+def add_id(name: str, link: Link) -> ModelCard:
+    """Put a model on the list by its id. Raises: ModelError for a name of another form."""
+    from core.catalog import added
+
+    return added.add_id(name)
+
+
+def remove(card: ModelCard, link: Link) -> ModelCard:
+    """Take a model off the list; its file or repository stays."""
+    from core.catalog import added
+
+    added.remove(card.id)
+    return card
+
+
+def look_at_repository(name: str, link: Link) -> Sources:
+    """What of a torch.hub repository would run; nothing of it runs. Raises: ModelError."""
+    from core.models.weights import torch_hub as hub
+
+    return hub.sources_of(name)
+
+
+def trust_repository(name: str, link: Link) -> tuple[Entry, ...]:
+    """Keep the person's yes, then list what the repository offers."""
+    from core.models.weights import torch_hub as hub
+
+    hub.trust(name)
+    return list_entries(name, link)
+
+
+def list_entries(name: str, link: Link) -> tuple[Entry, ...]:
+    """The models of a trusted repository. Raises: ModelError, NotTrusted."""
+    from core.models.weights import torch_hub as hub
+
+    link.on_progress(0, 0, "asking the repository")
+    return tuple(hub.entries(name, should_stop=link.should_stop))
+
+
+def help_of_entry(name: str, entry: str, link: Link) -> str:
+    """What a trusted repository says of one of its models. Raises: ModelError, NotTrusted."""
+    from core.models.weights import torch_hub as hub
+
+    return hub.help_of(name, entry, should_stop=link.should_stop)

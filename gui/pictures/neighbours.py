@@ -1,0 +1,68 @@
+"""Asks for pictures like the one in the inspector, and keeps what they are compared by."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QObject, Signal
+
+from core.errors import AppError
+from gui.base.session import Session
+from gui.kit.workers import JobRunner, Work
+from gui.pictures import neighbours_jobs as jobs_neighbours
+from gui.pictures.neighbours_jobs import Likeness, Neighbours
+
+if TYPE_CHECKING:
+    from core.data.dataset import DatasetIndex
+
+_KEY = "neighbours"
+
+
+class NeighbourFinder(QObject):
+    """The newest question counts. Main thread only."""
+
+    found = Signal(object)
+
+    def __init__(self, session: Session, runner: JobRunner, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._runner = runner
+        self._likeness: Likeness | None = None
+        self._scanned: DatasetIndex | None = None
+        self._model = ""
+
+    def forget(self) -> None:
+        """There are new features: compare by these from now on."""
+        self._likeness = None
+
+    def ask(self, dataset: DatasetIndex, file: str) -> None:
+        """`found` answers with `Neighbours`."""
+        if dataset.scanned is not self._scanned or self._session.model_id != self._model:
+            self._likeness = None
+        self._scanned, self._model = dataset.scanned, self._session.model_id
+        values: dict[str, Any] | None = None
+        live = self._session.live_run
+        # Before the libraries are loaded, and beside a run, no model is opened for this.
+        if self._session.machine is not None and not (live is not None and live.is_on):
+            values = {"model": self._model} if self._model else None
+        self._runner.submit(
+            Work(
+                _KEY,
+                "Looking for pictures like it",
+                partial(
+                    jobs_neighbours.find_neighbours, dataset.scanned, file, self._likeness, values
+                ),
+                on_success=self._found,
+                on_failure=self._failed,
+                needs_compute=values is not None and self._likeness is None,
+                is_quiet=True,
+            )
+        )
+
+    def _found(self, neighbours: Neighbours) -> None:
+        self._likeness = neighbours.likeness
+        self.found.emit(neighbours)
+
+    def _failed(self, _error: AppError) -> None:
+        """Without neighbours the inspector is as useful as before."""

@@ -1,0 +1,21 @@
+"""The jobs of the settings dialog. Core is imported in them, as in `jobs`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from gui.kit.workers import Link
+
+
+def measure_cache(link: Link) -> int:
+    from core.system import disk_cache as cache
+
+    return cache.size_bytes(should_stop=link.should_stop)
+
+
+def clear_cache(keep: Sequence[Path], link: Link) -> int:
+    """Bytes freed. Needs the compute slot: a training reads its features in the cache."""
+    from core.system import disk_cache as cache
+
+    return cache.clear(keep=keep, should_stop=link.should_stop)

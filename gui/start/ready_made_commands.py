@@ -1,0 +1,126 @@
+"""What a person can ask of the ready-made datasets: list, download, open, remove. Main thread only.
+
+A download goes on when the dialog is closed: the status line shows it, and it can be cancelled
+there. One at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Signal
+
+from core.errors import AppError
+from gui.kit.workers import Job, JobRunner, Work
+from gui.start import ready_made_jobs as jobs_ready_made
+
+_DOWNLOAD = "ready-made-download"
+
+
+class ReadyMadeCommands(QObject):
+    """Owned by `Commands`. `open_dataset` and `open_sample` are its."""
+
+    listed = Signal(object)
+    """The offers: a tuple of `Offer`."""
+    progressed = Signal(str, int, object, str)
+    """(id, per mille or -1 where unknown, (done, total), note) of the download under way."""
+    ended = Signal(str)
+    """A download ended, well or not; the empty sentence where all is well."""
+    failed = Signal(object)
+
+    def __init__(
+        self,
+        runner: JobRunner,
+        open_dataset: Callable[[Path], None],
+        open_sample: Callable[[], None],
+        parent: QObject,
+    ) -> None:
+        super().__init__(parent)
+        self._runner = runner
+        self._open_dataset = open_dataset
+        self._open_sample = open_sample
+        self.downloading = ""
+        """The id of the set that is being downloaded."""
+        runner.progressed.connect(self._tell_progress)
+
+    def refresh(self) -> None:
+        self._runner.submit(
+            Work(
+                "ready-made-list",
+                "Listing the ready-made datasets",
+                jobs_ready_made.list_offers,
+                on_success=self.listed.emit,
+                on_failure=self.failed.emit,
+                is_quiet=True,
+            )
+        )
+
+    def download(self, name: str, title: str) -> None:
+        """Get a set; nothing happens while another one is on its way."""
+        if self.downloading:
+            return
+        self.downloading = name
+        self._runner.submit(
+            Work(
+                _DOWNLOAD,
+                f"Downloading {title}",
+                partial(jobs_ready_made.download, name),
+                on_success=self._downloaded,
+                on_failure=self._download_failed,
+                on_cancel=self._download_cancelled,
+            )
+        )
+
+    def cancel(self) -> None:
+        job = self._runner.find(_DOWNLOAD)
+        if job is not None:
+            self._runner.cancel(job)
+
+    def open(self, name: str) -> None:
+        """Open a set that is here, as if its folder had been dropped."""
+        if name == "digits":
+            self._open_sample()
+            return
+        from core.data.sources import downloads as ready_made
+
+        try:
+            self._open_dataset(ready_made.open_set(name))
+        except AppError as error:
+            self.failed.emit(error)
+
+    def remove(self, name: str) -> None:
+        self._runner.submit(
+            Work(
+                "ready-made-remove",
+                "Moving a dataset to the trash",
+                partial(jobs_ready_made.remove, name),
+                on_success=self._removed,
+                on_failure=self.failed.emit,
+            )
+        )
+
+    def _removed(self, _folder: Path) -> None:
+        self.refresh()
+
+    def _tell_progress(self, job: Job) -> None:
+        if job.work.key == _DOWNLOAD and self.downloading:
+            done, total, note = job.progress
+            share = round(1000 * done / total) if total else -1
+            self.progressed.emit(self.downloading, share, (done, total), note)
+
+    def _downloaded(self, _folder: Path) -> None:
+        self._end("")
+
+    def _download_failed(self, error: AppError) -> None:
+        self._end("failed")
+        self.failed.emit(error)
+
+    def _download_cancelled(self) -> None:
+        self._end("The download was cancelled; nothing of it was kept.")
+
+    def _end(self, sentence: str) -> None:
+        self.downloading = ""
+        self.ended.emit("" if sentence == "failed" else sentence)
+        self.refresh()

@@ -1,0 +1,38 @@
+"""What the dialog of ready-made datasets has done in worker threads; core is imported inside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gui.kit.workers import Link
+
+if TYPE_CHECKING:
+    from core.data.sources.downloads import ReadyMade
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A set and whether it is on this machine."""
+
+    entry: ReadyMade
+    is_here: bool
+
+
+def list_offers(link: Link) -> tuple[Offer, ...]:
+    from core.data.sources import downloads as ready_made
+
+    return tuple(Offer(entry, ready_made.is_here(entry)) for entry in ready_made.all_sets())
+
+
+def download(name: str, link: Link) -> Path:
+    from core.data.sources import downloads as ready_made
+
+    return ready_made.download(name, on_progress=link.on_progress, should_stop=link.should_stop)
+
+
+def remove(name: str, link: Link) -> Path:
+    from core.data.sources import downloads as ready_made
+
+    return ready_made.remove(name)

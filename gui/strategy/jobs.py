@@ -1,0 +1,68 @@
+"""The jobs of the Strategy page and the plan picture. Core is imported in them, as in `jobs`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from core.advice.rules import Domain, Thresholds
+from core.events import check_stop
+from gui.kit.workers import Link
+
+if TYPE_CHECKING:
+    from core.advice.advise import Advice
+    from core.advice.check import Check
+    from core.data.dataset import DatasetIndex
+    from core.recipe.plan import Plan
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Question:
+    """What the wizard gathered. `values` are the recipe's, with the model."""
+
+    dataset: DatasetIndex
+    values: dict[str, Any]
+    domain: Domain | Literal["auto"]
+    budget_seconds: float | None
+    thresholds: Thresholds
+
+
+def plan_of(values: dict[str, Any], classes: int, link: Link) -> Plan:
+    """What trains with these recipe values (with `model`), for so many classes.
+
+    Raises: AppError for a value the recipe refuses or a model that cannot be outlined.
+    """
+    from core.recipe.recipe import make_recipe
+    from core.training.plan_of import plan_of as plan_of_recipe
+
+    check_stop(link.should_stop)
+    return plan_of_recipe(make_recipe(values), classes)
+
+
+def advise(question: Question, link: Link) -> Advice:
+    """Raises: AppError where the set or the model cannot be used; Cancelled."""
+    from core.advice.advise import advise as ask
+    from core.recipe.recipe import new_recipe
+
+    link.on_progress(0, 0, "opening the model")
+    return ask(
+        question.dataset,
+        new_recipe(question.values),
+        domain=question.domain,
+        budget_seconds=question.budget_seconds,
+        thresholds=question.thresholds,
+        on_progress=link.on_progress,
+        should_stop=link.should_stop,
+    )
+
+
+def check(question: Question, advice: Advice, link: Link) -> Check:
+    """A short trial of the arms. Raises: AppError; Cancelled."""
+    from core.advice.check import check as try_arms
+
+    return try_arms(
+        question.dataset,
+        advice,
+        on_progress=link.on_progress,
+        should_stop=link.should_stop,
+    )

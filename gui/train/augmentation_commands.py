@@ -1,0 +1,66 @@
+"""Asking for varied pictures. Attached to `Commands` as `previews`."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from core.errors import AppError
+from gui.base.session import Session
+from gui.kit.workers import JobRunner, Work
+from gui.train import augmentation_jobs as jobs_preview
+
+if TYPE_CHECKING:
+    from core.data.dataset import DatasetIndex
+
+_WAIT_MS = 0
+"""Several changes of one moment are one question; more waiting would be seen."""
+
+
+class PreviewCommands(QObject):
+    """Main thread only. The newest question counts."""
+
+    made = Signal(object)
+    refused = Signal(str)
+
+    def __init__(self, session: Session, runner: JobRunner, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._runner = runner
+        self._question: tuple[dict[str, Any], int, int] | None = None
+        self._asked: tuple[DatasetIndex, tuple[dict[str, Any], int, int]] | None = None
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_WAIT_MS)
+        self._timer.timeout.connect(self._submit)
+
+    def ask(self, values: dict[str, Any], pick: int, roll: int) -> None:
+        """`made` or `refused` answers, soon; not at all where nothing has changed."""
+        self._question = (values, pick, roll)
+        self._timer.start()
+
+    def _submit(self) -> None:
+        dataset, question = self._session.dataset, self._question
+        if dataset is None or question is None:
+            return
+        # The arrays of a dataset make no truth value: it is compared as an object.
+        if self._asked is not None and self._asked[0] is dataset and self._asked[1] == question:
+            return
+        self._asked = dataset, question
+        values, pick, roll = question
+        self._runner.submit(
+            Work(
+                "augmentation",
+                "Varying pictures",
+                partial(jobs_preview.vary, dataset, values, pick, roll),
+                on_success=self.made.emit,
+                on_failure=self._failed,
+                is_quiet=True,
+            )
+        )
+
+    def _failed(self, error: AppError) -> None:
+        self._asked = None
+        self.refused.emit(str(error))

@@ -1,0 +1,41 @@
+"""The job of the learning-rate finder. Core is imported in it, as in `jobs`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gui.kit.workers import Link
+
+if TYPE_CHECKING:
+    from core.data.dataset import DatasetIndex
+    from core.training.lr_finder.curve import RateCurve
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RateQuestion:
+    """What is tested on what. `values` are the recipe's, with the model."""
+
+    dataset: DatasetIndex
+    values: dict[str, Any]
+    lowest: float
+    highest: float
+    steps: int
+
+
+def find_rate(question: RateQuestion, link: Link) -> RateCurve:
+    """Each step goes to the sink. Raises: AppError for a value or a range that is refused, and
+    where set or model cannot be used; Cancelled."""
+    from core.recipe.recipe import new_recipe
+    from core.training.lr_finder.find import find_rate as find
+
+    return find(
+        new_recipe(question.values),
+        question.dataset,
+        lowest=question.lowest,
+        highest=question.highest,
+        steps=question.steps,
+        sink=link.sink,
+        on_progress=link.on_progress,
+        should_stop=link.should_stop,
+    )

@@ -1,0 +1,68 @@
+"""Asking for the plan of a recipe, to be drawn. Attached to `Commands` as `plans`."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from core.errors import AppError
+from gui.base.session import Session
+from gui.kit.workers import JobRunner, Work
+from gui.strategy import jobs as jobs_advice
+
+if TYPE_CHECKING:
+    from core.recipe.plan import Plan
+
+_WAIT_MS = 150
+
+
+class PlanCommands(QObject):
+    """Main thread only. The newest question counts; it waits until nobody types any more."""
+
+    planned = Signal(object)
+
+    def __init__(self, session: Session, runner: JobRunner, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._runner = runner
+        self._question: tuple[dict[str, Any], int] | None = None
+        self._answered: tuple[dict[str, Any], int] | None = None
+        self._plan: Plan | None = None
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_WAIT_MS)
+        self._timer.timeout.connect(self._submit)
+
+    def ask(self, values: dict[str, Any], classes: int) -> None:
+        """`planned` answers, soon; at once where nothing has changed."""
+        self._question = (values, classes)
+        if self._question == self._answered and self._plan is not None:
+            self.planned.emit(self._plan)
+            return
+        self._timer.start()
+
+    def _submit(self) -> None:
+        if self._question is None:
+            return
+        values, classes = self._question
+        self._answered = self._question
+        self._runner.submit(
+            Work(
+                "plan",
+                "Drawing the plan",
+                partial(jobs_advice.plan_of, values, classes),
+                on_success=self._planned,
+                on_failure=self._failed,
+                is_quiet=True,
+            )
+        )
+
+    def _planned(self, plan: Plan) -> None:
+        self._plan = plan
+        self.planned.emit(plan)
+
+    def _failed(self, error: AppError) -> None:
+        """A value that is refused is said when the run is started; meanwhile the plan stays."""
+        self._answered = None

@@ -1,0 +1,102 @@
+"""The jobs of the queue. Core is imported in them, as in `jobs`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from core.errors import AppError
+from gui.kit.workers import Link
+from gui.shell.jobs import ProgressFromEvents
+
+if TYPE_CHECKING:
+    from core.runs.queue import EntryState, QueueEntry
+    from core.runs.run_folder import RunResult
+
+Change = Literal["up", "down", "remove", "again"]
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRow:
+    """An entry as it is shown."""
+
+    id: int
+    name: str
+    strategy: str
+    model: str
+    state: EntryState
+    said: str
+    """The reason of a failure."""
+
+
+def list_queue(link: Link) -> tuple[QueueRow, ...]:
+    from core.runs.queue import Queue
+
+    return tuple(_row(entry) for entry in Queue().entries())
+
+
+def _row(entry: QueueEntry) -> QueueRow:
+    try:
+        recipe = entry.recipe()
+        strategy, model, said = str(recipe.strategy), recipe.model, entry.error
+    except AppError as error:  # of another version
+        strategy, model, said = "", "", str(error)
+    return QueueRow(entry.id, entry.name, strategy, model, entry.state, said)
+
+
+def add_to_queue(
+    values: dict[str, Any], opened: Sequence[Path], name: str, link: Link
+) -> tuple[QueueRow, ...]:
+    """Raises: AppError for a value the recipe refuses."""
+    from core.recipe.recipe import new_recipe
+    from core.runs.queue import Queue
+
+    Queue().add(opened, name, new_recipe(values))
+    return list_queue(link)
+
+
+def change_queue(entry: int, change: Change, link: Link) -> tuple[QueueRow, ...]:
+    from core.runs.queue import Queue
+
+    queue = Queue()
+    if change == "remove":
+        queue.remove(entry)
+    elif change == "again":
+        queue.put_back(entry)
+    else:
+        order = [known.id for known in queue.entries()]
+        if entry in order:
+            queue.move(entry, order.index(entry) + (1 if change == "down" else -1))
+    return list_queue(link)
+
+
+def clear_ended(link: Link) -> tuple[QueueRow, ...]:
+    from core.runs.queue import Queue
+
+    Queue().clear_ended()
+    return list_queue(link)
+
+
+def take_from_queue(link: Link) -> QueueEntry | None:
+    """The entry whose turn it is; from now on it is this window's."""
+    from core.runs.queue import Queue
+
+    return Queue().take()
+
+
+def train_entry(entry: QueueEntry, link: Link) -> RunResult:
+    """One run, as the entry says; the queue on the disk knows how it ended."""
+    from core.runs.queue import Queue
+    from core.training.queue_runner import work_off
+
+    listener = ProgressFromEvents(link)
+    return work_off(
+        Queue(),
+        entry,
+        on_progress=link.on_progress,
+        sink=listener.hear,
+        should_stop=link.should_stop,
+        between_steps=listener.answer,
+    )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import AppError
-from core.system import libraries as system_libraries
+from core.system import libraries
 
 if TYPE_CHECKING:
     from gui.shell.main_window import MainWindow
@@ -29,7 +29,7 @@ def run(path: str | None = None, *, sample: bool = False) -> int:
 
     `path` is opened as if dropped; `sample` opens the handwritten digits.
     """
-    sentence = system_libraries.find_obstacle()
+    sentence = libraries.find_obstacle()
     if sentence:
         print(sentence, file=sys.stderr)  # noqa: T201 - there is no window to say it in
         return 1

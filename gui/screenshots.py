@@ -318,14 +318,14 @@ class _Photographer:
 
     def _shoot_labelling(self) -> None:
         """A flat folder of handwritten digits, opened, and with a few labels."""
-        from core.system import paths as places
+        from core.system import paths
         from gui.data.page import DataPage
 
         window, session = self._window, self._window.session
         page = window.page("data")
         assert isinstance(page, DataPage)
         with tempfile.TemporaryDirectory() as folder:
-            files = sorted(places.sample_dir("digits").glob("val/[0-4]/*.png"))[::3]
+            files = sorted(paths.sample_dir("digits").glob("val/[0-4]/*.png"))[::3]
             for path in files:
                 shutil.copy(path, Path(folder, f"{path.stem}-{path.parent.name}.png"))
             window.commands.open_dataset(Path(folder))

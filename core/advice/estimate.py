@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 import torch
 
-from core.batches.augment import View
+from core.batches.augment import TrainingView
 from core.catalog import catalog
 from core.compute.device import Compute
 from core.models.build import BuiltModel, build
@@ -20,7 +20,7 @@ from core.recipe.plan import Plan, make_plan
 from core.recipe.recipe import Recipe
 from core.runs.checkpoints import Head
 from core.training.head_solver import multiply_adds
-from core.training.loop.model import Trainee
+from core.training.loop.model import FineTunedModel
 
 _IMAGES_PER_CORE = 4
 _BACKWARD = 2
@@ -138,9 +138,9 @@ def _time_steps(built: BuiltModel, recipe: Recipe, compute: Compute) -> Training
     images = _IMAGES_PER_CORE * compute.workers if compute.device == "cpu" else recipe.batch_images
     side = built.preprocessing
     noise = np.random.default_rng(0).integers(0, 256, (images, 3, side.height, side.width))
-    views = [View(torch.from_numpy(pixels.astype(np.uint8))) for pixels in noise]
+    views = [TrainingView(torch.from_numpy(pixels.astype(np.uint8))) for pixels in noise]
     labels = torch.arange(images) % built.num_classes
-    trainee = Trainee(built, head, plan, compute, weight_average=recipe.weight_average)
+    trainee = FineTunedModel(built, head, plan, compute, weight_average=recipe.weight_average)
     trainee.open([group.name for group in plan.groups if group.is_trained])
     if compute.device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats()

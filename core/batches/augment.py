@@ -37,7 +37,7 @@ _AS_IT_IS = Draw()
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class TrainingView:
     """One training image as it goes into the batch.
 
     pixels: uint8 [3, height, width]; draw: what `vary` and `mix` will do to it.
@@ -55,7 +55,7 @@ def training_view(
     preprocessing: Preprocessing,
     variation: Variation | Preset,
     rng: np.random.Generator,
-) -> View:
+) -> TrainingView:
     """A view of a picture at its working size, uint8 [h, w, 3]."""
     if isinstance(variation, str):
         variation = PRESETS[variation]
@@ -75,7 +75,7 @@ def training_view(
         pixels = pixels.flip(-1)
     if variation.flip_vertical and rng.random() < variation.flip_vertical:
         pixels = pixels.flip(-2)
-    return View(pixels, draw(variation, rng))
+    return TrainingView(pixels, draw(variation, rng))
 
 
 def _crop(
@@ -313,7 +313,7 @@ _KERNELS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 # -- mixing --------------------------------------------------------------------------------------
 
 
-def is_mixed(views: Sequence[View]) -> bool:
+def is_mixed(views: Sequence[TrainingView]) -> bool:
     return any(view.draw.mix is not None for view in views)
 
 

@@ -24,7 +24,7 @@ from PIL import Image
 from core.errors import AppError
 from core.images.decode import read_image
 from core.images.preprocess import Preprocessing
-from core.system import paths as places
+from core.system import paths as app_paths
 
 _SHARE_OF_FREE_MEMORY = 0.4
 _SHARE_OF_FREE_DISK = 0.5
@@ -54,7 +54,7 @@ class PixelFile:
 
         Raises: OSError, AppError where the cache folder cannot be written.
         """
-        folder = places.cache_dir() / "pixels"
+        folder = app_paths.cache_dir() / "pixels"
         folder.mkdir(exist_ok=True)
         self._folder, self._most = folder, most_bytes
         # Unlinked from the start (POSIX), or deleted by Windows with its last handle.

@@ -22,7 +22,7 @@ from core.recipe.recipe import Recipe
 _FEWEST_WORKERS = 4
 
 
-class Pictures:
+class TrainingImages:
     """The pixel cache of a run and the processes that help it. To be used in `with`: nothing is
     left behind, no file and no process."""
 
@@ -40,7 +40,7 @@ class Pictures:
             disk_bytes=_bytes(recipe.pixel_disk_gb),
         )
 
-    def __enter__(self) -> Pictures:
+    def __enter__(self) -> TrainingImages:
         return self
 
     def __exit__(

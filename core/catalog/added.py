@@ -15,7 +15,7 @@ from typing import Any
 from core.catalog.card import ModelCard
 from core.errors import ModelError
 from core.events import ShouldStop, never_stop
-from core.system import paths as places
+from core.system import paths
 from core.system.atomic_files import write_json
 
 FILE_PREFIX = "file:"
@@ -141,7 +141,7 @@ def from_json(fields: dict[str, Any]) -> ModelCard:
 
 
 def _list_file() -> Path:
-    return places.data_dir() / "models.json"
+    return paths.data_dir() / "models.json"
 
 
 def _write(kept: list[ModelCard]) -> None:

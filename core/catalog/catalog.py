@@ -20,7 +20,7 @@ from typing import Any
 from core.catalog.card import ModelCard
 from core.catalog.search import SHIPPED_SOURCES, SOURCES, CardFilter, haystack_of, matcher
 from core.errors import ModelError
-from core.system import paths as places
+from core.system import paths
 
 COLUMNS = (
     "source", "arch", "tag", "family", "params", "macs", "top1", "top5", "height", "width",
@@ -223,7 +223,7 @@ def sorted_cards(cards: list[ModelCard], sort: str) -> list[ModelCard]:
 @functools.cache
 def load() -> Catalog:
     """The catalog shipped with the application, read once per process."""
-    return read(places.resource("catalog.json").read_text(encoding="utf-8"))
+    return read(paths.resource("catalog.json").read_text(encoding="utf-8"))
 
 
 def with_added() -> Catalog:
@@ -326,9 +326,9 @@ def _added_card(name: str) -> ModelCard:
     if kind.startswith("file:"):
         return _file_card(added.file_id(name[len("file:") :]))
     if kind.startswith("hub/"):
-        from core.models.weights import torch_hub as hub
+        from core.models.weights import torch_hub
 
-        card = hub.card_of(name)
+        card = torch_hub.card_of(name)
     else:
         card = _hub_card(name)
     return added.find(card.id) or card

@@ -11,7 +11,7 @@ import tomllib
 from dataclasses import dataclass
 
 from core.errors import ModelError
-from core.system import paths as places
+from core.system import paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def examples() -> str:
 
 @functools.cache
 def _all() -> tuple[DomainBackbone, ...]:
-    document = tomllib.loads(places.resource("domain_backbones.toml").read_text(encoding="utf-8"))
+    document = tomllib.loads(paths.resource("domain_backbones.toml").read_text(encoding="utf-8"))
     return tuple(_backbone(entry) for entry in document["backbone"])
 
 

@@ -31,7 +31,7 @@ from core.catalog_build.published import Published
 from core.errors import ModelError
 from core.events import OnProgress, ShouldStop, check_stop, never_stop, no_progress
 from core.models.weights.weights import BUNDLED_PACKAGES
-from core.system import atomic_files as files
+from core.system import atomic_files
 
 _LITE_CROP = 0.875
 
@@ -244,7 +244,7 @@ def write(out: Path, cards: Catalog) -> None:
     }
     head = "".join(f"{json.dumps(key)}:{_compact(value)},\n" for key, value in document.items())
     try:
-        files.write_text(out, f'{{{head}"rows":[\n' + ",\n".join(lines) + "\n]}\n")
+        atomic_files.write_text(out, f'{{{head}"rows":[\n' + ",\n".join(lines) + "\n]}\n")
     except OSError as error:
         raise ModelError(
             f"The catalog {out} cannot be written: {error.strerror or error}.",

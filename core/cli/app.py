@@ -177,7 +177,7 @@ def scan(
 
 
 def _split_origin(index: DatasetIndex) -> str:
-    from core.data.open import edits_of, plan_in_force
+    from core.data.open_dataset import edits_of, plan_in_force
 
     plan = plan_in_force(edits_of(index))
     if plan is not None:

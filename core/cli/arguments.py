@@ -51,14 +51,14 @@ def dataset_path(dataset: Path | None, sample: str | None) -> Path:
         raise typer.BadParameter("Give a dataset folder or --sample digits, not both or neither.")
     if dataset is not None:
         return dataset
-    from core.data.sources import downloads as ready_made
+    from core.data.sources import downloads
 
     assert sample is not None
     try:
-        ready_made.find(sample)
+        downloads.find(sample)
     except DatasetError as error:
         raise typer.BadParameter(str(error)) from error
-    return ready_made.open_set(sample)
+    return downloads.open_set(sample)
 
 
 def dataset_paths(datasets: list[Path] | None, sample: str | None) -> Path | list[Path]:
@@ -76,7 +76,7 @@ def scan_dataset(
     fresh: bool = False,
 ) -> DatasetIndex:
     """The dataset with the person's edits in force; that there are some is said on stderr."""
-    from core.data.open import edits_of, open_dataset
+    from core.data.open_dataset import edits_of, open_dataset
 
     with progress() as on_progress, stop_on_interrupt() as should_stop:
         index = open_dataset(

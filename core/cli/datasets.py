@@ -31,9 +31,9 @@ def list_datasets(context: typer.Context, as_json: Json = False) -> None:
     """Ready-made datasets: what there is, how large, under which licence; download, remove."""
     if context.invoked_subcommand is not None:
         return
-    from core.data.sources import downloads as ready_made
+    from core.data.sources import downloads
 
-    entries = ready_made.all_sets()
+    entries = downloads.all_sets()
     if as_json:
         print_json({"datasets": [_fields(entry) for entry in entries]})
         return
@@ -50,7 +50,7 @@ def list_datasets(context: typer.Context, as_json: Json = False) -> None:
             f"{entry.classes:,}",
             f"{entry.download_mb:,} MB" if entry.download_mb else "–",
             escape(entry.licence),
-            "yes" if ready_made.is_here(entry) else "",
+            "yes" if downloads.is_here(entry) else "",
         )
     out = answer_console()
     out.print(table)
@@ -60,13 +60,13 @@ def list_datasets(context: typer.Context, as_json: Json = False) -> None:
 @datasets.command("download")
 def download(name: Name, yes: Yes = False, as_json: Json = False) -> None:
     """Download a set by torchvision's own code. Shows licence and size first, and asks."""
-    from core.data.sources import downloads as ready_made
+    from core.data.sources import downloads
 
-    entry = ready_made.find(name)
-    if not ready_made.is_here(entry):
+    entry = downloads.find(name)
+    if not downloads.is_here(entry):
         _ask(entry, yes)
     with progress() as on_progress, stop_on_interrupt() as should_stop:
-        folder = ready_made.download(name, on_progress=on_progress, should_stop=should_stop)
+        folder = downloads.download(name, on_progress=on_progress, should_stop=should_stop)
     if as_json:
         print_json({**_fields(entry), "path": str(folder)})
         return
@@ -79,9 +79,9 @@ def download(name: Name, yes: Yes = False, as_json: Json = False) -> None:
 @datasets.command("remove")
 def remove(name: Name) -> None:
     """Move a downloaded set to the trash."""
-    from core.data.sources import downloads as ready_made
+    from core.data.sources import downloads
 
-    folder = ready_made.remove(name)
+    folder = downloads.remove(name)
     answer_console().print(escape(f"{folder} is in the trash."), soft_wrap=True)
 
 
@@ -109,11 +109,11 @@ def _ask(entry: ReadyMade, yes: bool) -> None:
 
 
 def _fields(entry: ReadyMade) -> dict[str, Any]:
-    from core.data.sources import downloads as ready_made
+    from core.data.sources import downloads
 
-    here = ready_made.is_here(entry)
+    here = downloads.is_here(entry)
     return {
         **asdict(entry),
         "here": here,
-        "path": str(ready_made.folder_of(entry)) if here else None,
+        "path": str(downloads.folder_of(entry)) if here else None,
     }

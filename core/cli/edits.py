@@ -24,7 +24,7 @@ _NAMED = 3
 @edits.command("list")
 def list_edits(dataset: Datasets = None, sample: Sample = None, as_json: Json = False) -> None:
     """The edits in force, oldest first."""
-    from core.data.open import edits_of
+    from core.data.open_dataset import edits_of
 
     found = edits_of(scan_dataset(dataset_paths(dataset, sample)))
     if as_json:
@@ -50,7 +50,7 @@ def redo(dataset: Datasets = None, sample: Sample = None) -> None:
 
 
 def _turn(path: Any, *, is_undo: bool) -> None:
-    from core.data.open import journal_of
+    from core.data.open_dataset import journal_of
 
     journal = journal_of(scan_dataset(path))
     edit = journal.undo() if is_undo else journal.redo()
@@ -80,7 +80,7 @@ def split(
 
     Kept as an edit: the window and every training use it, `edits undo` takes it back.
     """
-    from core.data.open import journal_of, with_edits_of
+    from core.data.open_dataset import journal_of, with_edits_of
     from core.data.splits import SplitPlan, draw
 
     index = scan_dataset(dataset_paths(dataset, sample))
@@ -115,7 +115,7 @@ def _some(edit: Edit) -> str:
 
 
 def _value(edit: Edit) -> str:
-    from core.data.open import plan_in_force
+    from core.data.open_dataset import plan_in_force
 
     if edit.kind != "split":
         return edit.value

@@ -43,7 +43,7 @@ def health(
     from core.data.health.check import health as look
     from core.data.health.findings import open_findings
     from core.data.health.report import check_place, lines, to_json, write_report
-    from core.data.open import edits_of
+    from core.data.open_dataset import edits_of
 
     for file, ending in ((html_file, ".html"), (csv_file, ".csv")):
         if file is not None:

@@ -39,7 +39,7 @@ def suggest(
 
     Labels are those of the table or the folders and those given in the window.
     """
-    from core.data.open import open_dataset
+    from core.data.open_dataset import open_dataset
     from core.evaluation import suggest as learning
     from core.features.dataset_features import picture_features
 

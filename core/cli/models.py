@@ -78,12 +78,11 @@ def models(
     as_json: Json = False,
 ) -> None:
     """Search the catalog of pretrained models."""
-    from core.catalog import catalog
-    from core.catalog import export as rows
+    from core.catalog import catalog, table_export
     from core.catalog.domains import domain_backbones
     from core.catalog.presets import preset as preset_of
     from core.catalog.search import CardFilter
-    from core.compute import benchmark as bench
+    from core.compute import benchmark
     from core.models.weights import weights
 
     wanted = CardFilter(
@@ -112,7 +111,7 @@ def models(
     here = weights.cards_here(cards)
     if offline:
         cards = [card for card in cards if card.id in here]
-    latencies = bench.known_latencies()
+    latencies = benchmark.known_latencies()
     if not cards:
         _say_none_fits(cards_of_all, query)
     if as_json:
@@ -121,7 +120,7 @@ def models(
         if cards:
             answer_console().print(_table(cards, here, latencies))
     else:
-        write = rows.to_csv if row_format is RowFormat.CSV else rows.to_markdown
+        write = table_export.to_csv if row_format is RowFormat.CSV else table_export.to_markdown
         typer.echo(write(cards, here, latencies), nl=False)
 
 
@@ -218,7 +217,7 @@ def compare(
     guesses come from models whose weights are on this machine.
     """
     from core.catalog import catalog
-    from core.compute import benchmark as bench
+    from core.compute import benchmark
     from core.images.decode import read_image
     from core.models.weights import weights
 
@@ -234,7 +233,7 @@ def compare(
     with progress() as on_progress, stop_on_interrupt() as should_stop:
         for card in cards:
             try:
-                latencies[card.id] = bench.measure(
+                latencies[card.id] = benchmark.measure(
                     card, device=device, on_progress=on_progress, should_stop=should_stop
                 )
             except AppError as error:
@@ -320,7 +319,7 @@ def catalog(
 ) -> None:
     """The catalog: what is in it, and whether it is up to date; --rebuild makes it anew."""
     from core.catalog import catalog as cards
-    from core.system import paths as places
+    from core.system import paths
 
     if not rebuild:
         if tables is not None:
@@ -331,7 +330,7 @@ def catalog(
 
     with progress() as on_progress, stop_on_interrupt() as should_stop:
         rebuilt = make(
-            places.resource("catalog.json"),
+            paths.resource("catalog.json"),
             tables=tables,
             on_progress=on_progress,
             should_stop=should_stop,

@@ -85,9 +85,9 @@ def work(request: dict[str, Any], emit: Emit, wait: Callable[[], object]) -> Non
             emit({"event": "entries", "entries": _hub_entries(request)})
             return
         if request["do"] == "dataset":
-            from core.data.sources import download_worker as ready_made_work
+            from core.data.sources import download_worker
 
-            emit({"event": "done", "path": str(ready_made_work.fetch(request, emit))})
+            emit({"event": "done", "path": str(download_worker.fetch(request, emit))})
             return
         fetch = _fetch_url if request["do"] == "url" else _fetch_from_hub
         emit({"event": "done", "path": str(fetch(request, emit, wait))})
@@ -170,7 +170,7 @@ def _bar(emit: Emit, made: list[Any]) -> type:
     """A progress bar for the libraries that tells the parent instead of drawing."""
     from tqdm import tqdm  # type: ignore[import-untyped]
 
-    class Bar(tqdm):
+    class ParentProgress(tqdm):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             kwargs.pop("name", None)
             super().__init__(*args, **{**kwargs, "disable": True})
@@ -187,7 +187,7 @@ def _bar(emit: Emit, made: list[Any]) -> type:
                 emit({"event": "progress", "done": self.done, "total": self.total or 0})
             return None
 
-    return Bar
+    return ParentProgress
 
 
 def _fetch_from_hub(request: dict[str, Any], emit: Emit, wait: Callable[[], object]) -> Path:

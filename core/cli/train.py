@@ -25,7 +25,7 @@ from core.events import no_sink
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
     from core.recipe.recipe import Recipe
-    from core.runs.curve_findings import Finding
+    from core.runs.curve_findings import CurveFinding
     from core.runs.run_folder import RunResult
 
 
@@ -66,7 +66,7 @@ def train(
         preset=preset,
     )
     like = recipe_file.read_text(encoding="utf-8") if recipe_file else ""
-    from core.compute import distributed as several
+    from core.compute import distributed
     from core.runs.run_folder import Run, RunStore, create_run
     from core.training.fit import fit
     from core.training.torchrun import fit_together, processes_of
@@ -76,7 +76,7 @@ def train(
     if out is not None and out.exists():
         raise AppError(f"{out} exists already.", "A run is never overwritten: name a new folder.")
     start = time.perf_counter()
-    ranks = several.join(recipe.device)
+    ranks = distributed.join(recipe.device)
     if ranks.size > 1 and folds is not None:
         raise typer.BadParameter("--folds trains in one process.")
 
@@ -84,7 +84,7 @@ def train(
         index = scan_dataset(path)
         return index, _advised(index, recipe) if is_auto else recipe
 
-    index, recipe = ranks.from_first(open_and_advise)
+    index, recipe = ranks.broadcast_call(open_and_advise)
     if folds is not None:
         _cross_validate(recipe, index, folds, start, as_json=as_json)
         return
@@ -101,13 +101,13 @@ def train(
         return run.path
 
     with progress() as on_progress, stop_on_interrupt() as should_stop:
-        sink = run_sink(on_progress) if ranks.is_first else no_sink
+        sink = run_sink(on_progress) if ranks.is_global_zero else no_sink
         if ranks.size == 1 and processes_of(recipe) > 1:
             result = fit_together(recipe, index, path=out, sink=sink, should_stop=should_stop)
         else:
-            run = Run(ranks.from_first(make_run))
+            run = Run(ranks.broadcast_call(make_run))
             result = fit(recipe, index, run, sink=sink, should_stop=should_stop, ranks=ranks)
-    if ranks.is_first:
+    if ranks.is_global_zero:
         _print_result(result, time.perf_counter() - start, as_json=as_json)
 
 
@@ -156,7 +156,7 @@ def resume(
     as_json: Json = False,
 ) -> None:
     """Go on with a fine-tuning that was stopped or cut off, or whose loss was no number."""
-    from core.compute import distributed as several
+    from core.compute import distributed
     from core.runs.run_folder import RunStore
     from core.training.fit import resume as go_on
     from core.training.torchrun import processes_of, resume_together
@@ -164,9 +164,9 @@ def resume(
     start = time.perf_counter()
     opened = RunStore().open(run)
     recipe = opened.read_recipe()
-    ranks = several.join(recipe.device)
+    ranks = distributed.join(recipe.device)
     with progress() as on_progress, stop_on_interrupt() as should_stop:
-        sink = run_sink(on_progress) if ranks.is_first else no_sink
+        sink = run_sink(on_progress) if ranks.is_global_zero else no_sink
         if ranks.size == 1 and processes_of(recipe) > 1:
             result = resume_together(
                 opened, sink=sink, should_stop=should_stop, rate_factor=rate_factor
@@ -175,7 +175,7 @@ def resume(
             result = go_on(
                 opened, sink=sink, should_stop=should_stop, rate_factor=rate_factor, ranks=ranks
             )
-    if not ranks.is_first:
+    if not ranks.is_global_zero:
         return
     _print_result(result, time.perf_counter() - start, as_json=as_json)
 
@@ -191,7 +191,7 @@ def _advised(index: DatasetIndex, recipe: Recipe) -> Recipe:
     return advice.recipe
 
 
-def _read_curves(path: Path) -> tuple[Finding, ...]:
+def _read_curves(path: Path) -> tuple[CurveFinding, ...]:
     """What the run's curves say."""
     from core.runs.curve_findings import read_events
     from core.runs.run_folder import Run

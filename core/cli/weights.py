@@ -204,13 +204,13 @@ def run_child() -> None:
 @hub.command("list")
 def list_entries(repo: Repository, yes: Trust = False, as_json: Json = False) -> None:
     """The models a repository offers. Runs its hubconf.py, in a process of its own."""
-    from core.models.weights import torch_hub as hubs
+    from core.models.weights import torch_hub
 
     _ask(repo, yes)
     with progress() as on_progress, stop_on_interrupt() as should_stop:
         on_progress(0, 0, "asking the repository")
-        found = hubs.entries(repo, should_stop=should_stop)
-    text = hubs.parse(repo).text
+        found = torch_hub.entries(repo, should_stop=should_stop)
+    text = torch_hub.parse(repo).text
     if as_json:
         entries = [
             {"id": f"hub/{text}:{entry.name}", "entry": entry.name, "help": entry.help}
@@ -235,13 +235,13 @@ def help_entry(
     as_json: Json = False,
 ) -> None:
     """What a repository says of one of its models."""
-    from core.models.weights import torch_hub as hubs
+    from core.models.weights import torch_hub
 
     _ask(repo, yes)
     with stop_on_interrupt() as should_stop:
-        text = hubs.help_of(repo, entry, should_stop=should_stop)
+        text = torch_hub.help_of(repo, entry, should_stop=should_stop)
     if as_json:
-        print_json({"repository": hubs.parse(repo).text, "entry": entry, "help": text})
+        print_json({"repository": torch_hub.parse(repo).text, "entry": entry, "help": text})
         return
     answer_console().print(escape(text or "It says nothing."))
 
@@ -249,28 +249,28 @@ def help_entry(
 @hub.command("trust")
 def trust_repository(repo: Repository, yes: Trust = False) -> None:
     """Look at what would run, and say yes to it. The answer is kept."""
-    from core.models.weights import torch_hub as hubs
+    from core.models.weights import torch_hub
 
     _ask(repo, yes)
-    answer_console().print(escape(f"{hubs.parse(repo).text} is trusted."), soft_wrap=True)
+    answer_console().print(escape(f"{torch_hub.parse(repo).text} is trusted."), soft_wrap=True)
 
 
 @hub.command("distrust")
 def distrust_repository(repo: Repository) -> None:
     """Take the yes back. What was downloaded stays, but does not run any more."""
-    from core.models.weights import torch_hub as hubs
+    from core.models.weights import torch_hub
 
-    text = hubs.parse(repo).text
-    if not hubs.distrust(repo):
+    text = torch_hub.parse(repo).text
+    if not torch_hub.distrust(repo):
         raise AppError(f"{text} was not trusted.")
     answer_console().print(escape(f"{text} is not trusted any more."), soft_wrap=True)
 
 
 def _ask(repo: str, yes: bool) -> None:
     """Show what would run and ask, unless that was answered. Raises: AppError for a no."""
-    from core.models.weights import torch_hub as hubs
+    from core.models.weights import torch_hub
 
-    sources = hubs.sources_of(repo)
+    sources = torch_hub.sources_of(repo)
     if sources.is_trusted:
         return
     messages.print(escape(sources.warning), soft_wrap=True)
@@ -284,7 +284,7 @@ def _ask(repo: str, yes: bool) -> None:
             messages.print(f"--- {sources.hubconf}\n{escape(sources.text)}\n---")
         if not typer.confirm("Do you trust it?", err=True):
             raise AppError(f"{sources.address} was not trusted; nothing of it ran.")
-    hubs.trust(repo)
+    torch_hub.trust(repo)
 
 
 def _fields(card: ModelCard, state: WeightsState) -> dict[str, Any]:

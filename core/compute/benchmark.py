@@ -20,8 +20,7 @@ import psutil
 from core.catalog.card import ModelCard
 from core.errors import AppError, ModelError
 from core.events import OnProgress, ShouldStop, check_stop, never_stop, no_progress
-from core.system import atomic_files as files
-from core.system import paths as places
+from core.system import atomic_files, paths
 
 if TYPE_CHECKING:
     import torch
@@ -225,7 +224,7 @@ def _torch_version() -> str:
 
 
 def _file() -> Path:
-    return places.cache_dir() / "latencies.json"
+    return paths.cache_dir() / "latencies.json"
 
 
 def _read() -> dict[str, dict[str, Any]]:
@@ -241,6 +240,6 @@ def _remember(latency: Latency) -> None:
     entries = _read()
     entries.pop(key, None)  # the last measured stands last
     try:
-        files.write_json(_file(), {**entries, key: asdict(latency)})
+        atomic_files.write_json(_file(), {**entries, key: asdict(latency)})
     except OSError:
         return  # a full disk costs another measurement next time, nothing else

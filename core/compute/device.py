@@ -21,8 +21,7 @@ import torch
 from core.errors import AppError
 from core.models.build import BuiltModel
 from core.recipe.recipe import Recipe
-from core.system import atomic_files as files
-from core.system import paths as places
+from core.system import atomic_files, paths
 
 _DTYPES = {
     "float32": torch.float32,
@@ -168,7 +167,7 @@ def _seconds_per_pass(built: BuiltModel, precision: str) -> float:
 
 def _read_timings() -> dict[str, str]:
     try:
-        timings: dict[str, str] = json.loads((places.cache_dir() / "precision.json").read_text())
+        timings: dict[str, str] = json.loads((paths.cache_dir() / "precision.json").read_text())
     except (OSError, ValueError):
         return {}
     return timings
@@ -176,6 +175,8 @@ def _read_timings() -> dict[str, str]:
 
 def _write_timing(key: str, precision: str) -> None:
     try:
-        files.write_json(places.cache_dir() / "precision.json", {**_read_timings(), key: precision})
+        atomic_files.write_json(
+            paths.cache_dir() / "precision.json", {**_read_timings(), key: precision}
+        )
     except OSError:
         return  # a full disk costs another timing next time, nothing else

@@ -46,7 +46,7 @@ class Ranks:
     fabric: Fabric | None = None
 
     @property
-    def is_first(self) -> bool:
+    def is_global_zero(self) -> bool:
         """This one writes the run and speaks for all."""
         return self.rank == 0
 
@@ -65,7 +65,7 @@ class Ranks:
         """Whether one of them says yes: all hear the same."""
         return bool(self.sum(float(answer))[0])
 
-    def add_up(self, tensors: Sequence[Tensor | None], like: Sequence[Tensor]) -> list[Tensor]:
+    def all_reduce(self, tensors: Sequence[Tensor | None], like: Sequence[Tensor]) -> list[Tensor]:
         """The tensors added up over all processes; where none has one (None everywhere), the place
         is left out of the sum and stays empty of elements. `like`: of the same shapes."""
         assert self.fabric is not None
@@ -92,20 +92,20 @@ class Ranks:
         torch.distributed.all_gather_object(gathered, value)
         return gathered
 
-    def first(self, value: _T) -> _T:
+    def broadcast(self, value: _T) -> _T:
         """What the first process has, on all of them. Pickled."""
         if self.fabric is None:
             return value
         said: _T = self.fabric.broadcast(value, src=0)
         return said
 
-    def from_first(self, make: Callable[[], _T]) -> _T:
+    def broadcast_call(self, make: Callable[[], _T]) -> _T:
         """What the first process makes, on all of them; the others make nothing."""
         if self.fabric is None:
             return make()
-        return self.first(make() if self.is_first else cast("_T", None))
+        return self.broadcast(make() if self.is_global_zero else cast("_T", None))
 
-    def own(self, compute: Compute) -> Compute:
+    def local(self, compute: Compute) -> Compute:
         """How this process computes: on a GPU of its own, or on its part of the cores."""
         if self.fabric is None:
             return compute

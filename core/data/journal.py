@@ -21,7 +21,7 @@ from typing import Literal, get_args
 
 from core.data.dataset import SPLITS
 from core.errors import DatasetError
-from core.system import paths as places
+from core.system import paths as app_paths
 
 EditKind = Literal["relabel", "exclude", "restore", "keep", "merge", "rename", "move", "split"]
 """relabel: files get class `value`. exclude, restore: files leave the dataset, come back.
@@ -73,7 +73,7 @@ class Journal:
 
     def __init__(self, opened: Path | Sequence[Path], file: Path | None = None) -> None:
         """`opened`: the paths that open the dataset (`DatasetIndex.opened`)."""
-        self.file = file or places.data_dir() / "edits.sqlite"
+        self.file = file or app_paths.data_dir() / "edits.sqlite"
         self.dataset = _name_of(opened)
         with self._connect() as db:
             db.executescript(_SCHEMA)

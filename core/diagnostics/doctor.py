@@ -12,15 +12,14 @@ from typing import Any, Literal
 
 from core.catalog import catalog
 from core.models.weights import weights
-from core.system import libraries as system_libraries
-from core.system import paths as places
+from core.system import libraries, paths
 
 _LIBRARIES = ("torch", "torchvision", "timm", "PySide6-Essentials", "pyqtgraph", "pillow")
 _LOW_DISK_GB = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Check:
     name: str
     status: Literal["ok", "note", "problem"]
     text: str
@@ -29,10 +28,10 @@ class Finding:
         return asdict(self)
 
 
-def examine() -> list[Finding]:
+def examine() -> list[Check]:
     """Everything worth knowing before a training; imports torch, so it takes a moment."""
     return [
-        Finding("python", "ok", f"{platform.python_version()} on {platform.platform()}"),
+        Check("python", "ok", f"{platform.python_version()} on {platform.platform()}"),
         _libraries(),
         _compute(),
         _bundled_weights(),
@@ -42,7 +41,7 @@ def examine() -> list[Finding]:
     ]
 
 
-def _libraries() -> Finding:
+def _libraries() -> Check:
     found, missing = [], []
     for name in _LIBRARIES:
         try:
@@ -50,69 +49,69 @@ def _libraries() -> Finding:
         except importlib.metadata.PackageNotFoundError:
             missing.append(name)
     if missing:
-        return Finding("libraries", "problem", f"missing: {', '.join(missing)}; run make again")
-    return Finding("libraries", "ok", ", ".join(found))
+        return Check("libraries", "problem", f"missing: {', '.join(missing)}; run make again")
+    return Check("libraries", "ok", ", ".join(found))
 
 
-def _compute() -> Finding:
+def _compute() -> Check:
     from core.diagnostics.warmup import describe_machine
 
     machine = describe_machine()
     text = f"{machine.cpu}, {machine.cores} cores, {machine.memory_gb:.0f} GB"
     if machine.accelerator:
-        return Finding("compute", "ok", f"{machine.accelerator} ({machine.precision}); {text}")
+        return Check("compute", "ok", f"{machine.accelerator} ({machine.precision}); {text}")
     if shutil.which("nvidia-smi") or Path("/proc/driver/nvidia").exists():
-        return Finding(
+        return Check(
             "compute",
             "problem",
             f"an NVIDIA GPU is here, but this build of torch cannot use it: {text}. Install the "
             "torch build for your CUDA version, see “Install PyTorch” on PyTorch's own site",
         )
-    return Finding("compute", "ok", f"{text}; no GPU; frozen backbones run in {machine.precision}")
+    return Check("compute", "ok", f"{text}; no GPU; frozen backbones run in {machine.precision}")
 
 
-def _bundled_weights() -> Finding:
+def _bundled_weights() -> Check:
     bundled = [card for card in catalog.load().cards if card.source == "bundled"]
     missing = [card.id for card in bundled if not weights.is_here(card)]
     if missing:
-        return Finding("weights", "problem", f"not installed: {', '.join(missing)}; run make again")
-    return Finding("weights", "ok", f"bundled, no network needed: {_names(bundled)}")
+        return Check("weights", "problem", f"not installed: {', '.join(missing)}; run make again")
+    return Check("weights", "ok", f"bundled, no network needed: {_names(bundled)}")
 
 
 def _names(cards: list[Any]) -> str:
     return ", ".join(card.arch for card in cards)
 
 
-def _window() -> Finding:
-    obstacle = system_libraries.find_obstacle()
+def _window() -> Check:
+    obstacle = libraries.find_obstacle()
     if not obstacle:
-        return Finding("window", "ok", "Qt has what it needs")
+        return Check("window", "ok", "Qt has what it needs")
     # A machine without a display is no fault: training servers have none.
-    return Finding("window", "problem" if "package" in obstacle else "note", obstacle)
+    return Check("window", "problem" if "package" in obstacle else "note", obstacle)
 
 
-def _preferences() -> Finding:
-    wishes, trouble = places.read_preferences()
+def _preferences() -> Check:
+    wishes, trouble = paths.read_preferences()
     if trouble:
-        return Finding("preferences", "note", trouble)
+        return Check("preferences", "note", trouble)
     named = ", ".join(f"{key} {wish}" for key, wish in wishes.recipe_values().items())
-    return Finding("preferences", "ok", named or "device and precision are chosen by themselves")
+    return Check("preferences", "ok", named or "device and precision are chosen by themselves")
 
 
 def _folders() -> dict[str, Path]:
     return {
-        "runs folder": places.runs_dir(),
-        "data folder": places.data_dir(),
-        "cache folder": places.cache_dir(),
+        "runs folder": paths.runs_dir(),
+        "data folder": paths.data_dir(),
+        "cache folder": paths.cache_dir(),
     }
 
 
-def _folder(name: str, folder: Path) -> Finding:
+def _folder(name: str, folder: Path) -> Check:
     try:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        return Finding(name, "problem", f"{folder} cannot be written: {error.strerror or error}")
+        return Check(name, "problem", f"{folder} cannot be written: {error.strerror or error}")
     free_gb = shutil.disk_usage(folder).free / 1e9
     status: Literal["ok", "note"] = "note" if free_gb < _LOW_DISK_GB else "ok"
-    return Finding(name, status, f"{folder}, {free_gb:.1f} GB free")
+    return Check(name, status, f"{folder}, {free_gb:.1f} GB free")

@@ -29,7 +29,7 @@ from core.events import OnProgress, ShouldStop, check_stop
 from core.images.decode import decode
 from core.images.preprocess import Preprocessing
 from core.models.build import BuiltModel
-from core.system import paths as places
+from core.system import paths as app_paths
 
 _COMMIT_EVERY = 256
 _QUERY_CHUNK = 500
@@ -123,7 +123,7 @@ class FeatureCache:
         self.trouble = ""
         self._lock = threading.Lock()
         try:
-            folder = (root or places.cache_dir()) / "features"
+            folder = (root or app_paths.cache_dir()) / "features"
             folder.mkdir(parents=True, exist_ok=True)
             self._db: sqlite3.Connection | None = sqlite3.connect(
                 folder / f"{key}.sqlite", timeout=10, check_same_thread=False

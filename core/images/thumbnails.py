@@ -20,7 +20,7 @@ from PIL import Image
 from core.errors import AppError
 from core.events import OnProgress, ShouldStop, check_stop, no_progress
 from core.images.decode import read_image
-from core.system import paths as places
+from core.system import paths as app_paths
 from core.system.threads import in_threads
 
 BUDGET_BYTES = 256 * 2**20
@@ -144,7 +144,7 @@ class _Store:
     def __init__(self, file: Path | None) -> None:
         self._db: sqlite3.Connection | None = None
         with suppress(sqlite3.Error, AppError, OSError):
-            file = file or places.cache_dir() / f"thumbnails-{_VERSION}.sqlite"
+            file = file or app_paths.cache_dir() / f"thumbnails-{_VERSION}.sqlite"
             self._db = sqlite3.connect(file, timeout=_WAIT_SECONDS)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = OFF")  # what is lost is made again

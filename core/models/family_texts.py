@@ -10,7 +10,7 @@ import functools
 import tomllib
 from dataclasses import dataclass
 
-from core.system import paths as places
+from core.system import paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,5 +30,5 @@ def family_text(family: str) -> FamilyText | None:
 @functools.cache
 def described_families() -> dict[str, FamilyText]:
     """All texts by family, read once per process."""
-    text = places.resource("families.toml").read_text(encoding="utf-8")
+    text = paths.resource("families.toml").read_text(encoding="utf-8")
     return {family: FamilyText(**entry) for family, entry in tomllib.loads(text).items()}

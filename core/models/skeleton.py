@@ -24,7 +24,7 @@ from core.catalog import catalog
 from core.catalog.added import FileCard
 from core.catalog.card import ModelCard
 from core.errors import ModelError
-from core.models.weights import torch_hub as hub
+from core.models.weights import torch_hub
 
 _FACTORIES = frozenset(
     getattr(torch, name) for name in ("empty", "zeros", "ones", "rand", "randn", "full")
@@ -128,7 +128,7 @@ def base_of(card: ModelCard) -> ModelCard:
 
 def _create(card: ModelCard) -> nn.Module:
     if card.source == "hub":
-        return hub.module_of(card, pretrained=False)
+        return torch_hub.module_of(card, pretrained=False)
     own, card = card, base_of(card)
     other = own.num_classes != card.num_classes
     if card.source == "torchvision":

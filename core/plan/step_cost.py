@@ -53,7 +53,7 @@ def step_work(shares: Mapping[str, float], names: Sequence[str], is_open: Sequen
 
 def _shares(built: BuiltModel, plan: Plan, memory_format: torch.memory_format) -> dict[str, float]:
     """How much of a forward pass each group of the plan takes; the sum is 1."""
-    watch = _Watch(built.module, {name: g.name for g in plan.groups for name in g.parameters})
+    watch = _GroupTimer(built.module, {name: g.name for g in plan.groups for name in g.parameters})
     images = skeleton.example_input(built.card, built.module, batch=_IMAGES)
     images = images.contiguous(memory_format=memory_format)  # the layers hand it on
     was_training = built.module.training
@@ -73,7 +73,7 @@ def _shares(built: BuiltModel, plan: Plan, memory_format: torch.memory_format) -
     return {name: seconds / total for name, seconds in watch.seconds.items()}
 
 
-class _Watch:
+class _GroupTimer:
     """Time by layer group: what happens belongs to the group of the layer that began last."""
 
     def __init__(self, module: torch.nn.Module, group_of: Mapping[str, str]) -> None:

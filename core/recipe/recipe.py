@@ -21,9 +21,9 @@ from pydantic import (
 )
 
 from core.errors import AppError
-from core.recipe import toml as recipe_toml
+from core.recipe import toml
 from core.recipe.messages import read_pairs, requirement
-from core.system import paths as places
+from core.system import paths
 
 Strategy = Literal["feature-extraction", "partial", "full", "scratch"]
 """What trains: the head alone, the last layer groups with it, everything, or everything from
@@ -435,7 +435,7 @@ class Recipe(BaseModel):
     def to_toml(self, like: str = "") -> str:
         """The recipe as TOML, each key explained in a comment; written into `like`, the text of a
         recipe file, its own comments are kept. Raises: AppError where that is not TOML."""
-        return recipe_toml.to_toml_like(self, like) if like else recipe_toml.to_toml(self)
+        return toml.to_toml_like(self, like) if like else toml.to_toml(self)
 
 
 def make_recipe(values: dict[str, Any]) -> Recipe:
@@ -473,7 +473,7 @@ def new_recipe(values: dict[str, Any]) -> Recipe:
 
     Raises: AppError.
     """
-    return make_recipe({**places.read_preferences()[0].recipe_values(), **values})
+    return make_recipe({**paths.read_preferences()[0].recipe_values(), **values})
 
 
 def read_recipe(path: Path) -> Recipe:

@@ -26,7 +26,7 @@ from core.images.preprocess import Preprocessing
 from core.models import skeleton
 from core.models.build import BuiltModel, build
 from core.runs.run_folder import Checkpoint
-from core.system import atomic_files as files
+from core.system import atomic_files
 
 _FORMAT = 1
 _REFERENCE_IMAGES = 5_000
@@ -136,7 +136,7 @@ def save_checkpoint(
         _written(checkpoint.tasks, extra) if extra else nullcontext(),
     ):
         pass
-    files.write_json(
+    atomic_files.write_json(
         checkpoint.description,
         {
             "format": _FORMAT,
@@ -160,7 +160,7 @@ def save_checkpoint(
 def _written(path: Path, tensors: dict[str, torch.Tensor]) -> Iterator[None]:
     """The tensors beside `path`; they take its place where the block ends well."""
     try:
-        with files.replacing(path) as temporary:
+        with atomic_files.replacing(path) as temporary:
             # Copies: tensors that share memory (tied weights) cannot be stored as they are.
             save_file({name: tensor.clone() for name, tensor in tensors.items()}, temporary)
             yield

@@ -36,7 +36,7 @@ _LOW_RATE = 3e-4
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CurveFinding:
     """One thing that the curves show. `todo` is empty where nothing needs doing."""
 
     kind: Kind
@@ -115,7 +115,7 @@ class Curves:
         return max(self.epochs, key=lambda e: (e.selection_accuracy, -e.selection_loss))
 
 
-def read_curves(curves: Curves) -> tuple[Finding, ...]:
+def read_curves(curves: Curves) -> tuple[CurveFinding, ...]:
     """What the curves say, the gravest first; empty while they say nothing."""
     if broken := _not_a_number(curves):
         return (broken,)
@@ -137,7 +137,7 @@ def read_curves(curves: Curves) -> tuple[Finding, ...]:
     return (*ills, gain) if gain else tuple(ills)
 
 
-def read_events(events: Iterable[Event]) -> tuple[Finding, ...]:
+def read_events(events: Iterable[Event]) -> tuple[CurveFinding, ...]:
     """The same of a run's recorded events, with what a resume took back left out."""
     epochs: list[EpochDone] = []
     steps: list[StepDone] = []
@@ -172,7 +172,7 @@ def curves_of(started: RunStarted | None, epochs: Sequence[EpochDone], track: Lo
 # -- what ends or spoils a run ---------------------------------------------------------------
 
 
-def _not_a_number(curves: Curves) -> Finding | None:
+def _not_a_number(curves: Curves) -> CurveFinding | None:
     todo = (
         "Lower the learning rate to a third or a tenth, or train in float32; "
         "the best epoch before it is kept."
@@ -180,15 +180,15 @@ def _not_a_number(curves: Curves) -> Finding | None:
     if curves.track.not_a_number:
         step, epoch = curves.track.not_a_number
         says = f"The loss of step {step:,} (epoch {epoch:,}) is not a number: the run has broken."
-        return Finding("not-a-number", "error", says, todo)
+        return CurveFinding("not-a-number", "error", says, todo)
     for epoch_done in curves.epochs:
         if not math.isfinite(epoch_done.train_loss + epoch_done.selection_loss):
             says = f"The loss of epoch {epoch_done.epoch:,} is not a number: the run has broken."
-            return Finding("not-a-number", "error", says, todo)
+            return CurveFinding("not-a-number", "error", says, todo)
     return None
 
 
-def _diverging(curves: Curves) -> Finding | None:
+def _diverging(curves: Curves) -> CurveFinding | None:
     """The loss of the steps is far above where it was, and above where it began; or that of the
     epochs has risen twice in a row."""
     todo = _lower_rate(curves)
@@ -202,16 +202,16 @@ def _diverging(curves: Curves) -> Finding | None:
             f"The training loss rose from {track.lowest:.3g} (step {track.lowest_step:,}) to "
             f"{track.now:.3g}: diverging."
         )
-        return Finding("diverging", "error", says, todo)
+        return CurveFinding("diverging", "error", says, todo)
     losses = [epoch.train_loss for epoch in curves.learned[-3:]]
     rises = [after > 1.1 * before for before, after in pairwise(losses)]
     if len(rises) == 2 and all(rises) and losses[-1] > 1.5 * losses[0] + 0.1:
         says = f"The training loss rises from epoch to epoch ({_listed(losses)}): diverging."
-        return Finding("diverging", "error", says, todo)
+        return CurveFinding("diverging", "error", says, todo)
     return None
 
 
-def _collapsed(curves: Curves) -> Finding | None:
+def _collapsed(curves: Curves) -> CurveFinding | None:
     last = curves.epochs[-1] if curves.epochs else None
     if last is None or last.top_share is None or last.top_share < _ONE_ANSWER:
         return None
@@ -230,14 +230,14 @@ def _collapsed(curves: Curves) -> Finding | None:
         "Lower the learning rate; where one class has most of the images, draw them balanced "
         "(sampling = balanced)."
     )
-    return Finding("collapsed", "error", says, todo)
+    return CurveFinding("collapsed", "error", says, todo)
 
 
-def _rate_too_high(curves: Curves) -> Finding | None:
+def _rate_too_high(curves: Curves) -> CurveFinding | None:
     return _torn(curves) or _zigzag(curves)
 
 
-def _torn(curves: Curves) -> Finding | None:
+def _torn(curves: Curves) -> CurveFinding | None:
     """Fine-tuning lost at once what the head on frozen features had."""
     probe, learned = curves.probe, curves.learned
     if probe is None or not learned:
@@ -252,10 +252,10 @@ def _torn(curves: Curves) -> Finding | None:
         f"{top.selection_accuracy:.1%} at best, its loss rose from {probe.selection_loss:.3g} to "
         f"{lowest:.3g}: the pretrained features are torn, the rate is too high."
     )
-    return Finding("rate-too-high", "warning", says, _lower_rate(curves))
+    return CurveFinding("rate-too-high", "warning", says, _lower_rate(curves))
 
 
-def _zigzag(curves: Curves) -> Finding | None:
+def _zigzag(curves: Curves) -> CurveFinding | None:
     losses = [epoch.train_loss for epoch in curves.learned[-6:]]
     if len(losses) < 5:
         return None
@@ -268,10 +268,10 @@ def _zigzag(curves: Curves) -> Finding | None:
         f"The training loss goes up and down from epoch to epoch ({_listed(losses)}): the rate is "
         "too high."
     )
-    return Finding("rate-too-high", "warning", says, _lower_rate(curves))
+    return CurveFinding("rate-too-high", "warning", says, _lower_rate(curves))
 
 
-def _overfitting(curves: Curves) -> Finding | None:
+def _overfitting(curves: Curves) -> CurveFinding | None:
     learned = curves.learned
     if len(learned) < _PATIENT_EPOCHS:
         return None
@@ -296,19 +296,19 @@ def _overfitting(curves: Curves) -> Finding | None:
             f"{curves.best.epoch:,}) {fell}: overfitting begins, the answers become surer than "
             "they are right."
         )
-        return Finding("overfitting", "note", says, "The temperature is measured at the end.")
+        return CurveFinding("overfitting", "note", says, "The temperature is measured at the end.")
     says = f"Validation has not improved for {_epochs(since_best)} {fell}: overfitting."
     todo = (
         f"Epoch {curves.best.epoch:,} is kept. More images, stronger augmentation, weight decay "
         "or fewer layers in training help."
     )
-    return Finding("overfitting", "warning", says, todo)
+    return CurveFinding("overfitting", "warning", says, todo)
 
 
 # -- what moves too little -------------------------------------------------------------------
 
 
-def _underfitting(curves: Curves) -> Finding | None:
+def _underfitting(curves: Curves) -> CurveFinding | None:
     learned = curves.learned
     if len(learned) < 5 or not _is_flat([epoch.train_loss for epoch in learned[-3:]]):
         return None
@@ -324,10 +324,10 @@ def _underfitting(curves: Curves) -> Finding | None:
         f"the training images are right (selection {last.selection_accuracy:.0%}): underfitting."
     )
     todo = "Let more layers train, raise the rate, take a larger model; look at the labels too."
-    return Finding("underfitting", "warning", says, todo)
+    return CurveFinding("underfitting", "warning", says, todo)
 
 
-def _rate_too_low(curves: Curves) -> Finding | None:
+def _rate_too_low(curves: Curves) -> CurveFinding | None:
     """Down in small even steps, far from the end, at a rate below the usual ones."""
     losses = [epoch.train_loss for epoch in curves.learned]
     if len(losses) < 4 or (curves.track.rate and curves.track.rate >= _LOW_RATE):
@@ -342,10 +342,10 @@ def _rate_too_low(curves: Curves) -> Finding | None:
         f"The training loss falls in small even steps, {losses[0]:.3g} → {losses[-1]:.3g} in "
         f"{_epochs(len(losses))}{rate}: the rate is too low."
     )
-    return Finding("rate-too-low", "note", says, "Raise it to three or ten times as much.")
+    return CurveFinding("rate-too-low", "note", says, "Raise it to three or ten times as much.")
 
 
-def _plateau(curves: Curves) -> Finding | None:
+def _plateau(curves: Curves) -> CurveFinding | None:
     learned = curves.learned
     if len(learned) < 5:
         return None
@@ -360,17 +360,17 @@ def _plateau(curves: Curves) -> Finding | None:
             f"Settled: {curves.best.selection_accuracy:.1%} on selection at epoch "
             f"{curves.best.epoch:,}, and nothing has moved for {_epochs(waited)}."
         )
-        return Finding("settled", "good", says)
+        return CurveFinding("settled", "good", says)
     says = (
         f"Nothing has moved for {_epochs(waited)}: selection at most "
         f"{curves.best.selection_accuracy:.1%}, training loss {recent[0]:.3g} → {recent[-1]:.3g}: "
         "a plateau."
     )
     todo = "More epochs alone will not help: let more layers train, lower the rate, or add images."
-    return Finding("plateau", "note", says, todo)
+    return CurveFinding("plateau", "note", says, todo)
 
 
-def _waiting(curves: Curves) -> Finding | None:
+def _waiting(curves: Curves) -> CurveFinding | None:
     learned = curves.learned
     if not learned or curves.best.epoch == 0:
         return None
@@ -378,10 +378,10 @@ def _waiting(curves: Curves) -> Finding | None:
     if waited < _PATIENT_EPOCHS:
         return None
     says = f"Selection has not improved for {_epochs(waited)}; epoch {curves.best.epoch:,} is kept."
-    return Finding("waiting", "note", says)
+    return CurveFinding("waiting", "note", says)
 
 
-def _no_gain(curves: Curves) -> Finding | None:
+def _no_gain(curves: Curves) -> CurveFinding | None:
     probe = curves.probe
     if probe is None or curves.best.epoch != 0 or len(curves.learned) < 2:
         return None
@@ -389,10 +389,10 @@ def _no_gain(curves: Curves) -> Finding | None:
         "No epoch is better than the head on frozen features yet "
         f"({probe.selection_accuracy:.1%} on selection)."
     )
-    return Finding("no-gain", "note", says)
+    return CurveFinding("no-gain", "note", says)
 
 
-def _gain(curves: Curves) -> Finding | None:
+def _gain(curves: Curves) -> CurveFinding | None:
     probe = curves.probe
     if probe is None or len(curves.learned) < 2:
         return None
@@ -400,7 +400,7 @@ def _gain(curves: Curves) -> Finding | None:
     if gain <= 0:
         return None
     says = f"{100 * gain:.1f} points better on selection than the head it began with."
-    return Finding("gain", "good", says)
+    return CurveFinding("gain", "good", says)
 
 
 # -- words and figures -----------------------------------------------------------------------

@@ -22,7 +22,7 @@ import psutil
 
 from core.errors import AppError
 from core.recipe.recipe import Recipe, make_recipe
-from core.system import paths as places
+from core.system import paths as app_paths
 
 EntryState = Literal["waiting", "running", "interrupted", "done", "stopped", "failed"]
 """interrupted: its process ended before it did; the run can be resumed, the entry put back."""
@@ -69,7 +69,7 @@ class Queue:
     """Several processes may use it at once; any thread may call. Raises: AppError from all."""
 
     def __init__(self, file: Path | None = None) -> None:
-        self.file = file or places.data_dir() / "queue.sqlite"
+        self.file = file or app_paths.data_dir() / "queue.sqlite"
         with self._connect() as db:
             db.execute(_SCHEMA)
 

@@ -35,8 +35,7 @@ from core import events
 from core.errors import AppError, RunError
 from core.events import EpochDone, Event, RunEnded, RunResumed
 from core.runs.report import Report
-from core.system import atomic_files as files
-from core.system import paths as places
+from core.system import atomic_files, paths
 
 if TYPE_CHECKING:
     from core.recipe.recipe import Recipe
@@ -165,7 +164,7 @@ class Run:
         """Replace the note; an empty one takes it away. Raises: RunError."""
         with self._changing():
             if text.strip():
-                files.write_text(self.path / _NOTE, f"{text.strip()}\n")
+                atomic_files.write_text(self.path / _NOTE, f"{text.strip()}\n")
             else:
                 (self.path / _NOTE).unlink(missing_ok=True)
 
@@ -194,14 +193,14 @@ class Run:
     # -- writing, by the trainer ---------------------------------------------------------
 
     def write_classes(self, classes: tuple[str, ...]) -> None:
-        files.write_json(self.path / _CLASSES, list(classes))
+        atomic_files.write_json(self.path / _CLASSES, list(classes))
 
     def write_dataset(self, document: Mapping[str, Any]) -> None:
-        files.write_json(self.path / _DATASET, document)
+        atomic_files.write_json(self.path / _DATASET, document)
 
     def write_environment(self, resolved: Mapping[str, Any]) -> None:
         """Versions, machine and what was resolved (device, precision, threads …)."""
-        files.write_json(
+        atomic_files.write_json(
             self.path / _ENV,
             {
                 "python": platform.python_version(),
@@ -213,14 +212,14 @@ class Run:
         )
 
     def write_report(self, report: Report) -> None:
-        files.write_json(self.path / _REPORT, report.to_dict())
+        atomic_files.write_json(self.path / _REPORT, report.to_dict())
 
     def write_predictions(self, predictions: Sequence[Prediction]) -> None:
         columns = {
             field.name: [getattr(prediction, field.name) for prediction in predictions]
             for field in dataclasses.fields(Prediction)
         }
-        files.write_json(self.path / _PREDICTIONS, columns)
+        atomic_files.write_json(self.path / _PREDICTIONS, columns)
 
     def append_event(self, event: Event) -> None:
         with (self.path / _EVENTS).open("ab+") as file:
@@ -251,7 +250,7 @@ class Run:
             return
         header, *rows = path.read_text(encoding="utf-8").splitlines()
         kept = [row for row in rows if row.partition(",")[0] in map(str, range(since + 1))]
-        files.write_text(path, "".join(f"{line}\r\n" for line in (header, *kept)))
+        atomic_files.write_text(path, "".join(f"{line}\r\n" for line in (header, *kept)))
 
     def forget_report(self) -> None:
         """A report on a model that is no longer the best says nothing of the one that is."""
@@ -420,7 +419,7 @@ class RunStore:
     """The folder of all runs."""
 
     def __init__(self, root: Path | None = None) -> None:
-        self.root = root if root is not None else places.runs_dir()
+        self.root = root if root is not None else paths.runs_dir()
 
     def create(self, name: str, recipe: Recipe, *, like: str = "") -> Run:
         """A new folder named after the dataset and the time; `like` as of `create_run`.
@@ -472,7 +471,7 @@ def create_run(path: Path, recipe: Recipe, *, like: str = "") -> Run:
     try:
         path.mkdir(parents=True, exist_ok=False)
         (path / "checkpoints").mkdir()
-        files.write_text(path / _RECIPE, recipe.to_toml(like))
+        atomic_files.write_text(path / _RECIPE, recipe.to_toml(like))
     except FileExistsError:
         raise
     except OSError as error:

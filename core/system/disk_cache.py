@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from core.events import ShouldStop, check_stop, never_stop
-from core.system import paths as places
+from core.system import paths
 
 
 def size_bytes(*, should_stop: ShouldStop = never_stop) -> int:
@@ -35,7 +35,7 @@ def clear(*, keep: Collection[Path] = (), should_stop: ShouldStop = never_stop) 
 
 
 def _files(should_stop: ShouldStop) -> Iterator[tuple[Path, int]]:
-    for folder, _folders, names in os.walk(places.cache_dir()):
+    for folder, _folders, names in os.walk(paths.cache_dir()):
         for name in names:
             check_stop(should_stop)
             path = Path(folder) / name

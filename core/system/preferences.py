@@ -12,7 +12,7 @@ from pathlib import Path
 
 import tomlkit
 
-from core.system import atomic_files as files
+from core.system import atomic_files
 
 DEVICES = ("auto", "cpu", "cuda", "mps", "xpu")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
@@ -67,7 +67,7 @@ def write(file: Path, preferences: Preferences) -> None:
         document = tomlkit.document()
     for field in fields(preferences):
         document[field.name] = getattr(preferences, field.name)
-    files.write_text(file, tomlkit.dumps(document))
+    atomic_files.write_text(file, tomlkit.dumps(document))
 
 
 def _is_right(key: str, value: object) -> bool:

@@ -74,7 +74,7 @@ def in_threads(
 
     for thread in range(threads):
         threading.Thread(target=run, args=(thread,), name="files", daemon=True).start()
-    watch = _Watch(note, on_progress)
+    watch = _StallNotice(note, on_progress)
     try:
         running = threads
         while running:
@@ -120,7 +120,7 @@ def patiently(
             ended.put(None)
 
     threading.Thread(target=run, name="files", daemon=True).start()
-    watch = _Watch(note, on_progress)
+    watch = _StallNotice(note, on_progress)
     try:
         while True:
             try:
@@ -136,7 +136,7 @@ def patiently(
         stop.set()
 
 
-class _Watch:
+class _StallNotice:
     """Tells progress, and says so when there is none."""
 
     def __init__(self, note: str, on_progress: OnProgress) -> None:

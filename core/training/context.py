@@ -23,7 +23,7 @@ from core.models.build import BuiltModel
 from core.recipe.plan import Plan
 from core.recipe.recipe import Recipe
 from core.runs.run_folder import Run
-from core.training.distillation import Expert
+from core.training.distillation import LoadedTeacher
 from core.training.live_model import BetweenSteps
 from core.training.multi_task import NO_TASKS, TaskPlan
 
@@ -31,7 +31,7 @@ _HIGH_RATE = 0.01
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingContext:
     """One training, and whom it tells: `tell` writes into the run, `sink` is the listener alone."""
 
     recipe: Recipe
@@ -51,12 +51,12 @@ class Job:
     """The processes that train together; the first one alone writes into the run."""
     tasks: TaskPlan = NO_TASKS
     """What is learned beside the label."""
-    expert: Expert | None = None
+    expert: LoadedTeacher | None = None
     """Who teaches; not yet ready to."""
 
 
 @dataclass(frozen=True)
-class Frozen:
+class FrozenFeatures:
     """Features of the frozen backbone, and which rows can be used.
 
     `positions` (int64 [N], into the index) are the training images, then the report images;
@@ -87,12 +87,12 @@ class Outcome:
     probe_accuracy: float | None = None
 
 
-def tell_no_report(job: Job) -> None:
+def tell_no_report(job: TrainingContext) -> None:
     split = job.sets.report_split
     job.tell(Notice("warning", f"No {split} image can be read: there is no report."))
 
 
-def embed(job: Job) -> Frozen:
+def embed(job: TrainingContext) -> FrozenFeatures:
     """Features of all images that take part, from the cache where they are there.
 
     Raises: DatasetError where unreadable files leave a class without training images; Cancelled.
@@ -106,7 +106,7 @@ def embed(job: Job) -> Frozen:
     for notice in _failures(index, positions, features):
         job.tell(notice)
     is_train = np.arange(len(positions)) < len(sets.train)
-    return Frozen(
+    return FrozenFeatures(
         positions=positions,
         features=features,
         labels=torch.from_numpy(index.labels[positions].astype(np.int64)),
@@ -115,7 +115,7 @@ def embed(job: Job) -> Frozen:
     )
 
 
-def check_classes(job: Job, frozen: Frozen) -> None:
+def check_classes(job: TrainingContext, frozen: FrozenFeatures) -> None:
     """Raises: DatasetError where unreadable files leave a class without training images."""
     there = set(frozen.labels[frozen.trains].tolist())
     missing = [name for label, name in enumerate(job.index.classes) if label not in there]
@@ -204,7 +204,7 @@ def _some(files: list[str]) -> str:
     return ", ".join(files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
 
 
-def _embed(job: Job, positions: npt.NDArray[np.int64]) -> Features:
+def _embed(job: TrainingContext, positions: npt.NDArray[np.int64]) -> Features:
     """Progress goes to the listener, not into the run."""
     cache = FeatureCache.of(job.built, job.compute)
     begin = time.perf_counter()

@@ -36,7 +36,7 @@ def soft_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Expert:
+class LoadedTeacher:
     """A model that is to teach: opened, but perhaps without a head for the student's classes."""
 
     name: str

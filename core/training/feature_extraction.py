@@ -14,12 +14,18 @@ from core.evaluation.metrics import make_report, score_tasks
 from core.evaluation.predictions import make_predictions
 from core.events import CheckpointSaved, EpochDone, Notice
 from core.runs.checkpoints import Head, TaskHead, make_reference, save_checkpoint
-from core.training.context import Frozen, Job, Outcome, folds_there, tell_no_report
+from core.training.context import (
+    FrozenFeatures,
+    Outcome,
+    TrainingContext,
+    folds_there,
+    tell_no_report,
+)
 from core.training.head_solver import FittedHead, HeadEpoch, fit_head
 from core.training.multi_task import labelled
 
 
-def feature_extraction(job: Job, frozen: Frozen) -> Outcome:
+def feature_extraction(job: TrainingContext, frozen: FrozenFeatures) -> Outcome:
     """A head on frozen features, chosen on held-out ones."""
     recipe, trains = job.recipe, frozen.trains
     device = torch.device(job.compute.device)
@@ -84,7 +90,7 @@ def feature_extraction(job: Job, frozen: Frozen) -> Outcome:
     )
 
 
-def _task_heads(job: Job, frozen: Frozen) -> list[TaskHead]:
+def _task_heads(job: TrainingContext, frozen: FrozenFeatures) -> list[TaskHead]:
     """A head for each task, by the same solver on the features of the images that have its label.
 
     Raises: DatasetError for a task of which too little is labelled.
@@ -118,7 +124,7 @@ def _task_heads(job: Job, frozen: Frozen) -> list[TaskHead]:
 
 
 def _evaluate_head(
-    job: Job, frozen: Frozen, head: FittedHead, tasks: list[TaskHead]
+    job: TrainingContext, frozen: FrozenFeatures, head: FittedHead, tasks: list[TaskHead]
 ) -> Evaluation | None:
     """On the report set, which chose nothing; None where it is empty."""
     reports = frozen.reports
@@ -154,5 +160,5 @@ def _evaluate_head(
     )
 
 
-def _files(job: Job, frozen: Frozen, rows: npt.NDArray[np.int64]) -> list[str]:
+def _files(job: TrainingContext, frozen: FrozenFeatures, rows: npt.NDArray[np.int64]) -> list[str]:
     return [job.index.files[int(i)] for i in frozen.positions[rows]]

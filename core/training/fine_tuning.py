@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from core.batches.streaming import Pictures
+from core.batches.streaming import TrainingImages
 from core.errors import Cancelled, DatasetError
 from core.evaluation.evaluate import Evaluation, evaluate_images
 from core.events import (
@@ -22,15 +22,15 @@ from core.events import (
     never_stop,
 )
 from core.runs.checkpoints import Head, TaskHead, make_reference, save_checkpoint
-from core.training.context import Frozen, Job, Outcome, tell_no_report
+from core.training.context import FrozenFeatures, Outcome, TrainingContext, tell_no_report
 from core.training.head_solver import FittedHead
 from core.training.live_model import CurrentModel
 from core.training.loop.batches import TrainingSet
 from core.training.loop.loop import FineTuning, fine_tune
-from core.training.loop.model import Trainee
+from core.training.loop.model import FineTunedModel
 from core.training.loop.optimizers import lower_rates, make_optimizer
 from core.training.loop.state import load_state, save_state
-from core.training.loop.validate import Judgement, judge_tasks, judgement_of
+from core.training.loop.validate import ValidationResult, judge_tasks, judgement_of
 from core.training.losses import make_loss
 from core.training.multi_task import labelled
 from core.training.probe import probe_head
@@ -40,14 +40,16 @@ _REPORTED_AT_ONCE = 500
 """Report images that a run which is stopped still evaluates: seconds, also on a small machine."""
 
 
-def fine_tuning(job: Job, frozen: Frozen, *, is_resumed: bool) -> Outcome:
+def fine_tuning(job: TrainingContext, frozen: FrozenFeatures, *, is_resumed: bool) -> Outcome:
     """The probe first, then the backbone with it; the best epoch on `selection` is kept."""
     paths = [job.index.path(int(i)) for i in frozen.positions]
-    with Pictures(paths, job.built.preprocessing, job.recipe, job.compute) as pictures:
+    with TrainingImages(paths, job.built.preprocessing, job.recipe, job.compute) as pictures:
         return _fine_tuning(job, frozen, pictures, is_resumed=is_resumed)
 
 
-def training_set(job: Job, frozen: Frozen, pictures: Pictures) -> TrainingSet:
+def training_set(
+    job: TrainingContext, frozen: FrozenFeatures, pictures: TrainingImages
+) -> TrainingSet:
     """What fine-tuning learns from and what chooses, by row of `frozen`.
 
     Raises: DatasetError where too few images can be read to hold any out.
@@ -69,14 +71,16 @@ def training_set(job: Job, frozen: Frozen, pictures: Pictures) -> TrainingSet:
     )
 
 
-def _fine_tuning(job: Job, frozen: Frozen, pictures: Pictures, *, is_resumed: bool) -> Outcome:
+def _fine_tuning(
+    job: TrainingContext, frozen: FrozenFeatures, pictures: TrainingImages, *, is_resumed: bool
+) -> Outcome:
     recipe, run = job.recipe, job.run
     data = training_set(job, frozen, pictures)
     loss = make_loss(recipe, data.labels[data.fit], job.index.classes)
     teacher = ready_teacher(job, frozen, data)
 
-    def keep_best(judgement: Judgement, epoch: int) -> None:
-        if not job.ranks.is_first:
+    def keep_best(judgement: ValidationResult, epoch: int) -> None:
+        if not job.ranks.is_global_zero:
             return
         save_checkpoint(
             run.make_checkpoint_folder(),
@@ -105,8 +109,8 @@ def _fine_tuning(job: Job, frozen: Frozen, pictures: Pictures, *, is_resumed: bo
         run.forget_report()
         job.tell(CheckpointSaved("best", epoch, str(run.best.folder)))
 
-    def new_trainee(head: Head) -> Trainee:
-        return Trainee(
+    def new_trainee(head: Head) -> FineTunedModel:
+        return FineTunedModel(
             job.built,
             head,
             job.plan,
@@ -119,7 +123,7 @@ def _fine_tuning(job: Job, frozen: Frozen, pictures: Pictures, *, is_resumed: bo
         )
 
     def keep_last(progress: FineTuning) -> None:
-        if not job.ranks.is_first:
+        if not job.ranks.is_global_zero:
             return
         save_state(run.last, trainee, optimizer, progress)
         job.tell(CheckpointSaved("last", progress.epoch, str(run.last)))
@@ -145,7 +149,7 @@ def _fine_tuning(job: Job, frozen: Frozen, pictures: Pictures, *, is_resumed: bo
     else:
         is_scratch = recipe.strategy == "scratch"
         start = begin_from_scratch if is_scratch else fit_probe
-        first, first_head = job.ranks.from_first(partial(start, job, frozen, data))
+        first, first_head = job.ranks.broadcast_call(partial(start, job, frozen, data))
         trainee = new_trainee(first_head)
         optimizer = make_optimizer(trainee, recipe, job.plan)
         progress = FineTuning(probe_accuracy=None if is_scratch else first.accuracy)
@@ -169,7 +173,7 @@ def _fine_tuning(job: Job, frozen: Frozen, pictures: Pictures, *, is_resumed: bo
         between_steps=look,
         ranks=job.ranks,
     )
-    if not job.ranks.is_first:  # the first one judges, and tells the others
+    if not job.ranks.is_global_zero:  # the first one judges, and tells the others
         return Outcome(
             progress.epoch,
             progress.best_epoch,
@@ -194,12 +198,12 @@ def softened(head: Head, temperature: float) -> Head:
     return Head(head.weight / temperature, head.bias / temperature)
 
 
-def _outputs(job: Job) -> int:
+def _outputs(job: TrainingContext) -> int:
     """Of the head in training: the classes of the label and of the tasks."""
     return job.built.num_classes + sum(job.tasks.sizes)
 
 
-def _chooses(job: Job, frozen: Frozen) -> npt.NDArray[np.bool_]:
+def _chooses(job: TrainingContext, frozen: FrozenFeatures) -> npt.NDArray[np.bool_]:
     """bool [len(trains)]: what is held out to choose. Unreadable files may have left a class
     with those images alone; then they train, or the class would never be learned."""
     labels = frozen.labels.numpy()[frozen.trains]
@@ -207,7 +211,9 @@ def _chooses(job: Job, frozen: Frozen) -> npt.NDArray[np.bool_]:
     return is_selection & np.isin(labels, labels[~is_selection])
 
 
-def fit_probe(job: Job, frozen: Frozen, data: TrainingSet) -> tuple[Judgement, Head]:
+def fit_probe(
+    job: TrainingContext, frozen: FrozenFeatures, data: TrainingSet
+) -> tuple[ValidationResult, Head]:
     """Epoch 0: the head on frozen features, fitted without the selection images, calibrated; and
     the same as fine-tuning begins with it, never sharpened: large logits would tear the backbone
     (steel defects: the loss of single batches rose to 3.7 in the first epoch).
@@ -230,7 +236,9 @@ def fit_probe(job: Job, frozen: Frozen, data: TrainingSet) -> tuple[Judgement, H
     )
 
 
-def _task_probes(job: Job, frozen: Frozen, data: TrainingSet) -> list[FittedHead]:
+def _task_probes(
+    job: TrainingContext, frozen: FrozenFeatures, data: TrainingSet
+) -> list[FittedHead]:
     """Raises: DatasetError for a task of which too little is labelled; Cancelled."""
     if data.task_labels is None:
         return []
@@ -246,7 +254,9 @@ def _stacked(heads: list[Head]) -> Head:
     return Head(torch.cat([h.weight for h in heads]), torch.cat([h.bias for h in heads]))
 
 
-def begin_from_scratch(job: Job, frozen: Frozen, data: TrainingSet) -> tuple[Judgement, Head]:
+def begin_from_scratch(
+    job: TrainingContext, frozen: FrozenFeatures, data: TrainingSet
+) -> tuple[ValidationResult, Head]:
     """Epoch 0 without pretrained weights: what random numbers answer, and the random head."""
     begin = time.perf_counter()
     text = f"No pretrained weights: the model begins with random numbers (seed {job.recipe.seed})."
@@ -262,8 +272,14 @@ def begin_from_scratch(job: Job, frozen: Frozen, data: TrainingSet) -> tuple[Jud
 
 
 def _tell_first(
-    job: Job, frozen: Frozen, data: TrainingSet, heads: list[Head], *, begin: float, l2: float = 0.0
-) -> Judgement:
+    job: TrainingContext,
+    frozen: FrozenFeatures,
+    data: TrainingSet,
+    heads: list[Head],
+    *,
+    begin: float,
+    l2: float = 0.0,
+) -> ValidationResult:
     """What the selection images say of epoch 0; `heads`: the label's, then the tasks'."""
     judgement, learned = (
         judgement_of(frozen.vectors[rows], heads[0], frozen.labels[rows])
@@ -292,7 +308,7 @@ def _tell_first(
 
 
 def _evaluate_best(
-    job: Job, frozen: Frozen, progress: FineTuning, *, selection_images: int
+    job: TrainingContext, frozen: FrozenFeatures, progress: FineTuning, *, selection_images: int
 ) -> Evaluation | None:
     """The saved model on the report set, as it will answer later."""
     if not len(frozen.reports):

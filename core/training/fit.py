@@ -44,9 +44,9 @@ from core.runs.report import Report
 from core.runs.run_folder import Run, RunResult
 from core.runs.tensorboard import TensorBoardLog
 from core.training.context import (
-    Frozen,
-    Job,
+    FrozenFeatures,
     Outcome,
+    TrainingContext,
     check_classes,
     embed,
     notices_of,
@@ -98,7 +98,7 @@ def fit(
                 f"The dataset folder {index.root} is no longer there.",
                 "Put it back, or open the dataset at its new place.",
             )
-        if ranks.is_first:
+        if ranks.is_global_zero:
             run.write_classes(index.classes)
         sets = honest_sets(index, folds=recipe.selection_folds, seed=recipe.seed)
         return _train(
@@ -125,7 +125,7 @@ def resume(
     the loss had become no number.
     Raises: RunError where the run is on, has finished or keeps no state; as `fit`.
     """
-    ranks.from_first(partial(_refuse_to_resume, run))
+    ranks.broadcast_call(partial(_refuse_to_resume, run))
     recipe = run.read_recipe()
     index, sets, hashes = dataset_record.from_document(run)
     ended = run.read_end()
@@ -169,7 +169,7 @@ def _guarded(
     log = TensorBoardLog(run.tensorboard)
 
     def tell(event: Event) -> None:
-        if not ranks.is_first:
+        if not ranks.is_global_zero:
             return
         run.append_event(event)
         log.hear(event)
@@ -237,22 +237,22 @@ def _train(
     before = _resolved_before(run) if is_resumed else {}
     check_unchanged(expert, before)
     compute = _as_before(recipe, built, before, tell) or resolve_compute(recipe, built)
-    compute = ranks.own(ranks.first(compute))  # one timing decides for all
+    compute = ranks.local(ranks.broadcast(compute))  # one timing decides for all
     plan = make_plan(recipe, built.group_sizes())
     if recipe.step_images == "auto" and recipe.strategy != "feature-extraction":
         images = before.get("step_images") or step_images_of(
             recipe, built, plan, compute, fit_images=len(sets.fit)
         )
-        recipe = recipe.with_values(step_images=ranks.first(images))
+        recipe = recipe.with_values(step_images=ranks.broadcast(images))
     resolved: dict[str, Any] = {
         "torch_threads": torch.get_num_threads(),
         "step_images": recipe.batch_images,
     }
     if expert is not None:
         resolved["teacher"] = expert.to_dict()
-    if ranks.is_first:
+    if ranks.is_global_zero:
         run.write_environment({**compute.to_dict(), **resolved, "processes": ranks.size})
-    job = Job(
+    job = TrainingContext(
         recipe, index, sets, run, built, compute, plan, tell, sink, should_stop, between_steps,
         rate_factor, ranks, tasks, expert,
     )  # fmt: skip
@@ -264,7 +264,7 @@ def _train(
         for notice in said:
             tell(notice)
     frozen = embed(job)
-    if hashes is None and ranks.is_first:
+    if hashes is None and ranks.is_global_zero:
         run.write_dataset(dataset_record.to_document(index, sets, frozen.features))
     elif hashes is not None:
         _tell_changed_files(job, frozen, hashes)
@@ -273,12 +273,12 @@ def _train(
 
     if not is_head_only:
         outcome = fine_tuning(job, frozen, is_resumed=is_resumed)
-    elif ranks.is_first:  # seconds on cached features: the others wait for the end
+    elif ranks.is_global_zero:  # seconds on cached features: the others wait for the end
         outcome = feature_extraction(job, frozen)
-    return ranks.from_first(lambda: _finish(job, outcome, time.perf_counter() - start))
+    return ranks.broadcast_call(lambda: _finish(job, outcome, time.perf_counter() - start))
 
 
-def _finish(job: Job, outcome: Outcome, seconds: float) -> RunResult:
+def _finish(job: TrainingContext, outcome: Outcome, seconds: float) -> RunResult:
     """Report and predictions into the run, and its last word."""
     run, tell = job.run, job.tell
     report: Report | None = None
@@ -304,7 +304,7 @@ def _finish(job: Job, outcome: Outcome, seconds: float) -> RunResult:
     )
 
 
-def _started(job: Job, *, is_head_only: bool) -> RunStarted:
+def _started(job: TrainingContext, *, is_head_only: bool) -> RunStarted:
     sets = job.sets
     is_crossed = is_head_only and is_cross_fitted(
         len(sets.train),
@@ -332,7 +332,7 @@ def _started(job: Job, *, is_head_only: bool) -> RunStarted:
     )
 
 
-def _work(job: Job) -> tuple[float, ...]:
+def _work(job: TrainingContext) -> tuple[float, ...]:
     is_last = job.compute.memory_format == "channels_last"
     memory_format = torch.channels_last if is_last else torch.contiguous_format
     return work_by_epoch(job.built, job.plan, job.recipe.most_epochs, memory_format=memory_format)
@@ -373,7 +373,9 @@ def _as_before(
         return None
 
 
-def _tell_changed_files(job: Job, frozen: Frozen, hashes: tuple[str, ...]) -> None:
+def _tell_changed_files(
+    job: TrainingContext, frozen: FrozenFeatures, hashes: tuple[str, ...]
+) -> None:
     now = frozen.features.hashes
     changed = sum(a != b for a, b in zip(hashes, now, strict=True) if a)
     if changed:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from core.compute.device import Compute
-from core.training.loop.model import Trainee
+from core.training.loop.model import FineTunedModel
 
 if TYPE_CHECKING:
     from core.evaluation.classifier import Classifier
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class CurrentModel:
     """How far it is, and its weights. Good until `between_steps` returns."""
 
-    trainee: Trainee
+    trainee: FineTunedModel
     compute: Compute
     classes: tuple[str, ...]
     step: int

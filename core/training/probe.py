@@ -9,13 +9,13 @@ import torch
 from core.data.splits import stratified_folds
 from core.events import check_stop
 from core.recipe.recipe import Recipe
-from core.training.context import Frozen, Job
+from core.training.context import FrozenFeatures, TrainingContext
 from core.training.head_solver import FittedHead, fit_head
 
 
 def probe_head(
-    job: Job,
-    frozen: Frozen,
+    job: TrainingContext,
+    frozen: FrozenFeatures,
     rows: npt.NDArray[np.int64],
     labels: torch.Tensor,
     *,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.data.open import open_dataset
+from core.data.open_dataset import open_dataset
 from core.errors import AppError, Cancelled
 from core.events import OnProgress, ShouldStop, Sink, never_stop, no_progress, no_sink
 from core.runs.queue import Queue, QueueEntry

@@ -16,9 +16,9 @@ from core.models.build import bare_outline, build
 from core.recipe.recipe import Recipe
 from core.runs.checkpoints import Head, load_checkpoint
 from core.runs.run_folder import Run, RunStore, is_run
-from core.system import atomic_files as files
-from core.training.context import Frozen, Job, embed
-from core.training.distillation import Expert, Teacher
+from core.system import atomic_files
+from core.training.context import FrozenFeatures, TrainingContext, embed
+from core.training.distillation import LoadedTeacher, Teacher
 from core.training.loop.batches import TrainingSet
 from core.training.loop.validate import judgement_of
 from core.training.probe import probe_head
@@ -36,7 +36,7 @@ def check_teacher(recipe: Recipe) -> None:
         )
 
 
-def open_expert(recipe: Recipe, classes: tuple[str, ...]) -> Expert | None:
+def open_expert(recipe: Recipe, classes: tuple[str, ...]) -> LoadedTeacher | None:
     """The recipe's teacher; None where it names none or gives it no weight.
 
     Raises: AppError where there is no such model or run, or a run answers for other classes.
@@ -62,13 +62,15 @@ def open_expert(recipe: Recipe, classes: tuple[str, ...]) -> Expert | None:
         names = built.label_names()
         if set(names) == set(classes) and len(names) == len(classes):
             order = tuple(names.index(name) for name in classes)
-            return Expert(card.id, built, None, order, state_digest(built.module, without=()))
+            return LoadedTeacher(
+                card.id, built, None, order, state_digest(built.module, without=())
+            )
     built = build(card, num_classes=len(classes))
     digest = state_digest(built.module, without=built.head_names)
-    return Expert(card.id, built, None, (), digest)
+    return LoadedTeacher(card.id, built, None, (), digest)
 
 
-def _open_run(run: Run, classes: tuple[str, ...]) -> Expert:
+def _open_run(run: Run, classes: tuple[str, ...]) -> LoadedTeacher:
     loaded = load_checkpoint(run.best)
     if sorted(loaded.classes) != sorted(classes):
         raise AppError(
@@ -78,7 +80,7 @@ def _open_run(run: Run, classes: tuple[str, ...]) -> Expert:
         )
     order = tuple(loaded.classes.index(name) for name in classes)
     digest = state_digest(loaded.built.module, without=())
-    return Expert(run.path.name, loaded.built, loaded.head, order, digest, run)
+    return LoadedTeacher(run.path.name, loaded.built, loaded.head, order, digest, run)
 
 
 def _some(names: tuple[str, ...]) -> str:
@@ -86,7 +88,7 @@ def _some(names: tuple[str, ...]) -> str:
     return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def notices_of_teacher(recipe: Recipe, expert: Expert | None) -> list[Notice]:
+def notices_of_teacher(recipe: Recipe, expert: LoadedTeacher | None) -> list[Notice]:
     """Who teaches, and how much of a say it has."""
     if recipe.teacher is None:
         return []
@@ -100,7 +102,7 @@ def notices_of_teacher(recipe: Recipe, expert: Expert | None) -> list[Notice]:
     return [Notice("info", text)]
 
 
-def check_unchanged(expert: Expert | None, before: dict[str, Any]) -> None:
+def check_unchanged(expert: LoadedTeacher | None, before: dict[str, Any]) -> None:
     """`before`: what the run noted of its teacher when it began.
 
     Raises: RunError where that one had other weights: the run would not go on as it began.
@@ -113,7 +115,9 @@ def check_unchanged(expert: Expert | None, before: dict[str, Any]) -> None:
         )
 
 
-def ready_teacher(job: Job, frozen: Frozen, data: TrainingSet) -> Teacher | None:
+def ready_teacher(
+    job: TrainingContext, frozen: FrozenFeatures, data: TrainingSet
+) -> Teacher | None:
     """The job's teacher, ready to answer; where its head knows other classes it first gets one on
     its own frozen features of the images that are learned from, which the run keeps.
 
@@ -124,7 +128,7 @@ def ready_teacher(job: Job, frozen: Frozen, data: TrainingSet) -> Teacher | None
         return None
     head, order = expert.head, expert.order
     if expert.needs_head:
-        head = job.ranks.from_first(lambda: _read_head(job.run.teacher))
+        head = job.ranks.broadcast_call(lambda: _read_head(job.run.teacher))
         if head is None:
             head = _fitted(job, expert, frozen, data)
         order = tuple(range(len(job.index.classes)))
@@ -140,7 +144,9 @@ def ready_teacher(job: Job, frozen: Frozen, data: TrainingSet) -> Teacher | None
     )
 
 
-def _fitted(job: Job, expert: Expert, frozen: Frozen, data: TrainingSet) -> Head:
+def _fitted(
+    job: TrainingContext, expert: LoadedTeacher, frozen: FrozenFeatures, data: TrainingSet
+) -> Head:
     """The probe on the teacher's features, and what the selection images say of it."""
 
     def sink(event: object) -> None:
@@ -169,10 +175,12 @@ def _fitted(job: Job, expert: Expert, frozen: Frozen, data: TrainingSet) -> Head
         _write_head(job.run.teacher, head)
         return head
 
-    return job.ranks.from_first(fit)
+    return job.ranks.broadcast_call(fit)
 
 
-def _tell_seen_pictures(job: Job, expert: Expert, frozen: Frozen) -> None:
+def _tell_seen_pictures(
+    job: TrainingContext, expert: LoadedTeacher, frozen: FrozenFeatures
+) -> None:
     """A teacher that learned from images of the report has told of them: the report may flatter."""
     if expert.run is None:
         return
@@ -205,5 +213,5 @@ def _read_head(path: Path) -> Head | None:
 
 def _write_head(path: Path, head: Head) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with files.replacing(path) as temporary:
+    with atomic_files.replacing(path) as temporary:
         save_file({"weight": head.weight, "bias": head.bias}, temporary)

@@ -21,7 +21,7 @@ from core.events import (
     RunStarted,
     StepDone,
 )
-from core.runs.curve_findings import Finding, curves_of, read_curves
+from core.runs.curve_findings import CurveFinding, curves_of, read_curves
 from core.runs.time_left import seconds_left
 from core.system.load import Load
 from gui.base.curves import StepCurves
@@ -283,7 +283,7 @@ class LiveRun:
             text += f"; {used:,.1f} of {total:,.1f} GB of the GPU taken by all programs"
         return f"{text}."
 
-    def findings(self) -> tuple[Finding, ...]:
+    def findings(self) -> tuple[CurveFinding, ...]:
         """What the curves say, the gravest first; empty while they say nothing."""
         return read_curves(curves_of(self.started, self.epochs, self.steps.track))
 

@@ -16,8 +16,8 @@ from PySide6.QtCore import QObject, Signal
 from core.errors import AppError
 from gui.base.session import Session
 from gui.kit.words import count, quote
-from gui.kit.workers import JobRunner, Work
-from gui.pictures import jobs as jobs_data
+from gui.kit.workers import JobRunner, JobSpec
+from gui.pictures import jobs
 
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
@@ -91,10 +91,10 @@ class DatasetCheck(QObject):
         self.progress = (0, len(dataset))
         self._set_state("busy")
         self._runner.submit(
-            Work(
+            JobSpec(
                 _KEY,
                 "Checking every picture",
-                partial(jobs_data.verify_dataset, dataset.opened),
+                partial(jobs.verify_dataset, dataset.opened),
                 on_success=self._verified,
                 on_failure=self._failed,
                 on_cancel=self._cancelled,

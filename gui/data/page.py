@@ -23,7 +23,7 @@ from gui.base.page import Page
 from gui.base.session import Session
 from gui.data.check import DatasetCheck
 from gui.data.check_line import CheckLine
-from gui.data.health import jobs as jobs_health
+from gui.data.health import jobs as health_jobs
 from gui.data.health.check import HealthCheck
 from gui.data.health.view import ProblemsView
 from gui.data.pictures_view import PicturesView
@@ -35,10 +35,10 @@ from gui.kit.drop_zone import DropZone
 from gui.kit.settings import Settings
 from gui.kit.theme import Theme
 from gui.kit.words import count, duration, isolate, name_model, quote
-from gui.kit.workers import JobRunner, Work
+from gui.kit.workers import JobRunner, JobSpec
 from gui.labelling.map.view import MapView
 from gui.labelling.view import LabellingView
-from gui.pictures import jobs as jobs_data
+from gui.pictures import jobs as picture_jobs
 from gui.pictures.actions import PictureActions
 from gui.pictures.entries import FileEntries
 from gui.pictures.feed import GalleryFeed
@@ -331,10 +331,10 @@ class DataPage(Page):
         if dataset is None or report is None:
             return
         self._runner.submit(
-            Work(
+            JobSpec(
                 "health report",
                 "Saving a report",
-                partial(jobs_health.save_report, dataset, report, Path(path)),
+                partial(health_jobs.save_report, dataset, report, Path(path)),
                 on_success=self._report_saved,
                 on_failure=self._report_failed,
                 is_quiet=True,
@@ -358,17 +358,17 @@ class DataPage(Page):
         newest = tuple(run.path for run in self.session.usable_runs)
         runs = newest if shown is None else (shown, *newest)
         self._runner.submit(
-            Work(
+            JobSpec(
                 "wrong predictions",
                 "Reading predictions",
-                partial(jobs_data.read_wrong, dataset, runs),
+                partial(picture_jobs.read_wrong, dataset, runs),
                 on_success=self._show_wrong,
                 on_failure=self._wrong_failed,
                 is_quiet=True,
             )
         )
 
-    def _show_wrong(self, found: jobs_data.WrongPredictions) -> None:
+    def _show_wrong(self, found: picture_jobs.WrongPredictions) -> None:
         source = f"the run {found.run}" if found.run else "No run on this dataset tells of any."
         self.pictures.show_wrong(found.predicted, source)
 
@@ -413,10 +413,10 @@ class DataPage(Page):
             side = self.inspector.sizeHint().width()
             self._splitter.setSizes([width - side, side])
         self._runner.submit(
-            Work(
+            JobSpec(
                 "inspect",
                 "Reading a picture",
-                partial(jobs_data.inspect_picture, path, _PREVIEW_PX),
+                partial(picture_jobs.inspect_picture, path, _PREVIEW_PX),
                 on_success=self.inspector.show_inspected,
                 is_quiet=True,
             )

@@ -15,11 +15,11 @@ from PySide6.QtGui import QUndoStack
 
 from core.errors import AppError
 from gui.base.session import Session
-from gui.edits import jobs as jobs_edits
+from gui.edits import jobs
 from gui.edits.jobs import Ask, Edited, Written
 from gui.edits.text import say_edits, steps
 from gui.edits.undo import JournalStack
-from gui.kit.workers import JobRunner, Work
+from gui.kit.workers import JobRunner, JobSpec
 
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
@@ -137,7 +137,7 @@ class DataCommands(QObject):
     @property
     def plan(self) -> SplitPlan | None:
         """How the split in force was drawn by hand; None where nobody drew one."""
-        from core.data.open import plan_in_force
+        from core.data.open_dataset import plan_in_force
 
         return plan_in_force(self._history.done) if self._history is not None else None
 
@@ -182,9 +182,9 @@ class DataCommands(QObject):
         if dataset is None:
             return
         seen = self._history.last if self._history is not None else -1
-        job = jobs_edits.look if is_light else partial(jobs_edits.edit, asks=asks)
+        job = jobs.look if is_light else partial(jobs.edit, asks=asks)
         self._runner.submit(
-            Work(
+            JobSpec(
                 _KEY,
                 "Editing the dataset",
                 partial(job, dataset, seen=seen),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from core.errors import AppError
-from gui.kit.workers import Link
+from gui.kit.workers import JobContext
 
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
@@ -45,9 +45,9 @@ class Edited:
     """The dataset looked up: made here, where it keeps nobody waiting."""
 
 
-def look(dataset: DatasetIndex, link: Link, *, seen: int) -> Edited:
+def look(dataset: DatasetIndex, link: JobContext, *, seen: int) -> Edited:
     """The dataset with the edits another window may have written since; cheap where none has."""
-    from core.data.open import journal_of
+    from core.data.open_dataset import journal_of
 
     scanned = dataset.scanned
     if journal_of(scanned).last() == seen:
@@ -55,7 +55,7 @@ def look(dataset: DatasetIndex, link: Link, *, seen: int) -> Edited:
     return edit(dataset, link, asks=[Ask("look")], seen=seen)
 
 
-def edit(dataset: DatasetIndex, link: Link, *, asks: Sequence[Ask], seen: int) -> Edited:
+def edit(dataset: DatasetIndex, link: JobContext, *, asks: Sequence[Ask], seen: int) -> Edited:
     """Do what was asked, in order; `seen` is the last row of the journal that the window knows,
     below 0 where it knows nothing of it yet.
 
@@ -65,7 +65,7 @@ def edit(dataset: DatasetIndex, link: Link, *, asks: Sequence[Ask], seen: int) -
     Raises: AppError where the journal cannot be used.
     """
     from core.data.edits import apply
-    from core.data.open import journal_of
+    from core.data.open_dataset import journal_of
     from gui.edits.picture_index import PictureIndex
 
     scanned = dataset.scanned
@@ -106,14 +106,14 @@ def _do(ask: Ask, scanned: DatasetIndex, journal: Journal) -> None:
         journal.add_all(ask.edits)
 
 
-def preview_split(dataset: DatasetIndex, plan: str, link: Link) -> DatasetIndex:
+def preview_split(dataset: DatasetIndex, plan: str, link: JobContext) -> DatasetIndex:
     """The dataset as it would be with this plan's split (empty: that of the scan); not written.
 
     Raises: DatasetError where it cannot be drawn.
     """
     from core.data.edits import apply
     from core.data.journal import Edit
-    from core.data.open import edits_of
+    from core.data.open_dataset import edits_of
 
     tried = Edit(0, 0.0, "split", (), plan)
     return apply(dataset.scanned, [*edits_of(dataset), tried])

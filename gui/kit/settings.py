@@ -7,7 +7,7 @@ from typing import Literal
 
 from PySide6.QtCore import QByteArray, QSettings
 
-from core.system import paths as places
+from core.system import paths
 
 ThemeChoice = Literal["system", "light", "dark"]
 _RECENT_DATASETS = 6
@@ -17,7 +17,7 @@ class Settings:
     """Typed access to the settings file. Main thread only."""
 
     def __init__(self, path: Path | None = None) -> None:
-        path = path or places.config_dir() / "window.ini"
+        path = path or paths.config_dir() / "window.ini"
         self._store = QSettings(str(path), QSettings.Format.IniFormat)
 
     @property

@@ -75,7 +75,7 @@ class Mailbox:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class JobContext:
     """The callables a job's function gets; `sink` takes any frozen object.
 
     `take_questions` and `is_held` are for a job that answers while it works: what the window has
@@ -90,7 +90,7 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class JobSpec:
     """What to run and whom to tell, always in the main thread.
 
     The callbacks are bound methods. Jobs of one `key` replace each other unless they `queue_up`.
@@ -98,7 +98,7 @@ class Work:
 
     key: str
     title: str
-    function: Callable[[Link], Any]
+    function: Callable[[JobContext], Any]
     on_success: Callable[[Any], None] | None = None
     on_failure: Callable[[AppError], None] | None = None
     on_cancel: Callable[[], None] | None = None
@@ -125,7 +125,7 @@ class Job(QThread):
     failed = Signal(object)
     cancelled = Signal(object)
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: JobSpec) -> None:
         super().__init__()
         self.work = work
         self.mailbox = Mailbox()
@@ -185,7 +185,7 @@ class Job(QThread):
     def run(self) -> None:
         if self.work.needs_compute:
             _yield_to_window()
-        link = Link(
+        link = JobContext(
             self.mailbox.report,
             self.mailbox.post,
             self._should_stop,
@@ -244,7 +244,7 @@ class JobRunner(QObject):
 
     # -- asking ------------------------------------------------------------------------------
 
-    def submit(self, work: Work) -> Job:
+    def submit(self, work: JobSpec) -> Job:
         """Start the work, or let it wait for the compute slot."""
         if not work.queues_up:
             self.supersede(work.key)

@@ -12,9 +12,9 @@ from PySide6.QtCore import QObject, Signal
 
 from core.errors import AppError
 from gui.base.session import Session
-from gui.kit.workers import JobRunner, Work
-from gui.labelling import jobs as jobs_labelling
-from gui.labelling.map import jobs as jobs_map
+from gui.kit.workers import JobRunner, JobSpec
+from gui.labelling import jobs as labelling_jobs
+from gui.labelling.map import jobs as map_jobs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,7 +71,7 @@ class FeatureCommands(QObject):
         if dataset is None or self.state != "unknown":
             return
         self.trouble = ""
-        self._submit("feature cost", "Counting features", jobs_map.ask_cost, self._costed)
+        self._submit("feature cost", "Counting features", map_jobs.ask_cost, self._costed)
         self._set("asking")
 
     def read(self) -> None:
@@ -80,7 +80,7 @@ class FeatureCommands(QObject):
             return
         self.trouble = ""
         self._runner.supersede("feature cost")
-        self._submit("features", "Reading features", jobs_map.read_features, self._read)
+        self._submit("features", "Reading features", map_jobs.read_features, self._read)
         self._set("reading")
 
     def cancel(self) -> None:
@@ -94,7 +94,7 @@ class FeatureCommands(QObject):
         values = {k: v for k, v in self._session.recipe_values.items() if k in _KEPT}
         values["model"] = self._session.model_id
         self._runner.submit(
-            Work(
+            JobSpec(
                 key,
                 title,
                 # Of every picture there is: what is taken out now may come back.
@@ -173,10 +173,10 @@ class MapCommands(QObject):
             return
         self._drawn_of = features
         self._runner.submit(
-            Work(
+            JobSpec(
                 "map",
                 "Arranging the map",
-                partial(jobs_map.draw, features),
+                partial(map_jobs.draw, features),
                 on_item=self._show,
                 on_success=self._done,
                 on_failure=self._failed,
@@ -235,10 +235,10 @@ class LabellingCommands(QObject):
         if dataset is None or features is None:
             return
         self._runner.submit(
-            Work(
+            JobSpec(
                 "suggest",
                 "Suggesting labels",
-                partial(jobs_labelling.learn, dataset, features),
+                partial(labelling_jobs.learn, dataset, features),
                 on_success=self._tell,
                 on_failure=self._failed,
                 is_quiet=True,

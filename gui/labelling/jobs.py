@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from core.events import check_stop
-from gui.kit.workers import Link
+from gui.kit.workers import JobContext
 
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
@@ -24,7 +24,7 @@ class Learned:
     first: tuple[str, ...] = ()
 
 
-def learn(dataset: DatasetIndex, features: PictureFeatures, link: Link) -> Learned:
+def learn(dataset: DatasetIndex, features: PictureFeatures, link: JobContext) -> Learned:
     """No torch in it: it need not wait for the compute slot."""
     from core.errors import DatasetError
     from core.evaluation.suggest import check_labels, first_to_label, suggest

@@ -10,10 +10,10 @@ from PySide6.QtCore import QObject, Signal
 
 from core.errors import AppError
 from gui.base.session import Session
-from gui.kit.workers import JobRunner, Work
-from gui.layers import jobs as jobs_layers
-from gui.layers.undo import PlanHistory, Wish, with_strategy
-from gui.results import jobs as jobs_results
+from gui.kit.workers import JobRunner, JobSpec
+from gui.layers import jobs as layer_jobs
+from gui.layers.undo import PlanHistory, PlanRequest, with_strategy
+from gui.results import jobs as result_jobs
 
 if TYPE_CHECKING:
     from core.advice.advise import Advice
@@ -64,10 +64,10 @@ class LayerCommands(QObject):
             self.layers_known.emit(known)
             return
         self._runner.submit(
-            Work(
+            JobSpec(
                 "layers",
                 f"Layers of {card.id}",
-                partial(jobs_layers.work_out_layers, question),
+                partial(layer_jobs.work_out_layers, question),
                 on_success=self._layers_found,
                 on_failure=self.layers_failed.emit,
                 is_quiet=True,
@@ -79,7 +79,7 @@ class LayerCommands(QObject):
 
     def question_for(self, card: ModelCard) -> LayerQuestion:
         dataset = self._session.dataset
-        return jobs_layers.LayerQuestion(card, None if dataset is None else len(dataset.classes))
+        return layer_jobs.LayerQuestion(card, None if dataset is None else len(dataset.classes))
 
     def _layers_found(self, layers: Layers) -> None:
         while len(self._remembered) >= _MOST_REMEMBERED:
@@ -95,10 +95,10 @@ class LayerCommands(QObject):
     def save_table(self, path: Path, text: str) -> None:
         """Write a table of layers to a file."""
         self._runner.submit(
-            Work(
+            JobSpec(
                 "layers-file",
                 f"Writing {path.name}",
-                partial(jobs_results.save_text, path, text),
+                partial(result_jobs.save_text, path, text),
                 on_success=self._saved,
                 on_failure=self._save_failed,
                 is_quiet=True,
@@ -207,13 +207,13 @@ class LayerCommands(QObject):
         """Let the strategy alone say what trains."""
         wish = self.history.now
         values = {key: value for key, value in wish.values.items() if key != "layer_rates"}
-        self.history.change("clear the layer rates", Wish(wish.model, values))
+        self.history.change("clear the layer rates", PlanRequest(wish.model, values))
 
     def _take(self, layers: Layers, recipe: Recipe, text: str) -> None:
         """Make the recipe's layer fields, and its model, those of the next run: one step."""
         card = layers.question.card
         values = _with_layer_fields(self._session.recipe_values, recipe)
-        wish = Wish(card.id, values)
+        wish = PlanRequest(card.id, values)
         if wish == self.history.now:
             return
         self.history.change(text, wish)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from core.errors import AppError, ModelError
-from gui.kit.workers import Link
+from gui.kit.workers import JobContext
 
 if TYPE_CHECKING:
     from core.catalog.card import ModelCard
@@ -31,7 +31,7 @@ class Layers:
     lines: tuple[LayerLine, ...]
 
 
-def work_out_layers(question: LayerQuestion, link: Link) -> Layers:
+def work_out_layers(question: LayerQuestion, link: JobContext) -> Layers:
     """Raises: AppError where the model cannot be outlined."""
     from core.models.layers.rows import collapse
     from core.models.layers.tree import layer_tree

@@ -27,7 +27,7 @@ _NAMED_BY_ARCHITECTURE = ("timm/", "torchvision/", "bundled/")
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class PlanRequest:
     """What the next run is to do."""
 
     model: str = ""
@@ -50,14 +50,14 @@ class PlanHistory(QObject):
         session.models_changed.connect(self._look)
 
     @property
-    def now(self) -> Wish:
-        return Wish(self._session.model_id, dict(self._session.recipe_values))
+    def now(self) -> PlanRequest:
+        return PlanRequest(self._session.model_id, dict(self._session.recipe_values))
 
-    def change(self, text: str, wish: Wish) -> None:
+    def change(self, text: str, wish: PlanRequest) -> None:
         """Make it so, as a step with this name."""
         self.stack.push(_Step(self, text, self.now, wish))
 
-    def apply(self, wish: Wish) -> None:
+    def apply(self, wish: PlanRequest) -> None:
         """Without a step. For the steps themselves."""
         self._known = wish
         if wish == self.now:
@@ -90,7 +90,7 @@ class PlanHistory(QObject):
         if self.dropped:
             self._session.notice("here", self.dropped, "warning")
 
-    def _fitting(self, before: Wish, after: Wish) -> Wish:
+    def _fitting(self, before: PlanRequest, after: PlanRequest) -> PlanRequest:
         """Without the layer rates that were given to another architecture."""
         rates = after.values.get("layer_rates")
         if not rates or rates != before.values.get("layer_rates"):
@@ -105,12 +105,17 @@ class PlanHistory(QObject):
             f"The rates set by hand for {places} belong to {_short(before.model)} and were "
             f"dropped. Undo (Ctrl+Z) brings them and the model back."
         )
-        return Wish(after.model, values)
+        return PlanRequest(after.model, values)
 
 
 class _Step(QUndoCommand):
     def __init__(
-        self, history: PlanHistory, text: str, before: Wish, after: Wish, key: str = ""
+        self,
+        history: PlanHistory,
+        text: str,
+        before: PlanRequest,
+        after: PlanRequest,
+        key: str = "",
     ) -> None:
         super().__init__(text)
         self._history = history
@@ -157,7 +162,7 @@ def _short(model: str) -> str:
     return model.rpartition("/")[2]
 
 
-def _changed_keys(before: Wish, after: Wish) -> set[str]:
+def _changed_keys(before: PlanRequest, after: PlanRequest) -> set[str]:
     """Keys of the recipe that have another value now; a default need not stand there."""
     old, new = _in_full(before.values), _in_full(after.values)
     return {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
@@ -173,7 +178,7 @@ def _in_full(values: dict[str, Any]) -> dict[str, Any]:
     return {**recipe.model_dump(exclude={"model"}), "epochs": recipe.most_epochs}
 
 
-def _name_change(before: Wish, after: Wish, changed: set[str]) -> str:
+def _name_change(before: PlanRequest, after: PlanRequest, changed: set[str]) -> str:
     if after.model != before.model:
         return f"use {_short(after.model)}"
     if "layer_rates" in changed and not after.values.get("layer_rates"):

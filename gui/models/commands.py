@@ -10,8 +10,8 @@ from PySide6.QtCore import QObject, Signal
 
 from core.errors import AppError
 from gui.base.session import Session
-from gui.kit.workers import Job, JobRunner, Work
-from gui.models import jobs as jobs_models
+from gui.kit.workers import Job, JobRunner, JobSpec
+from gui.models import jobs
 from gui.models.weights.commands import WeightCommands
 from gui.models.weights.hub_commands import HubCommands
 
@@ -42,10 +42,10 @@ class ModelCommands(QObject):
     def list_catalog(self) -> None:
         """Read the catalog, and which weights are here by now."""
         self._runner.submit(
-            Work(
+            JobSpec(
                 "catalog",
                 "Reading the catalog",
-                jobs_models.list_catalog,
+                jobs.list_catalog,
                 on_success=self._listed,
                 on_failure=self.catalog_failed.emit,
                 is_quiet=True,
@@ -70,10 +70,10 @@ class ModelCommands(QObject):
         if card.id in self._measuring:
             return
         self._measuring[card.id] = self._runner.submit(
-            Work(
+            JobSpec(
                 f"measure {card.id}",
                 f"Timing {card.id}",
-                partial(jobs_models.measure_latency, card),
+                partial(jobs.measure_latency, card),
                 on_success=self._measured,
                 on_failure=self._not_measured,
                 on_cancel=self._forget_measured,
@@ -116,10 +116,10 @@ class ModelCommands(QObject):
         self._session.show_page("classify")
         self._session.notice("classify", "")
         self._runner.submit(
-            Work(
+            JobSpec(
                 "model-file",
                 f"Reading “{path.name}”",
-                partial(jobs_models.recognise_file, path),
+                partial(jobs.recognise_file, path),
                 on_success=self._file_recognised,
                 on_failure=self._file_refused,
                 needs_compute=True,

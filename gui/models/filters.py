@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ModelFilter:
     """A filter of the catalog, and what only the window asks.
 
     `weights`: `here`, `online`, None for anywhere. `is_headless`: only models without a classifier.
@@ -207,13 +207,13 @@ class ModelFilters(QWidget):
                     box.addItem(name, name)
                 box.setCurrentIndex(max(0, box.findData(chosen)))
 
-    def wish(self) -> Wish:
+    def wish(self) -> ModelFilter:
         values: dict[str, Any] = {key: box.currentData() for key, box in self.choices.items()}
         weights, head = values.pop(_WEIGHTS), values.pop(_ANSWERS)
         card = CardFilter(query=self.search.text(), classifies=head == "classes", **values)
-        return Wish(card, weights, head == "features")
+        return ModelFilter(card, weights, head == "features")
 
-    def set_wish(self, wish: Wish) -> None:
+    def set_wish(self, wish: ModelFilter) -> None:
         """Set all controls and tell once."""
         # Not by blocking signals: the search field's clear button lives on them.
         self._is_setting = True
@@ -224,7 +224,7 @@ class ModelFilters(QWidget):
         self._tell()
 
     def reset(self) -> None:
-        self.set_wish(Wish())
+        self.set_wish(ModelFilter())
         self.search.setFocus()
 
     def _need_triggered(self, action: QAction) -> None:
@@ -236,13 +236,13 @@ class ModelFilters(QWidget):
 
     def choose_need(self, need: Preset) -> None:
         """Show the models that serve a need, and nothing else in the way."""
-        self.set_wish(Wish(need.filter))
+        self.set_wish(ModelFilter(need.filter))
         self.need_chosen.emit(need)
 
-    def parts(self) -> tuple[tuple[str, Wish], ...]:
+    def parts(self) -> tuple[tuple[str, ModelFilter], ...]:
         """What is asked for, in words, each with the wish that leaves just that out."""
         wish = self.wish()
-        parts: list[tuple[str, Wish]] = []
+        parts: list[tuple[str, ModelFilter]] = []
         if wish.card.query.strip():
             without = replace(wish, card=replace(wish.card, query=""))
             parts.append((f"“{wish.card.query.strip()}”", without))
@@ -257,14 +257,14 @@ class ModelFilters(QWidget):
             self.changed.emit()
 
     def _show_state(self) -> None:
-        self.reset_button.setEnabled(self.wish() != Wish())
+        self.reset_button.setEnabled(self.wish() != ModelFilter())
         for box in self.choices.values():
             role = "active" if box.currentIndex() > 0 else ""
             if box.property("role") != role:
                 set_role(box, role=role)
 
 
-def _value_of(wish: Wish, key: str) -> Any:
+def _value_of(wish: ModelFilter, key: str) -> Any:
     """What a box has to show; None for its first line."""
     if key == _WEIGHTS:
         return wish.weights
@@ -273,7 +273,7 @@ def _value_of(wish: Wish, key: str) -> Any:
     return getattr(wish.card, key)
 
 
-def _without(wish: Wish, key: str) -> Wish:
+def _without(wish: ModelFilter, key: str) -> ModelFilter:
     """The wish without what one box asks for."""
     if key == _WEIGHTS:
         return replace(wish, weights=None)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from core.catalog.search import ADDED_SOURCES
 from gui.kit.words import count
-from gui.kit.workers import Link
+from gui.kit.workers import JobContext
 from gui.models.rows import ModelRow, make_row
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class RecognisedFile:
     text: str
 
 
-def recognise_file(path: Path, link: Link) -> RecognisedFile:
+def recognise_file(path: Path, link: JobContext) -> RecognisedFile:
     """Raises: AppError where the file is refused or fits no architecture."""
     from core.evaluation.classifier import FILE_PREFIX
     from core.models.weights.files import open_model_file
@@ -56,16 +56,16 @@ def recognise_file(path: Path, link: Link) -> RecognisedFile:
     )
 
 
-def list_catalog(link: Link) -> CatalogRows:
+def list_catalog(link: JobContext) -> CatalogRows:
     """Every card, whether its weights are here, and its latency where it was measured here."""
     from core.catalog import catalog
     from core.catalog.search import CardFilter
-    from core.compute import benchmark as bench
+    from core.compute import benchmark
     from core.models.weights import weights
 
     known = catalog.with_added()
     known.positions(CardFilter())  # it prepares what the first key would have to wait for
-    here, latencies = weights.cards_here(known.cards), bench.known_latencies()
+    here, latencies = weights.cards_here(known.cards), benchmark.known_latencies()
 
     def row(card: ModelCard) -> ModelRow:
         # Of the shipped cards that are not here it is known without looking.
@@ -82,8 +82,8 @@ def list_catalog(link: Link) -> CatalogRows:
     return CatalogRows(known, tuple(row(card) for card in known.cards))
 
 
-def measure_latency(card: ModelCard, link: Link) -> Latency:
+def measure_latency(card: ModelCard, link: JobContext) -> Latency:
     """Time one image on this machine. Raises: AppError where it cannot be run here."""
-    from core.compute import benchmark as bench
+    from core.compute import benchmark
 
-    return bench.measure(card, on_progress=link.on_progress, should_stop=link.should_stop)
+    return benchmark.measure(card, on_progress=link.on_progress, should_stop=link.should_stop)

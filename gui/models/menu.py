@@ -9,7 +9,7 @@ from PySide6.QtCore import QPoint, Signal
 from PySide6.QtGui import QAction, QGuiApplication
 from PySide6.QtWidgets import QMenu, QWidget
 
-from core.catalog import export as rows
+from core.catalog import table_export
 from gui.kit import text_tables
 from gui.kit.words import count
 
@@ -75,15 +75,16 @@ class ModelMenu(QMenu):
     def copy_cells(self) -> None:
         """As spreadsheets paste it."""
         cells = [
-            rows.cells_of(row.card, is_here=row.is_here, latency=row.latency) for row in self._rows
+            table_export.cells_of(row.card, is_here=row.is_here, latency=row.latency)
+            for row in self._rows
         ]
-        self._copy(text_tables.tab_separated(rows.HEADINGS, cells))
+        self._copy(text_tables.tab_separated(table_export.HEADINGS, cells))
 
     def copy_markdown(self) -> None:
-        self._copy(rows.to_markdown(*self._as_asked()))
+        self._copy(table_export.to_markdown(*self._as_asked()))
 
     def copy_csv(self) -> None:
-        self._copy(rows.to_csv(*self._as_asked()))
+        self._copy(table_export.to_csv(*self._as_asked()))
 
     def copy_ids(self) -> None:
         self._copy("".join(f"{row.card.id}\n" for row in self._rows).rstrip("\n"))

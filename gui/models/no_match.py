@@ -11,7 +11,7 @@ from core.catalog.search import CardFilter
 from gui.kit import theme
 from gui.kit.basics import button, label
 from gui.kit.words import count
-from gui.models.filters import ModelFilters, Wish
+from gui.models.filters import ModelFilter, ModelFilters
 
 _MOST_WAYS_OUT = 4
 
@@ -21,12 +21,12 @@ class NoModelFits(QWidget):
 
     wish_chosen = Signal(object)
 
-    def __init__(self, filters: ModelFilters, fitting: Callable[[Wish], int]) -> None:
+    def __init__(self, filters: ModelFilters, fitting: Callable[[ModelFilter], int]) -> None:
         """`fitting` counts the models that a wish leaves."""
         super().__init__()
         self._filters = filters
         self._fitting = fitting
-        self._wishes: list[Wish] = []
+        self._wishes: list[ModelFilter] = []
         column = QVBoxLayout(self)
         column.setContentsMargins(theme.L, theme.XL, theme.L, theme.XL)
         column.setSpacing(theme.S)
@@ -51,7 +51,7 @@ class NoModelFits(QWidget):
         ways = [(f"Without {name}", wish) for name, wish in parts if self._fitting(wish)]
         if not ways and len(parts) > 1:
             query = self._filters.wish().card.query
-            words = Wish(CardFilter(query=query))
+            words = ModelFilter(CardFilter(query=query))
             if query.strip() and self._fitting(words):
                 ways = [(f"Only “{query.strip()}”", words)]
         self._wishes = [wish for _, wish in ways[:_MOST_WAYS_OUT]]

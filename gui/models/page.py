@@ -24,7 +24,7 @@ from gui.models.card import ModelCardView
 from gui.models.chart.view import ModelChartView
 from gui.models.compare import CompareView
 from gui.models.compare_control import CompareControl
-from gui.models.filters import ModelFilters, Wish
+from gui.models.filters import ModelFilter, ModelFilters
 from gui.models.menu import ModelMenu
 from gui.models.no_match import NoModelFits
 from gui.models.rows import make_row
@@ -188,7 +188,7 @@ class ModelsPage(Page):
         self._waiting.setText("The catalog could not be read.")
         self.notices.show_error(error)
 
-    def _fitting(self, wish: Wish) -> list[int]:
+    def _fitting(self, wish: ModelFilter) -> list[int]:
         listing = self._listing
         if listing is None:
             return []
@@ -226,10 +226,10 @@ class ModelsPage(Page):
                 self.chart if self.switch.current == "chart" else self.table
             )
 
-    def _count_fitting(self, wish: Wish) -> int:
+    def _count_fitting(self, wish: ModelFilter) -> int:
         return len(self._fitting(wish))
 
-    def _take_wish(self, wish: Wish) -> None:
+    def _take_wish(self, wish: ModelFilter) -> None:
         self.filters.set_wish(wish)
         self.filters.search.setFocus()
 

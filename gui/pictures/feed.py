@@ -7,9 +7,9 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject
 
-from gui.kit.workers import JobRunner, Work
+from gui.kit.workers import JobRunner, JobSpec
 from gui.labelling.map.map import EmbeddingMap
-from gui.pictures import jobs as jobs_data
+from gui.pictures import jobs
 from gui.pictures.gallery import Gallery
 
 
@@ -26,14 +26,14 @@ class GalleryFeed(QObject):
 
     def _read(self, paths: tuple[Path, ...], side_px: int) -> None:
         self._runner.submit(
-            Work(
+            JobSpec(
                 self._key,
                 "Reading thumbnails",
-                partial(jobs_data.read_cells, paths, side_px),
+                partial(jobs.read_cells, paths, side_px),
                 on_item=self._fill,
                 is_quiet=True,
             )
         )
 
-    def _fill(self, cell: jobs_data.Cell) -> None:
+    def _fill(self, cell: jobs.Cell) -> None:
         self._gallery.fill(cell.path, cell.image, cell.error)

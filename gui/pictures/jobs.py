@@ -15,7 +15,7 @@ from PySide6.QtGui import QImage
 
 from core.errors import AppError
 from core.events import check_stop
-from gui.kit.workers import Link
+from gui.kit.workers import JobContext
 from gui.shell.jobs import read_patiently
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Inspected:
     error: str = ""
 
 
-def read_cells(paths: Sequence[Path], side_px: int, link: Link) -> None:
+def read_cells(paths: Sequence[Path], side_px: int, link: JobContext) -> None:
     """Send one `Cell` per file: those that are in the cache first, then as they are decoded."""
     from core.images.thumbnails import squares
 
@@ -79,7 +79,7 @@ def read_cells(paths: Sequence[Path], side_px: int, link: Link) -> None:
     )
 
 
-def inspect_picture(path: Path, side_px: int, link: Link) -> Inspected:
+def inspect_picture(path: Path, side_px: int, link: JobContext) -> Inspected:
     """The picture at about `side_px` pixels and what its file says of itself."""
     from core.images.metadata import read_facts
 
@@ -104,7 +104,7 @@ class WrongPredictions:
     """File → the class that was answered."""
 
 
-def read_wrong(dataset: DatasetIndex, runs: Sequence[Path], link: Link) -> WrongPredictions:
+def read_wrong(dataset: DatasetIndex, runs: Sequence[Path], link: JobContext) -> WrongPredictions:
     """Of the first of these runs that is on this dataset and keeps its predictions."""
     from core.runs.run_folder import Run
 
@@ -132,9 +132,9 @@ def read_wrong(dataset: DatasetIndex, runs: Sequence[Path], link: Link) -> Wrong
     return WrongPredictions("", {})
 
 
-def verify_dataset(opened: tuple[Path, ...], link: Link) -> DatasetIndex:
+def verify_dataset(opened: tuple[Path, ...], link: JobContext) -> DatasetIndex:
     """Scan once more and decode every picture to its end."""
-    from core.data.open import open_dataset
+    from core.data.open_dataset import open_dataset
 
     return open_dataset(
         opened[0] if len(opened) == 1 else opened,

@@ -9,8 +9,8 @@ from PySide6.QtCore import QObject, Signal
 
 from core.errors import AppError
 from gui.base.session import Session
-from gui.kit.workers import JobRunner, Work
-from gui.pictures import neighbours_jobs as jobs_neighbours
+from gui.kit.workers import JobRunner, JobSpec
+from gui.pictures import neighbours_jobs
 from gui.pictures.neighbours_jobs import Likeness, Neighbours
 
 if TYPE_CHECKING:
@@ -47,11 +47,11 @@ class NeighbourFinder(QObject):
         if self._session.machine is not None and not (live is not None and live.is_on):
             values = {"model": self._model} if self._model else None
         self._runner.submit(
-            Work(
+            JobSpec(
                 _KEY,
                 "Looking for pictures like it",
                 partial(
-                    jobs_neighbours.find_neighbours, dataset.scanned, file, self._likeness, values
+                    neighbours_jobs.find_neighbours, dataset.scanned, file, self._likeness, values
                 ),
                 on_success=self._found,
                 on_failure=self._failed,

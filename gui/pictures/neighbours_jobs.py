@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from gui.kit.workers import Link
+from gui.kit.workers import JobContext
 
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
@@ -45,7 +45,7 @@ def find_neighbours(
     file: str,
     known: Likeness | None,
     values: dict[str, Any] | None,
-    link: Link,
+    link: JobContext,
 ) -> Neighbours:
     """`known`: of an earlier question about the same dataset. `values`: of the recipe whose
     features are used where they are in the cache; None: by thumbnails alone.
@@ -65,7 +65,7 @@ def find_neighbours(
     return Neighbours(file, files, likeness)
 
 
-def _likeness(dataset: DatasetIndex, values: dict[str, Any] | None, link: Link) -> Likeness:
+def _likeness(dataset: DatasetIndex, values: dict[str, Any] | None, link: JobContext) -> Likeness:
     if values is not None and len(dataset) <= _MOST_FEATURES:
         from core.features.dataset_features import cached_features
         from core.recipe.recipe import new_recipe

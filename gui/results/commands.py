@@ -10,8 +10,8 @@ from PySide6.QtCore import QObject, Signal
 
 from core.errors import AppError
 from gui.base.session import Session
-from gui.kit.workers import Job, JobRunner, Work
-from gui.results import jobs as jobs_results
+from gui.kit.workers import Job, JobRunner, JobSpec
+from gui.results import jobs
 from gui.results.jobs import RunResults
 
 ResultsState = Literal["none", "busy", "ready", "failed"]
@@ -58,10 +58,10 @@ class ResultsCommands(QObject):
         kept = self.results if self.results is not None and self.results.path == path else None
         self._set_state("busy", kept)
         self._runner.submit(
-            Work(
+            JobSpec(
                 _READ,
                 "Reading the results",
-                partial(jobs_results.read_results, path),
+                partial(jobs.read_results, path),
                 on_success=self._has_read,
                 on_failure=self._failed,
                 is_quiet=True,
@@ -102,10 +102,10 @@ class ResultsCommands(QObject):
         split = results.report.split if results.report is not None else None
         self._session.notice("results", "")
         self._runner.submit(
-            Work(
+            JobSpec(
                 _EVALUATE,
                 f"Evaluating {results.summary.name}",
-                partial(jobs_results.evaluate_again, results.path, split),
+                partial(jobs.evaluate_again, results.path, split),
                 on_success=self._has_read,
                 on_failure=self._evaluation_failed,
                 on_cancel=self._evaluation_cancelled,
@@ -144,10 +144,10 @@ class ResultsCommands(QObject):
 
     def save(self, path: Path, text: str) -> None:
         self._runner.submit(
-            Work(
+            JobSpec(
                 _SAVE,
                 f"Writing {path.name}",
-                partial(jobs_results.save_text, path, text),
+                partial(jobs.save_text, path, text),
                 on_success=self._saved,
                 on_failure=self._save_failed,
                 is_quiet=True,

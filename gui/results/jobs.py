@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from core.errors import AppError
 from core.events import EpochDone
-from gui.kit.workers import Link
+from gui.kit.workers import JobContext
 
 if TYPE_CHECKING:
     from core.evaluation.image_files import ImagesState
@@ -36,7 +36,7 @@ class RunResults:
         return self.summary.path
 
 
-def read_results(path: Path, link: Link) -> RunResults:
+def read_results(path: Path, link: JobContext) -> RunResults:
     """Everything of a run's folder that Results shows; whether its images are still there, too."""
     from core.evaluation.image_files import look_after_images
     from core.runs.run_folder import Run, is_run
@@ -50,10 +50,10 @@ def read_results(path: Path, link: Link) -> RunResults:
     report = run.read_report()
     predictions = run.read_predictions()
     document = run.read_dataset()
-    files = [prediction.file for prediction in predictions]
-    link.on_progress(0, len(files), "looking for the images")
+    atomic_files = [prediction.file for prediction in predictions]
+    link.on_progress(0, len(atomic_files), "looking for the images")
     images = look_after_images(
-        document, files, since=summary.started.timestamp(), should_stop=link.should_stop
+        document, atomic_files, since=summary.started.timestamp(), should_stop=link.should_stop
     )
     name = document.get("name") or summary.dataset
     return RunResults(
@@ -69,7 +69,7 @@ def _read_probe(run: Run) -> float | None:
     return probe.selection_accuracy if probe is not None and probe.epoch == 0 else None
 
 
-def evaluate_again(path: Path, split: str | None, link: Link) -> RunResults:
+def evaluate_again(path: Path, split: str | None, link: JobContext) -> RunResults:
     """Ask the run's model about every image of `split` and keep what it says in the run folder.
 
     A report that is there already stays as it is: it was made when the run ended.
@@ -97,12 +97,12 @@ def evaluate_again(path: Path, split: str | None, link: Link) -> RunResults:
     )
 
 
-def save_text(path: Path, text: str, link: Link) -> Path:
+def save_text(path: Path, text: str, link: JobContext) -> Path:
     """Raises: AppError where the file cannot be written."""
-    from core.system import atomic_files as files
+    from core.system import atomic_files
 
     try:
-        files.write_text(path, text)
+        atomic_files.write_text(path, text)
     except OSError as error:
         raise AppError(
             f"{path} cannot be written: {error.strerror or error}.", "Choose another place."

@@ -27,8 +27,8 @@ from gui.kit.inputs import ComboBox
 from gui.kit.settings import Settings
 from gui.kit.theme import Theme
 from gui.kit.words import isolate, strategy_in_words
-from gui.kit.workers import JobRunner, Work
-from gui.pictures import jobs as jobs_data
+from gui.kit.workers import JobRunner, JobSpec
+from gui.pictures import jobs
 from gui.pictures.feed import GalleryFeed
 from gui.pictures.inspector import Inspector
 from gui.results.commands import ResultsCommands
@@ -280,10 +280,10 @@ class ResultsPage(Page):
             rest = self._splitter.width() - side
             self._splitter.setSizes([rest // 2, rest - rest // 2, side])
         self._runner.submit(
-            Work(
+            JobSpec(
                 "inspect",
                 "Reading a picture",
-                partial(jobs_data.inspect_picture, path, _PREVIEW_PX),
+                partial(jobs.inspect_picture, path, _PREVIEW_PX),
                 on_success=self.inspector.show_inspected,
                 is_quiet=True,
             )

@@ -12,8 +12,8 @@ from PySide6.QtCore import QObject, Signal
 from core.errors import AppError
 from gui.base.session import Session
 from gui.kit.words import count
-from gui.kit.workers import JobRunner, Link, Work
-from gui.runs import jobs as jobs_runs
+from gui.kit.workers import JobContext, JobRunner, JobSpec
+from gui.runs import jobs
 from gui.runs.jobs import RunCurves, RunDetails, Trashed
 
 
@@ -39,10 +39,10 @@ class RunsCommands(QObject):
     def read_details(self, path: Path, other: Path | None) -> None:
         """What the table does not say of a run, compared with another; the answer is a signal."""
         self._runner.submit(
-            Work(
+            JobSpec(
                 "run-details",
                 "Reading a run",
-                partial(jobs_runs.read_details, path, other),
+                partial(jobs.read_details, path, other),
                 on_success=self._details_read,
                 on_failure=self._failed,
                 is_quiet=True,
@@ -52,10 +52,10 @@ class RunsCommands(QObject):
     def read_curves(self, paths: Sequence[Path]) -> None:
         """What the epochs of these runs said; the answer is a signal."""
         self._runner.submit(
-            Work(
+            JobSpec(
                 "run-curves",
                 "Reading curves",
-                partial(jobs_runs.read_curves, tuple(paths)),
+                partial(jobs.read_curves, tuple(paths)),
                 on_success=self._curves_read,
                 on_failure=self._failed,
                 is_quiet=True,
@@ -63,17 +63,17 @@ class RunsCommands(QObject):
         )
 
     def write_note(self, path: Path, text: str) -> None:
-        self._change("Writing a note", partial(jobs_runs.write_note, path, text))
+        self._change("Writing a note", partial(jobs.write_note, path, text))
 
     def set_archived(self, paths: Sequence[Path], *, is_archived: bool) -> None:
         self._session.notice("runs", "")
         what = count(len(paths), "run")
         self._said = f"{what} archived." if is_archived else f"{what} brought back."
-        self._change("Archiving", partial(jobs_runs.set_archived, tuple(paths), is_archived))
+        self._change("Archiving", partial(jobs.set_archived, tuple(paths), is_archived))
 
-    def _change(self, title: str, function: Callable[[Link], Any]) -> None:
+    def _change(self, title: str, function: Callable[[JobContext], Any]) -> None:
         self._runner.submit(
-            Work(
+            JobSpec(
                 "run-change",
                 title,
                 function,
@@ -97,10 +97,10 @@ class RunsCommands(QObject):
         """Let the next run do what this one did."""
         self._session.notice("runs", "")
         self._runner.submit(
-            Work(
+            JobSpec(
                 "run-settings",
                 "Reading a recipe",
-                partial(jobs_runs.read_settings, path),
+                partial(jobs.read_settings, path),
                 on_success=self._settings_read,
                 on_failure=self._failed,
                 is_quiet=True,
@@ -111,10 +111,10 @@ class RunsCommands(QObject):
         """Asked and answered: the page did."""
         self._session.notice("runs", "")
         self._runner.submit(
-            Work(
+            JobSpec(
                 "trash",
                 f"Moving {count(len(paths), 'run')} to the trash",
-                partial(jobs_runs.move_to_trash, tuple(paths)),
+                partial(jobs.move_to_trash, tuple(paths)),
                 on_success=self._trashed,
                 on_failure=self._failed,
                 queues_up=True,

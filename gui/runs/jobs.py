@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.errors import AppError
 from core.events import EpochDone, check_stop
-from gui.kit.workers import Link
+from gui.kit.workers import JobContext
 
 if TYPE_CHECKING:
     from core.runs.run_folder import Run
@@ -60,7 +60,7 @@ class Trashed:
     problem: str = ""
 
 
-def read_details(path: Path, other: Path | None, link: Link) -> RunDetails:
+def read_details(path: Path, other: Path | None, link: JobContext) -> RunDetails:
     """Raises: AppError where the folder has gone."""
     from core.runs.run_folder import Run
 
@@ -82,7 +82,7 @@ def read_details(path: Path, other: Path | None, link: Link) -> RunDetails:
     )
 
 
-def read_curves(paths: Sequence[Path], link: Link) -> tuple[RunCurves, ...]:
+def read_curves(paths: Sequence[Path], link: JobContext) -> tuple[RunCurves, ...]:
     """Of the runs that are still there."""
     from core.runs.run_folder import Run
 
@@ -115,14 +115,14 @@ def _data_of(run: Run) -> str:
     return hashlib.blake2b(repr(chosen).encode(errors="surrogateescape")).hexdigest()
 
 
-def write_note(path: Path, text: str, link: Link) -> None:
+def write_note(path: Path, text: str, link: JobContext) -> None:
     """Raises: AppError."""
     from core.runs.run_folder import Run
 
     Run(path).write_note(text)
 
 
-def set_archived(paths: Sequence[Path], is_archived: bool, link: Link) -> int:
+def set_archived(paths: Sequence[Path], is_archived: bool, link: JobContext) -> int:
     """How many runs were put aside, or brought back. Raises: AppError."""
     from core.runs.run_folder import Run
 
@@ -163,7 +163,7 @@ def _text(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def read_settings(path: Path, link: Link) -> dict[str, Any]:
+def read_settings(path: Path, link: JobContext) -> dict[str, Any]:
     """The recipe of a run: its model, and what is not the default. Raises: AppError."""
     from core.runs.run_folder import Run
 
@@ -176,7 +176,7 @@ def read_settings(path: Path, link: Link) -> dict[str, Any]:
     }
 
 
-def move_to_trash(paths: Sequence[Path], link: Link) -> Trashed:
+def move_to_trash(paths: Sequence[Path], link: JobContext) -> Trashed:
     """Each run that is not on, into the platform's trash. Nothing is ever deleted for good."""
     from core.runs.run_folder import Run
 

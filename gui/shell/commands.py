@@ -14,14 +14,14 @@ from PySide6.QtCore import QObject
 from PySide6.QtGui import QImage
 
 from core.errors import AppError
-from core.system import paths as places
+from core.system import paths as app_paths
 from gui.base.live_run import LiveRun
 from gui.base.session import IN_TRAINING, PageName, Picture, Session
 from gui.classify.live_commands import TrialCommands
 from gui.edits.commands import DataCommands
 from gui.kit.settings import Settings
 from gui.kit.words import count, quote
-from gui.kit.workers import Job, JobRunner, Link, Work
+from gui.kit.workers import Job, JobContext, JobRunner, JobSpec
 from gui.labelling.commands import FeatureCommands, LabellingCommands, MapCommands
 from gui.layers.commands import LayerCommands
 from gui.models.commands import ModelCommands
@@ -80,7 +80,7 @@ class Commands(QObject):
         One after the other: three threads that import at once keep the window from its turn.
         """
         self._runner.submit(
-            Work(
+            JobSpec(
                 "models",
                 "Reading the catalog",
                 jobs.list_models,
@@ -96,7 +96,7 @@ class Commands(QObject):
 
     def refresh_runs(self) -> None:
         self._runner.submit(
-            Work(
+            JobSpec(
                 "runs",
                 "Reading the runs",
                 jobs.list_runs,
@@ -113,7 +113,7 @@ class Commands(QObject):
     def _warm_up(self) -> None:
         if self._session.machine is None and self._runner.find("warm-up") is None:
             self._runner.submit(
-                Work(
+                JobSpec(
                     "warm-up",
                     "Loading libraries",
                     jobs.warm_up,
@@ -167,7 +167,7 @@ class Commands(QObject):
 
     def open_sample(self) -> None:
         # Writing it imports scikit-learn: not beside the libraries that are being loaded.
-        is_written = places.sample_dir("digits").is_dir()
+        is_written = app_paths.sample_dir("digits").is_dir()
         self._scan(jobs.scan_sample, None, "Opening the sample", needs_compute=not is_written)
 
     def _scan(
@@ -175,7 +175,7 @@ class Commands(QObject):
     ) -> None:
         # Submitted first: it replaces an earlier scan, whose end must not be taken for this one's.
         self._runner.submit(
-            Work(
+            JobSpec(
                 "scan",
                 title,
                 function,
@@ -251,9 +251,9 @@ class Commands(QObject):
         )
         return False
 
-    def _submit_training(self, name: str, function: Callable[[Link], RunResult]) -> None:
+    def _submit_training(self, name: str, function: Callable[[JobContext], RunResult]) -> None:
         self._runner.submit(
-            Work(
+            JobSpec(
                 "train",
                 f"Training on {quote(name)}",
                 function,
@@ -336,7 +336,7 @@ class Commands(QObject):
         self._begin_classify_action()
         self._session.show_page("classify")
         self._runner.submit(
-            Work(
+            JobSpec(
                 "previews",
                 "Reading pictures",
                 partial(jobs.read_thumbnails, tuple(paths), jobs.PREVIEW_PX),
@@ -352,7 +352,7 @@ class Commands(QObject):
         self._begin_classify_action()
         self._session.show_page("classify")
         self._runner.submit(
-            Work(
+            JobSpec(
                 "paste",
                 "Reading the clipboard",
                 partial(jobs.save_pasted, image),
@@ -399,7 +399,7 @@ class Commands(QObject):
             return
         what = "a picture" if len(paths) == 1 else count(len(paths), "picture")
         self._runner.submit(
-            Work(
+            JobSpec(
                 "classify",
                 f"Classifying {what}",
                 partial(jobs.classify, self._session.classifier, tuple(paths)),

@@ -14,14 +14,14 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QMessageBox, QWidget
 
 from core.errors import AppError
-from core.system import paths as places
+from core.system import paths
 from gui.kit.workers import Crash
 
 _LOG = logging.getLogger("graftwork")
 
 
 def log_file() -> Path:
-    return places.log_dir() / "graftwork.log"
+    return paths.log_dir() / "graftwork.log"
 
 
 def start_log() -> None:

@@ -23,9 +23,9 @@ from core.events import (
     StepDone,
     check_stop,
 )
-from core.system import paths as places
+from core.system import paths as app_paths
 from core.system.load import LoadSampler
-from gui.kit.workers import Link
+from gui.kit.workers import JobContext
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -51,7 +51,7 @@ class Thumbnail:
     error: str = ""
 
 
-def warm_up(link: Link) -> Machine:
+def warm_up(link: JobContext) -> Machine:
     """Import everything heavy once, the plots' library first: a page may want it any moment."""
     import pyqtgraph  # noqa: F401 - loaded here so that the Train page finds it loaded
 
@@ -60,7 +60,7 @@ def warm_up(link: Link) -> Machine:
     return warmup.warm_up(on_progress=link.on_progress, should_stop=link.should_stop)
 
 
-def list_models(link: Link) -> tuple[ModelCard, ...]:
+def list_models(link: JobContext) -> tuple[ModelCard, ...]:
     """The models whose weights are on this machine, those that come with the application first."""
     from core.catalog import catalog
     from core.models.weights import weights
@@ -70,7 +70,7 @@ def list_models(link: Link) -> tuple[ModelCard, ...]:
     return tuple(card for card in cards if card.id in here)
 
 
-def list_runs(link: Link) -> tuple[RunSummary, ...]:
+def list_runs(link: JobContext) -> tuple[RunSummary, ...]:
     """All runs but those stopped before there was a model: a summary does not tell these apart."""
     from core.runs.run_folder import Run, RunStore
 
@@ -81,16 +81,16 @@ def list_runs(link: Link) -> tuple[RunSummary, ...]:
     )
 
 
-def scan_folder(path: Path | tuple[Path, ...], link: Link) -> DatasetIndex:
+def scan_folder(path: Path | tuple[Path, ...], link: JobContext) -> DatasetIndex:
     """Pictures that nobody has labelled are there as well: they can be labelled in the window."""
-    from core.data.open import open_dataset
+    from core.data.open_dataset import open_dataset
 
     return open_dataset(
         path, allow_unlabelled=True, on_progress=link.on_progress, should_stop=link.should_stop
     )
 
 
-def scan_sample(link: Link) -> DatasetIndex:
+def scan_sample(link: JobContext) -> DatasetIndex:
     """Write the handwritten digits where they are missing, and scan them."""
     from core.data.sources import samples
 
@@ -98,14 +98,14 @@ def scan_sample(link: Link) -> DatasetIndex:
     return scan_folder(samples.digits(), link)
 
 
-def read_thumbnails(paths: Sequence[Path], short_side: int, link: Link) -> None:
+def read_thumbnails(paths: Sequence[Path], short_side: int, link: JobContext) -> None:
     """Send one `Thumbnail` per file; a broken file sends its reason."""
     for path in paths:
         check_stop(link.should_stop)
         link.sink(_read_thumbnail(path, short_side, link))
 
 
-def read_patiently(path: Path, short_side: int, link: Link) -> Image.Image:
+def read_patiently(path: Path, short_side: int, link: JobContext) -> Image.Image:
     """The picture of a file; a drive that does not answer keeps no job from being cancelled.
 
     Raises: DecodeError, Cancelled.
@@ -122,7 +122,7 @@ def read_patiently(path: Path, short_side: int, link: Link) -> Image.Image:
     )
 
 
-def _read_thumbnail(path: Path, short_side: int, link: Link) -> Thumbnail:
+def _read_thumbnail(path: Path, short_side: int, link: JobContext) -> Thumbnail:
     try:
         return Thumbnail(path, _to_qimage(read_patiently(path, short_side, link)))
     except AppError as error:
@@ -136,9 +136,9 @@ def _to_qimage(picture: Image.Image) -> QImage:
     return QImage(buffer, width, height, 3 * width, QImage.Format.Format_RGB888).copy()
 
 
-def save_pasted(image: QImage, link: Link) -> Path:
+def save_pasted(image: QImage, link: JobContext) -> Path:
     """Keep a pasted picture as a file, so that it goes the way of every other picture."""
-    folder = places.cache_dir() / "pasted"
+    folder = app_paths.cache_dir() / "pasted"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"pasted-{sum(1 for _ in folder.iterdir()) + 1}.png"
     if not image.save(str(path)):
@@ -146,7 +146,7 @@ def save_pasted(image: QImage, link: Link) -> Path:
     return path
 
 
-def train(values: dict[str, Any], dataset: DatasetIndex, link: Link) -> RunResult:
+def train(values: dict[str, Any], dataset: DatasetIndex, link: JobContext) -> RunResult:
     """One run from the form's values. Raises: AppError for a value the recipe refuses."""
     from core.recipe.recipe import new_recipe
     from core.runs.run_folder import RunStore
@@ -165,7 +165,7 @@ def train(values: dict[str, Any], dataset: DatasetIndex, link: Link) -> RunResul
     )  # fmt: skip
 
 
-def resume_run(path: Path, link: Link) -> RunResult:
+def resume_run(path: Path, link: JobContext) -> RunResult:
     """Go on with a stopped run; what it told before is told again first, for the curves."""
     from core.runs.run_folder import RunStore
     from core.training.fit import resume
@@ -187,7 +187,7 @@ class ProgressFromEvents:
     """Passes a run's events on, makes the status line's progress of them, samples the load, and
     answers what is asked of the model meanwhile."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: JobContext) -> None:
         self._link = link
         self._load: LoadSampler | None = None
         self._device = "cpu"
@@ -256,7 +256,7 @@ class Answer:
     by: str = ""
 
 
-def classify(reference: str, paths: Sequence[Path], link: Link) -> None:
+def classify(reference: str, paths: Sequence[Path], link: JobContext) -> None:
     """Send one `Answer` per file, a few at a time."""
     # A model's id is no path; a run is given by its folder.
     if Path(reference).is_absolute() and not Path(reference).is_dir():

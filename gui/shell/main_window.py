@@ -37,8 +37,7 @@ from gui.kit.settings import Settings, ThemeChoice
 from gui.kit.theme import Theme
 from gui.kit.words import name_model, strategy_in_words
 from gui.kit.workers import Job, JobRunner
-from gui.shell import crashes
-from gui.shell import menus as actions
+from gui.shell import crashes, menus
 from gui.shell.commands import Commands
 from gui.shell.drops import DATASET_SUFFIXES, Destination, find_destination, image_suffixes
 from gui.shell.frame import ContextLine, DropOverlay, Rail, StatusLine
@@ -67,7 +66,7 @@ class MainWindow(QMainWindow):
         self.runner.crashed.connect(self.crashes.report)
         self.painted_at: float | None = None
         self._question: QMessageBox | None = None
-        self._sheet: actions.ShortcutSheet | None = None
+        self._sheet: menus.ShortcutSheet | None = None
         self._settings_dialog: SettingsDialog | None = None
         self._is_leaving = False
         self._pages: dict[PageName, Page] = {}
@@ -78,10 +77,10 @@ class MainWindow(QMainWindow):
         self.setAcceptDrops(True)
         look.dress(self)
         self._build_frame()
-        self.actions_by_name = actions.build_menus(self, look, self._handlers())
-        self.undoing = actions.UndoActions(self.actions_by_name, self)
+        self.actions_by_name = menus.build_menus(self, look, self._handlers())
+        self.undoing = menus.UndoActions(self.actions_by_name, self)
         self.undoing.follow(self.commands.layers.history.stack)
-        self.context.add_tools(actions.toolbar_actions(self.actions_by_name))
+        self.context.add_tools(menus.toolbar_actions(self.actions_by_name))
         self._add_recent_menu()
         self.actions_by_name[f"theme_{settings.theme}"].setChecked(True)
         self._connect_session()
@@ -117,7 +116,7 @@ class MainWindow(QMainWindow):
 
     def _add_recent_menu(self) -> None:
         after = self.actions_by_name["open_sample"]
-        self.recent = actions.RecentMenu(self._recent_datasets, self)
+        self.recent = menus.RecentMenu(self._recent_datasets, self)
         self.recent.wanted.connect(self._open_recent)
         file_menu = after.associatedObjects()[-1]
         assert isinstance(file_menu, QMenu)
@@ -281,7 +280,7 @@ class MainWindow(QMainWindow):
 
     def show_shortcuts(self) -> None:
         if self._sheet is None:
-            self._sheet = actions.ShortcutSheet(self)
+            self._sheet = menus.ShortcutSheet(self)
         self._sheet.open()
 
     def show_settings(self) -> None:
@@ -299,7 +298,7 @@ class MainWindow(QMainWindow):
         self._settings_dialog.show_now()
 
     def show_about(self) -> None:
-        actions.about_box(self).open()
+        menus.about_box(self).open()
 
     def _open_log(self) -> None:
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(crashes.log_file().parent)))

@@ -20,8 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from core.errors import AppError
-from core.system import paths as places
-from core.system import preferences
+from core.system import paths, preferences
 from gui.base.session import Session
 from gui.kit import theme
 from gui.kit.basics import Card, ElidedLabel, button, label, row
@@ -29,8 +28,8 @@ from gui.kit.inputs import ComboBox
 from gui.kit.notice_bar import NoticeBar
 from gui.kit.settings import ThemeChoice
 from gui.kit.theme import Theme
-from gui.kit.workers import JobRunner, Work
-from gui.shell import settings_jobs as jobs_settings
+from gui.kit.workers import JobRunner, JobSpec
+from gui.shell import settings_jobs
 
 _WIDTH_PX = 620
 _THEMES: tuple[tuple[str, ThemeChoice], ...] = (
@@ -90,7 +89,7 @@ class SettingsDialog(QDialog):
 
     def show_now(self) -> None:
         """Read what is saved and open; does not block."""
-        self._wishes, sentence = places.read_preferences()
+        self._wishes, sentence = paths.read_preferences()
         self.notices.clear()
         if sentence:
             self.notices.show_notice(sentence, "warning")
@@ -178,7 +177,7 @@ class SettingsDialog(QDialog):
 
     def _save(self, wishes: preferences.Preferences) -> None:
         try:
-            preferences.write(places.preferences_file(), wishes)
+            preferences.write(paths.preferences_file(), wishes)
         except OSError as error:
             reason = error.strerror or error
             self.notices.show_notice(f"The settings cannot be saved: {reason}.", "error")
@@ -190,7 +189,7 @@ class SettingsDialog(QDialog):
 
     def _show_runs_dir(self) -> None:
         chosen = self._wishes.runs_dir
-        self.runs_dir.setText(chosen or str(places.default_runs_dir()))
+        self.runs_dir.setText(chosen or str(paths.default_runs_dir()))
         self.runs_dir.setToolTip(self.runs_dir.text())
         self.runs_dir.setCursorPosition(0)
         self.default_button.setEnabled(bool(chosen))
@@ -217,13 +216,13 @@ class SettingsDialog(QDialog):
     # -- the cache ---------------------------------------------------------------------------
 
     def _measure(self) -> None:
-        self._cache_dir.setText(str(places.cache_dir()))
+        self._cache_dir.setText(str(paths.cache_dir()))
         self.cache_size.setText("Cache: measuring …")
         self._runner.submit(
-            Work(
+            JobSpec(
                 "cache-size",
                 "Measuring the cache",
-                jobs_settings.measure_cache,
+                settings_jobs.measure_cache,
                 on_success=self._measured,
                 on_failure=self._failed,
                 is_quiet=True,
@@ -260,10 +259,10 @@ class SettingsDialog(QDialog):
     def _clear(self) -> None:
         kept = tuple(picture.path for picture in self._session.pictures)
         job = self._runner.submit(
-            Work(
+            JobSpec(
                 "cache-clear",
                 "Clearing the cache",
-                partial(jobs_settings.clear_cache, kept),
+                partial(settings_jobs.clear_cache, kept),
                 on_success=self._cleared,
                 on_failure=self._failed,
                 on_cancel=self._measure,

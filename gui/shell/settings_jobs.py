@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from gui.kit.workers import Link
+from gui.kit.workers import JobContext
 
 
-def measure_cache(link: Link) -> int:
-    from core.system import disk_cache as cache
+def measure_cache(link: JobContext) -> int:
+    from core.system import disk_cache
 
-    return cache.size_bytes(should_stop=link.should_stop)
+    return disk_cache.size_bytes(should_stop=link.should_stop)
 
 
-def clear_cache(keep: Sequence[Path], link: Link) -> int:
+def clear_cache(keep: Sequence[Path], link: JobContext) -> int:
     """Bytes freed. Needs the compute slot: a training reads its features in the cache."""
-    from core.system import disk_cache as cache
+    from core.system import disk_cache
 
-    return cache.clear(keep=keep, should_stop=link.should_stop)
+    return disk_cache.clear(keep=keep, should_stop=link.should_stop)

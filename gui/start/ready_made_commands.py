@@ -13,8 +13,8 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Signal
 
 from core.errors import AppError
-from gui.kit.workers import Job, JobRunner, Work
-from gui.start import ready_made_jobs as jobs_ready_made
+from gui.kit.workers import Job, JobRunner, JobSpec
+from gui.start import ready_made_jobs
 
 _DOWNLOAD = "ready-made-download"
 
@@ -47,10 +47,10 @@ class ReadyMadeCommands(QObject):
 
     def refresh(self) -> None:
         self._runner.submit(
-            Work(
+            JobSpec(
                 "ready-made-list",
                 "Listing the ready-made datasets",
-                jobs_ready_made.list_offers,
+                ready_made_jobs.list_offers,
                 on_success=self.listed.emit,
                 on_failure=self.failed.emit,
                 is_quiet=True,
@@ -63,10 +63,10 @@ class ReadyMadeCommands(QObject):
             return
         self.downloading = name
         self._runner.submit(
-            Work(
+            JobSpec(
                 _DOWNLOAD,
                 f"Downloading {title}",
-                partial(jobs_ready_made.download, name),
+                partial(ready_made_jobs.download, name),
                 on_success=self._downloaded,
                 on_failure=self._download_failed,
                 on_cancel=self._download_cancelled,
@@ -83,19 +83,19 @@ class ReadyMadeCommands(QObject):
         if name == "digits":
             self._open_sample()
             return
-        from core.data.sources import downloads as ready_made
+        from core.data.sources import downloads
 
         try:
-            self._open_dataset(ready_made.open_set(name))
+            self._open_dataset(downloads.open_set(name))
         except AppError as error:
             self.failed.emit(error)
 
     def remove(self, name: str) -> None:
         self._runner.submit(
-            Work(
+            JobSpec(
                 "ready-made-remove",
                 "Moving a dataset to the trash",
-                partial(jobs_ready_made.remove, name),
+                partial(ready_made_jobs.remove, name),
                 on_success=self._removed,
                 on_failure=self.failed.emit,
             )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gui.kit.workers import Link
+from gui.kit.workers import JobContext
 
 if TYPE_CHECKING:
     from core.data.sources.downloads import ReadyMade
@@ -20,19 +20,19 @@ class Offer:
     is_here: bool
 
 
-def list_offers(link: Link) -> tuple[Offer, ...]:
-    from core.data.sources import downloads as ready_made
+def list_offers(link: JobContext) -> tuple[Offer, ...]:
+    from core.data.sources import downloads
 
-    return tuple(Offer(entry, ready_made.is_here(entry)) for entry in ready_made.all_sets())
-
-
-def download(name: str, link: Link) -> Path:
-    from core.data.sources import downloads as ready_made
-
-    return ready_made.download(name, on_progress=link.on_progress, should_stop=link.should_stop)
+    return tuple(Offer(entry, downloads.is_here(entry)) for entry in downloads.all_sets())
 
 
-def remove(name: str, link: Link) -> Path:
-    from core.data.sources import downloads as ready_made
+def download(name: str, link: JobContext) -> Path:
+    from core.data.sources import downloads
 
-    return ready_made.remove(name)
+    return downloads.download(name, on_progress=link.on_progress, should_stop=link.should_stop)
+
+
+def remove(name: str, link: JobContext) -> Path:
+    from core.data.sources import downloads
+
+    return downloads.remove(name)

@@ -9,8 +9,8 @@ from PySide6.QtCore import QObject, Signal
 
 from core.errors import AppError
 from gui.base.session import Session
-from gui.kit.workers import JobRunner, Work
-from gui.strategy import jobs as jobs_advice
+from gui.kit.workers import JobRunner, JobSpec
+from gui.strategy import jobs
 from gui.strategy.jobs import Question
 
 if TYPE_CHECKING:
@@ -37,10 +37,10 @@ class AdviceCommands(QObject):
         self._session.notice("strategy", "")
         self._runner.supersede("check")
         self._runner.submit(
-            Work(
+            JobSpec(
                 "advice",
                 "Asking for advice",
-                partial(jobs_advice.advise, question),
+                partial(jobs.advise, question),
                 on_success=self._advised,
                 on_failure=self._advice_failed,
                 on_cancel=self._advice_cancelled,
@@ -63,10 +63,10 @@ class AdviceCommands(QObject):
         """Try the arms on a small sample."""
         self._session.notice("strategy", "")
         self._runner.submit(
-            Work(
+            JobSpec(
                 "check",
                 "Checking the advice",
-                partial(jobs_advice.check, question, advice),
+                partial(jobs.check, question, advice),
                 on_success=self._checked,
                 on_failure=self._check_failed,
                 on_cancel=self._check_cancelled,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from core.advice.rules import Domain, Thresholds
 from core.events import check_stop
-from gui.kit.workers import Link
+from gui.kit.workers import JobContext
 
 if TYPE_CHECKING:
     from core.advice.advise import Advice
@@ -27,7 +27,7 @@ class Question:
     thresholds: Thresholds
 
 
-def plan_of(values: dict[str, Any], classes: int, link: Link) -> Plan:
+def plan_of(values: dict[str, Any], classes: int, link: JobContext) -> Plan:
     """What trains with these recipe values (with `model`), for so many classes.
 
     Raises: AppError for a value the recipe refuses or a model that cannot be outlined.
@@ -39,7 +39,7 @@ def plan_of(values: dict[str, Any], classes: int, link: Link) -> Plan:
     return plan_of_recipe(make_recipe(values), classes)
 
 
-def advise(question: Question, link: Link) -> Advice:
+def advise(question: Question, link: JobContext) -> Advice:
     """Raises: AppError where the set or the model cannot be used; Cancelled."""
     from core.advice.advise import advise as ask
     from core.recipe.recipe import new_recipe
@@ -56,7 +56,7 @@ def advise(question: Question, link: Link) -> Advice:
     )
 
 
-def check(question: Question, advice: Advice, link: Link) -> Check:
+def check(question: Question, advice: Advice, link: JobContext) -> Check:
     """A short trial of the arms. Raises: AppError; Cancelled."""
     from core.advice.check import check as try_arms
 

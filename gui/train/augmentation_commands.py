@@ -9,8 +9,8 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from core.errors import AppError
 from gui.base.session import Session
-from gui.kit.workers import JobRunner, Work
-from gui.train import augmentation_jobs as jobs_preview
+from gui.kit.workers import JobRunner, JobSpec
+from gui.train import augmentation_jobs
 
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
@@ -51,10 +51,10 @@ class PreviewCommands(QObject):
         self._asked = dataset, question
         values, pick, roll = question
         self._runner.submit(
-            Work(
+            JobSpec(
                 "augmentation",
                 "Varying pictures",
-                partial(jobs_preview.vary, dataset, values, pick, roll),
+                partial(augmentation_jobs.vary, dataset, values, pick, roll),
                 on_success=self.made.emit,
                 on_failure=self._failed,
                 is_quiet=True,

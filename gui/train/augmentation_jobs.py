@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtGui import QImage
 
-from gui.kit.workers import Link
+from gui.kit.workers import JobContext
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +27,7 @@ class VariedPicture:
 
 
 def vary(
-    dataset: DatasetIndex, values: dict[str, Any], pick: int, roll: int, link: Link
+    dataset: DatasetIndex, values: dict[str, Any], pick: int, roll: int, link: JobContext
 ) -> tuple[VariedPicture, ...]:
     """Raises: AppError for a value the recipe refuses and for pictures that cannot be read."""
     from core.batches.augment_preview import choose, preview

@@ -11,9 +11,9 @@ from core.errors import AppError
 from core.events import Notice
 from core.training.lr_finder.curve import check_bounds, rate_text, rate_values
 from gui.base.session import Session
-from gui.kit.workers import Job, JobRunner, Work
-from gui.layers.undo import PlanHistory, Wish
-from gui.train import lr_jobs as jobs_rates
+from gui.kit.workers import Job, JobRunner, JobSpec
+from gui.layers.undo import PlanHistory, PlanRequest
+from gui.train import lr_jobs
 from gui.train.lr_jobs import RateQuestion
 
 if TYPE_CHECKING:
@@ -56,10 +56,10 @@ class RateCommands(QObject):
             raise AppError("There is nothing to learn from yet.", "Open a folder of images first.")
         question = RateQuestion(dataset, values, lowest, highest, steps)
         self._runner.submit(
-            Work(
+            JobSpec(
                 _KEY,
                 "Finding the learning rate",
-                partial(jobs_rates.find_rate, question),
+                partial(lr_jobs.find_rate, question),
                 on_item=self._hear,
                 on_success=self._found,
                 on_failure=self._failed,
@@ -90,7 +90,9 @@ class RateCommands(QObject):
 
         wish = self._history.now
         values = {**wish.values, **rate_values(make_recipe(wish.values), rate)}
-        self._history.change(f"use the learning rate {rate_text(rate)}", Wish(wish.model, values))
+        self._history.change(
+            f"use the learning rate {rate_text(rate)}", PlanRequest(wish.model, values)
+        )
 
     def _hear(self, heard: RatePoint | Notice) -> None:
         if isinstance(heard, Notice):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gui.kit.workers import Link
+from gui.kit.workers import JobContext
 
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
@@ -23,7 +23,7 @@ class RateQuestion:
     steps: int
 
 
-def find_rate(question: RateQuestion, link: Link) -> RateCurve:
+def find_rate(question: RateQuestion, link: JobContext) -> RateCurve:
     """Each step goes to the sink. Raises: AppError for a value or a range that is refused, and
     where set or model cannot be used; Cancelled."""
     from core.recipe.recipe import new_recipe

@@ -9,8 +9,8 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from core.errors import AppError
 from gui.base.session import Session
-from gui.kit.workers import JobRunner, Work
-from gui.strategy import jobs as jobs_advice
+from gui.kit.workers import JobRunner, JobSpec
+from gui.strategy import jobs
 
 if TYPE_CHECKING:
     from core.recipe.plan import Plan
@@ -49,10 +49,10 @@ class PlanCommands(QObject):
         values, classes = self._question
         self._answered = self._question
         self._runner.submit(
-            Work(
+            JobSpec(
                 "plan",
                 "Drawing the plan",
-                partial(jobs_advice.plan_of, values, classes),
+                partial(jobs.plan_of, values, classes),
                 on_success=self._planned,
                 on_failure=self._failed,
                 is_quiet=True,

@@ -15,15 +15,15 @@ from core.errors import AppError
 from gui.base.live_run import LiveRun
 from gui.base.session import Session
 from gui.kit.words import count, quote
-from gui.kit.workers import JobRunner, Link, Work
-from gui.train import queue_jobs as jobs_queue
+from gui.kit.workers import JobContext, JobRunner, JobSpec
+from gui.train import queue_jobs
 from gui.train.queue_jobs import Change, QueueRow
 
 if TYPE_CHECKING:
     from core.runs.queue import QueueEntry
     from core.runs.run_folder import RunResult
 
-    SubmitTraining = Callable[[str, Callable[[Link], RunResult]], None]
+    SubmitTraining = Callable[[str, Callable[[JobContext], RunResult]], None]
 
 
 class QueueCommands(QObject):
@@ -57,7 +57,7 @@ class QueueCommands(QObject):
     # -- asking ------------------------------------------------------------------------------
 
     def refresh(self) -> None:
-        self._submit("queue", "Reading the queue", jobs_queue.list_queue)
+        self._submit("queue", "Reading the queue", queue_jobs.list_queue)
 
     def add(self, values: dict[str, Any]) -> None:
         """Let a training on the session's dataset wait; `values` are the recipe's."""
@@ -66,16 +66,16 @@ class QueueCommands(QObject):
             self._session.notice("train", "There is nothing to train on yet. Open a folder first.")
             return
         name = dataset.name or dataset.root.name
-        function = partial(jobs_queue.add_to_queue, values, dataset.opened, name)
+        function = partial(queue_jobs.add_to_queue, values, dataset.opened, name)
         self._submit("queue-change", "Adding to the queue", function)
 
     def change(self, entry: int, change: Change) -> None:
         self._submit(
-            "queue-change", "Changing the queue", partial(jobs_queue.change_queue, entry, change)
+            "queue-change", "Changing the queue", partial(queue_jobs.change_queue, entry, change)
         )
 
     def clear_ended(self) -> None:
-        self._submit("queue-change", "Clearing the queue", jobs_queue.clear_ended)
+        self._submit("queue-change", "Clearing the queue", queue_jobs.clear_ended)
 
     def start(self) -> None:
         """Work the queue off, from now or from the end of the run that is on."""
@@ -114,10 +114,10 @@ class QueueCommands(QObject):
         if not self.is_going or self._is_run_on or self._runner.find("queue-take") is not None:
             return
         self._runner.submit(
-            Work(
+            JobSpec(
                 "queue-take",
                 "Looking at the queue",
-                jobs_queue.take_from_queue,
+                queue_jobs.take_from_queue,
                 on_success=self._taken,
                 on_failure=self._failed,
                 is_quiet=True,
@@ -130,14 +130,14 @@ class QueueCommands(QObject):
             self.refresh()
             return
         self._session.begin_run(LiveRun(entry.name))
-        self._submit_training(entry.name, partial(jobs_queue.train_entry, entry))
+        self._submit_training(entry.name, partial(queue_jobs.train_entry, entry))
         self.refresh()
 
     # -- hearing -----------------------------------------------------------------------------
 
-    def _submit(self, key: str, title: str, function: Callable[[Link], Any]) -> None:
+    def _submit(self, key: str, title: str, function: Callable[[JobContext], Any]) -> None:
         self._runner.submit(
-            Work(
+            JobSpec(
                 key,
                 title,
                 function,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from core.errors import AppError
-from gui.kit.workers import Link
+from gui.kit.workers import JobContext
 from gui.shell.jobs import ProgressFromEvents
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class QueueRow:
     """The reason of a failure."""
 
 
-def list_queue(link: Link) -> tuple[QueueRow, ...]:
+def list_queue(link: JobContext) -> tuple[QueueRow, ...]:
     from core.runs.queue import Queue
 
     return tuple(_row(entry) for entry in Queue().entries())
@@ -47,7 +47,7 @@ def _row(entry: QueueEntry) -> QueueRow:
 
 
 def add_to_queue(
-    values: dict[str, Any], opened: Sequence[Path], name: str, link: Link
+    values: dict[str, Any], opened: Sequence[Path], name: str, link: JobContext
 ) -> tuple[QueueRow, ...]:
     """Raises: AppError for a value the recipe refuses."""
     from core.recipe.recipe import new_recipe
@@ -57,7 +57,7 @@ def add_to_queue(
     return list_queue(link)
 
 
-def change_queue(entry: int, change: Change, link: Link) -> tuple[QueueRow, ...]:
+def change_queue(entry: int, change: Change, link: JobContext) -> tuple[QueueRow, ...]:
     from core.runs.queue import Queue
 
     queue = Queue()
@@ -72,21 +72,21 @@ def change_queue(entry: int, change: Change, link: Link) -> tuple[QueueRow, ...]
     return list_queue(link)
 
 
-def clear_ended(link: Link) -> tuple[QueueRow, ...]:
+def clear_ended(link: JobContext) -> tuple[QueueRow, ...]:
     from core.runs.queue import Queue
 
     Queue().clear_ended()
     return list_queue(link)
 
 
-def take_from_queue(link: Link) -> QueueEntry | None:
+def take_from_queue(link: JobContext) -> QueueEntry | None:
     """The entry whose turn it is; from now on it is this window's."""
     from core.runs.queue import Queue
 
     return Queue().take()
 
 
-def train_entry(entry: QueueEntry, link: Link) -> RunResult:
+def train_entry(entry: QueueEntry, link: JobContext) -> RunResult:
     """One run, as the entry says; the queue on the disk knows how it ended."""
     from core.runs.queue import Queue
     from core.training.queue_runner import work_off

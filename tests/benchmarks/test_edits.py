@@ -18,7 +18,7 @@ from PySide6.QtWidgets import QApplication
 
 from core.data.dataset import DatasetIndex
 from gui.app import make_window
-from gui.data.health import jobs as jobs_health
+from gui.data.health import jobs
 
 pytestmark = pytest.mark.benchmark
 _IMAGES, _CLASSES = 100_000, 40
@@ -63,7 +63,7 @@ class _Lateness:
 def test_edits_filters_and_selections_of_a_hundred_thousand_images(
     qtbot, tmp_path, monkeypatch
 ) -> None:
-    monkeypatch.setattr(jobs_health, "look_at_health", lambda dataset, link: None)
+    monkeypatch.setattr(jobs, "look_at_health", lambda dataset, link: None)
     sys.setswitchinterval(0.001)  # as the application does
     window = make_window()
     qtbot.addWidget(window)

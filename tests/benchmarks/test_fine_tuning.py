@@ -31,7 +31,7 @@ from core.models.build import build
 from core.recipe.recipe import Recipe
 from core.runs.run_folder import RunStore
 from core.training.fit import fit
-from core.training.loop.model import Trainee
+from core.training.loop.model import FineTunedModel
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3600)]
 
@@ -112,7 +112,7 @@ def test_what_the_loop_costs_over_bare_steps(shared_data):
     index = scan(folder)
     recipe = Recipe(model=MODEL, strategy="full", epochs=1, weight_average=0)
     in_loop: list[float] = []
-    learn = Trainee.learn
+    learn = FineTunedModel.learn
 
     def timed(trainee, views, labels, **how):
         begin = time.perf_counter()
@@ -127,7 +127,7 @@ def test_what_the_loop_costs_over_bare_steps(shared_data):
             stamps.append(time.perf_counter())
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trainee, "learn", timed)
+        patch.setattr(FineTunedModel, "learn", timed)
         run = RunStore().create(index.name, recipe)
         fit(recipe, index, run, sink=sink, should_stop=lambda: len(stamps) > 6)
     steps = len(stamps) - 1

@@ -21,7 +21,7 @@ from gui.kit.notice_bar import NoticeBar
 from gui.kit.settings import Settings
 from gui.kit.theme import Theme
 from gui.kit.workers import JobRunner
-from gui.layers import jobs as jobs_layers
+from gui.layers import jobs
 from gui.layers.control import LayerControl
 from gui.layers.view import LayerView
 from gui.shell.commands import Commands
@@ -46,7 +46,7 @@ def view(qtbot, qapp):
     session.set_model(card.id)
     view.resize(900, 700)
     view.show()
-    layers = jobs_layers.work_out_layers(jobs_layers.LayerQuestion(card, 5), None)
+    layers = jobs.work_out_layers(jobs.LayerQuestion(card, 5), None)
     view.bench_layers, view.bench_session, view.bench_control = layers, session, control
     yield view
     runner.shut_down()
@@ -69,7 +69,7 @@ def test_a_tree_of_1500_layers_opens_scrolls_and_ticks_without_a_stutter(view) -
     layers = view.bench_layers
     lines = [line for _, line in walk(layers.lines) if not line.is_run]
     assert len(lines) > 1000
-    other = jobs_layers.Layers(layers.question, layers.tree, layers.lines)
+    other = jobs.Layers(layers.question, layers.tree, layers.lines)
     opening = []
     for number in range(8):
         shown = layers if number % 2 else other

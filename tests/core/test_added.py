@@ -20,7 +20,7 @@ from core.models.build import build
 from core.models.layers.tree import layer_tree
 from core.models.weights import weights
 from core.models.weights.files import open_model_file, report_of
-from core.system import paths as places
+from core.system import paths
 
 torch.manual_seed(0)
 
@@ -181,7 +181,7 @@ def test_the_file_is_left_alone_and_the_card_outlives_it(tmp_path, tiny):
 
 
 def test_a_list_that_cannot_be_read_is_set_aside(tmp_path, tiny):
-    path = places.data_dir() / "models.json"
+    path = paths.data_dir() / "models.json"
     path.write_text("{broken", encoding="utf-8")
     assert added.cards() == ()
     added.add_file(saved(tiny, tmp_path / "net.pth"))

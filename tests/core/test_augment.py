@@ -12,7 +12,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as theirs
 
-from core.batches.augment import View, is_mixed, mix, training_view, turn_hue, vary
+from core.batches.augment import TrainingView, is_mixed, mix, training_view, turn_hue, vary
 from core.batches.augment_params import PRESETS, Draw, Mix, Variation, draw, magnitude, variation_of
 from core.errors import AppError
 from core.images.preprocess import Preprocessing
@@ -177,7 +177,7 @@ def test_each_image_of_a_batch_is_mixed_by_a_share_of_its_own():
     assert len({one.mix.own for one in draws}) == 64
     cuts = sum(one.mix.cut is not None for one in draws)
     assert 16 < cuts < 48
-    assert not is_mixed([View(torch.zeros(3, 2, 2))])
+    assert not is_mixed([TrainingView(torch.zeros(3, 2, 2))])
 
 
 # -- recipe ------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from core.runs.checkpoints import Head
 from core.runs.run_folder import RunStore
 from core.training.fit import fit, resume
 from core.training.loop.batches import Batches, TrainingSet, Unreadable
-from core.training.loop.model import Trainee
+from core.training.loop.model import FineTunedModel
 
 MODEL = "bundled/tf_efficientnet_lite0"
 RECIPE = Recipe(
@@ -86,7 +86,7 @@ def a_trainee(workers=2):
     plan = make_plan(RECIPE, built.group_sizes())
     generator = torch.Generator().manual_seed(0)
     head = Head(torch.randn(3, built.feature_dim, generator=generator) / 30, torch.zeros(3))
-    trainee = Trainee(built, head, plan, compute)
+    trainee = FineTunedModel(built, head, plan, compute)
     trainee.open(plan.open_in(1))
     return trainee
 

@@ -12,27 +12,27 @@ import pytest
 import torch
 
 from core.catalog import catalog
-from core.compute import benchmark as bench
+from core.compute import benchmark
 from core.errors import AppError, ModelError
 from core.events import Cancelled
-from core.system import paths as places
+from core.system import paths
 
 
 def test_a_measured_latency_is_remembered_with_its_settings():
     card = catalog.load().resolve("timm/test_resnet.r160_in1k")
     heard: list[tuple[int, int, str]] = []
-    found = bench.measure(card, device="cpu", on_progress=lambda *said: heard.append(said))
+    found = benchmark.measure(card, device="cpu", on_progress=lambda *said: heard.append(said))
     assert 0 < found.low_ms <= found.median_ms <= found.high_ms
     assert (found.device, found.precision, found.input_size) == ("cpu", "float32", (160, 160))
     assert found.passes == 30
     assert heard[-1][:2] == (30, 30)
-    assert bench.known_latencies()[card.id] == found
+    assert benchmark.known_latencies()[card.id] == found
     assert f"torch {found.torch_version}" in found.settings
 
 
 def test_the_thread_count_is_put_back_after_a_measurement():
     before = torch.get_num_threads()
-    bench.measure(catalog.load().resolve("timm/test_vit.r160_in1k"), device="cpu")
+    benchmark.measure(catalog.load().resolve("timm/test_vit.r160_in1k"), device="cpu")
     assert torch.get_num_threads() == before
 
 
@@ -41,43 +41,43 @@ def test_what_is_known_is_read_without_torch():
         "import sys; from core.compute import benchmark as bench; bench.known_latencies(); "
         "assert not {'torch', 'timm'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=places.resource("").parent)
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=paths.resource("").parent)
 
 
 def test_figures_of_another_torch_or_another_machine_do_not_count():
     card = catalog.load().resolve("timm/test_resnet.r160_in1k")
-    found = bench.Latency(
+    found = benchmark.Latency(
         card.id, 1.0, 0.9, 1.1, 30, (160, 160), "cpu", "", "float32", "contiguous", 2, "0.1"
     )
-    bench._remember(found)
-    assert bench.known_latencies() == {}
-    entries = json.loads(bench._file().read_text())
-    entries["elsewhere|" + bench._torch_version() + "|cpu|x"] = next(iter(entries.values()))
-    bench._file().write_text(json.dumps(entries))
-    assert bench.known_latencies() == {}
+    benchmark._remember(found)
+    assert benchmark.known_latencies() == {}
+    entries = json.loads(benchmark._file().read_text())
+    entries["elsewhere|" + benchmark._torch_version() + "|cpu|x"] = next(iter(entries.values()))
+    benchmark._file().write_text(json.dumps(entries))
+    assert benchmark.known_latencies() == {}
 
 
 @pytest.mark.parametrize("text", ["not JSON", "[1, 2]", '{"a": {"b": 1}}'])
 def test_a_damaged_file_of_latencies_counts_as_none(text: str):
-    bench._file().write_text(text)
-    assert bench.known_latencies() == {}
+    benchmark._file().write_text(text)
+    assert benchmark.known_latencies() == {}
 
 
 def test_a_model_larger_than_the_free_memory_is_refused_before_it_is_built(
     monkeypatch: pytest.MonkeyPatch,
 ):
     card = catalog.load().resolve("timm/eva_giant_patch14_560.m30m_ft_in22k_in1k")
-    monkeypatch.setattr(bench.psutil, "virtual_memory", lambda: SimpleNamespace(available=2e9))
+    monkeypatch.setattr(benchmark.psutil, "virtual_memory", lambda: SimpleNamespace(available=2e9))
     with pytest.raises(AppError, match=r"eva_giant.* GB .* 2\.0 GB"):
-        bench.measure(card, device="cpu")
+        benchmark.measure(card, device="cpu")
 
 
 def test_an_unknown_architecture_and_an_unknown_device_are_said_in_a_sentence():
     card = catalog.load().resolve("timm/test_resnet.r160_in1k")
     with pytest.raises(ModelError, match="no_such_net"):
-        bench.measure(replace(card, arch="no_such_net"), device="cpu")
+        benchmark.measure(replace(card, arch="no_such_net"), device="cpu")
     with pytest.raises(AppError, match="abacus"):
-        bench.measure(card, device="abacus")
+        benchmark.measure(card, device="abacus")
 
 
 def test_a_stopped_measurement_leaves_nothing_behind():
@@ -88,9 +88,9 @@ def test_a_stopped_measurement_leaves_nothing_behind():
         return len(asked) > 8
 
     with pytest.raises(Cancelled):
-        bench.measure(
+        benchmark.measure(
             catalog.load().resolve("timm/test_resnet.r160_in1k"),
             device="cpu",
             should_stop=should_stop,
         )
-    assert bench.known_latencies() == {}
+    assert benchmark.known_latencies() == {}

@@ -10,7 +10,7 @@ import pytest
 
 from core.catalog import catalog
 from core.errors import ModelError
-from core.system import paths as places
+from core.system import paths
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def test_the_catalog_and_the_question_whether_weights_are_here_load_no_torch():
         "loaded = {'torch', 'timm', 'torchvision'} & set(sys.modules); "
         "assert not loaded, loaded"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=places.resource("").parent)
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=paths.resource("").parent)
 
 
 def test_every_source_is_in_the_catalog_and_the_file_stays_small(cards: catalog.Catalog):
@@ -33,7 +33,7 @@ def test_every_source_is_in_the_catalog_and_the_file_stays_small(cards: catalog.
     assert count["bundled"] == 3
     assert count["torchvision"] >= 115
     assert count["timm"] >= 1_800
-    assert places.resource("catalog.json").stat().st_size < 500_000
+    assert paths.resource("catalog.json").stat().st_size < 500_000
 
 
 def test_ids_are_unique_and_every_id_resolves_to_its_own_card(cards: catalog.Catalog):

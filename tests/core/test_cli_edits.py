@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from core.cli.app import main
-from core.data.open import journal_of, open_dataset
+from core.data.open_dataset import journal_of, open_dataset
 from core.data.splits import SplitPlan, draw, honest_sets
 
 

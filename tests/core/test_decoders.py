@@ -15,11 +15,10 @@ import psutil
 import pytest
 from PIL import Image
 
-from core.batches import decode_processes as decoders_module
-from core.batches import streaming
+from core.batches import decode_processes, streaming
 from core.batches.decode_processes import Decoders, faster
 from core.batches.pixel_cache import read_working
-from core.batches.streaming import Pictures
+from core.batches.streaming import TrainingImages
 from core.compute.device import Compute
 from core.data.sources.scan import scan
 from core.errors import DecodeError
@@ -116,7 +115,7 @@ def test_a_killed_child_costs_no_picture(paths):
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a pipe stands for a share that stalls")
 def test_a_child_that_waits_for_a_share_is_ended_too(paths, tmp_path, monkeypatch):
-    monkeypatch.setattr(decoders_module, "_PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(decode_processes, "_PATIENCE_SECONDS", 0.2)
     stalled = tmp_path / "stalled.png"
     os.mkfifo(stalled)
     decoders = Decoders(1)
@@ -170,14 +169,14 @@ def test_the_children_of_a_killed_process_end(paths, tmp_path):
 # -- who decodes -------------------------------------------------------------------------------
 
 
-def shortage_of(pictures: Pictures, paths) -> str:
+def shortage_of(pictures: TrainingImages, paths) -> str:
     for i in range(len(paths)):
         pictures.cache.working(i)
     return pictures.settle()
 
 
 def test_where_everything_is_kept_no_process_is_started(paths):
-    with Pictures(paths, PREPROCESSING, Recipe(loading="processes"), CPU) as pictures:
+    with TrainingImages(paths, PREPROCESSING, Recipe(loading="processes"), CPU) as pictures:
         assert shortage_of(pictures, paths) == ""
         assert decoding_children() == []
 
@@ -185,7 +184,7 @@ def test_where_everything_is_kept_no_process_is_started(paths):
 def test_on_two_cores_threads_decode_what_is_not_kept(paths, monkeypatch):
     monkeypatch.setattr(streaming, "faster", None)  # it is not even tried
     recipe = Recipe(pixel_memory_gb=0, pixel_disk_gb=0)
-    with Pictures(paths, PREPROCESSING, recipe, CPU) as pictures:
+    with TrainingImages(paths, PREPROCESSING, recipe, CPU) as pictures:
         text = shortage_of(pictures, paths)
         assert text.startswith("0 of 12 decoded pictures are kept")
         assert pictures.settle() == ""  # said once
@@ -202,7 +201,7 @@ def test_with_many_cores_and_a_gpu_the_faster_way_is_taken(paths, monkeypatch, i
 
     monkeypatch.setattr(streaming, "faster", trial)
     recipe = Recipe(pixel_memory_gb=0, pixel_disk_gb=0)
-    with Pictures(paths, PREPROCESSING, recipe, GPU) as pictures:
+    with TrainingImages(paths, PREPROCESSING, recipe, GPU) as pictures:
         assert ("processes decode them" in shortage_of(pictures, paths)) == is_faster
         assert asked == [(12, 4)]
         assert np.array_equal(pictures.cache.working(5), read_working(paths[5], PREPROCESSING))

@@ -10,7 +10,7 @@ import pytest
 from core.catalog import catalog
 from core.catalog.domains import DomainBackbone, domain_backbones, domain_names, examples
 from core.errors import ModelError
-from core.system import paths as places
+from core.system import paths
 
 
 @pytest.mark.parametrize("backbone", domain_backbones(), ids=lambda backbone: backbone.id)
@@ -50,7 +50,7 @@ def test_the_list_is_read_without_torch():
         "import sys; from core.catalog.domains import domain_backbones; domain_backbones(); "
         "assert not {'torch', 'timm'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=places.resource("").parent)
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=paths.resource("").parent)
 
 
 def test_advice_for_a_far_domain_names_weights_made_for_one():

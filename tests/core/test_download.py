@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import pytest
 
 from core.catalog import catalog
-from core.cli import subprocess_work as child_work
+from core.cli import subprocess_work
 from core.errors import Cancelled, WeightsError
 from core.models.weights import weights
 from core.models.weights.download import download
@@ -183,7 +183,7 @@ def test_a_disk_that_fills_up_is_one_sentence_and_leaves_nothing(server, tmp_pat
 
 def test_every_way_of_a_full_disk_is_known():
     for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        assert child_work._reason(OSError(number, "no room")) == "full"
+        assert subprocess_work._reason(OSError(number, "no room")) == "full"
 
 
 def test_without_a_network_it_is_the_sentence_with_what_is_here(server, monkeypatch):

@@ -30,7 +30,7 @@ from core.recipe.recipe import Recipe
 from core.runs.checkpoints import Head
 from core.runs.run_folder import Run, RunResult, RunStore, create_run
 from core.training.fit import fit, resume
-from core.training.loop.model import Trainee
+from core.training.loop.model import FineTunedModel
 
 MODEL = "bundled/tf_efficientnet_lite0"
 RECIPE = Recipe(
@@ -208,7 +208,7 @@ def a_trainee(built, folder, workers=2):
     plan = make_plan(RECIPE, built.group_sizes())
     generator = torch.Generator().manual_seed(0)
     head = Head(torch.randn(3, built.feature_dim, generator=generator) / 30, torch.zeros(3))
-    trainee = Trainee(built, head, plan, compute)
+    trainee = FineTunedModel(built, head, plan, compute)
     trainee.open(plan.open_in(1))
     paths = sorted((folder / "train").rglob("*.png"))[:10]
     pixels = PixelCache(paths, built.preprocessing)
@@ -345,7 +345,7 @@ def test_the_running_mean_is_what_is_judged_and_kept(folder):
     compute = Compute("cpu", "float32", "channels_last", 1, 1, 8)
     plan = make_plan(RECIPE, built.group_sizes())
     head = Head(torch.zeros(3, built.feature_dim), torch.zeros(3))
-    trainee = Trainee(built, head, plan, compute, weight_average=0.5)
+    trainee = FineTunedModel(built, head, plan, compute, weight_average=0.5)
     trainee.average()
     with torch.no_grad():
         for _ in range(4):
@@ -353,7 +353,7 @@ def test_the_running_mean_is_what_is_judged_and_kept(folder):
             trainee.average()
     assert 0 < float(trainee.head().bias[0]) < 4
     assert trainee.linear.bias[0].item() == 4
-    plain = Trainee(built, head, plan, compute)
+    plain = FineTunedModel(built, head, plan, compute)
     assert plain.kept is built
 
 

@@ -26,7 +26,7 @@ from core.training.fit import fit, resume
 from core.training.loop import state
 from core.training.loop.batches import Batches, TrainingSet, Unreadable
 from core.training.loop.loop import FineTuning
-from core.training.loop.model import Trainee
+from core.training.loop.model import FineTunedModel
 from core.training.loop.optimizers import make_optimizer
 
 MODEL = "bundled/tf_efficientnet_lite0"
@@ -154,7 +154,7 @@ def a_trainee():
     built = build(catalog.load().resolve(MODEL), num_classes=2)
     plan = make_plan(RECIPE, built.group_sizes())
     head = Head(torch.zeros(2, built.feature_dim), torch.zeros(2))
-    trainee = Trainee(built, head, plan, COMPUTE)
+    trainee = FineTunedModel(built, head, plan, COMPUTE)
     return trainee, make_optimizer(trainee, RECIPE, plan)
 
 

@@ -23,12 +23,12 @@ from core.errors import Cancelled, DatasetError, RunError
 from core.evaluation.classifier import Classifier
 from core.evaluation.evaluate import evaluate
 from core.events import CheckpointSaved, EpochDone, Notice, Progress, RunEnded, RunStarted
-from core.features import cache as features
+from core.features import cache
 from core.models.build import build
 from core.recipe.recipe import Recipe
 from core.runs.checkpoints import load_checkpoint
 from core.runs.run_folder import RunStore
-from core.system import paths as places
+from core.system import paths
 from core.training.fit import fit
 
 RECIPE = Recipe(precision="float32", selection_folds=3)
@@ -120,7 +120,7 @@ def test_a_second_training_computes_no_feature_again_and_gets_the_same_result(fo
     def refuse(*args, **kwargs):
         raise AssertionError("an image was decoded again")
 
-    monkeypatch.setattr(features, "decode", refuse)
+    monkeypatch.setattr(cache, "decode", refuse)
     second, _ = train(folder)
     assert second.report == first.report
 
@@ -147,7 +147,7 @@ def test_a_moved_dataset_finds_its_features_by_content(folder, tmp_path, monkeyp
     train(folder)
     folder.rename(tmp_path / "elsewhere")
     monkeypatch.setattr(Embedder, "embed", lambda *a: pytest.fail("embedded again"))
-    monkeypatch.setattr(features, "decode", lambda *a, **k: pytest.fail("decoded again"))
+    monkeypatch.setattr(cache, "decode", lambda *a, **k: pytest.fail("decoded again"))
     result, _ = train(tmp_path / "elsewhere")
     assert result.status == "done"
 
@@ -166,14 +166,14 @@ def test_a_file_changed_while_it_is_embedded_is_recorded_as_it_trained(folder, m
     victim = folder / "train" / "circle" / "train_0001.png"
     before = victim.read_bytes()
     after = before + b"more"
-    decode = features.decode
+    decode = cache.decode
 
     def changing(content, name, **how):
         if content == before:
             victim.write_bytes(after)
         return decode(content, name, **how)
 
-    monkeypatch.setattr(features, "decode", changing)
+    monkeypatch.setattr(cache, "decode", changing)
     for content in (before, after):
         _, run = train(folder)
         document = run.read_dataset()
@@ -185,7 +185,7 @@ def test_a_feature_cache_that_cannot_be_written_costs_time_but_not_the_run(folde
     def broken(*args, **kwargs):
         raise sqlite3.OperationalError("disk I/O error")
 
-    monkeypatch.setattr(features.sqlite3, "connect", broken)
+    monkeypatch.setattr(cache.sqlite3, "connect", broken)
     events = []
     result, _ = train(folder, sink=events.append)
     assert result.status == "done"
@@ -236,7 +236,7 @@ def test_a_stop_while_embedding_cancels_and_keeps_the_features(folder):
         fit(RECIPE, index, run, sink=sink, should_stop=lambda: bool(seen) and seen[-1] >= 8)
     assert run.read_status() == "stopped"
     kept = 0
-    for path in (places.cache_dir() / "features").glob("*.sqlite"):
+    for path in (paths.cache_dir() / "features").glob("*.sqlite"):
         with sqlite3.connect(path) as db:
             kept += db.execute("SELECT count(*) FROM features").fetchone()[0]
         db.close()

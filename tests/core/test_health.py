@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from core.data.health import measure as health_measure
+from core.data.health import measure
 from core.data.health.check import HealthReport, health
 from core.data.health.findings import FrozenFeatures, open_findings
 from core.data.journal import Edit
 from core.data.sources.scan import scan
 from core.errors import Cancelled
-from core.system import paths as places
+from core.system import paths
 
 
 def look(index, *, on_progress=lambda *_: None, should_stop=lambda: False, **more) -> HealthReport:
@@ -43,13 +43,13 @@ def folder(tmp_path: Path) -> Path:
 def decoded(monkeypatch) -> list[str]:
     """The names of the files that health decodes."""
     names: list[str] = []
-    read = health_measure.read_image
+    read = measure.read_image
 
     def count(path, **more):
         names.append(Path(path).name)
         return read(path, **more)
 
-    monkeypatch.setattr(health_measure, "read_image", count)
+    monkeypatch.setattr(measure, "read_image", count)
     return names
 
 
@@ -87,7 +87,7 @@ def test_what_was_measured_before_a_stop_is_not_measured_again(folder, decoded):
 
     with pytest.raises(Cancelled):
         look(index, should_stop=stop)
-    with sqlite3.connect(places.cache_dir() / "health-2.sqlite") as db:
+    with sqlite3.connect(paths.cache_dir() / "health-2.sqlite") as db:
         (kept,) = db.execute("SELECT count(*) FROM measures").fetchone()
     assert kept >= 10 - 4  # those at work when it stopped may be lost
     decoded.clear()
@@ -96,12 +96,12 @@ def test_what_was_measured_before_a_stop_is_not_measured_again(folder, decoded):
 
 
 def test_measures_are_written_in_portions_so_that_a_kill_loses_few(folder, monkeypatch):
-    monkeypatch.setattr(health_measure, "_PORTION", 1)
+    monkeypatch.setattr(measure, "_PORTION", 1)
     in_store = []
 
     def on_progress(done: int, total: int, note: str) -> None:
         if note == "Measuring pictures" and total == 24:
-            with sqlite3.connect(places.cache_dir() / "health-2.sqlite") as db:
+            with sqlite3.connect(paths.cache_dir() / "health-2.sqlite") as db:
                 in_store.append(db.execute("SELECT count(*) FROM measures").fetchone()[0])
 
     def slow(path, **more):
@@ -110,14 +110,14 @@ def test_measures_are_written_in_portions_so_that_a_kill_loses_few(folder, monke
         time.sleep(0.01)
         return read(path, **more)
 
-    read = health_measure.read_image
-    monkeypatch.setattr(health_measure, "read_image", slow)
+    read = measure.read_image
+    monkeypatch.setattr(measure, "read_image", slow)
     look(scan(folder), on_progress=on_progress)
     assert any(0 < count < 24 for count in in_store)
 
 
 def test_a_store_that_cannot_be_written_costs_time_only(folder):
-    (places.cache_dir() / "health-2.sqlite").mkdir()
+    (paths.cache_dir() / "health-2.sqlite").mkdir()
     index = scan(folder)
     report = look(index)
     assert report.read == 24
@@ -126,7 +126,7 @@ def test_a_store_that_cannot_be_written_costs_time_only(folder):
 
 
 def test_a_damaged_store_costs_time_only(folder):
-    (places.cache_dir() / "health-2.sqlite").write_bytes(b"not a database at all" * 100)
+    (paths.cache_dir() / "health-2.sqlite").write_bytes(b"not a database at all" * 100)
     report = look(scan(folder))
     assert report.read == 24
     assert "could not be kept" in report.notes[0]

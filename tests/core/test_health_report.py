@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.cli import app as cli
+from core.cli import app
 from core.data.health.check import health
-from core.data.health.findings import Finding, HealthReport
+from core.data.health.findings import HealthFinding, HealthReport
 from core.data.health.report import SHOWN, to_csv, to_html, write_report
 from core.data.sources.scan import scan
 from core.errors import AppError
@@ -53,7 +53,7 @@ def test_of_many_findings_the_rest_is_listed_by_name(looked):
     index, _ = looked
     file = index.files[0]
     many = tuple(
-        Finding("dark", (file,), (0,), f"Number {i}.", "note", "keep", (file,), "dark")
+        HealthFinding("dark", (file,), (0,), f"Number {i}.", "note", "keep", (file,), "dark")
         for i in range(SHOWN + 7)
     )
     page = to_html(HealthReport(many, len(index), 0), index)
@@ -71,7 +71,7 @@ def test_a_picture_that_is_gone_is_shown_by_its_name(looked, folder):
 
 def test_the_table_has_a_row_for_each_picture_of_a_finding(looked):
     index, _ = looked
-    finding = Finding(
+    finding = HealthFinding(
         "near duplicates", index.files[:2], (0, 1), "Alike.", "note", "exclude", index.files[1:2]
     )
     rows = list(csv.DictReader(io.StringIO(to_csv(HealthReport((finding,), 11, 0), index))))
@@ -93,22 +93,22 @@ def test_the_ending_decides_between_page_and_table(looked, tmp_path):
 def test_the_command_writes_both_and_prints_json(folder, tmp_path, capsys):
     page, table = tmp_path / "r.html", tmp_path / "r.csv"
     words = ["health", str(folder), "--no-features", "--json"]
-    assert cli.main([*words, "--html", str(page), "--csv", str(table)]) == 0
+    assert app.main([*words, "--html", str(page), "--csv", str(table)]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["counts"] == {"flat": 1}
     assert said["findings"][0]["files"] == ["ants/a<b>&c.png"]
     assert page.exists()
     assert table.exists()
-    assert cli.main([*words, "--html", str(page)]) == 1
+    assert app.main([*words, "--html", str(page)]) == 1
     assert "is there already" in capsys.readouterr().err.replace("\n", " ")
-    assert cli.main([*words, "--html", str(page), "--force"]) == 0
+    assert app.main([*words, "--html", str(page), "--force"]) == 0
 
 
 def test_what_was_kept_is_not_said_again(folder, capsys):
     from core.data.journal import Journal
 
     Journal(folder).add("keep", ["ants/a<b>&c.png"], "flat")
-    assert cli.main(["health", str(folder), "--no-features"]) == 0
+    assert app.main(["health", str(folder), "--no-features"]) == 0
     out = capsys.readouterr().out
     assert "nothing found" in out
     assert "1 more" in out

@@ -13,8 +13,7 @@ from core.cli.app import main
 from core.errors import AppError, ModelError
 from core.evaluation.classifier import Classifier
 from core.models.build import build
-from core.models.weights import torch_hub as hub
-from core.models.weights import weights
+from core.models.weights import torch_hub, weights
 
 HUBCONF = '''
 dependencies = ["torch"]
@@ -69,55 +68,55 @@ def ref(repo: Path, entry: str) -> str:
 
 
 def test_nothing_of_a_repository_runs_before_a_yes(repo):
-    sources = hub.sources_of(str(repo))
+    sources = torch_hub.sources_of(str(repo))
     assert "def small" in sources.text
     assert not sources.is_trusted
     assert str(repo) in sources.warning
     card = catalog.load().resolve(ref(repo, "small"))
     assert weights.state_of(card).where == "imported"
     for ask in (
-        lambda: hub.entries(str(repo)),
-        lambda: hub.help_of(str(repo), "small"),
+        lambda: torch_hub.entries(str(repo)),
+        lambda: torch_hub.help_of(str(repo), "small"),
         lambda: build(card),
         lambda: build(card, meta=True),
         lambda: Classifier.open(ref(repo, "small")),
     ):
-        with pytest.raises(hub.NotTrusted, match="is not trusted"):
+        with pytest.raises(torch_hub.NotTrusted, match="is not trusted"):
             ask()
     assert not (repo / "ran").exists()
 
 
 def test_a_yes_is_kept_until_the_code_changes_or_it_is_taken_back(repo):
-    hub.trust(str(repo))
-    assert hub.is_trusted(str(repo))
-    assert hub.trusted() == (f"local:{repo}",)
+    torch_hub.trust(str(repo))
+    assert torch_hub.is_trusted(str(repo))
+    assert torch_hub.trusted() == (f"local:{repo}",)
     with (repo / "hubconf.py").open("a", encoding="utf-8") as file:
         file.write("# changed\n")
-    assert not hub.is_trusted(str(repo))
-    with pytest.raises(hub.NotTrusted, match=r"any more: its hubconf\.py has changed"):
-        hub.require_trust(str(repo))
-    hub.trust(str(repo))
-    assert hub.distrust(str(repo))
-    assert not hub.distrust(str(repo))
-    assert not hub.is_trusted(str(repo))
+    assert not torch_hub.is_trusted(str(repo))
+    with pytest.raises(torch_hub.NotTrusted, match=r"any more: its hubconf\.py has changed"):
+        torch_hub.require_trust(str(repo))
+    torch_hub.trust(str(repo))
+    assert torch_hub.distrust(str(repo))
+    assert not torch_hub.distrust(str(repo))
+    assert not torch_hub.is_trusted(str(repo))
 
 
 def test_a_yes_is_for_one_repository_and_one_ref():
-    hub.trust("owner/net@v1")
-    assert hub.is_trusted("owner/net:v1")
-    assert not hub.is_trusted("owner/net")
-    assert not hub.is_trusted("owner/net@v2")
-    assert hub.sources_of("owner/net@v1").address == "https://github.com/owner/net/tree/v1"
+    torch_hub.trust("owner/net@v1")
+    assert torch_hub.is_trusted("owner/net:v1")
+    assert not torch_hub.is_trusted("owner/net")
+    assert not torch_hub.is_trusted("owner/net@v2")
+    assert torch_hub.sources_of("owner/net@v1").address == "https://github.com/owner/net/tree/v1"
 
 
 def test_a_trusted_repository_lists_its_entries_and_their_help(repo):
-    hub.trust(str(repo))
-    found = {entry.name: entry.help for entry in hub.entries(str(repo))}
+    torch_hub.trust(str(repo))
+    found = {entry.name: entry.help for entry in torch_hub.entries(str(repo))}
     assert found["small"] == "A small classifier."
     assert {"plain", "raises", "leaves"} <= set(found)
-    assert "pretrained: with its weights." in hub.help_of(str(repo), "small")
+    assert "pretrained: with its weights." in torch_hub.help_of(str(repo), "small")
     with pytest.raises(ModelError, match="has no entry “absent”"):
-        hub.help_of(str(repo), "absent")
+        torch_hub.help_of(str(repo), "absent")
 
 
 @pytest.mark.parametrize(
@@ -133,9 +132,9 @@ def test_a_trusted_repository_lists_its_entries_and_their_help(repo):
 )
 def test_a_repository_that_misbehaves_is_one_sentence(repo, code, said):
     (repo / "hubconf.py").write_text(code, encoding="utf-8")
-    hub.trust(str(repo))
+    torch_hub.trust(str(repo))
     with pytest.raises(AppError, match=said):
-        hub.entries(str(repo), seconds=4 if "sleep" in code else 60)
+        torch_hub.entries(str(repo), seconds=4 if "sleep" in code else 60)
 
 
 @pytest.mark.parametrize(
@@ -148,13 +147,13 @@ def test_a_repository_that_misbehaves_is_one_sentence(repo, code, said):
     ],
 )
 def test_an_entry_that_gives_no_model_is_one_sentence(repo, entry, said):
-    hub.trust(str(repo))
+    torch_hub.trust(str(repo))
     with pytest.raises(ModelError, match=said):
         build(catalog.load().resolve(ref(repo, entry)))
 
 
 def test_a_model_of_a_repository_classifies_and_takes_a_new_head(repo, capsys):
-    hub.trust(str(repo))
+    torch_hub.trust(str(repo))
     card = catalog.load().resolve(ref(repo, "small"))
     built = build(card)
     assert built.num_classes == 5
@@ -172,7 +171,7 @@ def test_a_model_of_a_repository_classifies_and_takes_a_new_head(repo, capsys):
 
 
 def test_a_run_on_a_repositorys_model_trains_and_opens_again(repo, tmp_path, make_image_folder):
-    hub.trust(str(repo))
+    torch_hub.trust(str(repo))
     data = make_image_folder(tmp_path / "shapes", per_class=6)
     out = tmp_path / "run"
     options = ["--strategy", "feature-extraction", "--out", str(out)]

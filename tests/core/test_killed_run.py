@@ -17,7 +17,7 @@ from core.data.sources.scan import scan
 from core.events import EpochDone, RunResumed
 from core.recipe.recipe import Recipe
 from core.runs.run_folder import Run, RunStore
-from core.system import atomic_files as files
+from core.system import atomic_files
 from core.training.fit import fit, resume
 
 MAIN = Path(__file__).resolve().parents[2] / "main.py"
@@ -76,7 +76,7 @@ def test_a_file_being_replaced_stays_when_the_block_fails(tmp_path):
     path.write_bytes(b"before")
 
     def write():
-        with files.replacing(path) as temporary:
+        with atomic_files.replacing(path) as temporary:
             temporary.write_bytes(b"half")
             raise OSError(28, "No space left on device")
 

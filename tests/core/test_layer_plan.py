@@ -208,7 +208,7 @@ def test_shared_weights_train_in_each_of_their_layers_and_count_once():
 def test_a_run_trains_exactly_what_the_layer_rates_say(tmp_path):
     from core.compute.device import Compute
     from core.runs.checkpoints import Head
-    from core.training.loop.model import Trainee
+    from core.training.loop.model import FineTunedModel
 
     recipe = make_recipe(
         {"model": "timm/test_resnet.r160_in1k", "strategy": "partial", "layer_groups": 0,
@@ -217,7 +217,7 @@ def test_a_run_trains_exactly_what_the_layer_rates_say(tmp_path):
     built = build(catalog.load().resolve(recipe.model), num_classes=2, pretrained=False)
     plan = make_plan(recipe, built.group_sizes())
     head = Head(torch.zeros(2, built.feature_dim), torch.zeros(2))
-    trainee = Trainee(built, head, plan, Compute("cpu", "float32", "contiguous", 1, 1, 8))
+    trainee = FineTunedModel(built, head, plan, Compute("cpu", "float32", "contiguous", 1, 1, 8))
     trainee.open(plan.open_in(1))
     trained = [name for name, p in built.module.named_parameters() if p.requires_grad]
 

@@ -24,7 +24,7 @@ from core.recipe.plan import make_plan
 from core.recipe.recipe import Recipe
 from core.runs.checkpoints import Head
 from core.training.loop.batches import TrainingSet
-from core.training.loop.model import Trainee
+from core.training.loop.model import FineTunedModel
 from core.training.loop.optimizers import make_optimizer
 from core.training.losses import Loss
 from core.training.lr_finder import find as lr_finder
@@ -57,7 +57,7 @@ class Bench:
         self.plan = make_plan(RECIPE, built.group_sizes())
         generator = torch.Generator().manual_seed(0)
         weight = torch.randn(3, built.feature_dim, generator=generator) / 100
-        self.trainee = Trainee(
+        self.trainee = FineTunedModel(
             built,
             Head(weight, torch.zeros(3)),
             self.plan,

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.batches import pixel_cache as pixels_module
+from core.batches import pixel_cache
 from core.batches.pixel_cache import PixelCache, read_working
 from core.images.preprocess import Preprocessing
-from core.system import paths as places
+from core.system import paths as app_paths
 
 PREPROCESSING = Preprocessing(32, 32, 36, "bilinear", (0.5,) * 3, (0.5,) * 3)
 ONE = 36 * 48 * 3
@@ -37,7 +37,7 @@ def paths(tmp_path_factory):
 
 
 def files_left():
-    return list((places.cache_dir() / "pixels").rglob("*"))
+    return list((app_paths.cache_dir() / "pixels").rglob("*"))
 
 
 @pytest.mark.parametrize(("in_memory", "on_disk"), [(COUNT, 0), (3, COUNT - 3), (0, COUNT)])
@@ -82,7 +82,7 @@ def test_a_nearly_full_disk_is_left_its_other_half(paths, monkeypatch):
     def usage(path):
         return SimpleNamespace(free=(5 - cache.kept_on_disk) * ONE)
 
-    monkeypatch.setattr(pixels_module.shutil, "disk_usage", usage)
+    monkeypatch.setattr(pixel_cache.shutil, "disk_usage", usage)
     with PixelCache(paths, PREPROCESSING, budget_bytes=0) as cache:
         for i in range(COUNT):
             cache.working(i)
@@ -91,14 +91,14 @@ def test_a_nearly_full_disk_is_left_its_other_half(paths, monkeypatch):
 
 
 def test_a_disk_that_fills_up_meanwhile_costs_the_rest_of_the_cache_only(paths, monkeypatch):
-    add = pixels_module.PixelFile.add
+    add = pixel_cache.PixelFile.add
 
     def full(self, pixels):
         if self.bytes >= 2 * ONE:
             raise OSError(28, "No space left on device")
         return add(self, pixels)
 
-    monkeypatch.setattr(pixels_module.PixelFile, "add", full)
+    monkeypatch.setattr(pixel_cache.PixelFile, "add", full)
     with PixelCache(paths, PREPROCESSING, budget_bytes=0) as cache:
         for _ in range(2):
             for i in range(COUNT):
@@ -108,7 +108,7 @@ def test_a_disk_that_fills_up_meanwhile_costs_the_rest_of_the_cache_only(paths, 
 
 
 def test_a_cache_folder_that_cannot_be_written_is_said(paths):
-    (places.cache_dir() / "pixels").write_text("a file where the folder should be")
+    (app_paths.cache_dir() / "pixels").write_text("a file where the folder should be")
     with PixelCache(paths, PREPROCESSING, budget_bytes=0) as cache:
         for i in range(COUNT):
             cache.working(i)

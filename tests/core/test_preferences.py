@@ -12,9 +12,7 @@ import pytest
 from core.errors import AppError
 from core.recipe.recipe import Recipe, new_recipe
 from core.runs.run_folder import RunStore
-from core.system import disk_cache as cache
-from core.system import paths as places
-from core.system import preferences
+from core.system import disk_cache, paths, preferences
 from core.system.preferences import Preferences
 
 
@@ -31,54 +29,54 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_means_the_defaults_without_a_word() -> None:
-    assert places.read_preferences() == (Preferences(), "")
+    assert paths.read_preferences() == (Preferences(), "")
 
 
 @pytest.mark.parametrize("text", ["device = ", "\x00", 'device = "cpu"\n['])
 def test_a_broken_file_means_the_defaults_and_a_sentence(text: str) -> None:
-    places.preferences_file().write_text(text)
-    found, sentence = places.read_preferences()
+    paths.preferences_file().write_text(text)
+    found, sentence = paths.read_preferences()
     assert found == Preferences()
     assert "preferences.toml" in sentence
-    preferences.write(places.preferences_file(), Preferences(device="cpu"))
-    assert places.read_preferences() == (Preferences(device="cpu"), "")
+    preferences.write(paths.preferences_file(), Preferences(device="cpu"))
+    assert paths.read_preferences() == (Preferences(device="cpu"), "")
 
 
 def test_of_a_file_with_a_wrong_value_the_rest_holds() -> None:
-    places.preferences_file().write_text(
+    paths.preferences_file().write_text(
         'device = "abacus"\nprecision = "float32"\nruns_dir = "relative"\nlater = 3\n'
     )
-    found, sentence = places.read_preferences()
+    found, sentence = paths.read_preferences()
     assert found == Preferences(precision="float32")
     assert all(word in sentence for word in ("abacus", "relative", "later = 3"))
 
 
 def test_keys_of_another_version_are_kept() -> None:
-    places.preferences_file().write_text("# mine\nlater = 3\n")
-    preferences.write(places.preferences_file(), Preferences(device="cpu"))
-    text = places.preferences_file().read_text()
+    paths.preferences_file().write_text("# mine\nlater = 3\n")
+    preferences.write(paths.preferences_file(), Preferences(device="cpu"))
+    text = paths.preferences_file().read_text()
     assert "later = 3" in text
     assert "# mine" in text
 
 
 def test_a_recipe_takes_them_where_it_says_nothing() -> None:
-    preferences.write(places.preferences_file(), Preferences(device="cpu", precision="float32"))
+    preferences.write(paths.preferences_file(), Preferences(device="cpu", precision="float32"))
     assert new_recipe({}).precision == "float32"
     assert new_recipe({"precision": "bfloat16"}).precision == "bfloat16"
     assert new_recipe({"device": "auto"}).device == "auto"
 
 
 def test_the_folder_of_runs_is_the_chosen_one(tmp_path: Path) -> None:
-    assert places.runs_dir() == places.default_runs_dir()
-    preferences.write(places.preferences_file(), Preferences(str(tmp_path / "mine")))
+    assert paths.runs_dir() == paths.default_runs_dir()
+    preferences.write(paths.preferences_file(), Preferences(str(tmp_path / "mine")))
     assert RunStore().root == tmp_path / "mine"
 
 
 def test_a_folder_of_runs_out_of_reach_is_said_and_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    preferences.write(places.preferences_file(), Preferences(str(tmp_path / "file" / "runs")))
+    preferences.write(paths.preferences_file(), Preferences(str(tmp_path / "file" / "runs")))
     with pytest.raises(AppError, match=r"settings .*runs_dir"):
-        places.runs_dir()
+        paths.runs_dir()
 
 
 def test_reading_them_loads_nothing_heavy() -> None:
@@ -94,13 +92,13 @@ def test_the_cache_is_cleared_but_for_what_is_in_use_and_behind_links(tmp_path: 
     other = tmp_path / "dataset"
     other.mkdir()
     (other / "a.png").write_bytes(b"x" * 10)
-    folder = places.cache_dir() / "features"
+    folder = paths.cache_dir() / "features"
     folder.mkdir()
     (folder / "a.sqlite").write_bytes(b"x" * 100)
     used = folder / "pasted.png"
     used.write_bytes(b"x" * 7)
     (folder / "link").symlink_to(other)
-    assert cache.size_bytes() == 107
-    assert cache.clear(keep=[used]) == 100
+    assert disk_cache.size_bytes() == 107
+    assert disk_cache.clear(keep=[used]) == 100
     assert used.is_file()
     assert (other / "a.png").is_file()

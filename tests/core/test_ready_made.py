@@ -28,15 +28,12 @@ import pytest
 import scipy.io
 from PIL import Image
 
-from core.cli import app as cli
-from core.cli import subprocess_work as child_work
-from core.data.sources import download_worker as ready_made_work
-from core.data.sources import downloads as ready_made
+from core.cli import app, subprocess_work
+from core.data.sources import download_worker, downloads
 from core.data.sources.downloads import all_sets, download, find, folder_of, is_here
 from core.data.sources.scan import scan
 from core.errors import Cancelled, DatasetError
-from core.system import paths as places
-from core.system import subprocesses as child
+from core.system import paths, subprocesses
 
 RANDOM = np.random.default_rng(0)
 
@@ -287,7 +284,7 @@ def test_every_set_on_offer_is_tested_and_can_be_fetched():
     ids = [entry.id for entry in all_sets()]
     assert ids[0] == "digits"
     assert len(ids) == len(set(ids))
-    assert set(ids[1:]) == set(MADE) == set(ready_made_work.SETS)
+    assert set(ids[1:]) == set(MADE) == set(download_worker.SETS)
 
 
 @pytest.mark.parametrize("name", MADE)
@@ -297,7 +294,7 @@ def test_the_files_of_torchvision_become_an_ordinary_dataset(tmp_path, trusting,
     make(tmp_path / "raw")
     told: list[dict] = []
     request = {"id": name, "folder": str(tmp_path), "images": 8}
-    folder = ready_made_work.fetch(request, told.append)
+    folder = download_worker.fetch(request, told.append)
     index = scan(folder, verify=True)
     assert index.class_counts() == counts
     assert not [problem for problem in index.problems if problem.kind == "unreadable"]
@@ -310,7 +307,7 @@ def test_the_files_of_torchvision_become_an_ordinary_dataset(tmp_path, trusting,
 def test_the_official_split_is_kept(tmp_path, trusting):
     (tmp_path / "raw").mkdir()
     flowers102(tmp_path / "raw")
-    folder = ready_made_work.fetch(
+    folder = download_worker.fetch(
         {"id": "flowers102", "folder": str(tmp_path), "images": 9}, lambda message: None
     )
     found = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.jpg"))
@@ -322,7 +319,7 @@ def test_the_official_split_is_kept(tmp_path, trusting):
 def test_letters_of_emnist_stand_upright(tmp_path, trusting):
     (tmp_path / "raw").mkdir()
     idx(tmp_path / "raw", name="EMNIST", prefix="emnist-balanced-")
-    folder = ready_made_work.fetch(
+    folder = download_worker.fetch(
         {"id": "emnist", "folder": str(tmp_path), "images": 8}, lambda message: None
     )
     first = np.asarray(Image.open(folder / "train" / "upper A" / "000001.png"))
@@ -341,8 +338,8 @@ def test_the_facts_of_the_digits_are_those_of_the_files():
 
     index = scan(digits())
     assert (len(index), index.split_counts()) == (
-        ready_made.DIGITS.images,
-        ready_made.DIGITS.splits,
+        downloads.DIGITS.images,
+        downloads.DIGITS.splits,
     )
 
 
@@ -398,7 +395,7 @@ class ChildHere:
 
     def __init__(self, request: dict) -> None:
         self._answers: list[dict] = []
-        child_work.work(request, self._answers.append, lambda: None)
+        subprocess_work.work(request, self._answers.append, lambda: None)
 
     def __enter__(self) -> ChildHere:
         return self
@@ -414,7 +411,7 @@ class ChildHere:
 def in_this_process(monkeypatch) -> Iterator[None]:
     from torchvision.datasets import utils
 
-    monkeypatch.setattr(child, "Child", ChildHere)
+    monkeypatch.setattr(subprocesses, "Child", ChildHere)
     monkeypatch.setattr(utils, "tqdm", utils.tqdm)  # put back when the test is over
     monkeypatch.setattr(tarfile.TarFile, "extraction_filter", None, raising=False)
     before = socket.getdefaulttimeout()
@@ -423,7 +420,7 @@ def in_this_process(monkeypatch) -> Iterator[None]:
 
 
 def left_over() -> list[str]:
-    folder = places.data_dir() / "datasets"
+    folder = paths.data_dir() / "datasets"
     return [path.name for path in folder.iterdir()] if folder.is_dir() else []
 
 
@@ -489,7 +486,7 @@ def test_a_download_ends_as_a_dataset_of_its_own(server, tmp_path, monkeypatch):
     assert scan(folder).class_counts() == {"737-700": 3, "F-A-18": 3}
     assert left_over() == ["fgvc-aircraft"]
     assert (len(server.content), len(server.content), "unpacking") in told
-    monkeypatch.setattr(ready_made, "_run_child", _no_network)
+    monkeypatch.setattr(downloads, "_run_child", _no_network)
     assert download("fgvc-aircraft") == folder, "what is here is not fetched again"
 
 
@@ -504,16 +501,16 @@ def test_an_archive_cannot_write_outside_of_its_folder(server, in_this_process, 
     monkeypatch.setattr(FGVCAircraft, "_URL", "http://example.invalid/aircraft.tar.gz")
     with pytest.raises(DatasetError, match="its archive would write outside of its own folder"):
         download("fgvc-aircraft")
-    assert not list(places.data_dir().rglob("escaped.txt"))
+    assert not list(paths.data_dir().rglob("escaped.txt"))
 
 
 # -- before anything is asked of the network -------------------------------------------------------
 
 
 def test_a_disk_too_small_is_told_before_the_download(monkeypatch):
-    monkeypatch.setattr(ready_made, "_run_child", _no_network)
+    monkeypatch.setattr(downloads, "_run_child", _no_network)
     monkeypatch.setattr(
-        ready_made.shutil, "disk_usage", lambda path: types.SimpleNamespace(free=100 * 10**6)
+        downloads.shutil, "disk_usage", lambda path: types.SimpleNamespace(free=100 * 10**6)
     )
     with pytest.raises(DatasetError, match=r"takes up to 10,500 MB .* and 100 MB are free"):
         download("food101")
@@ -521,19 +518,19 @@ def test_a_disk_too_small_is_told_before_the_download(monkeypatch):
 
 
 def test_a_missing_package_is_named_before_the_download(monkeypatch):
-    monkeypatch.setattr(ready_made, "_run_child", _no_network)
-    monkeypatch.setattr(ready_made, "find_spec", lambda name: None)
+    monkeypatch.setattr(downloads, "_run_child", _no_network)
+    monkeypatch.setattr(downloads, "find_spec", lambda name: None)
     with pytest.raises(DatasetError, match=r"pip install gdown h5py"):
         download("pcam")
 
 
 def test_what_a_killed_process_left_is_removed_by_the_next(monkeypatch):
-    folder = places.data_dir() / "datasets"
+    folder = paths.data_dir() / "datasets"
     (folder / ".mnist-abc" / "raw").mkdir(parents=True)
     (folder / "usps" / "train").mkdir(parents=True)
-    monkeypatch.setattr(ready_made, "_ABANDONED_SECONDS", -1)
+    monkeypatch.setattr(downloads, "_ABANDONED_SECONDS", -1)
     monkeypatch.setattr(
-        ready_made, "_run_child", lambda *_: (_ for _ in ()).throw(DatasetError("no"))
+        downloads, "_run_child", lambda *_: (_ for _ in ()).throw(DatasetError("no"))
     )
     with pytest.raises(DatasetError):
         download("mnist")
@@ -544,18 +541,18 @@ def test_what_a_killed_process_left_is_removed_by_the_next(monkeypatch):
 
 
 def test_the_list_shows_size_licence_and_what_is_here(capsys):
-    assert cli.main(["datasets", "--json"]) == 0
+    assert app.main(["datasets", "--json"]) == 0
     rows = {row["id"]: row for row in json.loads(capsys.readouterr().out)["datasets"]}
     assert rows["digits"]["here"] is True
     assert rows["oxford-pets"]["licence"] == "CC BY-SA 4.0"
     assert (rows["oxford-pets"]["here"], rows["oxford-pets"]["download_mb"]) == (False, 811)
-    assert cli.main(["datasets"]) == 0
+    assert app.main(["datasets"]) == 0
     assert "CC BY-SA 4.0" in capsys.readouterr().out
 
 
 def test_nothing_is_downloaded_unasked(capsys, monkeypatch):
-    monkeypatch.setattr(ready_made, "_run_child", _no_network)
-    assert cli.main(["datasets", "download", "food101"]) == 1
+    monkeypatch.setattr(downloads, "_run_child", _no_network)
+    assert app.main(["datasets", "download", "food101"]) == 1
     said = capsys.readouterr().err
     assert "Licence: not stated" in said
     assert "4,996 MB" in said
@@ -564,11 +561,11 @@ def test_nothing_is_downloaded_unasked(capsys, monkeypatch):
 
 def test_a_downloaded_set_is_used_as_a_sample_and_removed(capsys, monkeypatch, make_image_folder):
     make_image_folder(folder_of(find("usps")), per_class=4)
-    assert cli.main(["scan", "--sample", "usps", "--json"]) == 0
+    assert app.main(["scan", "--sample", "usps", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["images"] == 24
     trashed = []
     monkeypatch.setattr("send2trash.send2trash", trashed.append)
-    assert cli.main(["datasets", "remove", "usps"]) == 0
+    assert app.main(["datasets", "remove", "usps"]) == 0
     assert trashed == [str(folder_of(find("usps")))]
 
 
@@ -581,10 +578,10 @@ def test_a_downloaded_set_is_used_as_a_sample_and_removed(capsys, monkeypatch, m
     ],
 )
 def test_what_is_not_here_is_said_with_what_to_do(capsys, arguments, said):
-    assert cli.main(arguments) == 1
+    assert app.main(arguments) == 1
     assert said in " ".join(capsys.readouterr().err.split())
 
 
 def test_an_unknown_sample_is_wrong_usage_with_what_was_meant(capsys):
-    assert cli.main(["scan", "--sample", "mnits"]) == 2
+    assert app.main(["scan", "--sample", "mnits"]) == 2
     assert "mnist" in capsys.readouterr().err

@@ -13,7 +13,7 @@ from core.events import EpochDone, Notice, RunEnded, RunStarted, from_json, to_j
 from core.recipe.recipe import Recipe
 from core.runs.report import ClassScore, Report
 from core.runs.run_folder import Run, RunStore, create_run
-from core.system import atomic_files as files
+from core.system import atomic_files
 
 REPORT = Report(
     split="val",
@@ -102,7 +102,7 @@ def test_a_run_without_an_end_is_running_while_its_process_lives(tmp_path):
     assert run.read_status() == "running"
     about = run.read_environment()
     about["process"]["started"] -= 1000
-    files.write_json(run.path / "env.json", about)
+    atomic_files.write_json(run.path / "env.json", about)
     assert run.read_status() == "interrupted"
 
 
@@ -134,14 +134,14 @@ def test_a_damaged_report_is_a_sentence_not_a_crash(tmp_path):
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path, monkeypatch):
     path = tmp_path / "file.json"
-    files.write_json(path, {"a": 1})
+    atomic_files.write_json(path, {"a": 1})
 
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        files.write_json(path, {"a": 2})
+        atomic_files.write_json(path, {"a": 2})
     assert path.read_text().strip() == '{\n "a": 1\n}'
     assert list(tmp_path.iterdir()) == [path]
 

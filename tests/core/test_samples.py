@@ -13,7 +13,7 @@ from PIL import Image
 
 from core.data.sources import samples
 from core.data.sources.scan import scan
-from core.system import paths as places
+from core.system import paths
 
 
 def state_of(folder: Path) -> dict[str, int]:
@@ -22,7 +22,7 @@ def state_of(folder: Path) -> dict[str, int]:
 
 def test_the_digits_are_a_dataset_without_problems_on_the_disk():
     folder = samples.digits()
-    assert folder == places.data_dir() / "samples" / "digits"
+    assert folder == paths.data_dir() / "samples" / "digits"
     index = scan(folder, verify=True)
     assert index.classes == tuple("0123456789")
     assert index.split_counts() == {"train": 1437, "val": 360}
@@ -71,12 +71,12 @@ def test_an_interrupted_write_leaves_nothing_and_the_next_one_succeeds(monkeypat
         patch.setattr(samples, "_write", interrupt)
         with pytest.raises(KeyboardInterrupt):
             samples.digits()
-    assert list((places.data_dir() / "samples").iterdir()) == []
+    assert list((paths.data_dir() / "samples").iterdir()) == []
     assert len(list(samples.digits().rglob("*.png"))) == 1797
 
 
 def test_the_folder_of_another_process_that_was_first_is_taken(monkeypatch):
-    target = places.data_dir() / "samples" / "digits"
+    target = paths.data_dir() / "samples" / "digits"
 
     def write(folder: Path) -> None:
         (folder / "mine").touch()
@@ -90,7 +90,7 @@ def test_the_folder_of_another_process_that_was_first_is_taken(monkeypatch):
 
 
 def test_what_a_killed_process_left_is_removed_after_an_hour(monkeypatch):
-    parent = places.data_dir() / "samples"
+    parent = paths.data_dir() / "samples"
     old, young = parent / ".digits-old", parent / ".digits-young"
     for folder in (old, young):
         (folder / "train").mkdir(parents=True)

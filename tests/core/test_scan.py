@@ -18,11 +18,11 @@ import pytest
 from PIL import Image
 
 from core.data.dataset import SPLITS, DatasetIndex
-from core.data.sources import file_reader as reading
+from core.data.sources import file_reader
 from core.data.sources.scan import picture_files, scan, to_json
 from core.data.splits import honest_sets
 from core.errors import Cancelled, DatasetError
-from core.images import decode as decoder
+from core.images import decode
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -318,9 +318,9 @@ def test_files_of_equal_size_are_hashed_and_no_others(make_image_folder, tmp_pat
     sizes = [path.stat().st_size for path in folder.rglob("*.png")]
     expected = sum(sizes.count(size) for size in set(sizes) if sizes.count(size) > 1)
     hashed = []
-    digest = reading.hashlib.file_digest
+    digest = file_reader.hashlib.file_digest
     monkeypatch.setattr(
-        reading.hashlib, "file_digest", lambda file, how: hashed.append(1) or digest(file, how)
+        file_reader.hashlib, "file_digest", lambda file, how: hashed.append(1) or digest(file, how)
     )
     scan(folder)
     assert len(hashed) == expected
@@ -341,7 +341,7 @@ def test_files_and_folders_without_permission_are_named(make_image_folder, tmp_p
             raise PermissionError(13, "Permission denied", path)
         return real_scandir(path)
 
-    monkeypatch.setattr(decoder.os, "open", refusing_open)
+    monkeypatch.setattr(decode.os, "open", refusing_open)
     monkeypatch.setattr(os, "scandir", refusing_scandir)
     index = scan(folder)
     assert kinds(index) == {"a/locked": "no permission", "b/image_0001.png": "no permission"}
@@ -455,9 +455,9 @@ def test_progress_goes_up_to_the_number_of_files_on_the_callers_thread(make_imag
 
     scan(folder, on_progress=listen)
     assert threads == {threading.current_thread()}
-    reading = [done for done, _, note in seen if note == "Reading pictures"]
-    assert reading == sorted(reading)
-    assert reading[-1] == 180
+    file_reader = [done for done, _, note in seen if note == "Reading pictures"]
+    assert file_reader == sorted(file_reader)
+    assert file_reader[-1] == 180
     assert all(0 <= done <= total or not total for done, total, _ in seen)
 
 
@@ -473,14 +473,14 @@ def test_a_stop_is_heeded_at_once_while_a_file_hangs(
     def hang(path):
         started.set()
         released.wait(20)
-        raise decoder.DecodeError(path, "it hung")
+        raise decode.DecodeError(path, "it hung")
 
     def stop() -> bool:
         if started.is_set():
             asked_at.append(time.perf_counter())
         return started.is_set()
 
-    monkeypatch.setattr(reading, "read_header_and_size", hang)
+    monkeypatch.setattr(file_reader, "read_header_and_size", hang)
     try:
         with pytest.raises(Cancelled):
             scan(folder, verify=verify, should_stop=stop)

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from core.data.journal import Journal
-from core.data.open import open_dataset
+from core.data.open_dataset import open_dataset
 from core.data.sources import archives
 from core.data.sources.scan import scan
 from core.errors import Cancelled, DatasetError
-from core.system import paths as places
+from core.system import paths
 
 PICTURE = b"P6 2 2 255\n" + bytes(range(12))
 
@@ -33,7 +33,7 @@ class _Disk:
 
 
 def unpacked() -> list[str]:
-    folder = places.data_dir() / "archives"
+    folder = paths.data_dir() / "archives"
     return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
 
 
@@ -88,7 +88,7 @@ def test_an_archive_gives_what_its_folder_gives(make_image_folder, tmp_path, suf
     assert index.files == expected.files
     assert index.labels.tolist() == expected.labels.tolist()
     assert index.splits.tolist() == expected.splits.tolist()
-    assert index.root.is_relative_to(places.data_dir() / "archives")
+    assert index.root.is_relative_to(paths.data_dir() / "archives")
     assert not index.problems
 
 

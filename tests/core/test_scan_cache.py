@@ -11,13 +11,12 @@ import pytest
 
 from core.data.dataset import NO_LABEL, DatasetIndex
 from core.data.journal import Journal
-from core.data.open import open_dataset
-from core.data.sources import file_reader as reading
+from core.data.open_dataset import open_dataset
+from core.data.sources import file_reader, scan_cache
 from core.data.sources import scan as scanner
-from core.data.sources import scan_cache
 from core.data.sources.scan import scan
 from core.errors import Cancelled, DatasetError
-from core.system import paths as places
+from core.system import paths
 
 
 @pytest.fixture
@@ -41,11 +40,13 @@ def read(monkeypatch) -> list[str]:
 
         return call
 
-    monkeypatch.setattr(reading, "read_header_and_size", noting(reading.read_header_and_size))
-    monkeypatch.setattr(reading, "read_bytes", noting(reading.read_bytes, "whole "))
-    digest = reading.hashlib.file_digest
     monkeypatch.setattr(
-        reading.hashlib,
+        file_reader, "read_header_and_size", noting(file_reader.read_header_and_size)
+    )
+    monkeypatch.setattr(file_reader, "read_bytes", noting(file_reader.read_bytes, "whole "))
+    digest = file_reader.hashlib.file_digest
+    monkeypatch.setattr(
+        file_reader.hashlib,
         "file_digest",
         lambda file, how: names.append("hash " + Path(file.name).name) or digest(file, how),
     )
@@ -128,7 +129,7 @@ def test_what_the_system_refused_is_tried_again(folder, monkeypatch):
 @pytest.mark.parametrize("damage", [b"", b"words", b"PK\x03\x04 half an archive"])
 def test_a_damaged_cache_is_as_if_there_were_none(folder, damage):
     first = scan(folder)
-    (cache,) = (places.cache_dir() / "scans").glob("*.npz")
+    (cache,) = (paths.cache_dir() / "scans").glob("*.npz")
     cache.write_bytes(damage)
     assert same(scan(folder), first)
     whole = cache.read_bytes()
@@ -145,7 +146,7 @@ def test_a_cache_of_another_version_is_not_used(folder, read, monkeypatch):
 
 
 def test_a_cache_that_cannot_be_written_costs_time_and_nothing_else(folder):
-    places.cache_dir().joinpath("scans").write_text("a file where the folder should be")
+    paths.cache_dir().joinpath("scans").write_text("a file where the folder should be")
     assert same(scan(folder), scan(folder))
 
 
@@ -154,7 +155,7 @@ def test_a_cancelled_scan_goes_on_where_it_was(make_image_folder, tmp_path, read
 
     with pytest.raises(Cancelled):
         scan(folder, should_stop=lambda: len(read) > 300)
-    (cache,) = (places.cache_dir() / "scans").glob("*.npz")
+    (cache,) = (paths.cache_dir() / "scans").glob("*.npz")
     assert not list(cache.parent.glob(".*")), "nothing half-written is left"
     done = len(read)
     read.clear()

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from core.data.dataset import NO_GROUP, NO_LABEL, DatasetIndex
-from core.data.open import journal_of, open_dataset
+from core.data.open_dataset import journal_of, open_dataset
 from core.data.sources.scan import scan
 from core.data.sources.split_names import split_of
 from core.data.sources.tables import read_table

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from core.batches.augment import View
+from core.batches.augment import TrainingView
 from core.catalog import catalog
 from core.compute.device import Compute
 from core.data.sources.scan import scan
@@ -25,7 +25,7 @@ from core.runs.run_folder import RunStore
 from core.training.fit import fit, resume
 from core.training.loop import dry_run as dry_runs
 from core.training.loop.dry_run import dry_run
-from core.training.loop.model import Trainee
+from core.training.loop.model import FineTunedModel
 from core.training.loop.optimizers import make_optimizer
 from core.training.loop.step import Stepper
 from core.training.losses import Loss
@@ -84,7 +84,7 @@ def a_stepper(recipe=RECIPE, *, workers=2, told=None, statistics=False):
     generator = torch.Generator().manual_seed(1)
     head = Head(torch.randn(3, built.feature_dim, generator=generator) / 10, torch.zeros(3))
     compute = Compute("cpu", "float32", "channels_last", workers, 1, 8)
-    trainee = Trainee(
+    trainee = FineTunedModel(
         built,
         head,
         plan,
@@ -99,7 +99,9 @@ def a_stepper(recipe=RECIPE, *, workers=2, told=None, statistics=False):
     stepper = Stepper(trainee, optimizer, recipe, Loss(), tell=tell)
     side = built.preprocessing
     views = [
-        View(torch.randint(0, 256, (3, side.height, side.width), generator=generator).byte())
+        TrainingView(
+            torch.randint(0, 256, (3, side.height, side.width), generator=generator).byte()
+        )
         for _ in range(12)
     ]
     return stepper, plan, views, torch.arange(12) % 3
@@ -161,7 +163,7 @@ def test_statistics_move_from_scratch_and_nowhere_else() -> None:
         before = {n: b.clone() for n, b in module.named_buffers() if "running" in n}
         with stepper.trainee.working():
             for step in (1, 2):
-                stepper.take(views, labels, step=step, epoch=1)
+                stepper.step(views, labels, step=step, epoch=1)
         changed = [not torch.equal(b, before[n]) for n, b in module.named_buffers() if n in before]
         assert changed == [moves] * len(before)
         mean = stepper.trainee.kept.module
@@ -273,7 +275,7 @@ def test_what_does_not_fit_even_one_by_one_is_refused_in_words(monkeypatch) -> N
     stepper, _plan, views, labels = a_stepper()
     run_out_of_memory(stepper, monkeypatch, above=0)
     with stepper.trainee.working(), pytest.raises(MemoryShortError, match="one image at a time"):
-        stepper.take(views, labels, step=1, epoch=1)
+        stepper.step(views, labels, step=1, epoch=1)
 
 
 # -- dry steps ---------------------------------------------------------------------------------
@@ -288,7 +290,7 @@ def test_dry_steps_tell_of_memory_and_time_and_leave_no_trace(statistics) -> Non
         assert is_same(everything(stepper), before)
         assert not stepper.optimizer.state
         # Also in the middle of a run, where the optimizer remembers.
-        stepper.take(views, labels, step=1, epoch=1)
+        stepper.step(views, labels, step=1, epoch=1)
         stepper.trainee.forget_gradients()
         before = everything(stepper)
         dry_run(stepper, plan, views, labels, steps=10, compute=COMPUTE)
@@ -299,7 +301,7 @@ def test_dry_steps_tell_of_memory_and_time_and_leave_no_trace(statistics) -> Non
 
 def test_a_step_that_cannot_fit_is_refused_before_it_is_made(monkeypatch) -> None:
     stepper, plan, views, labels = a_stepper(RECIPE)
-    sizes, take = [], stepper.take
+    sizes, take = [], stepper.step
     monkeypatch.setattr(dry_runs, "available_bytes", lambda: 1_000)
     monkeypatch.setattr(
         stepper, "take", lambda v, *a, **k: (sizes.append(len(v)), take(v, *a, **k))[1]
@@ -356,7 +358,7 @@ def test_a_gradient_that_is_no_number_changes_no_weight() -> None:
     weights = {n: p.clone() for n, p in stepper.trainee.built.module.named_parameters()}
     next(stepper.trainee.built.module.parameters()).register_hook(lambda g: g * math.inf)
     with stepper.trainee.working(), pytest.raises(RunError, match="gradient is no number"):
-        stepper.take(views, labels, step=7, epoch=3)
+        stepper.step(views, labels, step=7, epoch=3)
     for name, parameter in stepper.trainee.built.module.named_parameters():
         assert torch.equal(parameter, weights[name])
 

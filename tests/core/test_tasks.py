@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from core.catalog import catalog
 from core.data.dataset import Task
-from core.data.open import open_dataset
+from core.data.open_dataset import open_dataset
 from core.errors import AppError, DatasetError
 from core.evaluation.classifier import Classifier
 from core.evaluation.evaluate import evaluate

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from core.compute.distributed import ALONE, Ranks
-from core.data.open import open_dataset
+from core.data.open_dataset import open_dataset
 from core.errors import RunError
 from core.events import EpochDone, Event, RunStarted, StepDone
 from core.features.cache import Features, joined
@@ -92,7 +92,7 @@ def test_alone_there_is_nothing_to_share() -> None:
     assert ALONE.any(True)
     assert not ALONE.any(False)
     assert ALONE.gather("x") == ["x"]
-    assert ALONE.from_first(lambda: 3) == 3
+    assert ALONE.broadcast_call(lambda: 3) == 3
     assert ALONE.share(np.arange(5)).tolist() == [0, 1, 2, 3, 4]
 
 

@@ -15,7 +15,7 @@ from core.training.loop.batch_size_finder import find_step_images
 from core.training.loop.loop import FineTuning
 from core.training.loop.optimizers import finish_gradients
 from core.training.loop.schedules import Plateau, Schedule
-from core.training.loop.validate import Judgement, judgement_of
+from core.training.loop.validate import ValidationResult, judgement_of
 from core.training.losses import Loss, make_loss
 
 LABELS = torch.tensor([0, 1, 2, 2, 2, 2])
@@ -192,7 +192,7 @@ def test_the_images_of_a_step_are_found_by_trying(fits, faster_to, fit_images, e
 
 
 def judged(accuracy, loss, balanced=0.5, macro_f1=0.5):
-    return Judgement(
+    return ValidationResult(
         torch.empty(0),
         Head(torch.empty(0), torch.empty(0)),
         loss,

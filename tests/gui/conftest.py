@@ -39,12 +39,12 @@ from core.recipe.recipe import make_recipe
 from core.runs.report import ClassScore, Report
 from core.runs.run_folder import RunResult
 from gui.app import make_window
-from gui.data.health import jobs as jobs_health
-from gui.kit.workers import Job, Link
-from gui.pictures import jobs as jobs_data
+from gui.data.health import jobs as health_jobs
+from gui.kit.workers import Job, JobContext
+from gui.pictures import jobs as picture_jobs
 from gui.shell import crashes, jobs
 from gui.shell.main_window import MainWindow
-from gui.strategy import jobs as jobs_advice
+from gui.strategy import jobs as strategy_jobs
 
 
 @pytest.fixture
@@ -107,21 +107,21 @@ class FakeCore:
     boundaries: int = 0
     """How often a fine-tuning went past its gate."""
 
-    def scan_folder(self, path: Path, link: Link) -> DatasetIndex:
+    def scan_folder(self, path: Path, link: JobContext) -> DatasetIndex:
         if self.fails_with is not None:
             raise self.fails_with
         return self.dataset
 
-    def verify_dataset(self, root: Path, link: Link) -> DatasetIndex:
+    def verify_dataset(self, root: Path, link: JobContext) -> DatasetIndex:
         return replace(self.dataset, verified=True)
 
-    def look_at_health(self, dataset: DatasetIndex, link: Link) -> HealthReport | None:
+    def look_at_health(self, dataset: DatasetIndex, link: JobContext) -> HealthReport | None:
         return self.health
 
-    def scan_sample(self, link: Link) -> DatasetIndex:
+    def scan_sample(self, link: JobContext) -> DatasetIndex:
         return self.scan_folder(self.dataset.root, link)
 
-    def train(self, values: dict, dataset: DatasetIndex, link: Link) -> RunResult:
+    def train(self, values: dict, dataset: DatasetIndex, link: JobContext) -> RunResult:
         self.trained_with.append(values)
         if values.get("strategy", "feature-extraction") != "feature-extraction":
             return self._fine_tune(values["strategy"], link, first_epoch=1)
@@ -151,13 +151,13 @@ class FakeCore:
             report=make_report(), seconds=1.5,
         )  # fmt: skip
 
-    def resume_run(self, path: Path, link: Link) -> RunResult:
+    def resume_run(self, path: Path, link: JobContext) -> RunResult:
         """Goes on after the first epoch, which is told again."""
         self.resumed.append(path)
         return self._fine_tune("full", link, first_epoch=1, is_resumed=True)
 
     def _fine_tune(
-        self, strategy: str, link: Link, *, first_epoch: int, is_resumed: bool = False
+        self, strategy: str, link: JobContext, *, first_epoch: int, is_resumed: bool = False
     ) -> RunResult:
         """Two epochs of three steps; the second waits for the gate in its middle."""
         link.sink(
@@ -194,16 +194,16 @@ class FakeCore:
             probe_selection_accuracy=0.5,
         )  # fmt: skip
 
-    def _steps(self, link: Link, epoch: int, steps: range) -> None:
+    def _steps(self, link: JobContext, epoch: int, steps: range) -> None:
         for step in steps:
             rates = (0.0, 1e-4 if epoch == 2 else 0.0, 3e-4)
             link.sink(StepDone(step, epoch, 1 / step, rates, 20.0, 1536.0))
 
-    def classify(self, reference: str, paths: tuple[Path, ...], link: Link) -> None:
+    def classify(self, reference: str, paths: tuple[Path, ...], link: JobContext) -> None:
         self.classified_with.append(reference)
         self._answer(paths, link)
 
-    def _answer(self, paths, link: Link, by: str = "") -> None:
+    def _answer(self, paths, link: JobContext, by: str = "") -> None:
         for path in paths:
             # Shaped like core.evaluation.classifier's records, whose import would bring torch.
             top = tuple(
@@ -266,27 +266,27 @@ def fake_core(image_folder: Path, tmp_path: Path, monkeypatch) -> FakeCore:
     fake = FakeCore(dataset, tmp_path / "runs" / "insects-20260101-000000")
     for name in ("scan_folder", "scan_sample", "train", "resume_run", "classify"):
         monkeypatch.setattr(jobs, name, getattr(fake, name))
-    monkeypatch.setattr(jobs_data, "verify_dataset", fake.verify_dataset)
-    monkeypatch.setattr(jobs_health, "look_at_health", fake.look_at_health)
+    monkeypatch.setattr(picture_jobs, "verify_dataset", fake.verify_dataset)
+    monkeypatch.setattr(health_jobs, "look_at_health", fake.look_at_health)
     monkeypatch.setattr(jobs, "warm_up", _fake_machine)
-    monkeypatch.setattr(jobs_advice, "plan_of", _fake_plan)
+    monkeypatch.setattr(strategy_jobs, "plan_of", _fake_plan)
     monkeypatch.setattr(jobs, "list_models", _fake_models)
     monkeypatch.setattr(jobs, "list_runs", _no_runs)
     return fake
 
 
-def _fake_machine(link: Link) -> Machine:
+def _fake_machine(link: JobContext) -> Machine:
     return Machine("Test CPU", 2, 8.0, "", "float32")
 
 
-def _fake_plan(values: dict, classes: int, link: Link) -> Plan:
+def _fake_plan(values: dict, classes: int, link: JobContext) -> Plan:
     """The plan of a model with three layer groups: none has to be outlined with torch."""
     head = 1280 * classes + classes
     sizes = {"stem": 928, "blocks.0": 2_000_000, "head": head}
     return make_plan(make_recipe(values), [(name, {f"{name}.w": n}) for name, n in sizes.items()])
 
 
-def _fake_models(link: Link) -> tuple[ModelCard, ...]:
+def _fake_models(link: JobContext) -> tuple[ModelCard, ...]:
     return tuple(
         ModelCard(
             id=f"bundled/tf_efficientnet_lite{size}", source="bundled",
@@ -297,7 +297,7 @@ def _fake_models(link: Link) -> tuple[ModelCard, ...]:
     )  # fmt: skip
 
 
-def _no_runs(link: Link) -> tuple[()]:
+def _no_runs(link: JobContext) -> tuple[()]:
     return ()
 
 

@@ -9,7 +9,7 @@ from core.events import RunEnded, never_stop, no_progress
 from core.recipe.recipe import make_recipe
 from core.runs.run_folder import RunStatus, RunStore, RunSummary
 from gui.classify import page as classify
-from gui.kit.workers import Link
+from gui.kit.workers import JobContext
 from gui.shell import jobs
 
 # Before any test puts its fake in its place.
@@ -98,7 +98,7 @@ def test_a_run_stopped_before_it_had_a_model_is_not_listed(tmp_path, monkeypatch
         run.write_classes(("ant", "bee"))
         run.append_event(RunEnded("stopped", -1, 0.0))
     run.make_checkpoint_folder().weights.write_bytes(b"")
-    link = Link(no_progress, print, never_stop)
+    link = JobContext(no_progress, print, never_stop)
     assert [listed.dataset for listed in jobs.list_runs(link)] == ["late"]
 
 

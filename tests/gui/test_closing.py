@@ -9,9 +9,9 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QMessageBox, QPushButton
 
 from core.errors import AppError, Cancelled
-from gui.kit.workers import Link
+from gui.kit.workers import JobContext
 from gui.shell import jobs
-from gui.strategy import jobs as jobs_advice
+from gui.strategy import jobs as strategy_jobs
 
 _LEFT = Qt.MouseButton.LeftButton
 
@@ -26,7 +26,7 @@ class Gated:
         self.gate = threading.Event()
 
     def __call__(self, *arguments):
-        link: Link = arguments[-1]
+        link: JobContext = arguments[-1]
         self.has_begun.set()
         link.on_progress(1, 4, "reading")
         while not self.gate.wait(0.01):
@@ -210,7 +210,7 @@ def test_closing_while_pictures_wait_for_the_run(ready, fake_core, image_folder,
 
 def test_closing_while_a_plan_is_drawn(ready, hold, qtbot) -> None:
     qtbot.waitUntil(lambda: ready.runner.is_idle)
-    plan = hold(jobs_advice, "plan_of")
+    plan = hold(strategy_jobs, "plan_of")
     ready.show_page("train")
     ready.session.set_recipe_values({"strategy": "partial"})
     qtbot.waitUntil(plan.has_begun.is_set)
@@ -268,7 +268,7 @@ def test_what_a_run_waits_for_is_cancelled_and_its_turn_comes(
 
 
 def test_advice_is_cancelled(ready, hold, qtbot) -> None:
-    advise = hold(jobs_advice, "advise")
+    advise = hold(strategy_jobs, "advise")
     ready.show_page("strategy")
     page = ready.page("strategy")
     page.go_to(3)

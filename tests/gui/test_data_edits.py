@@ -8,12 +8,12 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QImage
 
-from core.data.health.check import Finding, HealthReport
+from core.data.health.check import HealthFinding, HealthReport
 from core.data.journal import Journal
 from core.data.splits import SplitPlan
 from gui.app import make_window
 from gui.data.split.table import SplitBar
-from gui.pictures import jobs as jobs_data
+from gui.pictures import jobs
 
 _SHIFT, _CTRL = Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.ControlModifier
 
@@ -279,10 +279,10 @@ def test_pictures_are_narrowed_by_name_and_ordered(page, edit, qtbot) -> None:
 def ill(fake_core):
     """What a look at the pictures finds."""
 
-    def finding(kind, files, action="keep", act_on=None, value="") -> Finding:
+    def finding(kind, files, action="keep", act_on=None, value="") -> HealthFinding:
         positions = tuple(fake_core.dataset.files.index(file) for file in files)
         why = f"It is {kind}."
-        return Finding(kind, files, positions, why, "note", action, act_on or files, value)
+        return HealthFinding(kind, files, positions, why, "note", action, act_on or files, value)
 
     fake_core.health = HealthReport(
         (
@@ -420,8 +420,8 @@ def test_near_copies_stay_on_one_side_where_that_is_asked_for(problems, page, ed
 def test_wrong_predictions_of_a_run_are_shown_with_the_answer(
     page, edit, monkeypatch, qtbot
 ) -> None:
-    found = jobs_data.WrongPredictions("insects-1", {"bee/2.png": "ant"})
-    monkeypatch.setattr(jobs_data, "read_wrong", lambda dataset, runs, link: found)
+    found = jobs.WrongPredictions("insects-1", {"bee/2.png": "ant"})
+    monkeypatch.setattr(jobs, "read_wrong", lambda dataset, runs, link: found)
     page.pictures.filters.choose("wrong")
     qtbot.waitUntil(lambda: _names(page) == ["bee/2.png"])
     assert page.pictures.grid.entries.caption(0)[0] == "→ ant"

@@ -14,12 +14,12 @@ from PySide6.QtWidgets import QApplication
 from core.data.dataset import Problem
 from core.errors import AppError
 from gui.data.check import describe_difference
-from gui.data.health.rows import Finding, list_findings
+from gui.data.health.rows import FindingRow, list_findings
 from gui.data.health.table import FindingModel
 from gui.data.split.table import SplitModel
 from gui.data.totals import describe_balance
 from gui.edits.picture_index import PictureIndex
-from gui.pictures import jobs as jobs_data
+from gui.pictures import jobs
 from gui.pictures.class_table import ClassModel
 
 
@@ -215,7 +215,7 @@ def test_class_models_keep_the_rules_of_item_models(qapp, fake_core, model_class
 
 def test_the_finding_model_keeps_the_rules_of_item_models(qtmodeltester) -> None:
     model = FindingModel()
-    model.show_findings([Finding("leak", "a, b", "twice", ("a", "b"))])
+    model.show_findings([FindingRow("leak", "a, b", "twice", ("a", "b"))])
     qtmodeltester.check(model)
 
 
@@ -234,7 +234,7 @@ def _check_finds(monkeypatch, found, gate: threading.Event | None = None) -> Non
             raise found
         return found
 
-    monkeypatch.setattr(jobs_data, "verify_dataset", verify)
+    monkeypatch.setattr(jobs, "verify_dataset", verify)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 from PySide6.QtCore import QObject
 
-from gui.kit.workers import JobRunner, Link, Work
+from gui.kit.workers import JobContext, JobRunner, JobSpec
 
 
 class Listener(QObject):
@@ -27,7 +27,7 @@ def spawned() -> list[psutil.Process]:
 def test_a_job_decodes_in_processes_and_leaves_none_behind(qtbot, image_folder: Path) -> None:
     paths = sorted(image_folder.rglob("*.png"))
 
-    def work(link: Link) -> tuple[int, int]:
+    def work(link: JobContext) -> tuple[int, int]:
         from core.batches.decode_processes import Decoders
         from core.images.preprocess import Preprocessing
 
@@ -41,7 +41,7 @@ def test_a_job_decodes_in_processes_and_leaves_none_behind(qtbot, image_folder: 
             decoders.close()
 
     runner, listener = JobRunner(), Listener()
-    runner.submit(Work("decode", "Decoding", work, on_success=listener.done))
+    runner.submit(JobSpec("decode", "Decoding", work, on_success=listener.done))
     qtbot.waitUntil(lambda: listener.result is not None, timeout=30_000)
     read, children = listener.result
     assert read == len(paths)

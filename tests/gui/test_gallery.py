@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QApplication, QToolTip
 
 from gui.kit.theme import Theme
 from gui.kit.workers import JobRunner
-from gui.pictures import cache as picture_cache
+from gui.pictures import cache
 from gui.pictures.entries import FileEntries, NoEntries
 from gui.pictures.feed import GalleryFeed
 from gui.pictures.gallery import Gallery
@@ -160,7 +160,7 @@ def test_what_is_there_is_not_asked_for_again_until_the_cells_change_their_size(
 
 
 def test_pictures_long_out_of_sight_are_forgotten(gallery, qtbot, monkeypatch) -> None:
-    monkeypatch.setattr(picture_cache, "CACHE_BYTES", 20 * 104 * 104 * 4)
+    monkeypatch.setattr(cache, "CACHE_BYTES", 20 * 104 * 104 * 4)
     gallery.show_entries(_entries(1000))
     for i in range(200):
         gallery.fill(Path(f"/nowhere/{i:06d}.png"), _image())

@@ -13,7 +13,7 @@ from PySide6.QtGui import QImage
 from core.data.dataset import NO_LABEL, NO_SPLIT
 from core.data.journal import Journal
 from core.features.dataset_features import FeatureCost, PictureFeatures
-from gui.labelling.map import jobs as jobs_map
+from gui.labelling.map import jobs
 
 _EACH = 8
 
@@ -52,8 +52,8 @@ def instant_features(monkeypatch) -> None:
             "bundled/tf_efficientnet_lite0", dataset.files, vectors.astype(np.float32), np.arange(n)
         )
 
-    monkeypatch.setattr(jobs_map, "ask_cost", lambda d, v, link: FeatureCost(len(d), 0, 0.0))
-    monkeypatch.setattr(jobs_map, "read_features", read)
+    monkeypatch.setattr(jobs, "ask_cost", lambda d, v, link: FeatureCost(len(d), 0, 0.0))
+    monkeypatch.setattr(jobs, "read_features", read)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from gui.kit.notice_bar import NoticeBar
 from gui.kit.settings import Settings
 from gui.kit.theme import Theme
 from gui.kit.workers import JobRunner
-from gui.layers import jobs as jobs_layers
+from gui.layers import jobs
 from gui.layers.control import LayerControl
 from gui.layers.delegate import tick_rect
 from gui.layers.jobs import Layers
@@ -100,7 +100,7 @@ def view(bench):
 def worked_out(model: str) -> Layers:
     """Once for all tests: a tree does not change."""
     card = catalog.load().resolve(model)
-    return jobs_layers.work_out_layers(jobs_layers.LayerQuestion(card, 2), None)
+    return jobs.work_out_layers(jobs.LayerQuestion(card, 2), None)
 
 
 def show(bench: Bench, model: str) -> None:

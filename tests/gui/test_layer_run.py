@@ -21,7 +21,7 @@ from gui.kit.notice_bar import NoticeBar
 from gui.kit.settings import Settings
 from gui.kit.theme import Theme
 from gui.kit.workers import JobRunner
-from gui.layers import jobs as jobs_layers
+from gui.layers import jobs
 from gui.layers.control import LayerControl
 from gui.layers.view import LayerView
 from gui.shell.commands import Commands
@@ -49,8 +49,8 @@ def test_a_real_run_trains_what_is_ticked_and_leaves_the_rest_bit_for_bit(
     session.end_scan(dataset)
     session.set_model(MODEL)
     card = catalog.load().resolve(MODEL)
-    question = jobs_layers.LayerQuestion(card, len(dataset.classes))
-    view.show_layers(jobs_layers.work_out_layers(question, None))
+    question = jobs.LayerQuestion(card, len(dataset.classes))
+    view.show_layers(jobs.work_out_layers(question, None))
 
     by_path = {view.model.line(index).path: index for index in view.model.find("layer")}
     view.model.tick_wanted.emit(view.model.line(by_path["layer2"]), True)

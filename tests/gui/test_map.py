@@ -16,7 +16,7 @@ from core.errors import AppError
 from core.evaluation.embedding_map import PictureMap, neighbours
 from core.features.dataset_features import FeatureCost, PictureFeatures
 from gui.kit.theme import Theme
-from gui.labelling.map import jobs as jobs_map
+from gui.labelling.map import jobs
 from gui.labelling.map.map import EmbeddingMap
 from gui.labelling.map.paint import PointSprites
 from gui.labelling.map.points import MapPoints, points_of
@@ -55,7 +55,7 @@ def features_of_fakes(monkeypatch):
 
     fake = Fake()
     for name in ("ask_cost", "read_features", "draw"):
-        monkeypatch.setattr(jobs_map, name, getattr(fake, name))
+        monkeypatch.setattr(jobs, name, getattr(fake, name))
     return fake
 
 

@@ -25,7 +25,7 @@ from gui.models.chart.points import (
     top1_ticks,
 )
 from gui.models.chart.view import ChartTable
-from gui.models.filters import Wish
+from gui.models.filters import ModelFilter
 from gui.models.rows import make_row
 
 
@@ -208,7 +208,7 @@ def test_a_filter_picks_among_the_points_and_draws_another_front() -> None:
 
 
 def test_the_chart_shows_the_models_of_the_filter(models, qtbot) -> None:
-    models.filters.set_wish(Wish(CardFilter(source="torchvision", family="ResNet")))
+    models.filters.set_wish(ModelFilter(CardFilter(source="torchvision", family="ResNet")))
     qtbot.waitUntil(lambda: len(models.chart.shown.points) < 100)
     shown = models.chart.shown
     assert {point.card.family for point in shown.points} == {"ResNet"}
@@ -246,7 +246,7 @@ def test_models_without_an_accuracy_leave_a_sentence_in_place_of_the_chart(model
 
 
 def test_the_figures_of_the_chart_are_a_table_to_copy(models, qtbot) -> None:
-    models.filters.set_wish(Wish(CardFilter(source="torchvision", family="ResNet")))
+    models.filters.set_wish(ModelFilter(CardFilter(source="torchvision", family="ResNet")))
     qtbot.waitUntil(lambda: len(models.chart.shown.points) < 100)
     models.chart.table_button.click()
     table = models.chart.findChild(ChartTable)

@@ -11,11 +11,11 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QApplication
 
-from core.compute import benchmark as bench
+from core.compute import benchmark
 from core.compute.benchmark import Latency
 from core.errors import AppError
 from core.events import check_stop
-from gui.models import jobs as jobs_models
+from gui.models import jobs
 from gui.models.facts import Fact, best_of
 
 RESNET = "torchvision/resnet50.IMAGENET1K_V2"
@@ -129,8 +129,8 @@ def test_a_model_is_timed_and_the_result_stands_everywhere(models, qtbot, monkey
         )  # fmt: skip
         return known[card.id]
 
-    monkeypatch.setattr(bench, "measure", measure)
-    monkeypatch.setattr(bench, "known_latencies", lambda: dict(known))
+    monkeypatch.setattr(benchmark, "measure", measure)
+    monkeypatch.setattr(benchmark, "known_latencies", lambda: dict(known))
     mark(models, LITE, RESNET)
     models.compare.buttons[f"measure:{LITE}"].click()
     assert models.compare.buttons[f"measure:{LITE}"].text() == "Cancel"
@@ -153,7 +153,7 @@ def test_timing_can_be_cancelled(models, qtbot, monkeypatch) -> None:
             check_stop(link.should_stop)
             time.sleep(0.002)
 
-    monkeypatch.setattr(jobs_models, "measure_latency", measure)
+    monkeypatch.setattr(jobs, "measure_latency", measure)
     mark(models, LITE)
     button = models.compare.buttons[f"measure:{LITE}"]
     button.click()
@@ -168,7 +168,7 @@ def test_a_model_that_cannot_be_timed_says_why(models, qtbot, monkeypatch) -> No
     def measure(card, link) -> None:
         raise AppError("It needs 80 GB of memory and 4 GB are free.", "Choose a smaller model.")
 
-    monkeypatch.setattr(jobs_models, "measure_latency", measure)
+    monkeypatch.setattr(jobs, "measure_latency", measure)
     mark(models, LITE)
     models.compare.buttons[f"measure:{LITE}"].click()
     qtbot.waitUntil(lambda: "80 GB" in models.notices.text)

@@ -6,7 +6,7 @@ import pytest
 
 from core.catalog.card import ModelCard
 from core.errors import AppError
-from gui.models import jobs as jobs_models
+from gui.models import jobs
 from gui.shell.drops import find_destination
 
 
@@ -46,9 +46,9 @@ def test_a_dropped_file_becomes_the_classifier(
     window, fake_core, qtbot, drop, weights, monkeypatch
 ) -> None:
     def recognise(path, link):
-        return jobs_models.RecognisedFile(f"file:{path}", "It holds the weights of resnet18.")
+        return jobs.RecognisedFile(f"file:{path}", "It holds the weights of resnet18.")
 
-    monkeypatch.setattr(jobs_models, "recognise_file", recognise)
+    monkeypatch.setattr(jobs, "recognise_file", recognise)
     assert drop(window, [weights])
     classify = window.page("classify")
     qtbot.waitUntil(lambda: window.session.classifier == f"file:{weights}")

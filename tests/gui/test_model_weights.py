@@ -15,12 +15,11 @@ from core.catalog.card import ModelCard
 from core.errors import ModelError, WeightsError
 from core.events import check_stop
 from core.models.weights import download as downloads
-from core.models.weights import torch_hub as hub
-from core.models.weights import weights
+from core.models.weights import torch_hub, weights
 from core.models.weights.torch_hub import Entry
 from core.models.weights.weights import WeightsState
 from gui.models.rows import make_row
-from gui.models.weights import jobs as jobs_weights
+from gui.models.weights import jobs
 from gui.models.weights.panel import weights_text
 
 RESNET = "torchvision/resnet18.IMAGENET1K_V1"
@@ -140,7 +139,7 @@ def test_a_download_can_be_cancelled(models, qtbot, monkeypatch) -> None:
             check_stop(link.should_stop)
             time.sleep(0.002)
 
-    monkeypatch.setattr(jobs_weights, "download", download)
+    monkeypatch.setattr(jobs, "download", download)
     models.choose(RESNET)
     box = models.card.weights
     box.download_button.click()
@@ -178,7 +177,7 @@ def test_a_file_that_is_added_becomes_a_model_and_can_be_removed(
         added.add(card)
         return card
 
-    monkeypatch.setattr(jobs_weights, "add_file", add_file)
+    monkeypatch.setattr(jobs, "add_file", add_file)
     models.weights.add_menu.file_wanted.emit(file)
     qtbot.waitUntil(lambda: models.card.card.source == "file")
     assert models.card.name.text().replace("\u200b", "") == "mine.safetensors"
@@ -203,7 +202,7 @@ def test_a_file_dropped_on_the_page_is_added(
         asked.append(path)
         raise WeightsError("Nothing fits.", "")
 
-    monkeypatch.setattr(jobs_weights, "add_file", add_file)
+    monkeypatch.setattr(jobs, "add_file", add_file)
     file = tmp_path / "mine.pth"
     file.write_bytes(b"x")
     assert drop(window, [file])
@@ -215,7 +214,7 @@ def test_a_file_that_is_refused_says_why(models, qtbot, monkeypatch, tmp_path) -
     def add_file(path, link) -> ModelCard:
         raise WeightsError("“x.pth” is refused: reading it could run code.", "Save tensors only.")
 
-    monkeypatch.setattr(jobs_weights, "add_file", add_file)
+    monkeypatch.setattr(jobs, "add_file", add_file)
     models.weights.add_menu.file_wanted.emit(tmp_path / "x.pth")
     qtbot.waitUntil(lambda: "could run code" in models.notices.text)
 
@@ -260,21 +259,23 @@ def test_nothing_of_a_repository_runs_before_a_yes(models, qtbot, repository, tm
     qtbot.keyClick(dialog.cancel_button, Qt.Key.Key_Return)
     assert not dialog.isVisible()
     assert not (tmp_path / "it ran").exists()
-    assert not hub.is_trusted(str(repository))
+    assert not torch_hub.is_trusted(str(repository))
 
 
 def test_after_a_yes_the_models_are_listed_explained_and_added(
     models, qtbot, repository, monkeypatch
 ) -> None:
-    monkeypatch.setattr(hub, "entries", lambda repo, **options: [Entry("tiny", "A model.")])
-    monkeypatch.setattr(hub, "help_of", lambda repo, entry, **options: "A model.\n\nMore of it.")
+    monkeypatch.setattr(torch_hub, "entries", lambda repo, **options: [Entry("tiny", "A model.")])
+    monkeypatch.setattr(
+        torch_hub, "help_of", lambda repo, entry, **options: "A model.\n\nMore of it."
+    )
     dialog = models.weights.open_hub()
     dialog.repository.setText(str(repository))
     qtbot.keyClick(dialog.repository, Qt.Key.Key_Return)
     qtbot.waitUntil(lambda: dialog.stack.currentWidget() is dialog.trust_page)
     dialog.trust_button.click()
     qtbot.waitUntil(lambda: dialog.stack.currentWidget() is dialog.entries_page)
-    assert hub.is_trusted(str(repository)), "the answer is kept"
+    assert torch_hub.is_trusted(str(repository)), "the answer is kept"
     assert [dialog.list.item(n).text() for n in range(dialog.list.count())] == ["tiny"]
     qtbot.waitUntil(lambda: "More of it" in dialog.help.toPlainText())
     dialog.add_button.click()
@@ -302,7 +303,7 @@ def test_a_repository_that_is_none_and_one_that_raises_are_sentences(
     def fail(repo, **options) -> list[Entry]:
         raise ModelError("It could not be listed: ModuleNotFoundError.", "Install it.")
 
-    monkeypatch.setattr(hub, "entries", fail)
+    monkeypatch.setattr(torch_hub, "entries", fail)
     dialog.repository.setText(str(repository))
     dialog.look()
     qtbot.waitUntil(lambda: dialog.stack.currentWidget() is dialog.trust_page)

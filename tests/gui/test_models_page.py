@@ -19,9 +19,9 @@ from core.errors import ModelError
 from core.models.family_texts import family_text
 from core.models.layers.rows import LayerLine, collapse
 from core.models.layers.tree import LayerNode
-from gui.layers import jobs as jobs_layers
+from gui.layers import jobs
 from gui.layers.model import RATE, LayerModel
-from gui.models.filters import Wish
+from gui.models.filters import ModelFilter
 from gui.models.rows import COLUMNS, make_row
 from gui.models.table import ModelTableModel
 
@@ -150,24 +150,26 @@ def test_wildcards_mean_the_whole_name_and_half_a_pattern_does_no_harm(models, q
 
 def test_each_filter_narrows_what_is_shown(models) -> None:
     filters = models.filters
-    filters.set_wish(Wish(CardFilter(max_params_m=10, max_gmacs=1, min_top1=75, max_input_px=224)))
+    filters.set_wish(
+        ModelFilter(CardFilter(max_params_m=10, max_gmacs=1, min_top1=75, max_input_px=224))
+    )
     assert max(numbers(models, "params")) <= 10
     assert max(numbers(models, "gmacs")) <= 1
     assert min(numbers(models, "top1")) >= 75
     assert set(shown(models, "input")) <= {"224", "192", "160", "176", "128", "184", "188", "208"}
-    filters.set_wish(Wish(CardFilter(source="torchvision", family="ResNet")))
+    filters.set_wish(ModelFilter(CardFilter(source="torchvision", family="ResNet")))
     assert set(shown(models, "source")) == {"torchvision"}
     assert set(shown(models, "family")) == {"ResNet"}
-    filters.set_wish(Wish(CardFilter(license="mit")))
+    filters.set_wish(ModelFilter(CardFilter(license="mit")))
     assert set(shown(models, "license")) == {"mit"}
-    filters.set_wish(Wish(CardFilter(pretraining="ImageNet-21k", classifies=True)))
+    filters.set_wish(ModelFilter(CardFilter(pretraining="ImageNet-21k", classifies=True)))
     assert filters.choices["head"].currentText() == "Classifies"
     assert all("ImageNet-21k" in text for text in shown(models, "pretraining"))
     assert "0" not in shown(models, "classes")
-    filters.set_wish(Wish(is_headless=True))
+    filters.set_wish(ModelFilter(is_headless=True))
     assert "0" in shown(models, "classes")
     assert not {"1,000", "21,841"} & set(shown(models, "classes"))
-    assert filters.parts() == (("Head Features only", Wish()),)
+    assert filters.parts() == (("Head Features only", ModelFilter()),)
     filters.reset()
     assert models.subtitle == "1,944 models"
     assert not filters.reset_button.isEnabled()
@@ -185,7 +187,7 @@ def test_only_models_whose_weights_are_here(models) -> None:
 
 @pytest.mark.parametrize("need", PRESETS, ids=[need.key for need in PRESETS])
 def test_a_usual_need_shows_its_models(models, need) -> None:
-    models.filters.set_wish(Wish(CardFilter(max_params_m=1), weights="here"))
+    models.filters.set_wish(ModelFilter(CardFilter(max_params_m=1), weights="here"))
     models.filters.choose_need(need)
     archs = {name.partition(".")[0].lower() for name in shown(models)}
     wanted = {
@@ -214,7 +216,7 @@ def test_a_backbone_of_a_domain_is_shown_with_its_licence(models) -> None:
 
 
 def test_an_empty_table_says_what_to_loosen_and_loosens_it(models) -> None:
-    models.filters.set_wish(Wish(CardFilter(query="resnet50", max_params_m=1)))
+    models.filters.set_wish(ModelFilter(CardFilter(query="resnet50", max_params_m=1)))
     assert models.stack.currentWidget() is not models.table
     assert models.no_fit.hint.text() == "Nothing fits all of “resnet50”, Parameters ≤ 1 M."
     buttons = models.stack.currentWidget().findChildren(QPushButton)
@@ -280,7 +282,7 @@ def test_unknown_facts_are_called_unknown_and_unknown_families_are_not_described
 
 
 def test_a_licence_against_commercial_use_is_said(models) -> None:
-    models.filters.set_wish(Wish(CardFilter(license="cc-by-nc-4.0")))
+    models.filters.set_wish(ModelFilter(CardFilter(license="cc-by-nc-4.0")))
     models.table.choose_row(0)
     assert models.card.fact("Licence") == "cc-by-nc-4.0: no commercial use"
 
@@ -364,7 +366,7 @@ def test_a_failure_is_a_sentence_in_the_place_of_the_tree(models, qtbot, monkeyp
     def fail(question, link):
         raise ModelError("The layers of it cannot be worked out.", "It can still be used.")
 
-    monkeypatch.setattr(jobs_layers, "work_out_layers", fail)
+    monkeypatch.setattr(jobs, "work_out_layers", fail)
     models.tabs.setCurrentWidget(models.layers)
     models.choose("timm/resnet50.a1_in1k")
     qtbot.waitUntil(lambda: "cannot be worked out" in models.layers.message.text())
@@ -374,13 +376,13 @@ def test_a_failure_is_a_sentence_in_the_place_of_the_tree(models, qtbot, monkeyp
 
 def test_whoever_arrows_on_gets_the_layers_of_where_they_stop(models, qtbot, monkeypatch) -> None:
     asked = []
-    real = jobs_layers.work_out_layers
+    real = jobs.work_out_layers
 
     def watch(question, link):
         asked.append(question.card.id)
         return real(question, link)
 
-    monkeypatch.setattr(jobs_layers, "work_out_layers", watch)
+    monkeypatch.setattr(jobs, "work_out_layers", watch)
     models.tabs.setCurrentWidget(models.layers)
     models.table.enter()
     for _ in range(12):

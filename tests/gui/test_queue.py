@@ -11,7 +11,7 @@ from core.errors import AppError
 from core.recipe.recipe import Recipe
 from core.runs.queue import Queue
 from gui.shell import jobs
-from gui.train import queue_jobs as jobs_queue
+from gui.train import queue_jobs
 from gui.train.queue_panel import QueuePanel
 
 
@@ -26,7 +26,7 @@ def trained(fake_core, monkeypatch) -> list[str]:
         Queue().end(entry.id, result.status)
         return result
 
-    monkeypatch.setattr(jobs_queue, "train_entry", train_entry)
+    monkeypatch.setattr(queue_jobs, "train_entry", train_entry)
     return names
 
 
@@ -106,7 +106,7 @@ def test_a_stop_holds_the_queue_and_says_what_still_waits(
 def test_one_that_fails_is_shown_with_its_reason_and_the_next_is_trained(
     window, page, panel, fake_core, trained, qtbot, monkeypatch
 ) -> None:
-    follow = jobs_queue.train_entry
+    follow = queue_jobs.train_entry
 
     def refuse_first(entry, link):
         if not trained:
@@ -115,7 +115,7 @@ def test_one_that_fails_is_shown_with_its_reason_and_the_next_is_trained(
             raise AppError("The folder is gone.")
         return follow(entry, link)
 
-    monkeypatch.setattr(jobs_queue, "train_entry", refuse_first)
+    monkeypatch.setattr(queue_jobs, "train_entry", refuse_first)
     for waiting in (1, 2):
         add(page, qtbot, waiting)
     fake_core.train_gate.set()
@@ -144,8 +144,8 @@ def test_the_trainer_of_the_queue_trains_for_real(tmp_path, make_image_folder) -
     queue = Queue()
     queue.add([folder], "shapes", Recipe(selection_folds=2, epochs=2))
     heard: list[object] = []
-    link = jobs_queue.Link(lambda *_: None, heard.append, lambda: False)
-    result = jobs_queue.train_entry(queue.take(), link)
+    link = queue_jobs.JobContext(lambda *_: None, heard.append, lambda: False)
+    result = queue_jobs.train_entry(queue.take(), link)
     assert result.status == "done"
     assert [e.state for e in queue.entries()] == ["done"]
     assert heard

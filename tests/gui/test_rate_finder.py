@@ -19,7 +19,7 @@ from core.training.lr_finder.curve import (
     rate_at,
     read,
 )
-from gui.train import lr_jobs as jobs_rates
+from gui.train import lr_jobs
 
 
 class FakeFinder:
@@ -27,10 +27,10 @@ class FakeFinder:
 
     def __init__(self) -> None:
         self.gate = threading.Event()
-        self.asked: list[jobs_rates.RateQuestion] = []
+        self.asked: list[lr_jobs.RateQuestion] = []
         self.fails_with: AppError | None = None
 
-    def find(self, question: jobs_rates.RateQuestion, link) -> RateCurve:
+    def find(self, question: lr_jobs.RateQuestion, link) -> RateCurve:
         self.asked.append(question)
         if self.fails_with is not None:
             raise self.fails_with
@@ -56,7 +56,7 @@ class FakeFinder:
 @pytest.fixture
 def core(fake_core, monkeypatch) -> FakeFinder:
     fake = FakeFinder()
-    monkeypatch.setattr(jobs_rates, "find_rate", fake.find)
+    monkeypatch.setattr(lr_jobs, "find_rate", fake.find)
     return fake
 
 

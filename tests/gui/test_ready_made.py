@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import QAbstractItemModel, Qt
 
-from core.data.sources import downloads as ready_made
+from core.data.sources import downloads
 from core.errors import DatasetError
 from core.events import check_stop
 from gui.start.ready_made_dialog import OfferModel, ReadyMadeDialog
@@ -36,7 +36,7 @@ class FakeDownload:
             check_stop(should_stop)
         if self.error is not None:
             raise self.error
-        folder = ready_made.folder_of(ready_made.find(name))
+        folder = downloads.folder_of(downloads.find(name))
         folder.mkdir(parents=True)
         return folder
 
@@ -44,7 +44,7 @@ class FakeDownload:
 @pytest.fixture
 def fake(monkeypatch) -> FakeDownload:
     made = FakeDownload()
-    monkeypatch.setattr(ready_made, "download", made)
+    monkeypatch.setattr(downloads, "download", made)
     return made
 
 
@@ -126,7 +126,7 @@ def test_a_download_goes_on_when_the_dialog_is_closed(dialog, window, fake, qtbo
 
 
 def test_a_downloaded_set_can_be_moved_to_the_trash(dialog, monkeypatch, qtbot) -> None:
-    folder = ready_made.folder_of(ready_made.find("usps"))
+    folder = downloads.folder_of(downloads.find("usps"))
     folder.mkdir(parents=True)
     monkeypatch.setattr("send2trash.send2trash", lambda path: Path(path).rmdir())
     dialog._commands.refresh()
@@ -151,5 +151,5 @@ def test_the_model_of_the_table_is_sound(qtmodeltester) -> None:
     from gui.start.ready_made_jobs import Offer
 
     model = OfferModel()
-    model.show_offers([Offer(entry, False) for entry in ready_made.all_sets()], "")
+    model.show_offers([Offer(entry, False) for entry in downloads.all_sets()], "")
     qtmodeltester.check(model)

@@ -21,9 +21,9 @@ from core.recipe.recipe import Recipe, make_recipe
 from core.runs.report import ClassScore, Report
 from core.runs.run_folder import Prediction, Run, RunStore, create_run
 from gui.base.live_run import LiveRun
-from gui.kit.workers import Link
+from gui.kit.workers import JobContext
 from gui.pictures.entries import PredictionEntries
-from gui.results import jobs as jobs_results
+from gui.results import jobs
 from gui.results.confusion import ConfusionMatrix, describe_confusion
 from gui.results.scores import ScoreModel
 
@@ -288,7 +288,7 @@ def old_run(window, fake_core, make_run, qtbot):
 
 def test_an_old_run_offers_to_be_evaluated_again(old_run, make_run, monkeypatch, qtbot) -> None:
     gate = threading.Event()
-    known = jobs_results.read_results
+    known = jobs.read_results
 
     def evaluate(path: Path, split: str | None, link):
         assert split == "val"
@@ -300,7 +300,7 @@ def test_an_old_run_offers_to_be_evaluated_again(old_run, make_run, monkeypatch,
             found, predictions=tuple(Prediction(f, i, 0, 0.9) for i, f in enumerate(files))
         )
 
-    monkeypatch.setattr(jobs_results, "evaluate_again", evaluate)
+    monkeypatch.setattr(jobs, "evaluate_again", evaluate)
     assert "does not say what it answered" in old_run.pictures.offer_text.text()
     assert old_run.summary.accuracy.text() == "37.5%"
     old_run.pictures.evaluate_button.click()
@@ -317,7 +317,7 @@ def test_an_evaluation_can_fail_or_be_cancelled_and_changes_nothing(
     def fail(path: Path, split: str | None, link):
         raise AppError("The weights are missing.")
 
-    monkeypatch.setattr(jobs_results, "evaluate_again", fail)
+    monkeypatch.setattr(jobs, "evaluate_again", fail)
     old_run.pictures.evaluate_button.click()
     qtbot.waitUntil(lambda: old_run.notices.text == "The weights are missing.")
     assert not old_run.pictures.evaluate_button.isHidden()
@@ -328,7 +328,7 @@ def test_an_evaluation_can_fail_or_be_cancelled_and_changes_nothing(
         while True:
             check_stop(link.should_stop)
 
-    monkeypatch.setattr(jobs_results, "evaluate_again", wait)
+    monkeypatch.setattr(jobs, "evaluate_again", wait)
     old_run.pictures.evaluate_button.click()
     old_run.pictures.cancel_button.click()
     qtbot.waitUntil(lambda: "was cancelled" in old_run.notices.text)
@@ -414,7 +414,7 @@ def test_evaluating_an_old_run_again_writes_its_predictions_and_leaves_its_repor
     fit(run.read_recipe(), index, run)
     report, kept = run.read_report(), run.read_predictions()
     run.write_predictions(())
-    found = jobs_results.evaluate_again(run.path, "val", Link(no_progress, print, never_stop))
+    found = jobs.evaluate_again(run.path, "val", JobContext(no_progress, print, never_stop))
     assert [said.predicted for said in found.predictions] == [said.predicted for said in kept]
     assert run.read_predictions() == found.predictions
     assert run.read_report() == report

@@ -10,7 +10,7 @@ from core.advice.evidence import Evidence
 from core.advice.rules import decide, published_rules
 from core.recipe.plan import make_plan
 from core.recipe.recipe import make_recipe
-from gui.strategy import jobs as jobs_advice
+from gui.strategy import jobs
 
 _LEFT = Qt.MouseButton.LeftButton
 
@@ -37,7 +37,7 @@ def _advise(question, link) -> Advice:
 @pytest.fixture
 def ready(window, fake_core, monkeypatch, qtbot):
     """The window with a dataset open."""
-    monkeypatch.setattr(jobs_advice, "advise", _advise)
+    monkeypatch.setattr(jobs, "advise", _advise)
     window.commands.look_around()
     window.commands.open_dataset(fake_core.dataset.root)
     qtbot.waitUntil(lambda: window.session.machine is not None)

@@ -15,8 +15,8 @@ from core.recipe.recipe import make_recipe
 from core.runs.report import ClassScore, Report
 from core.runs.run_folder import Run, RunStore, create_run
 from gui.base.live_run import LiveRun
-from gui.kit.workers import Link
-from gui.runs import jobs as jobs_runs
+from gui.kit.workers import JobContext
+from gui.runs import jobs as run_jobs
 from gui.shell import jobs
 
 _LEFT = Qt.MouseButton.LeftButton
@@ -184,7 +184,7 @@ def test_only_what_can_be_resumed_offers_it(page, store, window, monkeypatch):
 
 def test_the_trash_asks_first_and_keeps_what_is_not_agreed_to(qtbot, page, store, monkeypatch):
     gone = []
-    monkeypatch.setattr(jobs_runs, "_trash", gone.append)
+    monkeypatch.setattr(run_jobs, "_trash", gone.append)
     choose(page, store, "bugs-20261001-100000", "steel-20261003-100000")
     qtbot.keyClick(page.table, Qt.Key.Key_Delete)
     question = find_question(page)
@@ -197,7 +197,7 @@ def test_the_trash_asks_first_and_keeps_what_is_not_agreed_to(qtbot, page, store
 def test_several_runs_go_to_the_trash_at_once(qtbot, window, page, store, monkeypatch):
     trash = store.parent / "trash"
     trash.mkdir()
-    monkeypatch.setattr(jobs_runs, "_trash", lambda path: path.rename(trash / path.name))
+    monkeypatch.setattr(run_jobs, "_trash", lambda path: path.rename(trash / path.name))
     window.session.set_classifier(str(store / "bugs-20261001-100000"))
     choose(page, store, "bugs-20261001-100000", "steel-20261003-100000")
     qtbot.mouseClick(page.details.trash, _LEFT)
@@ -217,7 +217,7 @@ def test_where_there_is_no_trash_nothing_is_lost_and_it_is_said(
     def refuse(path):
         raise OSError(0, "no trash folder on this volume")
 
-    monkeypatch.setattr(jobs_runs, "_trash", refuse)
+    monkeypatch.setattr(run_jobs, "_trash", refuse)
     window.commands.runs.move_to_trash([store / "bugs-20261001-100000"])
     qtbot.waitUntil(lambda: "no trash folder" in page.notices.text)
     assert "left as it is" in page.notices.text
@@ -226,7 +226,7 @@ def test_where_there_is_no_trash_nothing_is_lost_and_it_is_said(
 
 def test_the_run_that_is_on_never_goes(qtbot, window, page, store, monkeypatch):
     gone = []
-    monkeypatch.setattr(jobs_runs, "_trash", gone.append)
+    monkeypatch.setattr(run_jobs, "_trash", gone.append)
     live = LiveRun("bugs", path=store / "bugs-20261004-100000")
     window.session.begin_run(live)
     choose(page, store, "bugs-20261004-100000")
@@ -236,8 +236,8 @@ def test_the_run_that_is_on_never_goes(qtbot, window, page, store, monkeypatch):
     window.session.end_run(None)
     # begun by another process, or after the listing: the job asks the folder itself
     running = make_run(store, "new-20261005-100000", alive=True)
-    link = Link(lambda *_: None, lambda _: None, lambda: False)
-    answer = jobs_runs.move_to_trash([running.path], link)
+    link = JobContext(lambda *_: None, lambda _: None, lambda: False)
+    answer = run_jobs.move_to_trash([running.path], link)
     assert not answer.paths
     assert "is on" in answer.problem
     assert not gone

@@ -6,7 +6,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QComboBox, QLineEdit, QMessageBox, QPushButton
 
-from core.system import paths as places
+from core.system import paths
 from gui.shell.settings_dialog import SettingsDialog
 
 
@@ -28,7 +28,7 @@ def _choose(box, value: str) -> None:
 
 def test_a_device_is_saved_at_once_and_shown_by_a_new_dialog(window, dialog) -> None:
     _choose(dialog.device, "cpu")
-    assert places.read_preferences()[0].device == "cpu"
+    assert paths.read_preferences()[0].device == "cpu"
     dialog.close()
     assert _open(window).device.currentData() == "cpu"
 
@@ -43,14 +43,14 @@ def test_the_menu_follows_the_theme(window, dialog) -> None:
 
 def test_another_folder_of_runs_and_the_default_again(dialog, tmp_path) -> None:
     dialog.keep_runs_in(str(tmp_path / "elsewhere"))
-    assert places.runs_dir() == tmp_path / "elsewhere"
+    assert paths.runs_dir() == tmp_path / "elsewhere"
     dialog.default_button.click()
-    assert places.runs_dir() == places.default_runs_dir()
+    assert paths.runs_dir() == paths.default_runs_dir()
     assert not dialog.default_button.isEnabled()
 
 
 def test_clearing_the_cache_asks_first(dialog, qtbot) -> None:
-    file = places.cache_dir() / "features" / "a"
+    file = paths.cache_dir() / "features" / "a"
     file.parent.mkdir(exist_ok=True)
     file.write_bytes(b"0" * 2**20)
     dialog.clear_button.click()
@@ -65,7 +65,7 @@ def test_clearing_the_cache_asks_first(dialog, qtbot) -> None:
 
 
 def test_a_broken_file_is_said(window, fake_core) -> None:
-    places.preferences_file().write_text("device = [", encoding="utf-8")
+    paths.preferences_file().write_text("device = [", encoding="utf-8")
     assert "cannot be read" in _open(window).notices.text
 
 

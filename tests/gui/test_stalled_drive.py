@@ -9,8 +9,8 @@ import pytest
 from core.errors import Cancelled
 from core.images import decode, thumbnails
 from core.system import threads
-from gui.kit.workers import JobRunner, Link, Work
-from gui.pictures import jobs as jobs_data
+from gui.kit.workers import JobContext, JobRunner, JobSpec
+from gui.pictures import jobs as picture_jobs
 from gui.shell import jobs
 
 
@@ -28,14 +28,14 @@ def stalled(monkeypatch) -> threading.Event:
     "read",
     [
         lambda path, link: jobs.read_thumbnails((path,), 64, link),
-        lambda path, link: jobs_data.read_cells((path,), 64, link),
-        lambda path, link: jobs_data.inspect_picture(path, 64, link),
+        lambda path, link: picture_jobs.read_cells((path,), 64, link),
+        lambda path, link: picture_jobs.inspect_picture(path, 64, link),
     ],
     ids=["thumbnails", "gallery", "inspector"],
 )
 def test_pictures_on_a_stalled_drive_can_be_cancelled(tmp_path, stalled, read):
     notes = []
-    link = Link(
+    link = JobContext(
         on_progress=lambda done, total, note: notes.append(note),
         sink=lambda item: None,
         should_stop=lambda: bool(notes),
@@ -48,7 +48,9 @@ def test_pictures_on_a_stalled_drive_can_be_cancelled(tmp_path, stalled, read):
 def test_the_window_closes_while_a_drive_does_not_answer(qtbot, tmp_path, stalled):
     runner = JobRunner()
     job = runner.submit(
-        Work("cells", "Pictures", lambda link: jobs_data.read_cells((tmp_path / "a",), 8, link))
+        JobSpec(
+            "cells", "Pictures", lambda link: picture_jobs.read_cells((tmp_path / "a",), 8, link)
+        )
     )
     qtbot.waitUntil(lambda: "does not answer" in job.progress[2])
     with qtbot.waitSignal(runner.idle, timeout=2000):

@@ -15,7 +15,7 @@ from core.errors import AppError
 from core.recipe.plan import make_plan
 from core.recipe.recipe import make_recipe
 from gui.kit.words import strategy_in_words
-from gui.strategy import jobs as jobs_advice
+from gui.strategy import jobs
 from gui.strategy.jobs import Question
 
 _SIZES = {"stem": 900, "blocks.0": 2_000, "blocks.1": 4_000, "head": 100}
@@ -76,8 +76,8 @@ class FakeAdvice:
 @pytest.fixture
 def fake_advice(fake_core, monkeypatch) -> FakeAdvice:
     fake = FakeAdvice()
-    monkeypatch.setattr(jobs_advice, "advise", fake.advise)
-    monkeypatch.setattr(jobs_advice, "check", fake.check)
+    monkeypatch.setattr(jobs, "advise", fake.advise)
+    monkeypatch.setattr(jobs, "check", fake.check)
     return fake
 
 
@@ -245,8 +245,8 @@ def test_every_strategy_has_a_name():
 
 
 def test_the_plan_of_recipe_values_is_made_in_a_job():
-    from gui.kit.workers import Link
+    from gui.kit.workers import JobContext
 
-    link = Link(lambda *_: None, lambda _: None, lambda: False)
-    plan = jobs_advice.plan_of({"strategy": "partial", "layer_groups": 1}, 3, link)
+    link = JobContext(lambda *_: None, lambda _: None, lambda: False)
+    plan = jobs.plan_of({"strategy": "partial", "layer_groups": 1}, 3, link)
     assert [group.is_trained for group in plan.groups][-3:] == [False, True, True]

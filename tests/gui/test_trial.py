@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gui.base.session import IN_TRAINING
-from gui.kit.workers import Job, Work
+from gui.kit.workers import Job, JobSpec
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_no_model_is_offered_where_no_fine_tuning_is_on(window, fake_core) -> No
 
 
 def test_a_job_takes_a_few_questions_at_a_time_and_withdrawn_ones_never(qtbot) -> None:
-    job = Job(Work("train", "Training", lambda link: None))
+    job = Job(JobSpec("train", "Training", lambda link: None))
     job.ask_about(range(20))
     assert job._take_questions() == list(range(16))
     job.withdraw()
@@ -89,14 +89,14 @@ def test_a_paused_run_answers_too() -> None:
     """The real listener: held at its boundary, it goes on answering."""
     from types import SimpleNamespace
 
-    from gui.kit.workers import Link
+    from gui.kit.workers import JobContext
     from gui.shell.jobs import ProgressFromEvents
 
     answers, held = [], iter([True, True, False])
     questions = [[], ["a.png"], []]
     classifier = SimpleNamespace(classify=lambda paths, top: [f"answer to {p}" for p in paths])
     model = SimpleNamespace(step=4, epoch=2, classifier=lambda: classifier)
-    link = Link(
+    link = JobContext(
         lambda *_: None,
         answers.append,
         lambda: False,

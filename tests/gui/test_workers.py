@@ -10,7 +10,7 @@ from PySide6.QtCore import QObject
 
 from core.errors import AppError
 from core.events import EpochDone, StepDone, check_stop
-from gui.kit.workers import Crash, JobRunner, Link, Mailbox, Work
+from gui.kit.workers import Crash, JobContext, JobRunner, JobSpec, Mailbox
 
 
 class _Listener(QObject):
@@ -54,8 +54,8 @@ def listener(qapp) -> _Listener:
     return _Listener()
 
 
-def _work(listener: _Listener, function, key: str = "work", **options) -> Work:
-    return Work(
+def _work(listener: _Listener, function, key: str = "work", **options) -> JobSpec:
+    return JobSpec(
         key,
         key,
         function,
@@ -67,13 +67,13 @@ def _work(listener: _Listener, function, key: str = "work", **options) -> Work:
     )
 
 
-def _wait_for_stop(link: Link) -> None:
+def _wait_for_stop(link: JobContext) -> None:
     while True:
         check_stop(link.should_stop)
 
 
 def test_a_result_arrives_in_the_main_thread_after_every_item(qtbot, runner, listener) -> None:
-    def count(link: Link) -> int:
+    def count(link: JobContext) -> int:
         for number in range(3):
             link.sink(number)
         return 3
@@ -86,7 +86,7 @@ def test_a_result_arrives_in_the_main_thread_after_every_item(qtbot, runner, lis
 
 
 def test_an_app_error_arrives_as_it_is(qtbot, runner, listener) -> None:
-    def refuse(link: Link) -> None:
+    def refuse(link: JobContext) -> None:
         raise AppError("“x” is no dataset.", "Drop another.")
 
     runner.submit(_work(listener, refuse))
@@ -97,7 +97,7 @@ def test_an_app_error_arrives_as_it_is(qtbot, runner, listener) -> None:
 
 
 def test_any_other_exception_is_a_crash_with_its_traceback(qtbot, runner, listener) -> None:
-    def stumble(link: Link) -> None:
+    def stumble(link: JobContext) -> None:
         raise KeyError("lost")
 
     crashes: list[Crash] = []
@@ -119,7 +119,7 @@ def test_a_job_cancelled_while_it_runs_says_so(qtbot, runner, listener) -> None:
 def test_a_job_cancelled_before_its_start_never_runs(qtbot, runner, listener) -> None:
     ran: list[str] = []
 
-    def mark(link: Link) -> None:
+    def mark(link: JobContext) -> None:
         ran.append("ran")
 
     first = runner.submit(_work(_Listener(), _wait_for_stop, "first", needs_compute=True))
@@ -137,7 +137,7 @@ def test_compute_jobs_take_turns(qtbot, runner, listener) -> None:
     together: list[int] = []
     running = threading.Semaphore(1)
 
-    def compute(link: Link) -> None:
+    def compute(link: JobContext) -> None:
         assert running.acquire(blocking=False), "two compute jobs at a time"
         gate.wait(5)
         together.append(1)
@@ -162,7 +162,7 @@ def test_what_a_superseded_job_says_is_ignored(qtbot, runner, listener) -> None:
     started = threading.Event()
     gate = threading.Event()
 
-    def old(link: Link) -> str:
+    def old(link: JobContext) -> str:
         started.set()
         gate.wait(5)
         link.sink("stale")
@@ -179,7 +179,7 @@ def test_what_a_superseded_job_says_is_ignored(qtbot, runner, listener) -> None:
 def test_progress_reaches_the_listeners_of_the_runner(qtbot, runner, listener) -> None:
     gate = threading.Event()
 
-    def work(link: Link) -> None:
+    def work(link: JobContext) -> None:
         link.on_progress(3, 7, "reading")
         gate.wait(5)
 

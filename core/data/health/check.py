@@ -15,8 +15,8 @@ from core.data.dataset import NO_LABEL, NO_SPLIT, SPLITS, DatasetIndex
 from core.data.health.findings import (
     KINDS,
     Action,
-    Finding,
     FrozenFeatures,
+    HealthFinding,
     HealthReport,
     Kind,
     open_findings,
@@ -26,7 +26,15 @@ from core.data.health.near_duplicates import LIKE, TURNS, Pairs, grouped, near_p
 from core.data.splits import copies_of
 from core.events import OnProgress, ShouldStop, check_stop
 
-__all__ = ["KINDS", "Finding", "FrozenFeatures", "HealthReport", "Kind", "health", "open_findings"]
+__all__ = [
+    "KINDS",
+    "FrozenFeatures",
+    "HealthFinding",
+    "HealthReport",
+    "Kind",
+    "health",
+    "open_findings",
+]
 
 TINY_SIDE = 32
 """Pixels: below this a 224 px model sees a picture blown up more than seven times."""
@@ -105,11 +113,11 @@ def _notes(index: DatasetIndex, measured: Measured) -> Iterator[str]:
         yield f"The folder {index.root} vanished: {len(measured.reasons):,} pictures were not read."
 
 
-def _unreadable(index: DatasetIndex, measured: Measured) -> Iterator[Finding]:
+def _unreadable(index: DatasetIndex, measured: Measured) -> Iterator[HealthFinding]:
     for problem in index.problems:
         if problem.kind in ("unreadable", "no permission"):
             why = f"It cannot be read: {problem.reason}."
-            yield Finding(
+            yield HealthFinding(
                 "unreadable", (problem.file,), (), why, "problem", "exclude", (problem.file,)
             )
     if not index.root.is_dir():
@@ -118,12 +126,12 @@ def _unreadable(index: DatasetIndex, measured: Measured) -> Iterator[Finding]:
         yield _one(index, "unreadable", i, f"It cannot be read: {reason}.", "problem", "exclude")
 
 
-def _classes(index: DatasetIndex) -> Iterator[Finding]:
+def _classes(index: DatasetIndex) -> Iterator[HealthFinding]:
     """What the scan found wrong with whole classes."""
     for problem in index.problems:
         if problem.kind in ("empty class", "few images", "class set", "no class"):
             why = problem.reason[:1].upper() + problem.reason[1:] + "."
-            yield Finding(
+            yield HealthFinding(
                 "class", (problem.file,), (), why, "note", "keep", (problem.file,), "class"
             )
 
@@ -173,7 +181,7 @@ def _likeness(pairs: Pairs, chosen: list[int]) -> tuple[str, float]:
 
 def _copies(
     index: DatasetIndex, group: tuple[int, ...], kind: Kind, why: str, score: float = 1.0
-) -> Finding:
+) -> HealthFinding:
     """What copies are, by where they stand: two labels weigh more than a leak, that more than
     copies in one class and split."""
     files = tuple(index.files[i] for i in group)
@@ -186,16 +194,16 @@ def _copies(
         # What reports stays as it is; the copies go there, so that nothing learns from them.
         to = splits[-1]
         movers = tuple(index.files[i] for i in group if index.splits[i] not in (to, NO_SPLIT))
-        return Finding(
+        return HealthFinding(
             "leak", files, group, f"{why}; they stand in {where}.", "problem",
             "move", movers, SPLITS[to], score,
         )  # fmt: skip
-    return Finding(kind, files, group, f"{why}.", "note", "exclude", files[1:], score=score)
+    return HealthFinding(kind, files, group, f"{why}.", "note", "exclude", files[1:], score=score)
 
 
 def _two_labels(
     index: DatasetIndex, group: tuple[int, ...], labels: list[int], why: str, score: float
-) -> Finding:
+) -> HealthFinding:
     """Where most agree the others are relabelled; where none do, nothing should learn from it."""
     files = tuple(index.files[i] for i in group)
     votes = np.bincount(index.labels[[i for i in group if index.labels[i] != NO_LABEL]])
@@ -204,10 +212,10 @@ def _two_labels(
     why = f"{why}; they are labelled {counts}."
     if 2 * votes[most] > votes.sum():
         wrong = tuple(index.files[i] for i in group if index.labels[i] not in (most, NO_LABEL))
-        return Finding(
+        return HealthFinding(
             "two labels", files, group, why, "problem", "relabel", wrong, index.keys[most], score
         )
-    return Finding("two labels", files, group, why, "problem", "exclude", files, score=score)
+    return HealthFinding("two labels", files, group, why, "problem", "exclude", files, score=score)
 
 
 def _by_features(
@@ -217,7 +225,7 @@ def _by_features(
     *,
     on_progress: OnProgress,
     should_stop: ShouldStop,
-) -> tuple[list[Finding], list[str], list[str]]:
+) -> tuple[list[HealthFinding], list[str], list[str]]:
     """(findings, methods, notes) on labels and on pictures unlike their class."""
     from core.data.health.label_errors import FOLDS, UNLIKE, label_errors, unlike_their_class
 
@@ -226,7 +234,7 @@ def _by_features(
     unit = np.arange(len(index))
     for group in copies:
         unit[list(group)] = unit[list(group)].min()
-    found: list[Finding] = []
+    found: list[HealthFinding] = []
     methods: list[str] = []
     notes: list[str] = []
     errors = label_errors(
@@ -285,15 +293,15 @@ def _one(
     *,
     value: str = "",
     score: float = 0.0,
-) -> Finding:
+) -> HealthFinding:
     files = (index.files[i],)
     value = kind if action == "keep" else value
-    return Finding(kind, files, (i,), why, severity, action, files, value, score)
+    return HealthFinding(kind, files, (i,), why, severity, action, files, value, score)
 
 
 def _odd_pictures(
     index: DatasetIndex, rows: npt.NDArray[np.void], readable: npt.NDArray[np.bool_]
-) -> Iterator[Finding]:
+) -> Iterator[HealthFinding]:
     if not readable.any():
         return
     short = np.minimum(index.widths, index.heights)
@@ -340,7 +348,7 @@ def _unusual(
     return unusual
 
 
-def _imbalance(index: DatasetIndex) -> Iterator[Finding]:
+def _imbalance(index: DatasetIndex) -> Iterator[HealthFinding]:
     counts = {name: n for name, n in index.class_counts().items() if n}
     if not counts:
         return
@@ -354,4 +362,4 @@ def _imbalance(index: DatasetIndex) -> Iterator[Finding]:
             f"{counts[high] / counts[low]:.0f} times as many: add images, or train on balanced "
             "epochs."
         )
-        yield Finding("imbalance", files, pictures, why, "note", "keep", files, "imbalance")
+        yield HealthFinding("imbalance", files, pictures, why, "note", "keep", files, "imbalance")

@@ -29,7 +29,7 @@ Action = Literal["exclude", "relabel", "move", "keep"]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class HealthFinding:
     """One thing that may be wrong. `why` is a sentence with the numbers.
 
     `files` are relative to the dataset's root, `pictures` their positions in the index looked at:
@@ -58,7 +58,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class HealthReport:
-    findings: tuple[Finding, ...]
+    findings: tuple[HealthFinding, ...]
     images: int
     read: int
     """Files read now; the others were measured before."""
@@ -87,7 +87,9 @@ class FrozenFeatures:
     """How many were not in the cache."""
 
 
-def open_findings(findings: Iterable[Finding], edits: Sequence[Edit]) -> tuple[Finding, ...]:
+def open_findings(
+    findings: Iterable[HealthFinding], edits: Sequence[Edit]
+) -> tuple[HealthFinding, ...]:
     """The findings that no edit in force has dismissed or answered.
 
     Dismissed: all its files were kept, for this kind. Answered: what it acts on was excluded.

@@ -24,7 +24,7 @@ from core.data.health.near_duplicates import SIDE
 from core.errors import AppError, DecodeError
 from core.events import OnProgress, ShouldStop, check_stop
 from core.images.decode import read_image
-from core.system import paths as places
+from core.system import paths as app_paths
 from core.system.threads import in_threads
 
 MEASURES = np.dtype(
@@ -167,7 +167,7 @@ class _Store:
         self.trouble = ""
         self._db: sqlite3.Connection | None = None
         try:
-            file = file or places.cache_dir() / f"health-{_VERSION}.sqlite"
+            file = file or app_paths.cache_dir() / f"health-{_VERSION}.sqlite"
             self._db = sqlite3.connect(file, timeout=10)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = OFF")  # a cache may be lost

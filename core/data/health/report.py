@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from core.data.dataset import DatasetIndex
-from core.data.health.findings import KINDS, Finding, HealthReport, Kind
+from core.data.health.findings import KINDS, HealthFinding, HealthReport, Kind
 from core.errors import AppError, DecodeError
 from core.events import OnProgress, ShouldStop, never_stop, no_progress
 from core.images.decode import read_image
@@ -56,7 +56,7 @@ _ROWS = (
 )  # fmt: skip
 
 
-def action_text(finding: Finding) -> str:
+def action_text(finding: HealthFinding) -> str:
     """The one action as a clause: “relabel to bees”."""
     count = f" {len(finding.act_on):,} of them" if len(finding.files) > len(finding.act_on) else ""
     match finding.action:
@@ -190,7 +190,7 @@ def to_html(
     return "\n".join(parts)
 
 
-def _summary(by_kind: dict[Kind, list[Finding]]) -> str:
+def _summary(by_kind: dict[Kind, list[HealthFinding]]) -> str:
     rows = "".join(
         f'<tr><td><a href="#{_id(kind)}">{MEANING[kind][0]}</a></td><td>{len(findings):,}</td>'
         f"<td>{len({file for finding in findings for file in finding.files}):,}</td></tr>"
@@ -205,7 +205,7 @@ def _summary(by_kind: dict[Kind, list[Finding]]) -> str:
 
 
 def _section(
-    kind: Kind, findings: list[Finding], index: DatasetIndex, thumbs: dict[int, str]
+    kind: Kind, findings: list[HealthFinding], index: DatasetIndex, thumbs: dict[int, str]
 ) -> str:
     title, meaning = MEANING[kind]
     parts = [
@@ -225,7 +225,7 @@ def _section(
     return "".join(parts)
 
 
-def _card(finding: Finding, index: DatasetIndex, thumbs: dict[int, str]) -> str:
+def _card(finding: HealthFinding, index: DatasetIndex, thumbs: dict[int, str]) -> str:
     figures = []
     if finding.pictures:
         for file, i in list(zip(finding.files, finding.pictures, strict=True))[:SHOWN_PICTURES]:

@@ -25,7 +25,7 @@ from typing import IO, Any
 
 from core.errors import DatasetError
 from core.events import OnProgress, ShouldStop, check_stop, never_stop, no_progress
-from core.system import paths as places
+from core.system import paths
 
 MOST_FILES = 5_000_000
 MOST_BYTES = 2 * 2**40
@@ -86,7 +86,7 @@ def unpack(
     nothing of it is left behind.
     """
     try:
-        folder = places.data_dir() / "archives" / _name_of(archive)
+        folder = paths.data_dir() / "archives" / _name_of(archive)
         if folder.is_dir():
             return folder
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -114,7 +114,7 @@ class _Teller:
         base: Any = importlib.import_module("tqdm").tqdm
         teller = self
 
-        class Bar(base):  # type: ignore[misc]
+        class DownloadProgress(base):  # type: ignore[misc]
             def __init__(self, *args: Any, **kwargs: Any) -> None:
                 super().__init__(*args, **{**kwargs, "disable": True})
                 self.total, self.done = kwargs.get("total"), 0
@@ -129,7 +129,7 @@ class _Teller:
                 super().close()
                 teller.tell_bytes(at_once=True)
 
-        return Bar
+        return DownloadProgress
 
     def tell_bytes(self, *, at_once: bool = False) -> None:
         done = sum(bar.done for bar in self._bars)

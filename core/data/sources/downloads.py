@@ -1,7 +1,7 @@
 """Ready-made datasets: what there is, which are here, and getting one.
 
 torchvision's own code downloads and checks a set, in a child process that may be ended at any
-moment (`ready_made_work` is what it does there). What comes out is an ordinary dataset folder,
+moment (`download_worker` is what it does there). What comes out is an ordinary dataset folder,
 `{train,val,test}/CLASS/…`, with the split its authors made. It appears whole or not at all.
 No torch here.
 """
@@ -24,7 +24,7 @@ from typing import Any
 
 from core.errors import DatasetError
 from core.events import OnProgress, ShouldStop, check_stop, never_stop, no_progress
-from core.system import paths as places
+from core.system import paths
 
 _SPARE_BYTES = 256 << 20
 """Left free on the disk beside what a set takes."""
@@ -75,7 +75,7 @@ DIGITS = ReadyMade(
 @cache
 def all_sets() -> tuple[ReadyMade, ...]:
     """Every set on offer, the digits first."""
-    table = tomllib.loads(places.resource("ready_made.toml").read_text(encoding="utf-8"))
+    table = tomllib.loads(paths.resource("ready_made.toml").read_text(encoding="utf-8"))
     sets = (
         ReadyMade(**{**entry, "needs": tuple(entry.get("needs", ()))}) for entry in table["dataset"]
     )
@@ -98,8 +98,8 @@ def find(name: str) -> ReadyMade:
 def folder_of(entry: ReadyMade) -> Path:
     """Where the set stands, or would."""
     if entry.id == DIGITS.id:
-        return places.sample_dir(entry.id)
-    return places.data_dir() / "datasets" / entry.id
+        return paths.sample_dir(entry.id)
+    return paths.data_dir() / "datasets" / entry.id
 
 
 def is_here(entry: ReadyMade) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from core.data.splits import carve_val
-from core.system import paths as places
+from core.system import paths
 
 _MARGIN = 2
 """Pixels of paper around the 8 × 8: the strokes touch the edges, which preprocessing cuts off."""
@@ -38,7 +38,7 @@ def digits() -> Path:
 
     Raises: OSError where the data folder cannot be written.
     """
-    folder = places.sample_dir("digits")
+    folder = paths.sample_dir("digits")
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -26,7 +26,7 @@ import PIL
 
 from core.errors import AppError
 from core.images.decode import FORMATS
-from core.system import paths as places
+from core.system import paths
 
 UNKNOWN, READABLE, FAILS = 0, 1, 2
 """States of a file."""
@@ -102,7 +102,7 @@ class ScanCache:
     def __init__(self, opened: Sequence[Path]) -> None:
         self._file: Path | None = None
         with suppress(OSError, AppError):
-            folder = places.cache_dir() / "scans"
+            folder = paths.cache_dir() / "scans"
             name = b"\0".join(os.fsencode(path) for path in opened)
             self._file = folder / f"{hashlib.blake2b(name, digest_size=12).hexdigest()}.npz"
 

@@ -207,7 +207,7 @@ class _Call:
     """Whether the output of a layer in it was counted."""
 
 
-class _Watch:
+class _LayerHooks:
     """Hooks on every module of a skeleton; what happens belongs to the innermost that runs."""
 
     def __init__(self, module: nn.Module, counter: skeleton.MacCounter) -> None:
@@ -254,7 +254,7 @@ class _Watch:
 def _run(card: ModelCard, module: nn.Module) -> tuple[_Record, Tensor]:
     """One forward pass with an eye on every module. `module` is ours alone: hooks may stay."""
     counter = skeleton.MacCounter()
-    watch = _Watch(module, counter)
+    watch = _LayerHooks(module, counter)
     with skeleton.tracing(module), counter:
         output: Tensor = module(skeleton.example_input(card, module))
     watch.settle()

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from core.catalog.card import ModelCard
 from core.errors import ModelError
 from core.events import ShouldStop, never_stop
-from core.system import paths as places
+from core.system import paths
 from core.system.atomic_files import write_json
 from core.system.subprocesses import Child
 
@@ -386,7 +386,7 @@ def _fingerprint(repo: Repo) -> str:
 
 
 def _answers_file() -> Path:
-    return places.config_dir() / "trusted_repositories.json"
+    return paths.config_dir() / "trusted_repositories.json"
 
 
 def _answers() -> dict[str, dict[str, str]]:

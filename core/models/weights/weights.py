@@ -89,15 +89,15 @@ def state_of(card: ModelCard) -> WeightsState:
         return _state("imported", path, card.weights)
     if card.source == "hub":
         from core.models.weights import (
-            torch_hub as hub,  # which asks this file where torch keeps its downloads
+            torch_hub,  # which asks this file where torch keeps its downloads
         )
 
-        folder, origin = hub.folder_of(card), hub.address_of(card)
+        folder, origin = torch_hub.folder_of(card), torch_hub.address_of(card)
         if folder is None:
-            gone = hub.is_local(card)
+            gone = torch_hub.is_local(card)
             return WeightsState("none" if gone else "online", None, None, origin)
         return WeightsState(
-            "imported" if hub.is_local(card) else "downloaded", folder, None, origin
+            "imported" if torch_hub.is_local(card) else "downloaded", folder, None, origin
         )
     if path is None:
         return WeightsState("online", None, None, card.weights)
@@ -215,9 +215,9 @@ def pretrained_module(card: ModelCard) -> nn.Module:
 
         return files.module_of(card)
     if card.source == "hub":
-        from core.models.weights import torch_hub as hub
+        from core.models.weights import torch_hub
 
-        return hub.module_of(card, pretrained=True)
+        return torch_hub.module_of(card, pretrained=True)
     if card.source in ("bundled", "torchvision"):
         module = skeleton.library_module(card, meta=False)
         skeleton.load(module, state_dict(card, module))

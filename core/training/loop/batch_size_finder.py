@@ -13,14 +13,14 @@ from collections.abc import Callable
 
 import torch
 
-from core.batches.augment import View
+from core.batches.augment import TrainingView
 from core.compute.device import Compute
 from core.models.build import BuiltModel
 from core.recipe.plan import Plan
 from core.recipe.recipe import STEP_IMAGES, Recipe
 from core.runs.checkpoints import Head
 from core.system.memory import PeakMemory, available_bytes
-from core.training.loop.model import Trainee
+from core.training.loop.model import FineTunedModel
 from core.training.loop.optimizers import make_optimizer
 from core.training.loop.step import Stepper, is_out_of_memory
 from core.training.losses import Loss
@@ -63,7 +63,9 @@ def step_images_of(
         return min(STEP_IMAGES, max(1, fit_images // _FEWEST_STEPS))
     twin = built.with_module(copy.deepcopy(built.module))
     head = Head(torch.zeros(built.num_classes, built.feature_dim), torch.zeros(built.num_classes))
-    trainee = Trainee(twin, head, plan, compute, learns_statistics=recipe.strategy == "scratch")
+    trainee = FineTunedModel(
+        twin, head, plan, compute, learns_statistics=recipe.strategy == "scratch"
+    )
     trainee.open([group.name for group in plan.groups if group.is_trained])
     optimizer = make_optimizer(trainee, recipe, plan)
     side = built.preprocessing
@@ -72,7 +74,7 @@ def step_images_of(
     def attempt(size: int) -> float | None:
         shape = (3, side.height, side.width)
         views = [
-            View(torch.randint(0, 256, shape, dtype=torch.uint8, generator=numbers))
+            TrainingView(torch.randint(0, 256, shape, dtype=torch.uint8, generator=numbers))
             for _ in range(size)
         ]
         labels = torch.arange(size) % built.num_classes
@@ -82,9 +84,9 @@ def step_images_of(
         available = available_bytes()
         try:
             with PeakMemory() as peak:
-                stepper.take(views, labels, step=1, epoch=1)
+                stepper.step(views, labels, step=1, epoch=1)
                 begin = time.perf_counter()
-                stepper.take(views, labels, step=2, epoch=1)
+                stepper.step(views, labels, step=2, epoch=1)
                 seconds = time.perf_counter() - begin
         except RuntimeError as error:
             if not is_out_of_memory(error):

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from core.batches.augment import View, training_view
+from core.batches.augment import TrainingView, training_view
 from core.batches.augment_params import variation_of
 from core.batches.pixel_cache import PixelCache
 from core.batches.sampler import Drawn, epoch_order
@@ -72,7 +72,7 @@ class Batches:
 
     def __call__(
         self, epoch: int, skip: int, pool: ThreadPoolExecutor, gone: Unreadable
-    ) -> Iterator[tuple[int, list[View], Tensor]]:
+    ) -> Iterator[tuple[int, list[TrainingView], Tensor]]:
         """From step `skip` on, with its number and its targets. The order comes from (seed, epoch)
         alone.
 
@@ -106,10 +106,10 @@ class Batches:
 
     def _prepare(
         self, share: list[Drawn], epoch: int, pool: ThreadPoolExecutor
-    ) -> list[Future[View]]:
+    ) -> list[Future[TrainingView]]:
         return [pool.submit(self._view, drawn, epoch) for drawn in share]
 
-    def _view(self, drawn: Drawn, epoch: int) -> View:
+    def _view(self, drawn: Drawn, epoch: int) -> TrainingView:
         pixels = self._data.pixels
         # An image that comes again in an epoch is varied anew.
         again = [drawn.time] if drawn.time else []

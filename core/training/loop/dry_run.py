@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from core.batches.augment import View
+from core.batches.augment import TrainingView
 from core.compute.device import Compute
 from core.errors import MemoryShortError
 from core.events import DryRun
@@ -27,7 +27,7 @@ from core.training.loop.step import Stepper
 def dry_run(
     stepper: Stepper,
     plan: Plan,
-    views: Sequence[View],
+    views: Sequence[TrainingView],
     labels: Tensor,
     *,
     steps: int,
@@ -68,19 +68,19 @@ def untouched(stepper: Stepper) -> Iterator[None]:
 
 
 def _on_accelerator(
-    stepper: Stepper, views: Sequence[View], labels: Tensor, compute: Compute
+    stepper: Stepper, views: Sequence[TrainingView], labels: Tensor, compute: Compute
 ) -> tuple[float, float]:
     """Peak of the tensors there in bytes (0 where the device does not tell), seconds of a step."""
     is_cuda = compute.device.startswith("cuda")
     if is_cuda:
         torch.cuda.reset_peak_memory_stats()
-    stepper.take(views, labels, step=1, epoch=1)
+    stepper.step(views, labels, step=1, epoch=1)
     seconds = _timed(stepper, views, labels)
     return float(torch.cuda.max_memory_allocated()) if is_cuda else 0.0, seconds
 
 
 def _on_cpu(
-    stepper: Stepper, views: Sequence[View], labels: Tensor, compute: Compute
+    stepper: Stepper, views: Sequence[TrainingView], labels: Tensor, compute: Compute
 ) -> tuple[float, float]:
     """Growth of the process in bytes and seconds of a step; the second step is a whole one where
     that is safe, else both are drawn out from small ones."""
@@ -88,7 +88,7 @@ def _on_cpu(
     few = max(1, min(compute.workers, len(views)))
     with PeakMemory() as peak:
         begin = time.perf_counter()
-        stepper.take(views[:few], labels[:few], step=1, epoch=1)
+        stepper.step(views[:few], labels[:few], step=1, epoch=1)
         first_bytes, first_seconds = peak.growth_bytes, time.perf_counter() - begin
         at_once = stepper.images_at_once(len(views))
         # All that a few images took, as often as they go into those at once: more than it can be.
@@ -111,7 +111,7 @@ def _on_cpu(
     return needed, seconds
 
 
-def _timed(stepper: Stepper, views: Sequence[View], labels: Tensor) -> float:
+def _timed(stepper: Stepper, views: Sequence[TrainingView], labels: Tensor) -> float:
     begin = time.perf_counter()
-    stepper.take(views, labels, step=2, epoch=1)
+    stepper.step(views, labels, step=2, epoch=1)
     return time.perf_counter() - begin

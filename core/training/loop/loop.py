@@ -22,10 +22,10 @@ from core.recipe.plan import Plan
 from core.recipe.recipe import Recipe
 from core.training.loop.batches import Batches, TrainingSet, Unreadable
 from core.training.loop.dry_run import dry_run
-from core.training.loop.model import Trainee
+from core.training.loop.model import FineTunedModel
 from core.training.loop.schedules import Plateau, Schedule
 from core.training.loop.step import Stepper
-from core.training.loop.validate import Judgement, judge
+from core.training.loop.validate import ValidationResult, judge
 from core.training.losses import Loss
 
 
@@ -65,7 +65,7 @@ class FineTuning:
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
-    def take(self, judgement: Judgement, monitor: str) -> bool:
+    def take(self, judgement: ValidationResult, monitor: str) -> bool:
         """Note the epoch's judgement; returns whether it is the best so far."""
         score = judgement.score(monitor)
         if (score, -judgement.loss) <= (self.best_score, -self.best_loss):
@@ -82,7 +82,7 @@ def _nothing(progress: FineTuning) -> None:
 
 
 def fine_tune(
-    trainee: Trainee,
+    trainee: FineTunedModel,
     data: TrainingSet,
     recipe: Recipe,
     plan: Plan,
@@ -91,7 +91,7 @@ def fine_tune(
     compute: Compute,
     progress: FineTuning,
     optimizer: torch.optim.Optimizer,
-    keep_best: Callable[[Judgement, int], None],
+    keep_best: Callable[[ValidationResult, int], None],
     keep_last: Callable[[FineTuning], None],
     tell: Sink,
     sink: Sink,
@@ -139,7 +139,7 @@ def fine_tune(
                 step_begin = time.perf_counter()
                 begin += step_begin - asked  # a pause is no part of the epoch's seconds
                 schedule.set_rates(progress.step + 1, progress.plateau)
-                learned = stepper.take(views, labels, step=progress.step + 1, epoch=epoch)
+                learned = stepper.step(views, labels, step=progress.step + 1, epoch=epoch)
                 step_seconds = time.perf_counter() - step_begin
 
                 progress.step += 1
@@ -189,7 +189,7 @@ def fine_tune(
     return progress
 
 
-def _open(trainee: Trainee, plan: Plan, epoch: int, *, tell: Sink, is_start: bool) -> None:
+def _open(trainee: FineTunedModel, plan: Plan, epoch: int, *, tell: Sink, is_start: bool) -> None:
     """Let train what the plan opens by this epoch; say so when it changes."""
     now = plan.open_in(epoch)
     trainee.open(now)

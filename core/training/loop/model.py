@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from core.batches.augment import View, is_mixed, mix, vary
+from core.batches.augment import TrainingView, is_mixed, mix, vary
 from core.compute.device import Compute
 from core.compute.distributed import Ranks
 from core.compute.embedder import worker_pool
@@ -72,7 +72,7 @@ class _Replica:
         return logits
 
 
-class Trainee:
+class FineTunedModel:
     """A model in training. One caller at a time; use it inside `working()`."""
 
     def __init__(
@@ -199,7 +199,7 @@ class Trainee:
 
     def learn(
         self,
-        views: Sequence[View],
+        views: Sequence[TrainingView],
         labels: Tensor,
         *,
         loss: Loss | None = None,
@@ -251,7 +251,7 @@ class Trainee:
     def share_gradients(self, ranks: Ranks) -> None:
         """The gradients of all processes into those of each."""
         learns = [p for p in self._replicas[0].parameters if p.requires_grad]
-        added = ranks.add_up([p.grad for p in learns], learns)
+        added = ranks.all_reduce([p.grad for p in learns], learns)
         for parameter, gradient in zip(learns, added, strict=True):
             parameter.grad = gradient.clone() if gradient.numel() else None
 
@@ -261,7 +261,7 @@ class Trainee:
             return
         buffers = [b for b in self.built.module.buffers() if b.is_floating_point()]
         with torch.no_grad():
-            for buffer, added in zip(buffers, ranks.add_up(buffers, buffers), strict=True):
+            for buffer, added in zip(buffers, ranks.all_reduce(buffers, buffers), strict=True):
                 buffer.copy_(added / ranks.size)
 
     def _kept_features(self, count: int, draw: Sequence[int]) -> Tensor:
@@ -272,7 +272,7 @@ class Trainee:
         return kept / (1 - self._dropout)
 
     def _mixed(
-        self, views: Sequence[View], labels: Tensor, shares: Sequence[list[int]]
+        self, views: Sequence[TrainingView], labels: Tensor, shares: Sequence[list[int]]
     ) -> tuple[Tensor, Tensor]:
         """Images of the whole batch, each mixed with its partner, and the shares of all classes,
         those of the tasks after the label's."""
@@ -295,7 +295,7 @@ class Trainee:
     def _learn_share(
         self,
         replica: _Replica,
-        views: Sequence[View],
+        views: Sequence[TrainingView],
         labels: Tensor,
         batch: tuple[Tensor, Tensor] | None,
         share: list[int],
@@ -338,7 +338,7 @@ class Trainee:
             right += (own.detach().argmax(1) == answer).sum()
         return float(summed), int(right)
 
-    def _images(self, views: Sequence[View]) -> Tensor:
+    def _images(self, views: Sequence[TrainingView]) -> Tensor:
         """float32 [N, 3, H, W], varied and normalised, on the device."""
         pixels = torch.stack([view.pixels for view in views]).to(self._device)
         images = pixels.to(torch.float32, memory_format=self._format).div_(255)

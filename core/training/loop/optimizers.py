@@ -10,12 +10,12 @@ from torch.nn.utils import clip_grad_norm_, get_total_norm
 
 from core.recipe.plan import Plan
 from core.recipe.recipe import Recipe
-from core.training.loop.model import Trainee
+from core.training.loop.model import FineTunedModel
 
 _BETAS = (0.9, 0.999)
 
 
-def make_optimizer(trainee: Trainee, recipe: Recipe, plan: Plan) -> torch.optim.Optimizer:
+def make_optimizer(trainee: FineTunedModel, recipe: Recipe, plan: Plan) -> torch.optim.Optimizer:
     """What the plan lets train, a rate for each layer group; no decay on biases, norms and tokens.
 
     Each parameter group carries the `name` of its layer group and its highest rate, `highest_lr`.

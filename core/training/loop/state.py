@@ -12,9 +12,9 @@ from typing import Any
 import torch
 
 from core.errors import RunError
-from core.system import atomic_files as files
+from core.system import atomic_files
 from core.training.loop.loop import FineTuning
-from core.training.loop.model import Trainee
+from core.training.loop.model import FineTunedModel
 
 _NAME = "state.pt"
 _FORMAT = 2
@@ -25,7 +25,7 @@ def has_state(folder: Path) -> bool:
 
 
 def save_state(
-    folder: Path, trainee: Trainee, optimizer: torch.optim.Optimizer, progress: FineTuning
+    folder: Path, trainee: FineTunedModel, optimizer: torch.optim.Optimizer, progress: FineTuning
 ) -> None:
     """Raises: OSError (a full disk): the state from before stays."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -36,13 +36,15 @@ def save_state(
         "progress": progress.to_dict(),
     }
     try:
-        with files.replacing(folder / _NAME) as temporary:
+        with atomic_files.replacing(folder / _NAME) as temporary:
             torch.save(saved, temporary)
     except RuntimeError as error:  # torch's zip writer wraps the operating system's errors
         raise OSError(str(error).splitlines()[0]) from error
 
 
-def load_state(folder: Path, trainee: Trainee, optimizer: torch.optim.Optimizer) -> FineTuning:
+def load_state(
+    folder: Path, trainee: FineTunedModel, optimizer: torch.optim.Optimizer
+) -> FineTuning:
     """Fill in weights and optimizer; returns how far the run was.
 
     Raises: RunError where the state is missing, damaged or of another model.

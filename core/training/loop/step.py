@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.batches.augment import View
+from core.batches.augment import TrainingView
 from core.compute.distributed import ALONE, Ranks
 from core.errors import DivergedError, MemoryShortError
 from core.events import Notice, Sink
 from core.recipe.recipe import Recipe
-from core.training.loop.model import Gradients, Trainee
+from core.training.loop.model import FineTunedModel, Gradients
 from core.training.loop.optimizers import finish_gradients
 from core.training.losses import Loss
 
@@ -28,7 +28,7 @@ class Stepper:
 
     def __init__(
         self,
-        trainee: Trainee,
+        trainee: FineTunedModel,
         optimizer: torch.optim.Optimizer,
         recipe: Recipe,
         loss: Loss,
@@ -52,7 +52,9 @@ class Stepper:
         """How many of a step's images are in the model at the same time."""
         return self.trainee.images_at_once(-(-images // min(self.parts, images)))
 
-    def take(self, views: Sequence[View], labels: Tensor, *, step: int, epoch: int) -> Gradients:
+    def step(
+        self, views: Sequence[TrainingView], labels: Tensor, *, step: int, epoch: int
+    ) -> Gradients:
         """Learn from these images: the one step, whatever number of parts it is made in.
 
         labels: int64 [N]; of several processes each gives its own share, and all hear of the whole
@@ -90,7 +92,9 @@ class Stepper:
             "(clip_norm = 1) and a longer warm-up help too.",
         )
 
-    def _learn(self, views: Sequence[View], labels: Tensor, step: int, *, of: int) -> Gradients:
+    def _learn(
+        self, views: Sequence[TrainingView], labels: Tensor, step: int, *, of: int
+    ) -> Gradients:
         while True:
             try:
                 return self._learn_in_parts(views, labels, step, of)
@@ -101,7 +105,7 @@ class Stepper:
             self._halve(len(views), trouble)
 
     def _learn_in_parts(
-        self, views: Sequence[View], labels: Tensor, step: int, of: int
+        self, views: Sequence[TrainingView], labels: Tensor, step: int, of: int
     ) -> Gradients:
         loss, right = 0.0, 0
         if not len(views):  # this process's share of a small step

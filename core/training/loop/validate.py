@@ -21,7 +21,7 @@ from core.events import Progress, Sink
 from core.runs.checkpoints import Head
 from core.training.head_solver import inverse_temperature
 from core.training.loop.batches import TrainingSet, Unreadable
-from core.training.loop.model import Trainee
+from core.training.loop.model import FineTunedModel
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class TaskJudgement:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class ValidationResult:
     """What the selection images say of the model as it is.
 
     features: float32 [S, D] and head: what made the logits; temperature ≥ 1 softens the
@@ -73,7 +73,7 @@ class Judgement:
 
 
 def judge(
-    trainee: Trainee,
+    trainee: FineTunedModel,
     data: TrainingSet,
     compute: Compute,
     gone: Unreadable,
@@ -81,7 +81,7 @@ def judge(
     sink: Sink,
     pool: ThreadPoolExecutor,
     ranks: Ranks = ALONE,
-) -> Judgement:
+) -> ValidationResult:
     """Ask the selection images, exactly as pictures will be classified later.
 
     Of several processes each asks its share, and all come to the judgement of the whole.
@@ -125,7 +125,7 @@ def _in_order(parts: list[tuple[Tensor, list[int]]]) -> tuple[Tensor, list[int]]
     return features[torch.from_numpy(order)], [there[i] for i in order]
 
 
-def judgement_of(features: Tensor, head: Head, labels: Tensor) -> Judgement:
+def judgement_of(features: Tensor, head: Head, labels: Tensor) -> ValidationResult:
     """features: float32 [S, D], labels: int64 [S]"""
     logits = features @ head.weight.T + head.bias
     loss = float(cross_entropy(logits, labels))
@@ -135,7 +135,7 @@ def judgement_of(features: Tensor, head: Head, labels: Tensor) -> Judgement:
     temperature = max(1.0, 1 / inverse_temperature(logits, labels))
     top_share = float(answers.bincount().max()) / len(answers)
     balanced_accuracy, macro_f1 = _by_class(answers, labels, classes=logits.shape[1])
-    return Judgement(
+    return ValidationResult(
         features, head, loss, accuracy, temperature, top_share, balanced_accuracy, macro_f1
     )
 
@@ -151,7 +151,7 @@ def _by_class(answers: Tensor, labels: Tensor, *, classes: int) -> tuple[float, 
 
 
 def embed_pixels(
-    trainee: Trainee,
+    trainee: FineTunedModel,
     data: TrainingSet,
     positions: npt.NDArray[np.int64],
     compute: Compute,

@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.batches.augment import View
-from core.batches.streaming import Pictures
+from core.batches.augment import TrainingView
+from core.batches.streaming import TrainingImages
 from core.compute.deterministic import deterministic
 from core.compute.device import resolve_compute
 from core.data.dataset import DatasetIndex
@@ -40,12 +40,12 @@ from core.events import (
 from core.recipe.plan import Plan, make_plan
 from core.recipe.recipe import Recipe
 from core.runs.run_folder import Run
-from core.training.context import Job, check_classes, embed, notices_of
+from core.training.context import TrainingContext, check_classes, embed, notices_of
 from core.training.fine_tuning import begin_from_scratch, fit_probe, training_set
 from core.training.fit import new_model
 from core.training.loop.batch_size_finder import step_images_of
 from core.training.loop.batches import Batches, TrainingSet, Unreadable
-from core.training.loop.model import Trainee
+from core.training.loop.model import FineTunedModel
 from core.training.loop.optimizers import make_optimizer
 from core.training.loop.step import Stepper
 from core.training.losses import Loss, make_loss
@@ -127,7 +127,7 @@ def find_rate(
         if recipe.step_images == "auto":
             images = step_images_of(recipe, built, plan, compute, fit_images=len(sets.fit))
             recipe = recipe.with_values(step_images=images)
-        job = Job(
+        job = TrainingContext(
             recipe, index, sets, Run(Path(folder)), built, compute, plan, tell, listen,
             should_stop, expert=expert, tasks=plan_tasks(recipe, index),
         )  # fmt: skip
@@ -136,11 +136,11 @@ def find_rate(
         frozen = embed(job)
         check_classes(job, frozen)
         paths = [index.path(int(i)) for i in frozen.positions]
-        pictures = stack.enter_context(Pictures(paths, built.preprocessing, recipe, compute))
+        pictures = stack.enter_context(TrainingImages(paths, built.preprocessing, recipe, compute))
         data = training_set(job, frozen, pictures)
         is_scratch = recipe.strategy == "scratch"
         _, head = (begin_from_scratch if is_scratch else fit_probe)(job, frozen, data)
-        trainee = Trainee(
+        trainee = FineTunedModel(
             built,
             head,
             plan,
@@ -188,7 +188,7 @@ def find_rate(
 
 
 def range_test(
-    trainee: Trainee,
+    trainee: FineTunedModel,
     optimizer: torch.optim.Optimizer,
     data: TrainingSet,
     recipe: Recipe,
@@ -224,7 +224,7 @@ def range_test(
                 group["lr"] = rate * share
             number = len(points) + 1
             try:
-                learned = stepper.take(views, labels, step=number, epoch=epoch)
+                learned = stepper.step(views, labels, step=number, epoch=epoch)
             except DivergedError:
                 return "diverged"
             points.append(RatePoint(number, rate, learned.loss, smoother.add(learned.loss)))
@@ -236,7 +236,7 @@ def range_test(
 
 def _endless(
     data: TrainingSet, recipe: Recipe, pool: ThreadPoolExecutor, gone: Unreadable
-) -> Iterator[tuple[int, list[View], Tensor]]:
+) -> Iterator[tuple[int, list[TrainingView], Tensor]]:
     """The batches of the run with their epoch, one epoch after the other."""
     batches, epoch = Batches(data, recipe), 0
     while True:

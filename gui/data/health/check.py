@@ -14,8 +14,8 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from core.errors import AppError
 from gui.base.session import Session
 from gui.data.check import CheckState, DatasetCheck
-from gui.data.health import jobs as jobs_health
-from gui.kit.workers import JobRunner, Work
+from gui.data.health import jobs
+from gui.kit.workers import JobRunner, JobSpec
 
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
@@ -80,12 +80,12 @@ class HealthCheck(QObject):
         self._set_state("busy")
         # With the features of the last look where there are any: they are in the cache.
         look = (
-            partial(jobs_health.look_for_label_errors, dataset, self._values)
+            partial(jobs.look_for_label_errors, dataset, self._values)
             if self.has_labels
-            else partial(jobs_health.look_at_health, dataset)
+            else partial(jobs.look_at_health, dataset)
         )
         self._runner.submit(
-            Work(
+            JobSpec(
                 _KEY,
                 "Looking for problems",
                 look,
@@ -112,10 +112,10 @@ class HealthCheck(QObject):
             return
         self._values = values
         self._runner.submit(
-            Work(
+            JobSpec(
                 _COST,
                 "Timing a few pictures",
-                partial(jobs_health.ask_for_cost, dataset, values),
+                partial(jobs.ask_for_cost, dataset, values),
                 on_success=self._cost_told,
                 on_failure=self._failed,
                 needs_compute=True,
@@ -134,10 +134,10 @@ class HealthCheck(QObject):
         self.progress = (0, 0, "")
         self._set_state("busy")
         self._runner.submit(
-            Work(
+            JobSpec(
                 _LABELS,
                 "Looking for label errors",
-                partial(jobs_health.look_for_label_errors, dataset, self._values),
+                partial(jobs.look_for_label_errors, dataset, self._values),
                 on_success=self._labels_found,
                 on_failure=self._failed,
                 on_cancel=self._cancelled,

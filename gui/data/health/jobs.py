@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gui.kit.workers import Link
+from gui.kit.workers import JobContext
 
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from core.features.dataset_features import FeatureCost
 
 
-def look_at_health(dataset: DatasetIndex, link: Link) -> HealthReport:
+def look_at_health(dataset: DatasetIndex, link: JobContext) -> HealthReport:
     """What may be wrong with the pictures; only new and changed files are read."""
     from core.data.health.check import health
 
     return health(dataset, on_progress=link.on_progress, should_stop=link.should_stop)
 
 
-def ask_for_cost(dataset: DatasetIndex, values: dict[str, Any], link: Link) -> FeatureCost:
+def ask_for_cost(dataset: DatasetIndex, values: dict[str, Any], link: JobContext) -> FeatureCost:
     """How long the look for label errors would take."""
     from core.features.dataset_features import cost_of_features
     from core.recipe.recipe import new_recipe
@@ -30,7 +30,7 @@ def ask_for_cost(dataset: DatasetIndex, values: dict[str, Any], link: Link) -> F
 
 
 def look_for_label_errors(
-    dataset: DatasetIndex, values: dict[str, Any], link: Link
+    dataset: DatasetIndex, values: dict[str, Any], link: JobContext
 ) -> HealthReport:
     """The same with the features of the recipe's model: suspected label errors, odd ones out."""
     import numpy as np
@@ -55,7 +55,7 @@ def look_for_label_errors(
     )
 
 
-def save_report(dataset: DatasetIndex, report: HealthReport, path: Path, link: Link) -> Path:
+def save_report(dataset: DatasetIndex, report: HealthReport, path: Path, link: JobContext) -> Path:
     """Write the findings as a page to read or a table, as the ending of the path says."""
     from core.data.health.report import write_report
 

@@ -13,7 +13,7 @@ from gui.kit.words import count, quote
 
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
-    from core.data.health import check as health
+    from core.data.health import check
     from core.data.health.check import HealthReport
     from gui.edits.jobs import Written
     from gui.edits.picture_index import PictureIndex
@@ -50,7 +50,7 @@ _NARROW = 4.0  # times as long as wide
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class FindingRow:
     """One thing to know about: what kind, of which files or folder, in words why, and what to do.
 
     The action is an edit (`action`, `act_on`, `value`); without one, it can only be kept.
@@ -82,7 +82,7 @@ class Finding:
         return ("keep", self.files or (self.place,), self.kind)
 
 
-def name_action(finding: Finding, shown: dict[str, str]) -> str:
+def name_action(finding: FindingRow, shown: dict[str, str]) -> str:
     """`Exclude 2 copies`, `Relabel to “bees”`: the one action, as its button says it.
 
     `shown`: the name of each class by its key.
@@ -97,7 +97,7 @@ def name_action(finding: Finding, shown: dict[str, str]) -> str:
     return "Exclude it" if n == 1 else f"Exclude all {n:,}"
 
 
-def name_action_for_all(findings: Sequence[Finding]) -> str:
+def name_action_for_all(findings: Sequence[FindingRow]) -> str:
     """`Exclude 14 pictures` for all findings of a kind."""
     edits = [edit for finding in findings for edit in finding.edits]
     return name_written(edits)
@@ -107,7 +107,7 @@ def list_findings(
     pictures: PictureIndex,
     report: HealthReport | None = None,
     dismissed: Collection[tuple[str, str]] = (),
-) -> list[Finding]:
+) -> list[FindingRow]:
     """Everything, the gravest first: what cannot be used, what flatters the result, what is odd.
 
     Left out is what a person has dismissed ((kind, file)), and what an edit has answered since
@@ -133,10 +133,10 @@ def _rank(order: list[str], kind: str) -> int:
     return order.index(kind) if kind in order else len(order)
 
 
-def _of_problems(dataset: DatasetIndex) -> list[Finding]:
+def _of_problems(dataset: DatasetIndex) -> list[FindingRow]:
     """What the scan says of files and folders."""
     return [
-        Finding(
+        FindingRow(
             problem.kind,
             problem.file,
             problem.reason,
@@ -147,13 +147,13 @@ def _of_problems(dataset: DatasetIndex) -> list[Finding]:
     ]
 
 
-def _of_copies(dataset: DatasetIndex) -> list[Finding]:
+def _of_copies(dataset: DatasetIndex) -> list[FindingRow]:
     leaks = set(dataset.leaks)
     torn = {problem.file for problem in dataset.problems if problem.kind == "contradiction"}
     found = []
     for group in sorted(dataset.duplicates):
         what = count(len(group), "file") + " with the same content"
-        finding = Finding(
+        finding = FindingRow(
             COPY,
             _say_files(group),
             f"{what}, in one part of the split; training uses one of them",
@@ -163,10 +163,10 @@ def _of_copies(dataset: DatasetIndex) -> list[Finding]:
         )
         if torn.intersection(group):
             why = f"{what}, in two classes: one label is wrong; left out of train"
-            finding = Finding(TORN, _say_files(group), why, group, "exclude", group)
+            finding = FindingRow(TORN, _say_files(group), why, group, "exclude", group)
         elif group in leaks:
             why = f"{what}, in two parts of the split; left out of train, so as to judge fairly"
-            finding = Finding(LEAK, _say_files(group), why, group)
+            finding = FindingRow(LEAK, _say_files(group), why, group)
         found.append(finding)
     return found
 
@@ -176,7 +176,7 @@ def _say_files(files: Sequence[str]) -> str:
     return ", ".join(files[:4]) + more
 
 
-def _of_health(pictures: PictureIndex, finding: health.Finding) -> Finding | None:
+def _of_health(pictures: PictureIndex, finding: check.HealthFinding) -> FindingRow | None:
     """As the dataset is now; None where an edit has answered it, or the scan says it too."""
     if finding.kind == "class" or (finding.kind == "unreadable" and not finding.pictures):
         return None
@@ -195,11 +195,11 @@ def _of_health(pictures: PictureIndex, finding: health.Finding) -> Finding | Non
         return None
     place, why = _say_files(files), finding.why.removesuffix(".")
     if finding.action == "keep":
-        return Finding(finding.kind, place, why, files)
-    return Finding(finding.kind, place, why, files, finding.action, act_on, finding.value)
+        return FindingRow(finding.kind, place, why, files)
+    return FindingRow(finding.kind, place, why, files, finding.action, act_on, finding.value)
 
 
-def _odd_sizes(dataset: DatasetIndex) -> list[Finding]:
+def _odd_sizes(dataset: DatasetIndex) -> list[FindingRow]:
     if not len(dataset):
         return []
     short = np.minimum(dataset.widths, dataset.heights)
@@ -217,5 +217,5 @@ def _odd_sizes(dataset: DatasetIndex) -> list[Finding]:
         for i in np.flatnonzero(flags).tolist():
             size = f"{dataset.widths[i]:,} × {dataset.heights[i]:,} pixels"
             file = dataset.files[i]
-            found.append(Finding(ODD_SIZE, file, f"{size}, {said}", (file,), "exclude", (file,)))
+            found.append(FindingRow(ODD_SIZE, file, f"{size}, {said}", (file,), "exclude", (file,)))
     return found

@@ -9,7 +9,7 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelInd
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QStackedLayout, QTableView, QWidget
 
-from gui.data.health.rows import Finding
+from gui.data.health.rows import FindingRow
 from gui.kit.basics import label
 from gui.kit.words import isolate
 from gui.pictures.class_table import ROW_PX
@@ -24,14 +24,14 @@ class FindingModel(QAbstractTableModel):
 
     def __init__(self) -> None:
         super().__init__()
-        self._rows: Sequence[Finding] = ()
+        self._rows: Sequence[FindingRow] = ()
 
-    def show_findings(self, rows: Sequence[Finding]) -> None:
+    def show_findings(self, rows: Sequence[FindingRow]) -> None:
         self.beginResetModel()
         self._rows = rows
         self.endResetModel()
 
-    def finding(self, row: int) -> Finding:
+    def finding(self, row: int) -> FindingRow:
         return self._rows[row]
 
     def rowCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: B008 - Qt's signature
@@ -90,7 +90,7 @@ class FindingsTable(QWidget):
         self.view.selectionModel().currentRowChanged.connect(self._row_changed)
         self._layout.addWidget(self.view)
 
-    def show_findings(self, rows: Sequence[Finding]) -> None:
+    def show_findings(self, rows: Sequence[FindingRow]) -> None:
         self.model.show_findings(rows)
         self._layout.setCurrentWidget(self.view if rows else self._empty)
 

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QHBoxLayout, QMenu, QToolButton, QVBoxLayout, QWid
 from gui.base.session import Session
 from gui.data.health.check import HealthCheck
 from gui.data.health.line import HealthLine
-from gui.data.health.rows import Finding, list_findings, name_action, name_action_for_all
+from gui.data.health.rows import FindingRow, list_findings, name_action, name_action_for_all
 from gui.data.health.table import FindingsTable
 from gui.edits.commands import DataCommands
 from gui.edits.picture_index import PictureIndex
@@ -49,8 +49,8 @@ class ProblemsView(QWidget):
         self._data = data
         self._health = health
         self._pictures: PictureIndex | None = None
-        self.findings: list[Finding] = []
-        self._current: Finding | None = None
+        self.findings: list[FindingRow] = []
+        self._current: FindingRow | None = None
         column = QVBoxLayout(self)
         column.setContentsMargins(0, theme.S, 0, 0)
         column.setSpacing(theme.S)
@@ -142,7 +142,7 @@ class ProblemsView(QWidget):
     def _filter(self) -> None:
         self._show_rows(-1)
 
-    def _of_chosen_kind(self) -> list[Finding]:
+    def _of_chosen_kind(self) -> list[FindingRow]:
         title = self.kinds.currentData()
         return [f for f in self.findings if not title or f.title == title]
 
@@ -164,7 +164,7 @@ class ProblemsView(QWidget):
         if row >= 0:
             self.table.choose(row)
 
-    def _show_finding(self, finding: Finding) -> None:
+    def _show_finding(self, finding: FindingRow) -> None:
         pictures = self._pictures
         if pictures is None:
             return
@@ -187,7 +187,7 @@ class ProblemsView(QWidget):
         if files:
             self.picture_moved_to.emit(files[0])
 
-    def _show_all_of_kind(self, finding: Finding) -> None:
+    def _show_all_of_kind(self, finding: FindingRow) -> None:
         alike = self._alike(finding)
         self.all_button.setVisible(len(alike) > 1)
         doable = [each for each in alike if each.edits]
@@ -196,7 +196,7 @@ class ProblemsView(QWidget):
             self.all_action.setText(name_action_for_all(doable))
         self.keep_all.setText(f"Dismiss all {count(len(alike), 'finding')}")
 
-    def _alike(self, finding: Finding) -> list[Finding]:
+    def _alike(self, finding: FindingRow) -> list[FindingRow]:
         return [each for each in self.findings if each.kind == finding.kind]
 
     def _files_of(self, pictures: PictureIndex, folder: str) -> tuple[str, ...]:

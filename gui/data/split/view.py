@@ -22,12 +22,12 @@ from core.errors import AppError
 from gui.data.split.plan import SplitPlanForm
 from gui.data.split.table import SplitBar, SplitModel
 from gui.data.split.text import describe_parts
-from gui.edits import jobs as jobs_edits
+from gui.edits import jobs
 from gui.edits.commands import DataCommands
 from gui.kit import theme
 from gui.kit.basics import Card, button, label, row
 from gui.kit.theme import Theme, set_role
-from gui.kit.workers import JobRunner, Work
+from gui.kit.workers import JobRunner, JobSpec
 from gui.pictures.class_table import ROW_PX
 
 if TYPE_CHECKING:
@@ -174,10 +174,10 @@ class SplitView(QWidget):
         self._previewed = plan
         self.heading.setText("Drawing a preview …")
         self._runner.submit(
-            Work(
+            JobSpec(
                 "split preview",
                 "Drawing a split",
-                partial(jobs_edits.preview_split, dataset, plan.to_json()),
+                partial(jobs.preview_split, dataset, plan.to_json()),
                 on_success=self._show_preview,
                 on_failure=self._preview_failed,
                 is_quiet=True,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gui.kit.workers import Link
+from gui.kit.workers import JobContext
 
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from core.features.dataset_features import FeatureCost, PictureFeatures
 
 
-def ask_cost(dataset: DatasetIndex, values: dict[str, Any], link: Link) -> FeatureCost:
+def ask_cost(dataset: DatasetIndex, values: dict[str, Any], link: JobContext) -> FeatureCost:
     """How many features are missing and about how long they take.
 
     Raises: AppError where the model cannot be used; Cancelled.
@@ -26,7 +26,9 @@ def ask_cost(dataset: DatasetIndex, values: dict[str, Any], link: Link) -> Featu
     return cost_of_features(dataset, new_recipe(values), should_stop=link.should_stop)
 
 
-def read_features(dataset: DatasetIndex, values: dict[str, Any], link: Link) -> PictureFeatures:
+def read_features(
+    dataset: DatasetIndex, values: dict[str, Any], link: JobContext
+) -> PictureFeatures:
     """Raises: AppError where the model cannot be used; Cancelled."""
     from core.features.dataset_features import picture_features
     from core.recipe.recipe import new_recipe
@@ -36,7 +38,7 @@ def read_features(dataset: DatasetIndex, values: dict[str, Any], link: Link) -> 
     )
 
 
-def draw(features: PictureFeatures, link: Link) -> PictureMap:
+def draw(features: PictureFeatures, link: JobContext) -> PictureMap:
     """The map; on the way it is sent as far as it is arranged. Raises: DatasetError, Cancelled."""
     from core.evaluation.embedding_map import draw_map
 

@@ -33,9 +33,9 @@ from gui.models.chart.paint import (
     LEFT_PX,
     RIGHT_PX,
     TOP_PX,
+    ChartRange,
     Scene,
     Sprites,
-    View,
     paint_scene,
 )
 from gui.models.chart.points import ChartPoint, ChartPoints, cost_text, height_of, short_figure
@@ -67,7 +67,7 @@ class ModelChart(QWidget):
         self._shown: ChartPoints | None = None
         self._xy: npt.NDArray[np.float64] = np.empty((0, 2))
         self._radii: npt.NDArray[np.float64] = np.empty(0)
-        self._whole = View(0.0, 1.0, -2.0, -1.0)
+        self._whole = ChartRange(0.0, 1.0, -2.0, -1.0)
         self._view = self._whole
         self._picture: QPixmap | None = None
         self._sprites = Sprites(look, self.devicePixelRatioF())
@@ -110,13 +110,13 @@ class ModelChart(QWidget):
         self._redraw()
         self.zoom_changed.emit()
 
-    def _fit(self) -> View:
+    def _fit(self) -> ChartRange:
         if not len(self._xy):
-            return View(0.0, 1.0, -2.0, -1.0)
+            return ChartRange(0.0, 1.0, -2.0, -1.0)
         (left, low), (right, high) = self._xy.min(axis=0), self._xy.max(axis=0)
         x_pad = max(0.05 * (right - left), 0.2 if len(self._xy) < 3 else 0.05)
         y_pad = max(0.07 * (high - low), 0.02)
-        return View(left - x_pad, right + x_pad, low - y_pad, high + y_pad)
+        return ChartRange(left - x_pad, right + x_pad, low - y_pad, high + y_pad)
 
     def choose(self, card_id: str) -> None:
         """Mark the point of a card; nothing where it has none."""
@@ -145,7 +145,7 @@ class ModelChart(QWidget):
     def reset_view(self) -> None:
         self._set_view(self._whole)
 
-    def _set_view(self, view: View) -> None:
+    def _set_view(self, view: ChartRange) -> None:
         whole = self._whole
         if view.right - view.left > 1.02 * (whole.right - whole.left):
             view = whole

@@ -20,7 +20,7 @@ _FILL_ALPHA, _EDGE_ALPHA = 105, 210
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class ChartRange:
     """What part of the plane is shown: costs as logarithms to base 10, `height_of` top-1."""
 
     left: float
@@ -28,17 +28,17 @@ class View:
     low: float
     high: float
 
-    def zoomed(self, factor: float, x: float, y: float) -> View:
+    def zoomed(self, factor: float, x: float, y: float) -> ChartRange:
         """Smaller by `factor` around a point of the plane."""
-        return View(
+        return ChartRange(
             x - (x - self.left) / factor,
             x + (self.right - x) / factor,
             y - (y - self.low) / factor,
             y + (self.high - y) / factor,
         )
 
-    def moved(self, dx: float, dy: float) -> View:
-        return View(self.left + dx, self.right + dx, self.low + dy, self.high + dy)
+    def moved(self, dx: float, dy: float) -> ChartRange:
+        return ChartRange(self.left + dx, self.right + dx, self.low + dy, self.high + dy)
 
 
 class Sprites:
@@ -80,7 +80,7 @@ class Scene:
     shown: ChartPoints
     xy: npt.NDArray[np.float64]
     radii: npt.NDArray[np.float64]
-    view: View
+    view: ChartRange
     plot: QRectF
     frame: QRectF
 

@@ -11,9 +11,9 @@ from PySide6.QtCore import QObject, Signal
 
 from core.errors import AppError
 from gui.kit.words import quote
-from gui.kit.workers import Job, JobRunner, Link, Work
+from gui.kit.workers import Job, JobContext, JobRunner, JobSpec
 from gui.models.rows import short_name
-from gui.models.weights import jobs as jobs_weights
+from gui.models.weights import jobs
 
 if TYPE_CHECKING:
     from core.catalog.card import ModelCard
@@ -43,17 +43,17 @@ class WeightCommands(QObject):
         """How far a download is; None where nothing is fetched."""
         if card_id not in self._downloads:
             return None
-        return self._fetched.get(card_id, jobs_weights.Fetched(card_id, 0, 0))
+        return self._fetched.get(card_id, jobs.Fetched(card_id, 0, 0))
 
     def download(self, card: ModelCard) -> None:
         """Fetch a model's weights beside whatever else is going on."""
         if card.id in self._downloads:
             return
         self._downloads[card.id] = self._runner.submit(
-            Work(
+            JobSpec(
                 f"download {card.id}",
                 f"Fetching the weights of {card.id}",
-                partial(jobs_weights.download, card),
+                partial(jobs.download, card),
                 on_success=self._downloaded,
                 on_failure=self._not_downloaded,
                 on_cancel=self._cancelled,
@@ -96,19 +96,21 @@ class WeightCommands(QObject):
 
     def add_file(self, path: Path) -> None:
         """Put a file of weights on the list, as the architecture that it fits."""
-        self._add(
-            f"Reading {quote(path.name)}", partial(jobs_weights.add_file, path), needs_compute=True
-        )
+        self._add(f"Reading {quote(path.name)}", partial(jobs.add_file, path), needs_compute=True)
 
     def add_id(self, name: str) -> None:
         """Put `hf-hub:OWNER/NAME` or `hub/…:ENTRY` on the list."""
-        self._add(f"Adding {name}", partial(jobs_weights.add_id, name))
+        self._add(f"Adding {name}", partial(jobs.add_id, name))
 
     def _add(
-        self, title: str, function: Callable[[Link], ModelCard], *, needs_compute: bool = False
+        self,
+        title: str,
+        function: Callable[[JobContext], ModelCard],
+        *,
+        needs_compute: bool = False,
     ) -> None:
         self._runner.submit(
-            Work(
+            JobSpec(
                 "add-model",
                 title,
                 function,
@@ -127,10 +129,10 @@ class WeightCommands(QObject):
     def remove(self, card: ModelCard) -> None:
         """Take an added model off the list."""
         self._runner.submit(
-            Work(
+            JobSpec(
                 "remove-model",
                 f"Removing {card.id}",
-                partial(jobs_weights.remove, card),
+                partial(jobs.remove, card),
                 on_success=self._removed,
                 on_failure=self.failed.emit,
                 queues_up=True,

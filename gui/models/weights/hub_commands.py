@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal
 
-from gui.kit.workers import JobRunner, Link, Work
-from gui.models.weights import jobs as jobs_weights
+from gui.kit.workers import JobContext, JobRunner, JobSpec
+from gui.models.weights import jobs
 
 if TYPE_CHECKING:
     from core.models.weights.torch_hub import Sources
@@ -35,25 +35,25 @@ class HubCommands(QObject):
 
     def look_at(self, name: str) -> None:
         """What would run; of a repository that is trusted already, at once what it offers."""
-        self._submit("Looking at the repository", partial(jobs_weights.look_at_repository, name),
+        self._submit("Looking at the repository", partial(jobs.look_at_repository, name),
                      self.sources_known.emit)  # fmt: skip
 
     def trust(self, sources: Sources) -> None:
         """The person's yes; it is kept, and the models are listed."""
         name = sources.repo.text
         self._submit(f"Asking {name} for its models",
-                     partial(jobs_weights.trust_repository, name),
+                     partial(jobs.trust_repository, name),
                      self.entries_known.emit)  # fmt: skip
 
     def list_entries(self, sources: Sources) -> None:
         name = sources.repo.text
-        self._submit(f"Asking {name} for its models", partial(jobs_weights.list_entries, name),
+        self._submit(f"Asking {name} for its models", partial(jobs.list_entries, name),
                      self.entries_known.emit)  # fmt: skip
 
     def ask_for_help(self, sources: Sources, entry: str) -> None:
         name = sources.repo.text
         self._submit(f"Asking {name} about {entry}",
-                     partial(jobs_weights.help_of_entry, name, entry),
+                     partial(jobs.help_of_entry, name, entry),
                      self.help_known.emit)  # fmt: skip
 
     def stop(self) -> None:
@@ -61,10 +61,10 @@ class HubCommands(QObject):
         self._runner.supersede(_KEY)
 
     def _submit(
-        self, title: str, function: Callable[[Link], Any], done: Callable[[Any], None]
+        self, title: str, function: Callable[[JobContext], Any], done: Callable[[Any], None]
     ) -> None:
         self._runner.submit(
-            Work(
+            JobSpec(
                 _KEY,
                 title,
                 function,

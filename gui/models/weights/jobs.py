@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gui.kit.workers import Link
+from gui.kit.workers import JobContext
 
 if TYPE_CHECKING:
     from core.catalog.card import ModelCard
@@ -27,7 +27,7 @@ class Fetched:
     total_bytes: int
 
 
-def download(card: ModelCard, link: Link) -> ModelCard:
+def download(card: ModelCard, link: JobContext) -> ModelCard:
     """Fetch the card's weights, telling of it in `Fetched`. Raises: AppError."""
     from core.models.weights import download as downloads
 
@@ -40,7 +40,7 @@ def download(card: ModelCard, link: Link) -> ModelCard:
     return card
 
 
-def add_file(path: Path, link: Link) -> ModelCard:
+def add_file(path: Path, link: JobContext) -> ModelCard:
     """Recognise a file of weights and put it on the list. Raises: AppError where it is refused."""
     from core.catalog import added
 
@@ -48,14 +48,14 @@ def add_file(path: Path, link: Link) -> ModelCard:
     return added.add_file(path, should_stop=link.should_stop)
 
 
-def add_id(name: str, link: Link) -> ModelCard:
+def add_id(name: str, link: JobContext) -> ModelCard:
     """Put a model on the list by its id. Raises: ModelError for a name of another form."""
     from core.catalog import added
 
     return added.add_id(name)
 
 
-def remove(card: ModelCard, link: Link) -> ModelCard:
+def remove(card: ModelCard, link: JobContext) -> ModelCard:
     """Take a model off the list; its file or repository stays."""
     from core.catalog import added
 
@@ -63,31 +63,31 @@ def remove(card: ModelCard, link: Link) -> ModelCard:
     return card
 
 
-def look_at_repository(name: str, link: Link) -> Sources:
+def look_at_repository(name: str, link: JobContext) -> Sources:
     """What of a torch.hub repository would run; nothing of it runs. Raises: ModelError."""
-    from core.models.weights import torch_hub as hub
+    from core.models.weights import torch_hub
 
-    return hub.sources_of(name)
+    return torch_hub.sources_of(name)
 
 
-def trust_repository(name: str, link: Link) -> tuple[Entry, ...]:
+def trust_repository(name: str, link: JobContext) -> tuple[Entry, ...]:
     """Keep the person's yes, then list what the repository offers."""
-    from core.models.weights import torch_hub as hub
+    from core.models.weights import torch_hub
 
-    hub.trust(name)
+    torch_hub.trust(name)
     return list_entries(name, link)
 
 
-def list_entries(name: str, link: Link) -> tuple[Entry, ...]:
+def list_entries(name: str, link: JobContext) -> tuple[Entry, ...]:
     """The models of a trusted repository. Raises: ModelError, NotTrusted."""
-    from core.models.weights import torch_hub as hub
+    from core.models.weights import torch_hub
 
     link.on_progress(0, 0, "asking the repository")
-    return tuple(hub.entries(name, should_stop=link.should_stop))
+    return tuple(torch_hub.entries(name, should_stop=link.should_stop))
 
 
-def help_of_entry(name: str, entry: str, link: Link) -> str:
+def help_of_entry(name: str, entry: str, link: JobContext) -> str:
     """What a trusted repository says of one of its models. Raises: ModelError, NotTrusted."""
-    from core.models.weights import torch_hub as hub
+    from core.models.weights import torch_hub
 
-    return hub.help_of(name, entry, should_stop=link.should_stop)
+    return torch_hub.help_of(name, entry, should_stop=link.should_stop)

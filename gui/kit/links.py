@@ -12,7 +12,7 @@ from gui.kit import theme
 from gui.kit.basics import label
 from gui.kit.theme import Theme
 
-JobContext = tuple[str, str, str, Callable[[], None]]
+LinkRow = tuple[str, str, str, Callable[[], None]]
 """Name, detail, mdi6 icon, what a click does."""
 
 
@@ -33,7 +33,7 @@ class LinkList(QWidget):
     def names(self) -> list[str]:
         return [made.name for made in self._buttons]
 
-    def show_links(self, links: Sequence[JobContext]) -> None:
+    def show_links(self, links: Sequence[LinkRow]) -> None:
         for made in self._buttons:
             self._column.removeWidget(made)
             made.hide()

@@ -1,4 +1,4 @@
-"""The rules of the house: who may import whom, what loads no torch, how large files and folders are.
+"""The rules of the house: who may import whom, what loads no torch, how large things may be.
 
 A rule is a function from a project's root to the places that break it. Each is applied to this
 project, and to a small tree in which a violation is planted: a rule that cannot fail is no rule.
@@ -316,7 +316,7 @@ PLANTED: tuple[tuple[Rule, dict[str, str], str], ...] = (
     (
         files_and_folders_are_of_a_size_to_read,
         {"gui/utils.py": ""},
-        "gui/utils.py says nothing by its name",
+        "gui/utils.py has no telling name",
     ),
     (main_imports_nothing_at_its_top, {"main.py": "import torch\n"}, "main.py imports torch"),
 )

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+from helpers import REPOSITORY
 
 MakeImageFolder = Callable[..., Path]
 

@@ -3,7 +3,7 @@
 The window shows it beside the plots, the command line at the end of a training. Every finding has
 its evidence in figures; a finding that asks for something says what to do. Thresholds are set so
 that curves as they are (noisy, small selections, augmentation that keeps the training loss high)
-give no false alarm: tests/core/test_reading.py holds both kinds.
+give no false alarm: tests/core/runs/test_curve_findings.py holds both kinds.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ from core.compute.embedder import Embedder
 from core.data.sources.scan import scan
 from core.images.decode import read_image
 from core.models.build import build
+from helpers import REPOSITORY
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3600)]
 
@@ -156,7 +157,7 @@ def test_a_png_of_two_and_a_half_gigapixels_is_refused_at_once(tmp_path) -> None
     )
     done = subprocess.run(
         [sys.executable, "-c", script, str(file)],
-        capture_output=True, encoding="utf-8", check=True, cwd=Path(__file__).parents[2],
+        capture_output=True, encoding="utf-8", check=True, cwd=REPOSITORY,
     )  # fmt: skip
     milliseconds, megabytes = map(float, done.stdout.split())
     print(

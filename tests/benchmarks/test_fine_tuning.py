@@ -14,7 +14,6 @@ import subprocess
 import sys
 import textwrap
 import time
-from pathlib import Path
 
 import pytest
 import torch
@@ -32,6 +31,7 @@ from core.recipe.recipe import Recipe
 from core.runs.run_folder import RunStore
 from core.training.fit import fit
 from core.training.loop.model import FineTunedModel
+from helpers import REPOSITORY
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3600)]
 
@@ -168,7 +168,7 @@ def test_memory_of_feature_extraction_against_inference(shared_data, tmp_path):
         environment = {**os.environ, "GRAFTWORK_HOME": str(tmp_path / f"{what}{number}")}
         done = subprocess.run(
             [sys.executable, "-c", textwrap.dedent(_PEAK), str(shared_data / "hymenoptera"), what],
-            cwd=Path(__file__).parents[2], env=environment, capture_output=True, text=True,
+            cwd=REPOSITORY, env=environment, capture_output=True, text=True,
             check=True,
         )  # fmt: skip
         return float(done.stdout.split()[-1])

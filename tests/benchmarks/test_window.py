@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 
 from core.data.sources.samples import digits
+from helpers import REPOSITORY
 
 pytestmark = pytest.mark.benchmark
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 _FIRST_PAINT = """
     import sys

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 import torch
@@ -19,8 +18,9 @@ from core.recipe.recipe import Recipe
 from core.runs.run_folder import Run, RunStore
 from core.system import atomic_files
 from core.training.fit import fit, resume
+from helpers import REPOSITORY
 
-MAIN = Path(__file__).resolve().parents[2] / "main.py"
+MAIN = REPOSITORY / "main.py"
 RECIPE = Recipe(
     strategy="partial",
     layer_groups=1,

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import psutil
@@ -27,9 +26,9 @@ from core.images.preprocess import Preprocessing
 from core.recipe.recipe import Recipe
 from core.runs.run_folder import RunStore
 from core.training.fit import fit
+from helpers import REPOSITORY
 
 PREPROCESSING = Preprocessing(32, 32, 36, "bilinear", (0.5,) * 3, (0.5,) * 3)
-REPOSITORY = Path(__file__).resolve().parents[2]
 CPU = Compute("cpu", "float32", "channels_last", 2, 1, 8)
 GPU = Compute("cuda", "float32", "channels_last", 4, 1, 8)
 

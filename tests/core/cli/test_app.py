@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from core.cli.app import is_command, main
-
-REPOSITORY = Path(__file__).resolve().parents[2]
+from helpers import REPOSITORY
 
 
 @pytest.fixture

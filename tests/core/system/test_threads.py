@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import pytest
 
@@ -15,6 +14,7 @@ from core.data.sources.scan import scan
 from core.errors import Cancelled
 from core.system import threads
 from core.system.threads import in_threads, patiently
+from helpers import REPOSITORY
 
 
 @pytest.fixture
@@ -135,6 +135,6 @@ def test_a_reader_that_hangs_does_not_keep_the_process_from_ending(tmp_path):
         capture_output=True,
         encoding="utf-8",
         timeout=20,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
     )
     assert (done.returncode, done.stdout) == (0, "cancelled\n")

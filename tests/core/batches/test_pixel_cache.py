@@ -19,6 +19,7 @@ from core.batches import pixel_cache
 from core.batches.pixel_cache import PixelCache, read_working
 from core.images.preprocess import Preprocessing
 from core.system import paths as app_paths
+from helpers import REPOSITORY
 
 PREPROCESSING = Preprocessing(32, 32, 36, "bilinear", (0.5,) * 3, (0.5,) * 3)
 ONE = 36 * 48 * 3
@@ -145,7 +146,7 @@ def test_a_killed_process_leaves_no_file_behind(paths):
     child = subprocess.Popen(
         [sys.executable, "-c", code, *map(str, paths)],
         stdout=subprocess.PIPE, text=True, env=os.environ.copy(),
-        cwd=Path(__file__).resolve().parents[2],
+        cwd=REPOSITORY,
     )  # fmt: skip
     assert child.stdout is not None
     assert child.stdout.readline().strip() == "8"

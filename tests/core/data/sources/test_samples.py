@@ -14,6 +14,7 @@ from PIL import Image
 from core.data.sources import samples
 from core.data.sources.scan import scan
 from core.system import paths
+from helpers import REPOSITORY
 
 
 def state_of(folder: Path) -> dict[str, int]:
@@ -55,7 +56,7 @@ def test_the_second_call_writes_nothing_and_imports_no_scikit_learn(graftwork_ho
         capture_output=True,
         text=True,
         check=True,
-        cwd=Path(__file__).parents[2],
+        cwd=REPOSITORY,
         env={**os.environ, "GRAFTWORK_HOME": str(graftwork_home)},
     )
     assert done.stdout.strip() == str(samples.digits())

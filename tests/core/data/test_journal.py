@@ -14,6 +14,7 @@ from core.data.dataset import DatasetIndex
 from core.data.edits import apply
 from core.data.journal import Edit, Journal
 from core.errors import DatasetError
+from helpers import REPOSITORY
 
 
 @pytest.fixture
@@ -123,7 +124,7 @@ for i in range(int(sys.argv[3])):
 def _writer(journal: Journal, count: int, name: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", _WRITER, journal.dataset, str(journal.file), str(count), name],
-        stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE, text=True, cwd=REPOSITORY,
     )  # fmt: skip
 
 

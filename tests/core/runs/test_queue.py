@@ -14,8 +14,7 @@ from core.errors import AppError
 from core.recipe.recipe import Recipe
 from core.runs.queue import Queue
 from core.runs.run_folder import RunStore
-
-REPOSITORY = Path(__file__).parents[2]
+from helpers import REPOSITORY
 
 
 @pytest.fixture

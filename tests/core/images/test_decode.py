@@ -23,6 +23,7 @@ from core.errors import DecodeError
 from core.images import decode as decoder
 from core.images.decode import decode, read_header, read_image
 from core.images.signatures import is_installed
+from helpers import REPOSITORY
 
 WHITE = (255, 255, 255)
 
@@ -374,7 +375,7 @@ def test_an_odd_tiff_writes_nothing_to_the_terminal(shared_data):
         capture_output=True,
         text=True,
         check=True,
-        cwd=Path(__file__).parents[2],
+        cwd=REPOSITORY,
     )
     assert done.stdout.split() == ["refused"] * len(files)
     if sys.platform == "linux":  # elsewhere libtiff may be out of reach

@@ -8,7 +8,6 @@ import os
 import random
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +19,7 @@ from core.images import signatures
 from core.images.decode import decode, read_header, read_image
 from core.images.metadata import read_facts
 from core.images.signatures import looks_like, optional_format
+from helpers import REPOSITORY
 
 heif = pytest.importorskip("pillow_heif", reason="needs pillow-heif (extra: formats)")
 pydicom = pytest.importorskip("pydicom", reason="needs pydicom (extra: formats)")
@@ -440,6 +440,6 @@ def test_the_decoder_imports_neither_package_before_such_a_file_is_met(photo, tm
         capture_output=True,
         encoding="utf-8",
         check=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
     )
     assert done.stdout.split("\n")[:2] == ["[]", "['pillow_heif']"]

@@ -76,15 +76,15 @@ def train(
     if out is not None and out.exists():
         raise AppError(f"{out} exists already.", "A run is never overwritten: name a new folder.")
     start = time.perf_counter()
-    ranks = distributed.join(recipe.device)
-    if ranks.size > 1 and folds is not None:
+    world = distributed.init_distributed(recipe.device)
+    if world.world_size > 1 and folds is not None:
         raise typer.BadParameter("--folds trains in one process.")
 
     def open_and_advise() -> tuple[DatasetIndex, Recipe]:
         index = scan_dataset(path)
         return index, _advised(index, recipe) if is_auto else recipe
 
-    index, recipe = ranks.broadcast_call(open_and_advise)
+    index, recipe = world.broadcast_call(open_and_advise)
     if folds is not None:
         _cross_validate(recipe, index, folds, start, as_json=as_json)
         return
@@ -101,13 +101,13 @@ def train(
         return run.path
 
     with progress() as on_progress, stop_on_interrupt() as should_stop:
-        sink = run_sink(on_progress) if ranks.is_global_zero else no_sink
-        if ranks.size == 1 and processes_of(recipe) > 1:
+        sink = run_sink(on_progress) if world.is_global_zero else no_sink
+        if world.world_size == 1 and processes_of(recipe) > 1:
             result = fit_together(recipe, index, path=out, sink=sink, should_stop=should_stop)
         else:
-            run = Run(ranks.broadcast_call(make_run))
-            result = fit(recipe, index, run, sink=sink, should_stop=should_stop, ranks=ranks)
-    if ranks.is_global_zero:
+            run = Run(world.broadcast_call(make_run))
+            result = fit(recipe, index, run, sink=sink, should_stop=should_stop, world=world)
+    if world.is_global_zero:
         _print_result(result, time.perf_counter() - start, as_json=as_json)
 
 
@@ -164,18 +164,18 @@ def resume(
     start = time.perf_counter()
     opened = RunStore().open(run)
     recipe = opened.read_recipe()
-    ranks = distributed.join(recipe.device)
+    world = distributed.init_distributed(recipe.device)
     with progress() as on_progress, stop_on_interrupt() as should_stop:
-        sink = run_sink(on_progress) if ranks.is_global_zero else no_sink
-        if ranks.size == 1 and processes_of(recipe) > 1:
+        sink = run_sink(on_progress) if world.is_global_zero else no_sink
+        if world.world_size == 1 and processes_of(recipe) > 1:
             result = resume_together(
                 opened, sink=sink, should_stop=should_stop, rate_factor=rate_factor
             )
         else:
             result = go_on(
-                opened, sink=sink, should_stop=should_stop, rate_factor=rate_factor, ranks=ranks
+                opened, sink=sink, should_stop=should_stop, rate_factor=rate_factor, world=world
             )
-    if not ranks.is_global_zero:
+    if not world.is_global_zero:
         return
     _print_result(result, time.perf_counter() - start, as_json=as_json)
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from core.compute.device import Compute
-from core.compute.distributed import ALONE, Ranks
+from core.compute.distributed import SINGLE_PROCESS, World
 from core.compute.embedder import Embedder
 from core.data.changes import changed_files, changed_sources
 from core.data.dataset import DatasetIndex
@@ -47,7 +47,7 @@ class TrainingContext:
     between_steps: BetweenSteps | None = None
     rate_factor: float = 1.0
     """What a resumed run makes of its learning rates."""
-    ranks: Ranks = ALONE
+    world: World = SINGLE_PROCESS
     """The processes that train together; the first one alone writes into the run."""
     tasks: TaskPlan = NO_TASKS
     """What is learned beside the label."""
@@ -99,10 +99,10 @@ def embed(job: TrainingContext) -> FrozenFeatures:
     """
     sets, index = job.sets, job.index
     positions = np.concatenate([sets.train, sets.report])
-    own = job.ranks.share(np.arange(len(positions)))
+    own = job.world.shard(np.arange(len(positions)))
     features = _embed(job, positions[own])
-    if job.ranks.size > 1:
-        features = joined(job.ranks.gather((own, features)))
+    if job.world.world_size > 1:
+        features = joined(job.world.all_gather((own, features)))
     for notice in _failures(index, positions, features):
         job.tell(notice)
     is_train = np.arange(len(positions)) < len(sets.train)

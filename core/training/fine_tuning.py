@@ -80,7 +80,7 @@ def _fine_tuning(
     teacher = ready_teacher(job, frozen, data)
 
     def keep_best(judgement: ValidationResult, epoch: int) -> None:
-        if not job.ranks.is_global_zero:
+        if not job.world.is_global_zero:
             return
         save_checkpoint(
             run.make_checkpoint_folder(),
@@ -123,7 +123,7 @@ def _fine_tuning(
         )
 
     def keep_last(progress: FineTuning) -> None:
-        if not job.ranks.is_global_zero:
+        if not job.world.is_global_zero:
             return
         save_state(run.last, trainee, optimizer, progress)
         job.tell(CheckpointSaved("last", progress.epoch, str(run.last)))
@@ -149,7 +149,7 @@ def _fine_tuning(
     else:
         is_scratch = recipe.strategy == "scratch"
         start = begin_from_scratch if is_scratch else fit_probe
-        first, first_head = job.ranks.broadcast_call(partial(start, job, frozen, data))
+        first, first_head = job.world.broadcast_call(partial(start, job, frozen, data))
         trainee = new_trainee(first_head)
         optimizer = make_optimizer(trainee, recipe, job.plan)
         progress = FineTuning(probe_accuracy=None if is_scratch else first.accuracy)
@@ -171,9 +171,9 @@ def _fine_tuning(
         sink=job.sink,
         should_stop=job.should_stop,
         between_steps=look,
-        ranks=job.ranks,
+        world=job.world,
     )
-    if not job.ranks.is_global_zero:  # the first one judges, and tells the others
+    if not job.world.is_global_zero:  # the first one judges, and tells the others
         return Outcome(
             progress.epoch,
             progress.best_epoch,

@@ -18,7 +18,7 @@ import torch
 from core.catalog import catalog
 from core.compute.deterministic import deterministic
 from core.compute.device import Compute, resolve_compute
-from core.compute.distributed import ALONE, Ranks
+from core.compute.distributed import SINGLE_PROCESS, World
 from core.data.dataset import DatasetIndex
 from core.data.splits import HonestSets, honest_sets
 from core.errors import AppError, Cancelled, DatasetError, DivergedError, RunError
@@ -78,13 +78,13 @@ def fit(
     sink: Sink = no_sink,
     should_stop: ShouldStop = never_stop,
     between_steps: BetweenSteps | None = None,
-    ranks: Ranks = ALONE,
+    world: World = SINGLE_PROCESS,
 ) -> RunResult:
     """Train as the recipe says and leave everything in the run folder.
 
     `between_steps` may ask the model in training about pictures, before each step of a
     fine-tuning; whatever it asks, the run comes out the same. Processes that train together
-    (`ranks`) all call this with the same recipe and dataset; the first one alone writes.
+    (`world`) all call this with the same recipe and dataset; rank 0 alone writes.
     A stop during the epochs ends them early and saves the best so far (status `stopped`);
     fine-tuning can then be resumed. A stop before there is a head raises Cancelled; computed
     features stay cached. Raises: AppError for what the user can mend; Cancelled.
@@ -98,15 +98,15 @@ def fit(
                 f"The dataset folder {index.root} is no longer there.",
                 "Put it back, or open the dataset at its new place.",
             )
-        if ranks.is_global_zero:
+        if world.is_global_zero:
             run.write_classes(index.classes)
         sets = honest_sets(index, folds=recipe.selection_folds, seed=recipe.seed)
         return _train(
             recipe, index, sets, run, tell=tell, sink=sink, should_stop=should_stop,
-            between_steps=between_steps, ranks=ranks,
+            between_steps=between_steps, world=world,
         )  # fmt: skip
 
-    return _guarded(run, sink, work, is_deterministic=recipe.deterministic, ranks=ranks)
+    return _guarded(run, sink, work, is_deterministic=recipe.deterministic, world=world)
 
 
 def resume(
@@ -116,7 +116,7 @@ def resume(
     should_stop: ShouldStop = never_stop,
     between_steps: BetweenSteps | None = None,
     rate_factor: float | None = None,
-    ranks: Ranks = ALONE,
+    world: World = SINGLE_PROCESS,
 ) -> RunResult:
     """Go on with a run that was stopped or cut off, in its folder.
 
@@ -125,7 +125,7 @@ def resume(
     the loss had become no number.
     Raises: RunError where the run is on, has finished or keeps no state; as `fit`.
     """
-    ranks.broadcast_call(partial(_refuse_to_resume, run))
+    world.broadcast_call(partial(_refuse_to_resume, run))
     recipe = run.read_recipe()
     index, sets, hashes = dataset_record.from_document(run)
     ended = run.read_end()
@@ -135,10 +135,10 @@ def resume(
     def work(tell: Sink) -> RunResult:
         return _train(
             recipe, index, sets, run, tell=tell, sink=sink, should_stop=should_stop,
-            between_steps=between_steps, hashes=hashes, rate_factor=rate_factor, ranks=ranks,
+            between_steps=between_steps, hashes=hashes, rate_factor=rate_factor, world=world,
         )  # fmt: skip
 
-    return _guarded(run, sink, work, is_deterministic=recipe.deterministic, ranks=ranks)
+    return _guarded(run, sink, work, is_deterministic=recipe.deterministic, world=world)
 
 
 def _refuse_to_resume(run: Run) -> None:
@@ -162,14 +162,14 @@ def _guarded(
     work: Callable[[Sink], RunResult],
     *,
     is_deterministic: bool,
-    ranks: Ranks = ALONE,
+    world: World = SINGLE_PROCESS,
 ) -> RunResult:
     """Whatever ends the run, its last event says how."""
 
     log = TensorBoardLog(run.tensorboard)
 
     def tell(event: Event) -> None:
-        if not ranks.is_global_zero:
+        if not world.is_global_zero:
             return
         run.append_event(event)
         log.hear(event)
@@ -225,7 +225,7 @@ def _train(
     between_steps: BetweenSteps | None,
     hashes: tuple[str, ...] | None = None,
     rate_factor: float = 1.0,
-    ranks: Ranks = ALONE,
+    world: World = SINGLE_PROCESS,
 ) -> RunResult:
     """`hashes`: of the files when the run began; given, it goes on from its last state."""
     start = time.perf_counter()
@@ -237,24 +237,24 @@ def _train(
     before = _resolved_before(run) if is_resumed else {}
     check_unchanged(expert, before)
     compute = _as_before(recipe, built, before, tell) or resolve_compute(recipe, built)
-    compute = ranks.local(ranks.broadcast(compute))  # one timing decides for all
+    compute = world.local(world.broadcast(compute))  # one timing decides for all
     plan = make_plan(recipe, built.group_sizes())
     if recipe.step_images == "auto" and recipe.strategy != "feature-extraction":
         images = before.get("step_images") or step_images_of(
             recipe, built, plan, compute, fit_images=len(sets.fit)
         )
-        recipe = recipe.with_values(step_images=ranks.broadcast(images))
+        recipe = recipe.with_values(step_images=world.broadcast(images))
     resolved: dict[str, Any] = {
         "torch_threads": torch.get_num_threads(),
         "step_images": recipe.batch_images,
     }
     if expert is not None:
         resolved["teacher"] = expert.to_dict()
-    if ranks.is_global_zero:
-        run.write_environment({**compute.to_dict(), **resolved, "processes": ranks.size})
+    if world.is_global_zero:
+        run.write_environment({**compute.to_dict(), **resolved, "processes": world.world_size})
     job = TrainingContext(
         recipe, index, sets, run, built, compute, plan, tell, sink, should_stop, between_steps,
-        rate_factor, ranks, tasks, expert,
+        rate_factor, world, tasks, expert,
     )  # fmt: skip
     is_head_only = recipe.strategy == "feature-extraction"
     if not is_resumed:
@@ -264,7 +264,7 @@ def _train(
         for notice in said:
             tell(notice)
     frozen = embed(job)
-    if hashes is None and ranks.is_global_zero:
+    if hashes is None and world.is_global_zero:
         run.write_dataset(dataset_record.to_document(index, sets, frozen.features))
     elif hashes is not None:
         _tell_changed_files(job, frozen, hashes)
@@ -273,9 +273,9 @@ def _train(
 
     if not is_head_only:
         outcome = fine_tuning(job, frozen, is_resumed=is_resumed)
-    elif ranks.is_global_zero:  # seconds on cached features: the others wait for the end
+    elif world.is_global_zero:  # seconds on cached features: the others wait for the end
         outcome = feature_extraction(job, frozen)
-    return ranks.broadcast_call(lambda: _finish(job, outcome, time.perf_counter() - start))
+    return world.broadcast_call(lambda: _finish(job, outcome, time.perf_counter() - start))
 
 
 def _finish(job: TrainingContext, outcome: Outcome, seconds: float) -> RunResult:

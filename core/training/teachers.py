@@ -128,7 +128,7 @@ def ready_teacher(
         return None
     head, order = expert.head, expert.order
     if expert.needs_head:
-        head = job.ranks.broadcast_call(lambda: _read_head(job.run.teacher))
+        head = job.world.broadcast_call(lambda: _read_head(job.run.teacher))
         if head is None:
             head = _fitted(job, expert, frozen, data)
         order = tuple(range(len(job.index.classes)))
@@ -175,7 +175,7 @@ def _fitted(
         _write_head(job.run.teacher, head)
         return head
 
-    return job.ranks.broadcast_call(fit)
+    return job.world.broadcast_call(fit)
 
 
 def _tell_seen_pictures(

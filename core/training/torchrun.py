@@ -1,7 +1,8 @@
-"""A training in several processes of this machine, started by torchrun and followed from here.
+"""Training in several processes of this machine: torchrun starts them, this process follows them.
 
-The processes are this command line; what they tell is read from the run's `events.jsonl`, so the
-listener hears what it would hear of a training in this process. See `ranks` for what they do.
+Each process runs this project's command line; see `core.compute.distributed` for how they work
+together. Their events are read from the run's `events.jsonl` as it grows, so a listener gets the
+same events as from a training in this process.
 """
 
 from __future__ import annotations

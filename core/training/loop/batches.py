@@ -15,7 +15,7 @@ from core.batches.augment import TrainingView, training_view
 from core.batches.augment_params import variation_of
 from core.batches.pixel_cache import PixelCache
 from core.batches.sampler import Drawn, epoch_order
-from core.compute.distributed import ALONE, Ranks
+from core.compute.distributed import SINGLE_PROCESS, World
 from core.errors import DecodeError
 from core.events import Notice, Sink
 from core.recipe.recipe import Recipe
@@ -64,9 +64,9 @@ def steps_per_epoch(images: int, recipe: Recipe) -> int:
 class Batches:
     """The images of each step of an epoch, those of the next prepared while one is made."""
 
-    def __init__(self, data: TrainingSet, recipe: Recipe, ranks: Ranks = ALONE) -> None:
-        """Of `ranks` processes each prepares its own share of every step, which may be empty."""
-        self._data, self._recipe, self._ranks = data, recipe, ranks
+    def __init__(self, data: TrainingSet, recipe: Recipe, world: World = SINGLE_PROCESS) -> None:
+        """Each process of `world` prepares its own part of every step, which may be empty."""
+        self._data, self._recipe, self._world = data, recipe, world
         self._variation = variation_of(recipe)
         self.steps = steps_per_epoch(len(data.fit), recipe)
 
@@ -87,7 +87,7 @@ class Batches:
         )
         cuts = np.array_split(np.arange(len(order)), self.steps)[skip:]
         # Neighbours stay together: an image is mixed with the next of its share.
-        size, rank = self._ranks.size, self._ranks.rank
+        size, rank = self._world.world_size, self._world.rank
         shares = [[order[i] for i in np.array_split(cut, size)[rank]] for cut in cuts]
         ahead = self._prepare(shares[0], epoch, pool) if shares else []
         for number, share in enumerate(shares):

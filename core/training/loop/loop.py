@@ -16,7 +16,7 @@ import psutil
 import torch
 
 from core.compute.device import Compute
-from core.compute.distributed import ALONE, Ranks
+from core.compute.distributed import SINGLE_PROCESS, World
 from core.events import EpochDone, Notice, PlanChanged, ShouldStop, Sink, StepDone
 from core.recipe.plan import Plan
 from core.recipe.recipe import Recipe
@@ -97,24 +97,24 @@ def fine_tune(
     sink: Sink,
     should_stop: ShouldStop,
     between_steps: Callable[[FineTuning], None] = _nothing,
-    ranks: Ranks = ALONE,
+    world: World = SINGLE_PROCESS,
 ) -> FineTuning:
     """Train until the epochs are over, patience ends or a stop is asked for.
 
     `keep_best(judgement, epoch)` is called whenever the selection images prefer the model as it
     is; `keep_last(progress)` after every epoch and at a stop, when the run can go on from here.
     `tell` writes into the run, `sink` speaks to the listener alone. `between_steps(progress)` may
-    look at the model and must leave it as it is. `ranks`: the processes that train together; all
+    look at the model and must leave it as it is. `world`: the processes that train together; all
     run this loop and hold the same model. Mutates `trainee`.
 
     Raises: DivergedError where loss or gradient are no numbers any more, the last state being from
     before; MemoryShortError where a step does not fit into memory.
     """
-    batches_of = Batches(data, recipe, ranks)
+    batches_of = Batches(data, recipe, world)
     schedule = Schedule(optimizer, recipe, steps_per_epoch=batches_of.steps)
     gone = Unreadable(tell)
     stepper = Stepper(
-        trainee, optimizer, recipe, loss, halvings=progress.halvings, tell=tell, ranks=ranks
+        trainee, optimizer, recipe, loss, halvings=progress.halvings, tell=tell, world=world
     )
     with trainee.working() as pool:
         if not progress.step:
@@ -132,7 +132,7 @@ def fine_tune(
             for number, views, labels in batches_of(epoch, progress.step_of_epoch, pool, gone):
                 asked = time.perf_counter()
                 between_steps(progress)
-                if ranks.any(should_stop()):  # also where a paused run waits
+                if world.any(should_stop()):  # also where a paused run waits
                     progress.was_stopped = True
                     keep_last(progress)
                     return progress
@@ -159,7 +159,7 @@ def fine_tune(
                         memory_mb=memory_mb(compute.device),
                     )
                 )
-            judgement = judge(trainee, data, compute, gone, sink=sink, pool=pool, ranks=ranks)
+            judgement = judge(trainee, data, compute, gone, sink=sink, pool=pool, world=world)
             stepper.check(judgement.loss, epoch=epoch, step=progress.step)
             progress.epoch, progress.step_of_epoch = epoch, 0
             if recipe.schedule == "plateau":

@@ -32,7 +32,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from core.batches.augment import TrainingView, is_mixed, mix, vary
 from core.compute.device import Compute
-from core.compute.distributed import Ranks
+from core.compute.distributed import World
 from core.compute.embedder import worker_pool
 from core.models.build import BuiltModel
 from core.recipe.plan import HEAD, Plan
@@ -248,21 +248,23 @@ class FineTunedModel:
         self._add_up()
         return Gradients(summed, right, count)
 
-    def share_gradients(self, ranks: Ranks) -> None:
+    def all_reduce_gradients(self, world: World) -> None:
         """The gradients of all processes into those of each."""
         learns = [p for p in self._replicas[0].parameters if p.requires_grad]
-        added = ranks.all_reduce([p.grad for p in learns], learns)
-        for parameter, gradient in zip(learns, added, strict=True):
+        summed = world.all_reduce_tensors([p.grad for p in learns], learns)
+        for parameter, gradient in zip(learns, summed, strict=True):
             parameter.grad = gradient.clone() if gradient.numel() else None
 
-    def share_statistics(self, ranks: Ranks) -> None:
+    def all_reduce_statistics(self, world: World) -> None:
         """BatchNorm's running statistics, where they are learned: the mean of all processes'."""
         if not self._learns_statistics:
             return
         buffers = [b for b in self.built.module.buffers() if b.is_floating_point()]
         with torch.no_grad():
-            for buffer, added in zip(buffers, ranks.all_reduce(buffers, buffers), strict=True):
-                buffer.copy_(added / ranks.size)
+            for buffer, added in zip(
+                buffers, world.all_reduce_tensors(buffers, buffers), strict=True
+            ):
+                buffer.copy_(added / world.world_size)
 
     def _kept_features(self, count: int, draw: Sequence[int]) -> Tensor:
         """float32 [count, D]: 0 where dropout leaves a feature out, else what makes up for it. The

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from core.batches.augment import TrainingView
-from core.compute.distributed import ALONE, Ranks
+from core.compute.distributed import SINGLE_PROCESS, World
 from core.errors import DivergedError, MemoryShortError
 from core.events import Notice, Sink
 from core.recipe.recipe import Recipe
@@ -35,13 +35,13 @@ class Stepper:
         *,
         halvings: int = 0,
         tell: Sink,
-        ranks: Ranks = ALONE,
+        world: World = SINGLE_PROCESS,
     ) -> None:
-        """`halvings`: how often the images at once were halved already. `ranks`: the processes that
+        """`halvings`: how often the images at once were halved already. `world`: the processes that
         learn from a step together, each from its share."""
         self.trainee, self.optimizer = trainee, optimizer
         self.halvings = halvings
-        self._recipe, self._loss, self._tell, self._ranks = recipe, loss, tell, ranks
+        self._recipe, self._loss, self._tell, self._world = recipe, loss, tell, world
 
     @property
     def parts(self) -> int:
@@ -61,13 +61,13 @@ class Stepper:
         step. Raises: DivergedError, before anything is changed, where loss or gradient
         are no numbers; MemoryShortError where not even a single image fits.
         """
-        ranks = self._ranks
-        (images,) = ranks.sum(len(views))
+        world = self._world
+        (images,) = world.all_reduce(len(views))
         learned = self._learn(views, labels, step, of=int(images))
-        if ranks.size > 1:
-            self.trainee.share_gradients(ranks)
-            self.trainee.share_statistics(ranks)
-            loss, right = ranks.sum(learned.loss, learned.right)
+        if world.world_size > 1:
+            self.trainee.all_reduce_gradients(world)
+            self.trainee.all_reduce_statistics(world)
+            loss, right = world.all_reduce(learned.loss, learned.right)
             learned = Gradients(loss, int(right), int(images))
         scaler = self.trainee.scaler
         scaler.unscale_(self.optimizer)
@@ -111,7 +111,7 @@ class Stepper:
         if not len(views):  # this process's share of a small step
             self.trainee.forget_gradients()
             return Gradients(0.0, 0)
-        others = (self._ranks.rank,) if self._ranks.size > 1 else ()
+        others = (self._world.rank,) if self._world.world_size > 1 else ()
         cuts = np.array_split(np.arange(len(views)), min(self.parts, len(views)))
         for number, cut in enumerate(cuts):
             share = cut.tolist()

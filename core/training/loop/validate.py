@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from core.compute.device import Compute
-from core.compute.distributed import ALONE, Ranks
+from core.compute.distributed import SINGLE_PROCESS, World
 from core.compute.embedder import Embedder
 from core.data.dataset import NO_LABEL
 from core.errors import DatasetError, DecodeError
@@ -80,7 +80,7 @@ def judge(
     *,
     sink: Sink,
     pool: ThreadPoolExecutor,
-    ranks: Ranks = ALONE,
+    world: World = SINGLE_PROCESS,
 ) -> ValidationResult:
     """Ask the selection images, exactly as pictures will be classified later.
 
@@ -88,10 +88,10 @@ def judge(
 
     Raises: DatasetError where none can be read any more.
     """
-    own = ranks.share(data.selection)
+    own = world.shard(data.selection)
     features, there = embed_pixels(trainee, data, own, compute, gone, sink=sink, pool=pool)
-    if ranks.size > 1:
-        features, there = _in_order(ranks.gather((features, there)))
+    if world.world_size > 1:
+        features, there = _in_order(world.all_gather((features, there)))
     if not there:
         raise DatasetError("No selection image can be read any more.", "Put the files back.")
     judgement = judgement_of(features, trainee.head(), data.labels[there])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from core.compute.distributed import ALONE, Ranks
+from core.compute.distributed import SINGLE_PROCESS, World
 from core.data.open_dataset import open_dataset
 from core.errors import RunError
 from core.events import EpochDone, Event, RunStarted, StepDone
@@ -88,17 +88,17 @@ def test_what_the_processes_cannot_do_is_said_in_their_words(index) -> None:
 
 
 def test_alone_there_is_nothing_to_share() -> None:
-    assert ALONE.sum(1.5, 2) == (1.5, 2)
-    assert ALONE.any(True)
-    assert not ALONE.any(False)
-    assert ALONE.gather("x") == ["x"]
-    assert ALONE.broadcast_call(lambda: 3) == 3
-    assert ALONE.share(np.arange(5)).tolist() == [0, 1, 2, 3, 4]
+    assert SINGLE_PROCESS.all_reduce(1.5, 2) == (1.5, 2)
+    assert SINGLE_PROCESS.any(True)
+    assert not SINGLE_PROCESS.any(False)
+    assert SINGLE_PROCESS.all_gather("x") == ["x"]
+    assert SINGLE_PROCESS.broadcast_call(lambda: 3) == 3
+    assert SINGLE_PROCESS.shard(np.arange(5)).tolist() == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
 def test_the_shares_are_all_there_is_and_differ_by_one(size: int) -> None:
-    shares = [Ranks(rank, size).share(np.arange(5)) for rank in range(size)]
+    shares = [World(rank, size).shard(np.arange(5)) for rank in range(size)]
     assert sorted(np.concatenate(shares).tolist()) == [0, 1, 2, 3, 4]
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
@@ -107,7 +107,7 @@ def test_features_of_shares_are_those_of_the_whole() -> None:
     vectors = np.arange(10, dtype=np.float32).reshape(5, 2)
     parts = []
     for rank in range(2):
-        own = Ranks(rank, 2).share(np.arange(5))
+        own = World(rank, 2).shard(np.arange(5))
         is_ok = own != 3
         failures = tuple((i, "broken") for i, at in enumerate(own) if at == 3)
         names = tuple(f"h{i}" for i in own)

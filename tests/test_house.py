@@ -7,6 +7,7 @@ project, and to a small tree in which a violation is planted: a rule that cannot
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -368,6 +369,19 @@ def test_every_floor_is_a_folder_or_a_file_of_the_project() -> None:
     for half, floors in FLOORS.items():
         there = {path.stem for path in (REPOSITORY / half).iterdir() if path.stem[0] != "_"}
         assert set(floors) == there
+
+
+@pytest.mark.parametrize(
+    "page",
+    [*sorted((REPOSITORY / "docs").rglob("*.md")), REPOSITORY / "README.md"],
+    ids=lambda page: page.stem,
+)
+def test_files_that_the_docs_name_are_there(page: Path) -> None:
+    """ADR 11 names files of before on purpose, those in `gui/widgets/`."""
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(r"\b(?:core|gui|tests|docs)(?:/\w[\w-]*)+\.(?:py|md|png)\b", text)
+    missing = [name for name in named if not (REPOSITORY / name).exists()]
+    assert [name for name in missing if not name.startswith("gui/widgets/")] == []
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
-"""The errors a person can act on.
+"""The errors that a user can act on.
 
-`AppError` is shown as it is: one sentence with the offending value, and what to do. Every other
-exception is a bug and is logged with its traceback. Cancelling is not an error.
+The window and the command line show an `AppError` unchanged: one sentence with the offending
+value, and what to do. Every other exception is a bug and is logged with its traceback. Cancelling
+is not an error.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from pathlib import Path
 
 
 class AppError(Exception):
-    """Something the user can mend.
+    """A problem that the user can solve.
 
-    `message` says in one sentence what is wrong, with the value; `hint` says what to do.
+    `message` says in one sentence what is wrong, with the offending value; `hint` says what to do.
     """
 
     def __init__(self, message: str, hint: str = "") -> None:
@@ -29,7 +30,7 @@ class DatasetError(AppError):
 
 
 class DecodeError(AppError):
-    """A file that cannot be turned into a picture; names the file and the reason."""
+    """A file that cannot be read as a picture; `reason` is a clause without a full stop."""
 
     def __init__(self, path: Path | str, reason: str) -> None:
         super().__init__(f"{Path(path).name} cannot be read as a picture: {reason}.")
@@ -42,7 +43,7 @@ class ModelError(AppError):
 
 
 class WeightsError(AppError):
-    """Pretrained weights that are not here, cannot be fetched, or do not fit."""
+    """Pretrained weights that are not on this machine, cannot be downloaded, or do not fit."""
 
 
 class RunError(AppError):
@@ -50,12 +51,15 @@ class RunError(AppError):
 
 
 class DivergedError(RunError):
-    """Training whose loss or gradient is infinite or undefined; the state from before is kept."""
+    """Training stopped because the loss or a gradient is infinite or NaN.
+
+    The last saved state is kept.
+    """
 
 
 class MemoryShortError(RunError):
-    """Training that does not fit into the memory there is."""
+    """Training that does not fit into the available memory."""
 
 
 class Cancelled(Exception):  # noqa: N818 - not an error
-    """Raised at a boundary after `should_stop()` became true."""
+    """Raised by `check_stop` when the caller has asked the job to stop."""

@@ -1,7 +1,8 @@
-"""The seam between core and whoever listens: three callables and a few small events.
+"""The events of a run, and the three callables that connect a core function with its caller.
 
-Events go to `events.jsonl` in the run folder (the truth) and to the listener. They hold numbers
-and text only, never a tensor. Only `StepDone` may be merged or dropped by a listener.
+The callables are `on_progress`, `sink` and `should_stop`. Events are written to `events.jsonl` in
+the run folder, which is the record that counts, and passed to the sink. They hold numbers and
+text only, never a tensor. A listener may merge or drop `StepDone` events, no others.
 """
 
 from __future__ import annotations
@@ -18,10 +19,13 @@ OnProgress = Callable[[int, int, str], None]
 """`on_progress(done, total, note)`; total 0 means unknown."""
 
 ShouldStop = Callable[[], bool]
+"""Whether the caller wants the job to stop; asked at each boundary, e.g. between two steps."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
+    """The first event of a run: what will be trained, on which images, where."""
+
     run: str
     model: str
     strategy: str
@@ -34,22 +38,23 @@ class RunStarted:
     groups: tuple[str, ...] = ()
     """Names of the plan's layer groups, stem first; rates of later events follow this order."""
     steps_per_epoch: int = 0
-    """0: the head is fitted to cached features, without steps."""
+    """0: the head is fitted directly to cached features, without optimizer steps."""
     classes: int = 0
-    """0: not told."""
+    """Number of classes; 0: unknown."""
     work: tuple[float, ...] = ()
-    """What a step costs in each epoch, against one with every layer open; empty: always the same.
-    """
+    """Cost of a step in each epoch, relative to a step that trains every layer; empty: constant."""
     tasks: tuple[str, ...] = ()
-    """What is learned beside the label; the accuracies of later events follow this order."""
+    """Further label columns that are learned; the accuracies of later events follow this order."""
     teacher: str = ""
-    """Whose soft answers are learned from, too; empty: nobody's."""
+    """The teacher model of distillation; empty: none."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunResumed:
-    """The run goes on after `step` steps and `epoch` whole epochs; later events before this one
-    were lost with the process and count no more."""
+    """The run continues after `step` steps and `epoch` whole epochs.
+
+    Events before this one with a later step describe work that was lost; readers ignore them.
+    """
 
     step: int
     epoch: int
@@ -57,7 +62,7 @@ class RunResumed:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Work before the first epoch: decoding and embedding."""
+    """Progress of the work before the first epoch: decoding pictures and computing features."""
 
     done: int
     total: int
@@ -67,7 +72,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class StepDone:
-    """One step of the optimizer, counted from 1 through the whole run."""
+    """One optimizer step; `step` counts from 1 through the whole run."""
 
     step: int
     epoch: int
@@ -76,14 +81,14 @@ class StepDone:
     """The learning rate of each layer group, 0 where frozen."""
     images_per_s: float
     memory_mb: float = 0.0
-    """Of the process; on a GPU, the most that tensors took there."""
+    """Memory of the process; on a GPU the peak memory of tensors there."""
 
 
 @dataclass(frozen=True, slots=True)
 class EpochDone:
     """One pass over the training images, counted from 1; losses in nats, accuracies in 0…1.
 
-    Epoch 0 of fine-tuning is the head on frozen features that it begins with.
+    Epoch 0 of fine-tuning is the head fitted to frozen features, from which training begins.
     """
 
     epoch: int
@@ -97,28 +102,28 @@ class EpochDone:
     """Steps done by the end of the epoch."""
     images_per_s: float = 0.0
     top_share: float | None = None
-    """Share of the selection images that get the most frequent answer; 1: all the same one."""
+    """Share of the selection images that get the most frequent prediction; 1: all the same."""
     selection_balanced_accuracy: float | None = None
     selection_macro_f1: float | None = None
     task_accuracies: tuple[float | None, ...] = ()
-    """Of each task on the selection images that have its label; None where none has."""
+    """Accuracy of each task on the selection images that have its label; None: no image has."""
 
 
 @dataclass(frozen=True, slots=True)
 class DryRun:
-    """What two steps before the first one foretell; they left no trace in the model."""
+    """Memory and time measured in two trial steps, which are undone before training starts."""
 
     memory_mb: float
-    """The most a step takes beyond what the process had; on a GPU what tensors took there."""
+    """Peak memory of a step beyond what the process used before; on a GPU that of tensors."""
     seconds_per_step: float
-    """With all layers open that ever train."""
+    """With every layer trained that the plan ever trains."""
     seconds_total: float
-    """Of all steps, without the looks at the selection images; patience may end the run sooner."""
+    """All steps, without the evaluations on selection images; early stopping may end it sooner."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlanChanged:
-    """From this epoch on these layer groups train (`opened`) or no longer do (`frozen`)."""
+    """Layer groups that train from this epoch on (`opened`) or no longer train (`frozen`)."""
 
     epoch: int
     opened: tuple[str, ...]
@@ -127,6 +132,8 @@ class PlanChanged:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointSaved:
+    """A checkpoint was written to `path`, a folder of the run."""
+
     kind: Literal["best", "last"]
     epoch: int
     path: str
@@ -134,18 +141,22 @@ class CheckpointSaved:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
+    """A sentence to show to the user: what happened, what was kept, what to do."""
+
     level: Literal["info", "warning", "error"]
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class RunEnded:
+    """The last event of a run; `error` says why it failed, else it is empty."""
+
     status: Literal["done", "stopped", "failed"]
     best_epoch: int
     best_selection_accuracy: float
     error: str = ""
     has_diverged: bool = False
-    """The loss was no number any more: going on from the last state wants a lower rate."""
+    """The loss became infinite or NaN: a resumed run needs a lower learning rate."""
 
 
 Event = (
@@ -161,6 +172,7 @@ Event = (
     | RunEnded
 )
 Sink = Callable[[Event], None]
+"""Receives each event of a job as it is emitted."""
 
 _KINDS: dict[str, type] = {
     kind.__name__: kind
@@ -172,12 +184,12 @@ _KINDS: dict[str, type] = {
 
 
 def to_json(event: Event) -> str:
-    """One line of JSON, with the kind under `event`."""
+    """The event as one line of JSON, with its kind under `event`; `from_json` reads it."""
     return json.dumps({"event": type(event).__name__, **dataclasses.asdict(event)})
 
 
 def to_row(event: EpochDone) -> dict[str, Any]:
-    """A row of a table; the accuracies of the tasks in one cell."""
+    """The event as a row of `metrics.csv`; the task accuracies share one cell."""
     shares = ("-" if share is None else f"{share:.6g}" for share in event.task_accuracies)
     return {**dataclasses.asdict(event), "task_accuracies": " ".join(shares)}
 
@@ -185,7 +197,7 @@ def to_row(event: EpochDone) -> dict[str, Any]:
 def from_json(line: str) -> Event:
     """The event of one line of `events.jsonl`.
 
-    Raises: KeyError, TypeError, ValueError for a line this version does not know.
+    Raises: KeyError, TypeError, ValueError for a line that this version does not know.
     """
     fields: Mapping[str, Any] = json.loads(line)
     kind = _KINDS[fields["event"]]
@@ -199,19 +211,20 @@ def from_json(line: str) -> Event:
 
 
 def no_progress(done: int, total: int, note: str) -> None:
-    """The listener that listens to nothing."""
+    """An `OnProgress` that ignores every report."""
 
 
 def never_stop() -> bool:
+    """A `ShouldStop` that never stops the job."""
     return False
 
 
 def no_sink(event: Event) -> None:
-    """The sink that keeps nothing."""
+    """A `Sink` that ignores every event."""
 
 
 def check_stop(should_stop: ShouldStop) -> None:
-    """Leave the job at this boundary if its owner asked for it.
+    """Stop the job here if the caller asked for it.
 
     Raises: Cancelled.
     """

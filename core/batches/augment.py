@@ -60,7 +60,7 @@ def training_view(
     if isinstance(variation, str):
         variation = PRESETS[variation]
     if variation.crop is None:
-        pixels = torch.from_numpy(preprocessing.cut(Image.fromarray(working)).copy())
+        pixels = torch.from_numpy(preprocessing.crop(Image.fromarray(working)).copy())
         pixels = pixels.permute(2, 0, 1)
     else:
         top, left, height, width = _crop(working.shape[:2], preprocessing, variation, rng)

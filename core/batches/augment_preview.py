@@ -103,7 +103,7 @@ def preview(
         Varied(
             path=index.path(position),
             label=index.classes[int(labels[row])],
-            plain=preprocessing.cut(Image.fromarray(working[position])),
+            plain=preprocessing.crop(Image.fromarray(working[position])),
             views=tuple(images[row] for images, _shares in columns),
             shares=np.stack([shares[row] for _images, shares in columns])
             if columns

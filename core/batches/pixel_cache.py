@@ -235,7 +235,7 @@ class PixelCache:
 
     def validation(self, position: int) -> Pixels:
         """uint8 [height, width, 3], cut as the model wants it. Raises: DecodeError."""
-        return self.preprocessing.cut(Image.fromarray(self.working(position)))
+        return self.preprocessing.crop(Image.fromarray(self.working(position)))
 
 
 def read_working(path: Path, preprocessing: Preprocessing) -> Pixels:

@@ -1,20 +1,20 @@
-"""The one decoder: a file, or its bytes, as an RGB picture, or one `DecodeError` that says why not.
+"""Decodes a picture file, or its bytes, to RGB; raises one `DecodeError` with the reason if not.
 
-Preview, scan, training, classification and export checks all come through here, so that a picture
-is the same picture everywhere. Any thread may call; many do at once. Knows nothing of datasets.
+The only decoder: preview, scan, training, classification and export checks all use it, so that a
+picture has the same pixels everywhere. Thread-safe. Knows nothing of datasets.
 
-What is decided here:
+Decisions made here:
 
 - EXIF (and XMP) orientation is applied. Colour profiles are not.
-- Transparency is laid on white: what browsers and viewers show, hence what the person saw who
-  labelled the picture. Dropping alpha instead uncovers whatever colour was left under it.
+- Transparent pixels are composited on white, as browsers and viewers do, so as the person saw
+  them who labelled the picture. Dropping alpha would show whatever colour is stored under it.
 - Gray deeper than 8 bits is scaled to 0…255, never clipped: see `gray`.
-- Of an animation or a multi-page file the first frame counts.
-- Damaged and truncated files are refused, never half shown.
+- Of an animation or a multi-page file the first frame is used.
+- Damaged and truncated files are refused, never decoded in part.
 - Only the formats of `FORMATS` are tried. Pillow knows more, but some of those start other
   programs (EPS runs Ghostscript) or hold pictures whose size is known only while loading (ICO).
-- HEIF goes to pillow-heif and DICOM (`dicom`) to pydicom where these are installed; the content
-  decides. They are imported when such a file is met, not before.
+- HEIF is read by pillow-heif and DICOM (`dicom`) by pydicom if these are installed. The content of
+  the file decides, not its name. They are imported when the first such file is read.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from PIL import Image, UnidentifiedImageError, features
 from core.errors import DecodeError
 from core.images import dicom
 from core.images.gray import deep_gray
-from core.images.pillow_log import quieten_pillow
+from core.images.pillow_log import silence_pillow
 from core.images.signatures import OPTIONAL_PACKAGES, is_installed, looks_like, optional_format
 
 FORMATS = (
@@ -46,29 +46,30 @@ FORMATS = (
 """Pillow's names of the formats read here, the frequent ones first."""
 
 MAX_PIXELS = 2**27
-"""134 megapixels, counted after a JPEG was scaled down: half a gigabyte as Pillow holds RGB, and
-1.5 GB at the most while it is converted (measured)."""
+"""134 megapixels, counted after a JPEG is scaled down: half a gigabyte as Pillow stores RGB, and
+at most 1.5 GB during conversion (measured)."""
 
 MAX_BYTES = 2**30
-"""A file above 1 GiB is refused unread."""
+"""A file above 1 GiB is refused without reading it."""
 
 _BIG_PIXELS = 2**25
-"""Above 34 megapixels pictures are decoded one at a time, so that threads do not add up memory."""
+"""Above 34 megapixels pictures are decoded one at a time, so that several threads do not use
+several times the memory."""
 
 _START_BYTES = 512
 _FEATURES = {"an AVIF": "avif", "a WebP": "webp", "a JPEG 2000": "jpg_2000"}
-"""What Pillow may have been built without."""
+"""Formats that Pillow may have been built without, and its name of the feature."""
 
 _CUT_SHORT = ("truncated", "but only got", "unexpected end", "less than expected")
-"""What Pillow, libheif and pydicom say of it."""
+"""Words by which Pillow, libheif and pydicom report a truncated file."""
 
 _big = threading.Lock()
 _strict_warnings = threading.Lock()
 
-# The limits are checked here, where JPEG scaling is known; Pillow's own would warn at 89 megapixels
-# and refuse at 179 before it is.
+# The limits are checked here, after JPEG scaling; Pillow's own check would warn at 89 megapixels
+# and refuse at 179 before the scaling.
 Image.MAX_IMAGE_PIXELS = None
-quieten_pillow()
+silence_pillow()
 
 _TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -84,10 +85,10 @@ _T = TypeVar("_T")
 
 
 def read_image(path: Path | str, *, short_side: int | None = None) -> Image.Image:
-    """The picture of a file, upright, mode RGB.
+    """The picture of a file, orientation applied, mode RGB.
 
-    With `short_side` (pixels) a JPEG at least twice as large is scaled while it is decoded (up to
-    five times faster); the result's short side is never below `short_side`, nor made equal to it.
+    With `short_side` (pixels) a JPEG at least twice as large is scaled down while it is decoded
+    (up to five times faster). The result's short side is at least `short_side`, not exactly it.
 
     Raises: DecodeError.
     """
@@ -95,9 +96,9 @@ def read_image(path: Path | str, *, short_side: int | None = None) -> Image.Imag
 
 
 def read_bytes(path: Path | str) -> bytes:
-    """All bytes of a file: training hashes and decodes the same ones.
+    """All bytes of a file, so that a caller can hash and decode the same ones.
 
-    Raises: DecodeError for what cannot be read or is above `MAX_BYTES`.
+    Raises: DecodeError if the file cannot be read or is larger than `MAX_BYTES`.
     """
     try:
         with _open(path) as file:
@@ -109,29 +110,29 @@ def read_bytes(path: Path | str) -> bytes:
 
 
 def decode(data: bytes, name: Path | str, *, short_side: int | None = None) -> Image.Image:
-    """The picture of a file's bytes, as `read_image`; `name` is for the message.
+    """The picture of a file's bytes, as `read_image` gives it; `name` is for the error message.
 
     Raises: DecodeError.
     """
-    return _work_on_picture(
+    return _with_decode_errors(
         lambda: _decode(data, name, short_side), name, lambda: data[:4096], size=len(data)
     )
 
 
 def read_header(path: Path | str) -> tuple[int, int]:
-    """(width, height) in pixels as `read_image` gives them, orientation applied; no pixel is read.
+    """(width, height) in pixels as `read_image` gives them; reads the header only.
 
-    Orientation in a PNG that stores its EXIF behind the pixels is not seen here. A file whose
-    header is sound may still be cut short.
+    The orientation of a PNG that stores its EXIF after the pixels is missed. A file with a valid
+    header may still be truncated.
 
-    Raises: DecodeError, also for a picture that no decoding could bring under the pixel limit.
+    Raises: DecodeError, also for a picture that is above the pixel limit even when scaled down.
     """
     width, height, _ = read_header_and_size(path)
     return width, height
 
 
 def read_header_and_size(path: Path | str) -> tuple[int, int, int]:
-    """(width, height, bytes of the file) from one opening of it; else as `read_header`."""
+    """(width, height, bytes of the file), opening the file once; else as `read_header`."""
     try:
         with _open(path) as file:
             size = os.fstat(file.fileno()).st_size
@@ -140,14 +141,14 @@ def read_header_and_size(path: Path | str) -> tuple[int, int, int]:
                 file.seek(0)
                 return file.read(4096)
 
-            width, height = _work_on_picture(lambda: _header(file, path), path, start, size=size)
+            width, height = _with_decode_errors(lambda: _header(file, path), path, start, size=size)
             return width, height, size
     except OSError as error:
         raise DecodeError(path, _reason_unread(error)) from error
 
 
 def _open(path: Path | str) -> IO[bytes]:
-    """Opens a regular file; a pipe or a device would block.
+    """Open a regular file for reading; pipes and devices are refused, they would block.
 
     Raises: OSError, DecodeError.
     """
@@ -164,17 +165,18 @@ def _open(path: Path | str) -> IO[bytes]:
 
 
 def _opener(path: str, flags: int) -> int:
-    # O_NONBLOCK opens a pipe at once, so that it can be refused; for files it means nothing.
+    # O_NONBLOCK opens a pipe at once, so that it can be refused; it has no effect on files.
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _work_on_picture(
+def _with_decode_errors(
     work: Callable[[], _T], name: Path | str, start: Callable[[], bytes], *, size: int
 ) -> _T:
-    """`work()`, its failures turned into one DecodeError; `start` gives the file's first bytes.
+    """The result of `work()`; every failure becomes a DecodeError.
 
-    Where warnings are made errors (tests, python -W error) they would change what is readable:
-    then the work is done again, alone, with warnings off.
+    `start` gives the first bytes of the file, `size` is its bytes; both help to name the reason.
+    If warnings are errors (tests, python -W error) a readable file could fail by a warning: the
+    work is then repeated, one thread at a time, with warnings off.
     """
     try:
         try:
@@ -186,19 +188,22 @@ def _work_on_picture(
     except DecodeError:
         raise
     except Exception as error:
-        # Pillow's readers meet bad bytes with whatever they stumble over: OSError, ValueError,
-        # SyntaxError, KeyError, OverflowError, struct.error, zlib.error, …
+        # Pillow's readers raise almost anything for bad bytes: OSError, ValueError, SyntaxError,
+        # KeyError, OverflowError, struct.error, zlib.error, …
         raise DecodeError(name, _reason(error, start(), size)) from error
 
 
 def extra_format(start: bytes) -> str:
-    """`HEIF` or `DICOM` for a file that another library than Pillow reads, if it is installed."""
+    """`HEIF` or `DICOM` if the file is one and the package that reads it is installed, else "".
+
+    `start`: the first bytes of the file.
+    """
     kind = optional_format(start)
     return kind if kind and is_installed(kind) else ""
 
 
 def open_with_pillow(file: IO[bytes], kind: str) -> Image.Image:
-    """Pillow's lazy image of a file of `FORMATS`, or of HEIF where `kind` says so.
+    """Pillow's lazy image of a file of `FORMATS`, or of HEIF if `kind` is `HEIF`.
 
     Raises: what Pillow raises; callers turn it into a DecodeError.
     """
@@ -208,24 +213,25 @@ def open_with_pillow(file: IO[bytes], kind: str) -> Image.Image:
 
     try:
         image: Image.Image = HeifImageFile(file)
-    except SyntaxError as error:  # as a plug-in of Pillow it says so that it does not know the file
+    except SyntaxError as error:  # how a Pillow plug-in says that it does not know the file
         raise UnidentifiedImageError(str(error)) from error
     return image
 
 
 def _header(file: IO[bytes], name: Path | str) -> tuple[int, int]:
+    """(width, height) in pixels, orientation applied."""
     file.seek(0)
     kind = extra_format(file.read(_START_BYTES))
     file.seek(0)
     if kind == "DICOM":
-        width, height = dicom.header(file, most_bytes=MAX_BYTES)
+        width, height = dicom.read_size(file, most_bytes=MAX_BYTES)
         _check_pixels(width * height, name, width, height)
         return width, height
     with open_with_pillow(file, kind) as image:
         width, height = image.size
         smallest = width * height // (64 if image.format in ("JPEG", "MPO") else 1)
         _check_pixels(smallest, name, width, height)
-        # Pillow gives the size of a TIFF already turned.
+        # Pillow gives the size of a TIFF with the orientation applied.
         if image.format != "TIFF" and _orientation(image) >= 5:
             width, height = height, width
         return width, height
@@ -234,10 +240,10 @@ def _header(file: IO[bytes], name: Path | str) -> tuple[int, int]:
 def _decode(data: bytes, name: Path | str, short_side: int | None) -> Image.Image:
     kind = extra_format(data[:_START_BYTES])
     if kind == "DICOM":
-        width, height = dicom.size_of(data, most_bytes=MAX_BYTES)
+        width, height = dicom.read_size_from_bytes(data, most_bytes=MAX_BYTES)
         _check_pixels(width * height, name, width, height)
         with _big if width * height > _BIG_PIXELS else nullcontext():
-            return dicom.picture(data, most_bytes=MAX_BYTES)
+            return dicom.read_picture(data, most_bytes=MAX_BYTES)
     with open_with_pillow(io.BytesIO(data), kind) as image:
         width, height = image.size
         if short_side is not None:
@@ -246,12 +252,12 @@ def _decode(data: bytes, name: Path | str, short_side: int | None) -> Image.Imag
         _check_pixels(pixels, name, width, height)
         with _big if pixels > _BIG_PIXELS else nullcontext():
             image.load()
-            # After load(): a PNG may have its EXIF last, and Pillow has turned a TIFF by then.
+            # After load(): a PNG may have its EXIF last, and Pillow turns a TIFF while loading.
             turn = _TRANSPOSE.get(_orientation(image))
             picture = _to_rgb(image)
             if turn is not None:
                 picture = picture.transpose(turn)
-    # Without its EXIF: whoever applied the orientation again would turn the picture twice.
+    # Remove the EXIF: applying its orientation again would turn the picture twice.
     picture.info = {}
     return picture
 
@@ -268,7 +274,7 @@ def _check_pixels(pixels: int, name: Path | str, width: int, height: int) -> Non
 
 
 def _orientation(image: Image.Image) -> int:
-    """EXIF orientation 1…8; 1 where there is none or the EXIF is damaged (the pixels are not)."""
+    """EXIF orientation 1…8; 1 if there is none or the EXIF is damaged."""
     if image.format in ("JPEG", "MPO", "PNG") and not image.info.keys() & {
         "exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp",
     }:  # fmt: skip
@@ -277,13 +283,13 @@ def _orientation(image: Image.Image) -> int:
         value = image.getexif().get(0x0112, 1)
     except Warning:
         raise
-    except Exception:  # noqa: BLE001 - damaged EXIF fails in as many ways as damaged pixels
+    except Exception:  # noqa: BLE001 - damaged EXIF raises almost anything, as damaged pixels do
         return 1
     return value if value in _TRANSPOSE else 1
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    """A new picture, mode RGB; `image` is loaded."""
+    """A new picture of mode RGB from a loaded `image` of any mode."""
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
         return deep_gray(image)
     if image.has_transparency_data:
@@ -295,6 +301,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _reason_unread(error: OSError) -> str:
+    """Why a file cannot be read, as a clause for `DecodeError`."""
     if isinstance(error, PermissionError):
         return "there is no permission to read it"
     if isinstance(error, FileNotFoundError):
@@ -305,7 +312,7 @@ def _reason_unread(error: OSError) -> str:
 
 
 def _reason(error: Exception, start: bytes, size: int) -> str:
-    """Why a picture cannot be decoded, as a clause a person understands."""
+    """Why a picture cannot be decoded, as a clause for `DecodeError`."""
     text = str(error).lower()
     if size == 0:
         return "it is empty"

@@ -1,15 +1,15 @@
-"""A DICOM file as the picture a person at a viewer sees, read by pydicom where it is installed.
+"""Decodes a DICOM file to the picture that a viewer shows, with pydicom if it is installed.
 
-What is decided here (PS3.3 of the DICOM standard, C.7.6.3 and C.11):
+Decisions made here (PS3.3 of the DICOM standard, C.7.6.3 and C.11):
 
 - stored values → rescale slope and intercept, or the modality's table → window, or the VOI table
-  (the first of several) → 0…255. Where the file names no window, 8 bits count as they are; deeper
-  values are stretched from the least to the most, padding left out: viewers do the same.
-- MONOCHROME1 is turned round: there the smallest value is white.
-- Of a multi-frame file the first frame counts, with the window of that frame.
+  (the first of several) → 0…255. If the file has no window, 8-bit values are used as they are;
+  deeper values are stretched from minimum to maximum without padding pixels, as viewers do.
+- MONOCHROME1 is inverted: its smallest value is white.
+- Of a multi-frame file the first frame is used, with the window of that frame.
 - Palettes, RGB and YBR become RGB; more than 8 bits a colour are scaled by their depth.
 
-pydicom is imported when the first such file is met. Nothing that names a patient is looked at.
+pydicom is imported when the first such file is read. Fields that identify a patient are not read.
 """
 
 from __future__ import annotations
@@ -34,19 +34,22 @@ _is_quiet = False
 
 
 class NotAPictureError(Exception):
-    """A DICOM file that holds no picture, or none this machine can unpack; a clause says why."""
+    """A DICOM file without a picture, or with one that cannot be unpacked here.
+
+    The text is a clause that gives the reason.
+    """
 
 
-def header(file: IO[bytes], *, most_bytes: int) -> tuple[int, int]:
-    """(width, height) in pixels; the pixels are not read. `file` stands at its beginning.
+def read_size(file: IO[bytes], *, most_bytes: int) -> tuple[int, int]:
+    """(width, height) in pixels; the pixels are not read. `file` must be at its beginning.
 
-    Raises: NotAPictureError, and whatever pydicom meets damaged files with.
+    Raises: NotAPictureError, and whatever pydicom raises for damaged files.
     """
     return _size(_read(file, most_bytes=most_bytes, stop_before_pixels=True))
 
 
-def facts(file: IO[bytes], *, most_bytes: int) -> dict[str, str]:
-    """`mode`, `camera` (the device) and `taken` in words; empty where the file does not say."""
+def read_metadata(file: IO[bytes], *, most_bytes: int) -> dict[str, str]:
+    """`mode`, `camera` (the device) and `taken` (a date) as text; "" if the file has no value."""
     dataset = _read(file, most_bytes=most_bytes, stop_before_pixels=True)
     kind = str(dataset.get("PhotometricInterpretation", ""))
     bits = dataset.get("BitsStored")
@@ -68,15 +71,17 @@ def facts(file: IO[bytes], *, most_bytes: int) -> dict[str, str]:
     }
 
 
-def size_of(data: bytes, *, most_bytes: int) -> tuple[int, int]:
-    """As `header`, from the bytes of a file."""
-    return header(io.BytesIO(data), most_bytes=most_bytes)
+def read_size_from_bytes(data: bytes, *, most_bytes: int) -> tuple[int, int]:
+    """(width, height) in pixels, as `read_size`, from the bytes of a file."""
+    return read_size(io.BytesIO(data), most_bytes=most_bytes)
 
 
-def picture(data: bytes, *, most_bytes: int) -> Image.Image:
-    """The first frame of a file's bytes, mode RGB. Check its size (`size_of`) before.
+def read_picture(data: bytes, *, most_bytes: int) -> Image.Image:
+    """The first frame of a file's bytes, mode RGB.
 
-    Raises: NotAPictureError, and whatever pydicom meets damaged files with.
+    The caller must check the size (`read_size_from_bytes`) before.
+
+    Raises: NotAPictureError, and whatever pydicom raises for damaged files.
     """
     dataset = _read(io.BytesIO(data), most_bytes=most_bytes, stop_before_pixels=False)
     _size(dataset)
@@ -101,22 +106,22 @@ def picture(data: bytes, *, most_bytes: int) -> Image.Image:
 def _read(file: IO[bytes], *, most_bytes: int, stop_before_pixels: bool) -> Any:
     from pydicom import dcmread
 
-    _be_quiet()
+    _silence_pydicom()
     _refuse_bomb(file, most_bytes)
-    # force: old files begin without the preamble; `signatures` has seen that it is DICOM.
+    # force: old files begin without the preamble; `signatures` has checked that it is DICOM.
     dataset = dcmread(file, stop_before_pixels=stop_before_pixels, force=True)
     if not len(dataset):  # the library drops all of a file that ends within an element
         raise EOFError("the file ends within an element")
     if not dataset.file_meta.get("TransferSyntaxUID"):
-        # Old files do not say how they are written; the library has found it out.
+        # Old files do not name their encoding; the library has detected it.
         is_implicit, is_little = dataset.original_encoding
         plain = "1.2.840.10008.1.2.1" if is_little else "1.2.840.10008.1.2.2"
         dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2" if is_implicit else plain
     return dataset
 
 
-def _be_quiet() -> None:
-    """pydicom warns of every value that is against the standard; real files are full of them."""
+def _silence_pydicom() -> None:
+    """Mute pydicom's warnings about values that violate the standard: real files have many."""
     global _is_quiet
     with _first_use:
         if not _is_quiet:
@@ -126,9 +131,11 @@ def _be_quiet() -> None:
 
 
 def _refuse_bomb(file: IO[bytes], most_bytes: int) -> None:
-    """A deflated file is unpacked in one piece by the library: what it comes to is counted first.
+    """Refuse a deflated file that unpacks to more than `most_bytes`.
 
-    Leaves `file` at its beginning. Raises: NotAPictureError.
+    pydicom would unpack it in one piece, whatever its size. Leaves `file` at its beginning.
+
+    Raises: NotAPictureError.
     """
     start = file.read(4096)
     if _DEFLATED.encode() in start and start[128:132] == b"DICM":
@@ -149,13 +156,13 @@ def _refuse_bomb(file: IO[bytes], most_bytes: int) -> None:
 def _size(dataset: Any) -> tuple[int, int]:
     rows, columns = dataset.get("Rows"), dataset.get("Columns")
     if rows is None or columns is None or "PhotometricInterpretation" not in dataset:
-        said = f" (its modality is {dataset.Modality})" if dataset.get("Modality") else ""
-        raise NotAPictureError(f"it is DICOM without a picture{said}")
+        modality = f" (its modality is {dataset.Modality})" if dataset.get("Modality") else ""
+        raise NotAPictureError(f"it is DICOM without a picture{modality}")
     return int(columns), int(rows)
 
 
 def _require_unpacker(dataset: Any) -> None:
-    """Raises: NotAPictureError where the packing of the pixels cannot be undone here."""
+    """Check that the pixels can be unpacked. Raises: NotAPictureError."""
     from pydicom.pixels import get_decoder
 
     syntax = dataset.file_meta.TransferSyntaxUID
@@ -175,14 +182,14 @@ def _require_unpacker(dataset: Any) -> None:
 
 
 def _coloured(values: npt.NDArray[Any], bits: int) -> Image.Image:
-    """values: unsigned [height, width, 3], of `bits` bits."""
+    """An RGB picture of unsigned `values` [height, width, 3 or more] of `bits` bits."""
     if bits > 8:
         values = np.rint(values * (255.0 / ((1 << bits) - 1)))
     return Image.fromarray(np.ascontiguousarray(values[..., :3].astype(np.uint8)))
 
 
 def _gray(stored: npt.NDArray[Any], dataset: Any) -> npt.NDArray[np.uint8]:
-    """Stored values [height, width] → shades of gray, the smallest black."""
+    """Stored values [height, width] → gray 0…255, the smallest black."""
     values, is_rescaled = _modality(stored, dataset)
     voi = _holder(dataset, "WindowCenter", "FrameVOILUTSequence")
     tables = dataset.get("VOILUTSequence")
@@ -205,7 +212,7 @@ def _gray(stored: npt.NDArray[Any], dataset: Any) -> npt.NDArray[np.uint8]:
 
 
 def _modality(stored: npt.NDArray[Any], dataset: Any) -> tuple[npt.NDArray[Any], bool]:
-    """The values in the modality's unit (CT: Hounsfield), and whether they differ from stored."""
+    """Values in the modality's unit (CT: Hounsfield), and whether they differ from `stored`."""
     if dataset.get("ModalityLUTSequence"):
         from pydicom.pixels import apply_modality_lut
 
@@ -218,8 +225,10 @@ def _modality(stored: npt.NDArray[Any], dataset: Any) -> tuple[npt.NDArray[Any],
 
 
 def _holder(dataset: Any, key: str, group: str) -> Any:
-    """Where `key` stands: in the file itself or, of an enhanced file, in its first frame's group
-    or the one all frames share. None where it is nowhere."""
+    """The part of the file that has `key`, or None.
+
+    The file itself or, in an enhanced file, `group` of its first frame or of all frames together.
+    """
     if dataset.get(key) is not None:
         return dataset
     for name in ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"):
@@ -231,7 +240,7 @@ def _holder(dataset: Any, key: str, group: str) -> Any:
 
 
 def _windowed(values: npt.NDArray[np.float64], voi: Any) -> npt.NDArray[np.uint8]:
-    """The window's three functions, PS3.3 C.11.2.1.2 and C.11.2.1.3."""
+    """Values → gray by the window of `voi`; its three functions are in PS3.3 C.11.2.1.2 and .3."""
     centre, width = _first(voi.WindowCenter), _first(voi.WindowWidth)
     function = str(voi.get("VOILUTFunction") or "LINEAR")
     if function == "SIGMOID":
@@ -246,7 +255,7 @@ def _windowed(values: npt.NDArray[np.float64], voi: Any) -> npt.NDArray[np.uint8
 
 
 def _first(value: Any) -> float:
-    """Several windows may be given, for bone, for lung; the first is the one shown."""
+    """The first value of a list, or the single value: files may have several windows."""
     return float(
         value[0] if isinstance(value, (list, tuple)) or hasattr(value, "append") else value
     )
@@ -262,7 +271,7 @@ def _is_padding(stored: npt.NDArray[Any], dataset: Any) -> npt.NDArray[np.bool_]
 
 
 def _shades(values: npt.NDArray[np.float64], low: float, high: float) -> npt.NDArray[np.uint8]:
-    """low → 0, high → 255, beyond them clipped; not-a-numbers are black."""
+    """Scale `low`…`high` to 0…255 and clip; NaN becomes black."""
     if high <= low:
         return np.zeros(values.shape, dtype=np.uint8)
     share = np.nan_to_num((values - low) * (255.0 / (high - low)), nan=0.0)

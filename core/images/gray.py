@@ -1,6 +1,6 @@
-"""Gray pictures deeper than 8 bits, scaled to 0…255 and never clipped.
+"""Scales gray pictures of more than 8 bits to 0…255 without clipping.
 
-Pillow's own conversion clips: 16-bit pictures turn white, pictures of 0…1 turn black.
+Pillow's own conversion clips: 16-bit pictures become white, pictures of 0…1 black.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _BLOCK_ROWS = 64
 
 
 def deep_gray(image: Image.Image) -> Image.Image:
-    """An RGB picture of a loaded one of Pillow's modes I;16…, I or F; `image` is not changed."""
+    """Convert a loaded picture of Pillow's modes I;16…, I or F to RGB; `image` is not changed."""
     values = np.asarray(image)
     tags: Any = getattr(image, "tag_v2", {})
     if image.mode == "F":
@@ -32,13 +32,13 @@ def deep_gray(image: Image.Image) -> Image.Image:
 
 
 def _scaled(values: npt.NDArray[Any], *, bits: int, is_inverted: bool) -> Image.Image:
-    """Unsigned values of up to 16 bits by their depth: the file's where it says less than 16.
+    """Scale unsigned values of up to 16 bits by their depth: `bits`, if that is 9 to 15.
 
-    Cameras, scanners and X-ray detectors put 12 or 14 bits into 16; divided by 257 those come out
-    as black as night (a 12-bit picture would use 16 of 256 levels). So the depth is the smallest
-    of 12, 14, 16 that holds the brightest pixel. The price: a really dark 16-bit picture is
-    brightened, by at most 16. The picture's own range is not stretched: brightness keeps meaning
-    the same within a set of one camera.
+    Cameras, scanners and X-ray detectors store 12 or 14 bits in 16; divided by 257 those would be
+    nearly black (a 12-bit picture would use 16 of 256 levels). So the depth is the smallest of
+    12, 14, 16 that holds the brightest pixel. The cost: a really dark 16-bit picture is brightened,
+    by a factor of at most 16. The range of the single picture is not stretched: brightness keeps
+    the same meaning for all pictures of one camera.
     """
     brightest = int(values.max())
     if not 8 < bits < 16:
@@ -51,10 +51,10 @@ def _scaled(values: npt.NDArray[Any], *, bits: int, is_inverted: bool) -> Image.
 
 
 def _stretched(values: npt.NDArray[Any]) -> Image.Image:
-    """Values without a known white: 0…1 as they are, any other range from its least to its most.
+    """Scale values without a known white: 0…1 by 255, any other range from minimum to maximum.
 
-    Not-a-numbers and infinities (no-data pixels of elevation models) come out black, and so does
-    a picture of one single value outside 0…1. Block by block: the pictures may be large.
+    NaN and infinities (no-data pixels of elevation models) become black, and so does a picture of
+    one single value outside 0…1. Works block by block, because the pictures may be large.
     """
     shades = np.zeros(values.shape, dtype=np.uint8)
     blocks = [slice(row, row + _BLOCK_ROWS) for row in range(0, len(values), _BLOCK_ROWS)]
@@ -68,7 +68,7 @@ def _stretched(values: npt.NDArray[Any]) -> Image.Image:
     if most > least:
         for block in blocks:
             part = values[block].astype(np.float64)
-            # Float32's full range fits float64 many times over: no overflow.
+            # float64, because `most - least` may overflow in float32.
             share = np.where(np.isfinite(part), (part - least) / (most - least), 0.0)
             shades[block] = np.rint(share * 255.0).astype(np.uint8)
     return Image.fromarray(shades).convert("RGB")

@@ -1,7 +1,7 @@
-"""Keeps Pillow and the libraries under it from writing to the terminal about odd files.
+"""Stops Pillow and its libraries from writing to the terminal about unusual files.
 
-What matters about a file becomes a `DecodeError`; a folder of old TIFFs would otherwise write
-hundreds of lines. Set once, for the process, because anything per call is not thread-safe.
+A folder of old TIFFs would write hundreds of lines; what matters about a file becomes a
+`DecodeError`. Set once for the process, because a setting per call would not be thread-safe.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ import warnings
 from PIL import _imaging
 
 
-def quieten_pillow() -> None:
-    """Mutes Pillow's warnings, its log where nobody listens to logs, and libtiff's messages."""
+def silence_pillow() -> None:
+    """Mute Pillow's warnings, its log if no handler is set, and libtiff's messages."""
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     logging.getLogger("PIL").addHandler(logging.NullHandler())
-    _quieten_libtiff()
+    _silence_libtiff()
 
 
-def _quieten_libtiff() -> None:
-    """libtiff writes to file descriptor 2 itself, unless it is told to call nobody.
+def _silence_libtiff() -> None:
+    """Remove libtiff's message handlers, which write to file descriptor 2.
 
-    The symbols are looked up through Pillow's own extension, so that it is its libtiff that is
-    told. Where that one is linked statically (Windows) or left out, nothing is done.
+    The symbols are looked up through Pillow's own extension, so that Pillow's libtiff is the one
+    that changes. If it is linked statically (Windows) or missing, nothing is done.
     """
     try:
         library = ctypes.CDLL(_imaging.__file__)

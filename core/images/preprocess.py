@@ -1,6 +1,6 @@
-"""What a model wants its pictures to look like, and the one function that makes them so.
+"""The preprocessing of a model's input: resize and crop, shared by all who feed a model.
 
-Needs Pillow and numpy only. Preview, training, classification and export check share it.
+Preview, training, classification and export checks use it. Needs Pillow and numpy only.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ _FILTERS = {
 class Preprocessing:
     """The validation preprocessing that belongs to a set of weights.
 
-    `crop_mode` says what happens to a picture that is not of the model's shape. center: the short
-    side is resized to `resize_px` and the centre `height × width` is cut out; squash: the whole
-    picture is bent into the centre cut's share of it; border: the long side is fitted and the
-    rest filled with the mean colour. Then (value / 255 − mean) / std is taken per RGB channel.
+    `crop_mode` is for pictures that do not have the model's shape. center: the short side is
+    resized to `resize_px` and the centre `height × width` is cropped; squash: both sides are
+    resized, whatever the aspect ratio, and the centre is cropped; border: the long side is resized
+    to `resize_px` and the rest is filled with the mean colour. The model then gets
+    (value / 255 − mean) / std of each RGB channel.
     """
 
     width: int
@@ -39,33 +40,34 @@ class Preprocessing:
     crop_mode: Literal["center", "squash", "border"] = "center"
 
     def pixels(self, image: Image.Image) -> npt.NDArray[np.uint8]:
-        """uint8 [height, width, 3], not normalised. `image` is RGB and is not changed.
+        """Resize and crop an RGB `image`: uint8 [height, width, 3], not normalised.
 
-        Pixel for pixel what torchvision's and timm's own validation transforms give.
+        The same pixels as torchvision's and timm's own validation transforms. `image` is not
+        changed.
         """
-        return self.cut(self.resized(image))
+        return self.crop(self.resized(image))
 
     def resized(self, image: Image.Image) -> Image.Image:
-        """The picture at the size it is cut from; again resized it stays as it is."""
+        """The picture at the size from which it is cropped; resizing it again changes nothing."""
         size = self._scaled(image.size)
         return image if size == image.size else image.resize(size, _FILTERS[self.interpolation])
 
-    def cut(self, image: Image.Image) -> npt.NDArray[np.uint8]:
-        """uint8 [height, width, 3] of a picture that `resized` gave."""
+    def crop(self, image: Image.Image) -> npt.NDArray[np.uint8]:
+        """Crop a picture that `resized` returned: uint8 [height, width, 3]."""
         if self.crop_mode == "border":
             return np.asarray(self._on_mean_colour(image), dtype=np.uint8)
         left = round((image.width - self.width) / 2.0)
         top = round((image.height - self.height) / 2.0)
         if left or top or image.size != (self.width, self.height):
-            # Where the picture is smaller than the cut the rest is black, as in torchvision.
+            # If the picture is smaller than the crop, the rest is black, as in torchvision.
             image = image.crop((left, top, left + self.width, top + self.height))
         return np.asarray(image, dtype=np.uint8)
 
     def _scaled(self, size: tuple[int, int]) -> tuple[int, int]:
-        """(width, height) before the cut."""
+        """(width, height) before the crop."""
         width, height = size
         if self.crop_mode == "squash":
-            # For a model of any shape: both edges grow by the same share over the cut.
+            # Both sides exceed the crop by the same ratio, whatever the model's shape.
             return self.resize_px * self.width // self.height, self.resize_px
         if self.crop_mode == "border":
             ratio = self.resize_px / max(width, height)

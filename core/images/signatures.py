@@ -1,4 +1,4 @@
-"""What a file's first bytes look like: which reader it goes to, and what a broken one really is."""
+"""Recognises file formats by their first bytes, to choose a reader and to explain broken files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from importlib.util import find_spec
 
 OPTIONAL_PACKAGES = {"HEIF": ("pillow_heif", "pillow-heif"), "DICOM": ("pydicom", "pydicom")}
-"""Formats that a package reads which may be missing: its module, and what pip calls it."""
+"""Formats that need an optional package → (its module, its name for pip)."""
 
 _PICTURES = (
     (b"\xff\xd8\xff", "a JPEG"),
@@ -47,11 +47,11 @@ _BARE_DICOM = re.compile(
 
 
 def optional_format(start: bytes) -> str:
-    """A key of `OPTIONAL_PACKAGES` for what begins like one of them, else ""."""
+    """The key of `OPTIONAL_PACKAGES` whose format the first bytes of a file have, else ""."""
     if start[4:8] == b"ftyp":
         length = int.from_bytes(start[:4], "big")
         brands = {start[8:12], *(start[i : i + 4] for i in range(16, min(length, 256), 4))}
-        # Pillow reads AVIF itself, also where the first brand is the container's (mif1).
+        # Pillow reads AVIF itself, also if the first brand is the container's (mif1).
         return "HEIF" if brands & _HEIF_BRANDS.keys() and not brands & _AVIF_BRANDS else ""
     if start[128:132] == b"DICM" or _BARE_DICOM.match(start):
         return "DICOM"
@@ -59,14 +59,14 @@ def optional_format(start: bytes) -> str:
 
 
 def is_installed(kind: str) -> bool:
-    """Whether the package for a key of `OPTIONAL_PACKAGES` is here; it is not imported."""
+    """Whether the package for a key of `OPTIONAL_PACKAGES` is installed; it is not imported."""
     return find_spec(OPTIONAL_PACKAGES[kind][0]) is not None
 
 
 def looks_like(start: bytes) -> tuple[str, bool]:
-    """(what it looks like or "", whether that is a format the decoder reads).
+    """(name of the format with its article, or "", whether the decoder reads that format).
 
-    `start`: the first bytes of a file, some hundreds are enough.
+    `start`: the first bytes of a file; some hundreds are enough.
     """
     for signature, name in _PICTURES:
         if start.startswith(signature):
@@ -89,6 +89,7 @@ def looks_like(start: bytes) -> tuple[str, bool]:
 
 
 def _text(start: bytes) -> str:
+    """The kind of text that `start` looks like, or "" if it is not text."""
     stripped = start.removeprefix(b"\xef\xbb\xbf").lstrip()
     if not stripped:
         return "blanks" if start else "nothing"

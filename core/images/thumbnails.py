@@ -1,7 +1,7 @@
-"""Square thumbnails for galleries: decoded in several threads, kept in the cache on the disk.
+"""Square thumbnails for galleries: decoded in several threads, stored in a cache on the disk.
 
-Nothing depends on what is kept: a cache that is damaged, full or cannot be written is done
-without. A file that changed (size or time of change) is read anew.
+Works without the cache if that is damaged, full or cannot be written. A file that has changed
+(size or time of change) is decoded again.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ BUDGET_BYTES = 256 * 2**20
 _VERSION = 1
 _QUALITY = 90
 _FREED = 0.25
-"""Share of the budget that is freed at once, the thumbnails first that were seen longest ago."""
+"""Share of the budget that is freed when it is used up, least recently used thumbnails first."""
 _SEEN_AGAIN_SECONDS = 3600
+"""The time of last use is written at most this often."""
 _WAIT_SECONDS = 1.0
 _NOTE = "Reading pictures"
 _SCHEMA = """
@@ -41,45 +42,45 @@ CREATE INDEX IF NOT EXISTS squares_seen ON squares (seen);
 """
 
 _Stamp = tuple[int, int]
-OnSquare = Callable[[Path, Image.Image | None, str], None]
+OnThumbnail = Callable[[Path, Image.Image | None, str], None]
 
 
-def squares(
+def read_thumbnails(
     paths: Sequence[Path],
     side_px: int,
     *,
-    on_square: OnSquare,
+    on_thumbnail: OnThumbnail,
     should_stop: ShouldStop,
     on_progress: OnProgress = no_progress,
     file: Path | None = None,
 ) -> None:
-    """The middle square of every picture, `side_px` wide; smaller where the picture is.
+    """Read a thumbnail of every file: its centre square, `side_px` wide, or less if it is smaller.
 
-    `on_square(path, picture, error)` is called in this thread, once for each, those that are kept
-    first; the picture is None where the file cannot be read. `file`: of the cache.
+    `on_thumbnail(path, picture, error)` is called in this thread, once a file, cached ones first;
+    the picture is None if the file cannot be read. `file`: the cache's own file, for tests.
 
     Raises: Cancelled.
     """
     store = _Store(file)
     try:
         stamps = {path: stamp for path in paths if (stamp := _stamp(path)) is not None}
-        kept = set()
-        for path, picture in store.known(stamps, side_px):
+        cached = set()
+        for path, picture in store.read(stamps, side_px):
             check_stop(should_stop)
-            kept.add(path)
-            on_square(path, picture, "")
+            cached.add(path)
+            on_thumbnail(path, picture, "")
         fresh: list[tuple[Path, _Stamp, Image.Image]] = []
 
-        def take(path: Path, square: Image.Image | None, error: str) -> None:
-            on_square(path, square, error)
+        def collect(path: Path, square: Image.Image | None, error: str) -> None:
+            on_thumbnail(path, square, error)
             if square is not None and square.width == side_px and path in stamps:
                 fresh.append((path, stamps[path], square))
 
         try:
-            missing = [path for path in paths if path not in kept]
-            _decode(missing, side_px, take, on_progress, should_stop)
+            missing = [path for path in paths if path not in cached]
+            _decode(missing, side_px, collect, on_progress, should_stop)
         finally:
-            store.keep(fresh, side_px)
+            store.write(fresh, side_px)
     finally:
         store.close()
 
@@ -87,11 +88,14 @@ def squares(
 def _decode(
     paths: Sequence[Path],
     side_px: int,
-    on_square: OnSquare,
+    on_thumbnail: OnThumbnail,
     on_progress: OnProgress,
     should_stop: ShouldStop,
 ) -> None:
-    """`on_square` as they come. A drive that does not answer is named, and can be left."""
+    """Decode thumbnails in threads and pass each to `on_thumbnail` as soon as it is ready.
+
+    A file on a drive that does not answer is named in `on_progress`; a stop still takes effect.
+    """
     ready: queue.SimpleQueue[tuple[Path, Image.Image | None, str]] = queue.SimpleQueue()
 
     def work(i: int) -> None:
@@ -100,23 +104,23 @@ def _decode(
         except AppError as error:
             ready.put((paths[i], None, error.message))
 
-    def hand_on(done: int, total: int, note: str) -> None:
-        if note != _NOTE:  # thumbnails are no progress worth telling; a drive that hangs is
+    def deliver(done: int, total: int, note: str) -> None:
+        if note != _NOTE:  # only a stalled drive is reported, not the progress of thumbnails
             on_progress(done, total, note)
         while not ready.empty():
             check_stop(should_stop)
-            on_square(*ready.get())
+            on_thumbnail(*ready.get())
 
     in_threads(
         work,
         len(paths),
         note=_NOTE,
-        on_progress=hand_on,
+        on_progress=deliver,
         should_stop=should_stop,
         name=lambda i: paths[i].name,
         chunk=1,
     )
-    hand_on(len(paths), len(paths), _NOTE)
+    deliver(len(paths), len(paths), _NOTE)
 
 
 def _square(path: Path, side_px: int) -> Image.Image:
@@ -126,7 +130,7 @@ def _square(path: Path, side_px: int) -> Image.Image:
     box = (left, top, left + side, top + side)
     if side <= side_px:
         return picture.crop(box)
-    # `reducing_gap` halves the cost of a large reduction; what it changes is not to be seen.
+    # `reducing_gap` halves the cost of a large reduction; the difference cannot be seen.
     return picture.resize((side_px, side_px), Image.Resampling.BICUBIC, box, reducing_gap=2.0)
 
 
@@ -139,7 +143,7 @@ def _stamp(path: Path) -> _Stamp | None:
 
 
 class _Store:
-    """Used by one thread, and by several processes at once. Never raises."""
+    """The cache of thumbnails in SQLite; never raises. One thread, several processes at once."""
 
     def __init__(self, file: Path | None) -> None:
         self._db: sqlite3.Connection | None = None
@@ -147,7 +151,7 @@ class _Store:
             file = file or app_paths.cache_dir() / f"thumbnails-{_VERSION}.sqlite"
             self._db = sqlite3.connect(file, timeout=_WAIT_SECONDS)
             self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = OFF")  # what is lost is made again
+            self._db.execute("PRAGMA synchronous = OFF")  # lost thumbnails are decoded again
             self._db.executescript(_SCHEMA)
 
     def close(self) -> None:
@@ -155,8 +159,8 @@ class _Store:
             with suppress(sqlite3.Error):
                 self._db.close()
 
-    def known(self, stamps: dict[Path, _Stamp], side_px: int) -> Iterator[tuple[Path, Image.Image]]:
-        """Those that are kept and whose file did not change since."""
+    def read(self, stamps: dict[Path, _Stamp], side_px: int) -> Iterator[tuple[Path, Image.Image]]:
+        """The cached thumbnails of those files that have not changed since."""
         if self._db is None:
             return
         seen = int(time.time())
@@ -182,7 +186,8 @@ class _Store:
                     "UPDATE squares SET seen = ? WHERE path = ? AND side = ?", again
                 )
 
-    def keep(self, fresh: Sequence[tuple[Path, _Stamp, Image.Image]], side_px: int) -> None:
+    def write(self, fresh: Sequence[tuple[Path, _Stamp, Image.Image]], side_px: int) -> None:
+        """Add thumbnails, and delete old ones if the budget is used up."""
         if self._db is None or not fresh:
             return
         seen = int(time.time())
@@ -199,25 +204,25 @@ class _Store:
             self._trim()
 
     def _trim(self) -> None:
-        """Forget what was seen longest ago once the budget is used up."""
+        """Delete the least recently used thumbnails if the budget is used up."""
         assert self._db is not None
         pages, free, page_bytes = (
             self._db.execute(f"PRAGMA {name}").fetchone()[0]
             for name in ("page_count", "freelist_count", "page_size")
         )
-        if (pages - free) * page_bytes <= BUDGET_BYTES:  # known without a look at the rows
+        if (pages - free) * page_bytes <= BUDGET_BYTES:  # fast: no row is read
             return
         (used,) = self._db.execute("SELECT SUM(LENGTH(picture)) FROM squares").fetchone()
         if used <= BUDGET_BYTES:
             return
         excess = used - (1 - _FREED) * BUDGET_BYTES
-        gone = []
+        deleted = []
         for path, side, size in self._db.execute(
             "SELECT path, side, LENGTH(picture) FROM squares ORDER BY seen, path"
         ):
             if excess <= 0:
                 break
-            gone.append((path, side))
+            deleted.append((path, side))
             excess -= size
         with self._db:
-            self._db.executemany("DELETE FROM squares WHERE path = ? AND side = ?", gone)
+            self._db.executemany("DELETE FROM squares WHERE path = ? AND side = ?", deleted)

@@ -1,4 +1,4 @@
-"""Files written whole or not at all."""
+"""Writes files completely or not at all. Knows nothing of what is in them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from typing import Any
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """An empty new file beside `path`; where the block ends well it takes its place, in one step
-    and on the disk itself. A crash, a power cut or a full disk leaves the old file.
+    """Give the block a temporary file, and replace `path` by it when the block succeeds.
+
+    The file is replaced in one step and flushed to the disk: a crash, a power cut or a full disk
+    leaves the old file.
 
     Raises: OSError.
     """
@@ -35,7 +37,10 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def _sync_folder(folder: Path) -> None:
-    """The new name is on the disk as well; where a system cannot, the old file may come back."""
+    """Flush the folder entry, so that a power cut does not bring the old file back.
+
+    Systems that cannot flush folders (Windows) are ignored.
+    """
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -45,7 +50,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Replace `path` by `content` in one step; a full disk or a crash leaves the old file.
+    """Write `content` to `path` in one step; a full disk or a crash leaves the old file.
 
     Raises: OSError.
     """
@@ -54,11 +59,13 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8, in one step. Raises: OSError, UnicodeEncodeError."""
     write_bytes(path, text.encode())
 
 
 def write_json(path: Path, document: Any) -> None:
+    """Write `document` as indented JSON, in one step. Raises: OSError."""
     try:
         write_text(path, json.dumps(document, ensure_ascii=False, indent=1) + "\n")
-    except UnicodeEncodeError:  # a file name that is not UTF-8: escaped it survives
+    except UnicodeEncodeError:  # a file name that is not UTF-8 can only be written escaped
         write_text(path, json.dumps(document, indent=1) + "\n")

@@ -1,4 +1,7 @@
-"""The application's cache: how large it is, and emptying it. All in it can be computed again."""
+"""The size of the application's cache folder, and emptying it.
+
+Everything in the folder can be computed again. Does not know what the files hold.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,17 @@ from core.system import paths
 
 
 def size_bytes(*, should_stop: ShouldStop = never_stop) -> int:
-    """Bytes of all files in the cache folder. Links are not followed."""
+    """Total bytes of all files in the cache folder. Links are not followed."""
     return sum(size for _path, size in _files(should_stop))
 
 
 def clear(*, keep: Collection[Path] = (), should_stop: ShouldStop = never_stop) -> int:
-    """Delete what is in the cache folder but `keep`; returns the bytes freed.
+    """Delete the files of the cache folder except `keep`; returns the bytes freed.
 
-    A file that another process holds open stays. Must not run beside a training, which reads its
-    features there.
+    A file that the system does not let go (open in another process on Windows) stays. Must not
+    run beside a training, which reads its features there.
+
+    Raises: Cancelled.
     """
     kept = {str(path) for path in keep}
     freed = 0

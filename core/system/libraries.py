@@ -1,6 +1,6 @@
-"""Whether Qt can open a window here: a display, and the system libraries pip cannot bring.
+"""Checks whether Qt can open a window: a display, and system libraries that pip cannot install.
 
-Asked before Qt is loaded, because Qt aborts the process when its platform plugin does not load.
+Called before Qt is loaded, because Qt aborts the process when its platform plugin does not load.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-# What PySide6's own libraries ask of a Debian or Ubuntu system (readelf -d on libQt6Gui,
-# libQt6Core, libQt6DBus and the platform plugins); the rest comes with these packages.
+# Library → package of Debian and Ubuntu. What PySide6's own libraries need of the system (readelf
+# -d on libQt6Gui, libQt6Core, libQt6DBus and the platform plugins); the packages bring the rest.
 _ALWAYS: Mapping[str, str] = {
     "libEGL.so.1": "libegl1",
     "libGL.so.1": "libgl1",
@@ -50,7 +50,10 @@ def find_obstacle(
     platform: str = sys.platform,
     can_load: Callable[[str], bool] | None = None,
 ) -> str:
-    """One sentence that says what keeps a window from opening, and what to do; else empty."""
+    """A sentence that says why no window can open here, and what to do; "" if one can.
+
+    `can_load` says whether a shared library can be loaded (tests replace it).
+    """
     if platform != "linux":
         return ""
     chosen = environment.get("QT_QPA_PLATFORM", "")
@@ -71,7 +74,7 @@ def find_obstacle(
 
 
 def _where_it_is() -> str:
-    """Where the command stands if a shell would not find it, as after `make run`."""
+    """` (PATH …)` with the full command if a shell would not find it, as after `make run`."""
     command = Path(sys.executable).with_name("graftwork")
     if shutil.which("graftwork") or not command.exists():
         return ""
@@ -83,11 +86,12 @@ def _where_it_is() -> str:
 def find_missing_packages(
     libraries: Mapping[str, str], can_load: Callable[[str], bool]
 ) -> list[str]:
+    """The packages of those `libraries` (library → package) that cannot be loaded."""
     return [package for library, package in libraries.items() if not can_load(library)]
 
 
 def _libraries(environment: Mapping[str, str], chosen: str) -> dict[str, str]:
-    """Libraries and their packages for the platform plugin that Qt will take."""
+    """Library → package for the platform plugin that Qt will load."""
     libraries = dict(_ALWAYS)
     name = chosen.partition(":")[0]
     if name == "xcb" or (not name and not environment.get("WAYLAND_DISPLAY")):

@@ -1,7 +1,7 @@
-"""How busy the machine is while it trains: processors, and the GPU where there is one.
+"""Measures how busy the machine is while it trains: processors, and an NVIDIA GPU if there is one.
 
-Sampled at most once a second. Without an NVIDIA GPU, its driver or its library there is nothing to
-say of a GPU, and nothing is said.
+Sampled at most once a second. The GPU's values are None without an NVIDIA GPU, its driver or its
+library.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ _EVERY_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """`cpu`: share of all cores, 0…1; `gpu`: share of the time it computed. None: not known."""
+    """Load since the last sample: `cpu` as a share of all cores, `gpu` as a share of time, 0…1.
+
+    None: unknown.
+    """
 
     cpu: float
     gpu: float | None = None
@@ -29,17 +32,17 @@ class Load:
 
 
 class LoadSampler:
-    """Ask it as often as you like, from one thread."""
+    """Samples the load, at most once a second however often it is called. For one thread."""
 
     def __init__(self, device: str = "cpu", clock: Callable[[], float] = time.monotonic) -> None:
-        """`device`: where the run computes, as torch names it: `cuda:1`."""
+        """`device`: the device of the run, as torch names it: `cuda:1`."""
         self._clock = clock
         self._gpu = _open_gpu(device) if device.startswith("cuda") else None
-        psutil.cpu_percent()  # it tells of the time since it was asked last
+        psutil.cpu_percent()  # each call returns the load since the call before
         self._next = clock() + _EVERY_SECONDS
 
     def sample(self) -> Load | None:
-        """The load of the last second or more; None where it was asked for less than that ago."""
+        """The load since the last sample; None if that is less than a second ago."""
         now = self._clock()
         if now < self._next:
             return None
@@ -58,7 +61,10 @@ class LoadSampler:
 
 
 def _open_gpu(device: str) -> tuple[Any, Any] | None:
-    """NVIDIA's library and the handle of the device, which torch counts in its own way."""
+    """NVIDIA's library and its handle of torch's `device`; None where there is none.
+
+    torch counts only the GPUs of CUDA_VISIBLE_DEVICES, NVIDIA's library counts all.
+    """
     try:
         import pynvml
     except ImportError:

@@ -1,4 +1,4 @@
-"""How much memory a process has, takes, and may still take."""
+"""Measures memory: what this process uses, its peak, and how much is still available."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ _CGROUP_1 = (
     Path("/sys/fs/cgroup/memory/memory.usage_in_bytes"),
 )
 _STATS = ("memory.stat", "inactive_file", "total_inactive_file")
-_LOOK_EVERY_S = 0.004
+_SAMPLE_EVERY_S = 0.004
 
 _process = psutil.Process()
 
 
 def available_bytes() -> int:
-    """What can be taken before the system ends the process: the machine's free memory, or what is
-    left of the share that its container has."""
+    """Memory this process can still allocate before the system ends it.
+
+    The machine's available memory, or what is left of the container's limit if that is less.
+    """
     free = int(psutil.virtual_memory().available)
     for limit_file, used_file in (_CGROUP_2, _CGROUP_1):
         left = _left_in_group(limit_file, used_file)
@@ -31,11 +33,12 @@ def available_bytes() -> int:
 
 
 def _left_in_group(limit_file: Path, used_file: Path) -> int | None:
+    """Bytes left of a control group's limit; None without a limit."""
     try:
         limit, used = int(limit_file.read_text()), int(used_file.read_text())
     except (OSError, ValueError):  # no such group, or “max”: no limit
         return None
-    # Pages of files that were read are given back when memory is wanted.
+    # The kernel frees cached file pages when a process needs memory: they do not count as used.
     name, *keys = _STATS
     try:
         lines = (used_file.parent / name).read_text().splitlines()
@@ -47,26 +50,28 @@ def _left_in_group(limit_file: Path, used_file: Path) -> int | None:
 
 
 def resident_bytes() -> int:
-    """What the process has in memory now."""
+    """Memory this process uses now (resident set size), in bytes."""
     return int(_process.memory_info().rss)
 
 
 class PeakMemory:
-    """The most the process grew by inside the `with`, in bytes, seen every few milliseconds.
+    """Measures the peak memory growth of this process inside a `with` block.
 
-    A thread looks: what an operation takes and gives back is gone when it returns.
+    A thread samples every few milliseconds, because an operation may free its memory again before
+    it returns.
     """
 
     def __init__(self) -> None:
-        self._first = self._most = 0
+        self._first = self._peak = 0
         self._is_over = threading.Event()
 
     @property
     def growth_bytes(self) -> int:
-        return max(0, self._most - self._first)
+        """Peak memory inside the block minus the memory at its start."""
+        return max(0, self._peak - self._first)
 
     def __enter__(self) -> PeakMemory:
-        self._first = self._most = resident_bytes()
+        self._first = self._peak = resident_bytes()
         self._thread = threading.Thread(target=self._watch, name="peak-memory", daemon=True)
         self._thread.start()
         return self
@@ -79,8 +84,8 @@ class PeakMemory:
     ) -> None:
         self._is_over.set()
         self._thread.join()
-        self._most = max(self._most, resident_bytes())
+        self._peak = max(self._peak, resident_bytes())
 
     def _watch(self) -> None:
-        while not self._is_over.wait(_LOOK_EVERY_S):
-            self._most = max(self._most, resident_bytes())
+        while not self._is_over.wait(_SAMPLE_EVERY_S):
+            self._peak = max(self._peak, resident_bytes())

@@ -1,8 +1,8 @@
-"""Work in a process of its own that may be ended at any moment: downloads, code of repositories.
+"""Runs work in a child process that can be ended at any time: downloads, code of repositories.
 
-The child is this command line (`weights child`), given one request as a line of JSON; it answers
-in lines of JSON. It ends itself when its parent is gone. What it does is in
-`core.cli.subprocess_work`. No torch here.
+The child is this command line (`weights child`). It gets one request as a line of JSON, answers in
+lines of JSON, and exits when its parent exits. What it does is in `core.cli.subprocess_work`. No
+torch here.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ Message = dict[str, Any]
 
 _POLL_SECONDS = 0.05
 _GRACE_SECONDS = 0.5
-"""For the child to clean up behind itself, before it is ended without a question."""
+"""Time for the child to clean up after SIGTERM, before it is killed."""
 _ROOT = Path(__file__).resolve().parents[2]
 
 
 class Child:
-    """A running child. Use it in a `with` block, which ends it; one thread at a time."""
+    """A running child process. Use it in a `with` block, which ends it; one thread at a time."""
 
     def __init__(self, request: Message) -> None:
         environment = dict(os.environ)
-        # -P: no folder that happens to be the current one is searched for modules.
+        # -P: modules are not searched for in the current folder.
         before = environment.get("PYTHONPATH")
         environment["PYTHONPATH"] = os.pathsep.join([str(_ROOT), *([before] if before else [])])
         self._process = subprocess.Popen(
@@ -49,7 +49,7 @@ class Child:
         self._messages: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read, name="child answers", daemon=True)
         self._reader.start()
-        self.say(request)
+        self.send(request)
 
     def __enter__(self) -> Child:
         return self
@@ -67,8 +67,8 @@ class Child:
                 continue
         self._messages.put(None)
 
-    def say(self, message: Message) -> None:
-        """Hand the child a line. A child that is gone hears nothing; its answers end."""
+    def send(self, message: Message) -> None:
+        """Send the child a message. Nothing happens if it has ended; its messages end then."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps(message) + "\n")
@@ -79,15 +79,15 @@ class Child:
     def messages(
         self, *, seconds: float | None = None, should_stop: ShouldStop = never_stop
     ) -> Iterator[Message]:
-        """What it answers, until it ends.
+        """The child's messages as they arrive, until it ends.
 
-        Raises: Cancelled; AppError where it takes longer than `seconds`.
+        Raises: Cancelled; AppError if it runs longer than `seconds`.
         """
         until = None if seconds is None else time.monotonic() + seconds
         while True:
             check_stop(should_stop)
             if until is not None and time.monotonic() > until:
-                raise AppError(f"No answer within {seconds:,.0f} seconds; it was ended.")
+                raise AppError(f"No answer within {seconds:,.0f} seconds; the work was stopped.")
             try:
                 message = self._messages.get(timeout=_POLL_SECONDS)
             except queue.Empty:
@@ -97,7 +97,7 @@ class Child:
             yield message
 
     def end(self) -> None:
-        """End the child if it still runs: within a second, whatever it does."""
+        """End the child if it still runs, within a second: SIGTERM first, then SIGKILL."""
         if self._process.poll() is None:
             self._process.terminate()
             try:
@@ -107,9 +107,9 @@ class Child:
         self._process.wait()
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        with suppress(OSError):  # what was not read
+        with suppress(OSError):  # the flush of a message that the child never read
             self._process.stdin.close()
-        # A grandchild may hold the other end: its answers are not waited for.
+        # A grandchild may keep the pipe open: do not wait for the reader for long.
         self._reader.join(_GRACE_SECONDS)
         if not self._reader.is_alive():
             self._process.stdout.close()

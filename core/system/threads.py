@@ -1,8 +1,7 @@
-"""Work on files in threads, with progress and a prompt stop, also where a drive does not answer.
+"""Runs work on files in threads, with progress and a prompt stop, even if a drive does not answer.
 
-A read from a network share that stalls never returns and cannot be broken off. So files are only
-read by threads that nobody has to wait for: after a stop they are left behind, and as daemons they
-do not keep the process from ending either.
+A read from a stalled network share never returns and cannot be interrupted. So only daemon threads
+read files: after a stop they are abandoned, and they do not keep the process from exiting.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from core.events import OnProgress, ShouldStop, check_stop
 _CHUNK = 128
 _POLL_SECONDS = 0.03
 STALL_SECONDS = 10.0
-"""Nothing has moved for so long: the note says for what it waits."""
+"""After so long without progress the note names the file that is waited for."""
 
 _T = TypeVar("_T")
 
@@ -35,12 +34,12 @@ def in_threads(
     name: Callable[[int], str] = str,
     chunk: int = _CHUNK,
 ) -> None:
-    """Calls `work(i)` once for every i below `count`, in several threads, in no set order.
+    """Call `work(i)` once for every i below `count`, in several threads, in no fixed order.
 
     `on_progress` and `should_stop` are called by the calling thread only, about thirty times a
-    second. After a stop at most one `work` call per thread is still running; it is not waited for.
-    Where nothing has moved for `STALL_SECONDS` the note says so, with `name(i)` of what hangs.
-    `chunk`: how many a thread takes at a time; few where one takes long.
+    second. After a stop at most one `work` call per thread is still running, which is abandoned.
+    After `STALL_SECONDS` without progress the note says so and contains `name(i)` of a call that
+    hangs. `chunk`: how many calls a thread claims at a time; few if a call is slow.
 
     Raises: Cancelled; whatever `work` raises.
     """
@@ -50,7 +49,8 @@ def in_threads(
         return
     stop = threading.Event()
     done = [0] * -(-count // chunk)
-    # Files mostly wait for the disk, and decoding releases the GIL: more threads than cores pay.
+    # The work mostly waits for the disk, and decoding releases the GIL: more threads than cores
+    # are faster.
     threads = min(16, (os.cpu_count() or 1) + 2, len(done))
     at = [-1] * threads
     numbers = itertools.count()
@@ -58,7 +58,7 @@ def in_threads(
 
     def run(thread: int) -> None:
         try:
-            # next() of a count is one step under the GIL: no number is taken twice.
+            # next() of a count is atomic under the GIL: no number is claimed twice.
             while not stop.is_set() and (number := next(numbers)) < len(done):
                 for i in range(number * chunk, min(count, (number + 1) * chunk)):
                     if stop.is_set():
@@ -86,13 +86,13 @@ def in_threads(
                 running -= 1
                 if error is not None:
                     raise error
-            watch.tell(sum(done), count, lambda: name(next((i for i in at if i >= 0), 0)))
+            watch.report(sum(done), count, lambda: name(next((i for i in at if i >= 0), 0)))
             check_stop(should_stop)
     finally:
         stop.set()
 
 
-def patiently(
+def run_interruptible(
     work: Callable[[ShouldStop], _T],
     *,
     note: str,
@@ -100,20 +100,20 @@ def patiently(
     on_progress: OnProgress,
     should_stop: ShouldStop,
 ) -> _T:
-    """`work(should_stop)`, which may hang on a drive: a stop is heeded at once all the same.
+    """The result of `work(should_stop)`, which may hang on a drive; a stop takes effect at once.
 
-    `name` is what is waited for; progress is told only where nothing has come for
-    `STALL_SECONDS`. `work` runs in another thread and is left behind there after a stop.
+    `work` runs in another thread, which is abandoned after a stop. `on_progress` is called only
+    after `STALL_SECONDS` without a result, with a note that contains `name`.
 
     Raises: Cancelled; whatever `work` raises.
     """
     check_stop(should_stop)
     stop, ended = threading.Event(), queue.SimpleQueue[BaseException | None]()
-    answers: list[_T] = []
+    results: list[_T] = []
 
     def run() -> None:
         try:
-            answers.append(work(stop.is_set))
+            results.append(work(stop.is_set))
         except BaseException as error:  # noqa: BLE001 - raised again by the calling thread
             ended.put(error)
         else:
@@ -126,28 +126,30 @@ def patiently(
             try:
                 error = ended.get(timeout=_POLL_SECONDS)
             except queue.Empty:
-                watch.tell_stall(0, 0, lambda: name)
+                watch.report_stall(0, 0, lambda: name)
                 check_stop(should_stop)
                 continue
             if error is not None:
                 raise error
-            return answers[0]
+            return results[0]
     finally:
         stop.set()
 
 
 class _StallNotice:
-    """Tells progress, and says so when there is none."""
+    """Reports progress, or that there has been none for `STALL_SECONDS`."""
 
     def __init__(self, note: str, on_progress: OnProgress) -> None:
         self._note, self._on_progress = note, on_progress
         self._done, self._moved_at = -1, time.monotonic()
 
-    def tell(self, done: int, count: int, name: Callable[[], str]) -> None:
-        if not self.tell_stall(done, count, name):
+    def report(self, done: int, count: int, name: Callable[[], str]) -> None:
+        """Report progress; `name()` is what is waited for."""
+        if not self.report_stall(done, count, name):
             self._on_progress(done, count, self._note)
 
-    def tell_stall(self, done: int, count: int, name: Callable[[], str]) -> bool:
+    def report_stall(self, done: int, count: int, name: Callable[[], str]) -> bool:
+        """Report a stall if there is one; returns whether there is."""
         now = time.monotonic()
         if done != self._done:
             self._done, self._moved_at = done, now

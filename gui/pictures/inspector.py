@@ -185,8 +185,8 @@ class Inspector(Card):
         self.picture.show_image(inspected.image, inspected.path.name)
         if inspected.error:
             self._show_trouble(inspected.error)
-        if inspected.facts is not None:
-            self._show_facts([*self._given, *_describe_facts(inspected)])
+        if inspected.metadata is not None:
+            self._show_facts([*self._given, *_describe_metadata(inspected)])
 
     def close_picture(self) -> None:
         """Forget the picture and hide."""
@@ -241,19 +241,23 @@ def _icon_button(look: Theme, icon: str, name: str, clicked: Callable[[], None])
     return made
 
 
-def _describe_facts(inspected: Inspected) -> list[tuple[str, str]]:
-    facts = inspected.facts
-    if facts is None:
+def _describe_metadata(inspected: Inspected) -> list[tuple[str, str]]:
+    metadata = inspected.metadata
+    if metadata is None:
         return []
-    size = f"{facts.bytes / 1e6:,.1f} MB" if facts.bytes >= 1e6 else f"{facts.bytes / 1e3:,.1f} kB"
+    size = (
+        f"{metadata.bytes / 1e6:,.1f} MB"
+        if metadata.bytes >= 1e6
+        else f"{metadata.bytes / 1e3:,.1f} kB"
+    )
     lines = [
-        ("Pixels", f"{facts.width:,} × {facts.height:,}"),
-        ("File", " · ".join(part for part in (size, facts.format, facts.mode) if part)),
+        ("Pixels", f"{metadata.width:,} × {metadata.height:,}"),
+        ("File", " · ".join(part for part in (size, metadata.format, metadata.mode) if part)),
     ]
-    if facts.camera:
-        lines.append(("Camera", facts.camera))
-    if facts.taken:
-        lines.append(("Taken", facts.taken))
-    if facts.is_turned:
+    if metadata.camera:
+        lines.append(("Camera", metadata.camera))
+    if metadata.taken:
+        lines.append(("Taken", metadata.taken))
+    if metadata.is_turned:
         lines.append(("EXIF", "turned upright when read"))
     return lines

@@ -16,13 +16,13 @@ from PySide6.QtGui import QImage
 from core.errors import AppError
 from core.events import check_stop
 from gui.kit.workers import JobContext
-from gui.shell.jobs import read_patiently
+from gui.shell.jobs import read_interruptible
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from core.data.dataset import DatasetIndex
-    from core.images.metadata import PictureFacts
+    from core.images.metadata import ImageMetadata
 
 _COARSE = 4
 """A picture this many times smaller than its cell is shown pixel by pixel, not smeared."""
@@ -40,17 +40,17 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Inspected:
-    """One picture to look at closely; `facts` is None where its file cannot be read."""
+    """One picture to look at closely; `metadata` is None where its file cannot be read."""
 
     path: Path
     image: QImage
-    facts: PictureFacts | None
+    metadata: ImageMetadata | None
     error: str = ""
 
 
 def read_cells(paths: Sequence[Path], side_px: int, link: JobContext) -> None:
     """Send one `Cell` per file: those that are in the cache first, then as they are decoded."""
-    from core.images.thumbnails import squares
+    from core.images.thumbnails import read_thumbnails
 
     def send(path: Path, picture: Image.Image | None, error: str) -> None:
         if picture is None:
@@ -70,10 +70,10 @@ def read_cells(paths: Sequence[Path], side_px: int, link: JobContext) -> None:
             )
         link.sink(Cell(path, side_px, square))
 
-    squares(
+    read_thumbnails(
         paths,
         side_px,
-        on_square=send,
+        on_thumbnail=send,
         should_stop=link.should_stop,
         on_progress=link.on_progress,
     )
@@ -81,17 +81,17 @@ def read_cells(paths: Sequence[Path], side_px: int, link: JobContext) -> None:
 
 def inspect_picture(path: Path, side_px: int, link: JobContext) -> Inspected:
     """The picture at about `side_px` pixels and what its file says of itself."""
-    from core.images.metadata import read_facts
+    from core.images.metadata import read_metadata
 
     try:
-        picture = read_patiently(path, side_px, link)
-        facts = read_facts(path)
+        picture = read_interruptible(path, side_px, link)
+        metadata = read_metadata(path)
     except AppError as error:
         return Inspected(path, QImage(), None, error.message)
     check_stop(link.should_stop)
     if min(picture.size) > 2 * side_px:
         picture.thumbnail((2 * side_px, 2 * side_px))
-    return Inspected(path, _to_qimage(picture), facts)
+    return Inspected(path, _to_qimage(picture), metadata)
 
 
 @dataclass(frozen=True)

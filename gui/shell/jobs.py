@@ -105,15 +105,15 @@ def read_thumbnails(paths: Sequence[Path], short_side: int, link: JobContext) ->
         link.sink(_read_thumbnail(path, short_side, link))
 
 
-def read_patiently(path: Path, short_side: int, link: JobContext) -> Image.Image:
+def read_interruptible(path: Path, short_side: int, link: JobContext) -> Image.Image:
     """The picture of a file; a drive that does not answer keeps no job from being cancelled.
 
     Raises: DecodeError, Cancelled.
     """
     from core.images.decode import read_image
-    from core.system.threads import patiently
+    from core.system.threads import run_interruptible
 
-    return patiently(
+    return run_interruptible(
         lambda _stopping: read_image(path, short_side=short_side),
         note="Reading pictures",
         name=path.name,
@@ -124,7 +124,7 @@ def read_patiently(path: Path, short_side: int, link: JobContext) -> Image.Image
 
 def _read_thumbnail(path: Path, short_side: int, link: JobContext) -> Thumbnail:
     try:
-        return Thumbnail(path, _to_qimage(read_patiently(path, short_side, link)))
+        return Thumbnail(path, _to_qimage(read_interruptible(path, short_side, link)))
     except AppError as error:
         return Thumbnail(path, QImage(), str(error))
 

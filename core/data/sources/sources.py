@@ -14,7 +14,7 @@ from core.data.sources.table_paths import table_in
 from core.data.sources.tables import is_table, read_table
 from core.errors import DatasetError
 from core.events import OnProgress, ShouldStop, never_stop, no_progress
-from core.system.threads import patiently
+from core.system.threads import run_interruptible
 
 _T = TypeVar("_T")
 _HINT = (
@@ -78,7 +78,7 @@ def _find_one(
     path: Path, *, allow_unlabelled: bool, on_progress: OnProgress, should_stop: ShouldStop
 ) -> Layout:
     def look(work: Callable[[ShouldStop], _T], what: str = "") -> _T:
-        return patiently(
+        return run_interruptible(
             work,
             note="Looking for pictures",
             name=f"{what or 'the folder'} {path.name}",

@@ -49,7 +49,7 @@ def download(
                 name, total = str(message["name"]), int(message["bytes"] or 0)
                 require_space(card, folder, total)
                 on_progress(0, total, f"downloading {name}")
-                child.say({"do": "go"})
+                child.send({"do": "go"})
             elif message["event"] == "progress":
                 total = max(total, int(message["total"]))
                 on_progress(int(message["done"]), total, f"downloading {name}")

@@ -210,7 +210,7 @@ def test_without_augmentation_a_view_is_the_validation_cut_and_no_chance_is_aske
 
     rng = np.random.default_rng(0)
     view = training_view(working, PREPROCESSING, "none", rng)
-    expected = PREPROCESSING.cut(Image.fromarray(working))
+    expected = PREPROCESSING.crop(Image.fromarray(working))
     assert np.array_equal(view.pixels.permute(1, 2, 0).numpy(), expected)
     assert view.draw == Draw()
     assert rng.random() == np.random.default_rng(0).random()

@@ -17,7 +17,7 @@ from core.data.sources.scan import scan
 from core.errors import DecodeError
 from core.images import signatures
 from core.images.decode import decode, read_header, read_image
-from core.images.metadata import read_facts
+from core.images.metadata import read_metadata
 from core.images.signatures import looks_like, optional_format
 from helpers import REPOSITORY
 
@@ -122,7 +122,7 @@ def test_a_turned_heif_comes_out_upright_and_says_that_it_was_turned(photo, tmp_
     file.write_bytes(heic(stored, exif=exif.tobytes()))
     assert read_image(file).size == read_header(file) == photo.size
     assert difference(read_image(file), photo) < 4
-    facts = read_facts(file)
+    facts = read_metadata(file)
     assert (facts.width, facts.height) == photo.size
     assert (facts.format, facts.camera, facts.is_turned) == ("HEIF", "Maker Phone 3", True)
 
@@ -385,7 +385,7 @@ def test_the_facts_of_a_dicom_file_name_its_device_and_nobody(tmp_path):
             StudyDate="20240229",
         )
     )
-    facts = read_facts(file)
+    facts = read_metadata(file)
     assert (facts.width, facts.height, facts.format, facts.mode) == (
         64,
         64,

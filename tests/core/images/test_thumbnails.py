@@ -43,8 +43,8 @@ def look(tmp_path: Path, monkeypatch):
         def take(path: Path, picture: Image.Image | None, error: str) -> None:
             got[path] = picture or error
 
-        thumbnails.squares(
-            paths, side, on_square=take,
+        thumbnails.read_thumbnails(
+            paths, side, on_thumbnail=take,
             should_stop=never_stop, file=file or tmp_path / "cache.sqlite",
         )  # fmt: skip
         return got, len(decoded)
@@ -118,8 +118,8 @@ def test_above_the_budget_the_thumbnails_seen_longest_ago_go(
 def test_a_stop_ends_it_at_the_next_picture(pictures, tmp_path: Path) -> None:
     got: list[Path] = []
     with pytest.raises(Cancelled):
-        thumbnails.squares(
-            pictures, 64, on_square=lambda path, _picture, _error: got.append(path),
+        thumbnails.read_thumbnails(
+            pictures, 64, on_thumbnail=lambda path, _picture, _error: got.append(path),
             should_stop=lambda: len(got) >= 2, file=tmp_path / "cache.sqlite",
         )  # fmt: skip
     assert len(got) == 2

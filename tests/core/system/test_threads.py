@@ -13,7 +13,7 @@ from core.data.sources import sources
 from core.data.sources.scan import scan
 from core.errors import Cancelled
 from core.system import threads
-from core.system.threads import in_threads, patiently
+from core.system.threads import in_threads, run_interruptible
 from helpers import REPOSITORY
 
 
@@ -48,7 +48,7 @@ def test_an_error_of_the_work_ends_it_and_is_raised():
         lambda: in_threads(
             work, 5, note="", on_progress=lambda *p: None, should_stop=lambda: False
         ),
-        lambda: patiently(
+        lambda: run_interruptible(
             lambda stopping: work(0),
             note="", name="", on_progress=lambda *p: None, should_stop=lambda: False,
         ),

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from PySide6.QtCore import (
-    QAbstractTableModel,
-    QItemSelectionModel,
-    QModelIndex,
-    QPersistentModelIndex,
-    QPoint,
-    QRect,
-    Qt,
-    Signal,
-)
+from PySide6.QtCore import QItemSelectionModel, QModelIndex, QPoint, QRect, Qt, Signal
 from PySide6.QtGui import QContextMenuEvent, QKeyEvent, QKeySequence, QPainter, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -25,16 +17,23 @@ from PySide6.QtWidgets import (
     QTableView,
 )
 
+from gui.kit.table import (
+    LEFT,
+    RIGHT,
+    Column,
+    ColumnTable,
+    TableIndex,
+    order_of,
+    set_up_view,
+    set_widths,
+)
 from gui.kit.theme import Theme
 from gui.models.rows import COLUMNS, MODEL_COLUMN, ModelRow, sorted_positions
 
 if TYPE_CHECKING:
     from core.catalog.card import ModelCard
 
-_Index = QModelIndex | QPersistentModelIndex
-_RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-_LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
-_RIGHT_FLAGS, _LEFT_FLAGS = int(_RIGHT), int(_LEFT)
+_RIGHT_FLAGS, _LEFT_FLAGS = int(RIGHT), int(LEFT)
 _CENTRE_FLAGS = int(Qt.AlignmentFlag.AlignCenter)
 _SELECTED = QStyle.StateFlag.State_Selected
 ROW_PX = 28
@@ -44,12 +43,38 @@ _PAD_PX = 11
 """As the header's sections have it."""
 
 
-class ModelTableModel(QAbstractTableModel):
+def _column(at: int) -> Column[ModelRow]:
+    column = COLUMNS[at]
+
+    def text(row: ModelRow) -> str:
+        return row.texts[at]
+
+    return Column(
+        column.heading,
+        text,
+        column.is_number,
+        tip=None if column.is_number else text,
+        heading_tip=column.tip,
+        starts_with_largest=column.starts_with_largest,
+        others={Qt.ItemDataRole.AccessibleTextRole: text},
+    )
+
+
+def _name_column(spoken: Callable[[ModelRow], str]) -> Column[ModelRow]:
+    return replace(
+        _column(MODEL_COLUMN),
+        tip=lambda row: row.card.id,
+        others={Qt.ItemDataRole.AccessibleTextRole: spoken},
+    )
+
+
+class ModelTableModel(ColumnTable[ModelRow]):
     """Rows of the catalog. A filter is the positions that fit; no proxy asks `data()` of all."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self._rows: tuple[ModelRow, ...] = ()
+        super().__init__(
+            [_name_column(self._spoken_name), *(_column(at) for at in range(1, len(COLUMNS)))]
+        )
         self._fitting: Collection[int] = ()
         self._order: list[int] = []
         self._shown: list[int] = []
@@ -57,10 +82,10 @@ class ModelTableModel(QAbstractTableModel):
         self._is_largest_first = False
         self.compared: dict[str, str] = {}
 
-    def show_rows(self, rows: tuple[ModelRow, ...], fitting: Collection[int]) -> None:
+    def show_listing(self, rows: tuple[ModelRow, ...], fitting: Collection[int]) -> None:
         """New rows under the filter and the order there is."""
         self.beginResetModel()
-        self._rows = rows
+        self.rows = rows
         self._fitting = frozenset(fitting)
         self._set_order(self._sort_column, largest_first=self._is_largest_first)
         self.endResetModel()
@@ -85,9 +110,9 @@ class ModelTableModel(QAbstractTableModel):
     def _set_order(self, column: int, *, largest_first: bool) -> None:
         self._sort_column, self._is_largest_first = column, largest_first
         if column < 0:
-            self._order = list(range(len(self._rows)))
+            self._order = list(range(len(self.rows)))
         else:
-            self._order = sorted_positions(self._rows, column, largest_first=largest_first)
+            self._order = sorted_positions(self.rows, column, largest_first=largest_first)
         self._pick()
 
     def _pick(self) -> None:
@@ -95,21 +120,22 @@ class ModelTableModel(QAbstractTableModel):
         self._shown = [position for position in self._order if position in fitting]
 
     def card(self, row: int) -> ModelCard:
-        return self._rows[self._shown[row]].card
-
-    def model_row(self, row: int) -> ModelRow:
-        return self._rows[self._shown[row]]
+        """The model shown at a line."""
+        return self.row_at(row).card
 
     def mark_compared(self, ids: Sequence[str]) -> None:
         """Number these models, in this order, beside their names."""
         self.compared = {card_id: str(number) for number, card_id in enumerate(ids, start=1)}
-        if self._shown:
-            last = self.index(len(self._shown) - 1, MODEL_COLUMN)
-            self.dataChanged.emit(self.index(0, MODEL_COLUMN), last)
+        self.update_columns(MODEL_COLUMN, MODEL_COLUMN)
 
     def compared_as(self, row: int) -> str:
         """The number of a row's model in the comparison; empty for most."""
-        return self.compared.get(self._rows[self._shown[row]].card.id, "")
+        return self.compared.get(self.rows[self._shown[row]].card.id, "")
+
+    def _spoken_name(self, row: ModelRow) -> str:
+        number = self.compared.get(row.card.id)
+        name = row.texts[MODEL_COLUMN]
+        return f"{name}, number {number} of the comparison" if number else name
 
     def row_of(self, card_id: str) -> int:
         """The row that shows a card; -1 where the filter leaves it out."""
@@ -117,56 +143,20 @@ class ModelTableModel(QAbstractTableModel):
             (
                 row
                 for row, position in enumerate(self._shown)
-                if self._rows[position].card.id == card_id
+                if self.rows[position].card.id == card_id
             ),
             -1,
         )
 
     def cell(self, row: int, column: int) -> tuple[str, bool]:
         """The text of a cell, and whether it is a number."""
-        return self._rows[self._shown[row]].texts[column], COLUMNS[column].is_number
+        return self.rows[self._shown[row]].texts[column], COLUMNS[column].is_number
 
-    def rowCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: B008 - Qt's signature
+    def row_at(self, position: int) -> ModelRow:
+        return self.rows[self._shown[position]]
+
+    def rowCount(self, parent: TableIndex = QModelIndex()) -> int:  # noqa: B008 - Qt's signature
         return 0 if parent.isValid() else len(self._shown)
-
-    def columnCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: B008 - Qt's signature
-        return 0 if parent.isValid() else len(COLUMNS)
-
-    def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if not index.isValid():
-            return None
-        if role == Qt.ItemDataRole.DisplayRole:
-            return self._rows[self._shown[index.row()]].texts[index.column()]
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return _RIGHT if COLUMNS[index.column()].is_number else _LEFT
-        if role == Qt.ItemDataRole.ToolTipRole and not COLUMNS[index.column()].is_number:
-            row = self._rows[self._shown[index.row()]]
-            return row.texts[index.column()] if index.column() else row.card.id
-        if role == Qt.ItemDataRole.AccessibleTextRole:
-            text = self._rows[self._shown[index.row()]].texts[index.column()]
-            number = "" if index.column() else self.compared_as(index.row())
-            return f"{text}, number {number} of the comparison" if number else text
-        return None
-
-    def headerData(
-        self,
-        section: int,
-        orientation: Qt.Orientation,
-        role: int = Qt.ItemDataRole.DisplayRole,
-    ) -> Any:
-        if orientation != Qt.Orientation.Horizontal:
-            return None
-        column = COLUMNS[section]
-        if role == Qt.ItemDataRole.DisplayRole:
-            return column.heading
-        if role == Qt.ItemDataRole.ToolTipRole:
-            return column.tip or None
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return _RIGHT if column.is_number else _LEFT
-        if role == Qt.ItemDataRole.InitialSortOrderRole:
-            descends = column.starts_with_largest
-            return Qt.SortOrder.DescendingOrder if descends else Qt.SortOrder.AscendingOrder
-        return None
 
 
 class _CellDelegate(QStyledItemDelegate):
@@ -184,7 +174,7 @@ class _CellDelegate(QStyledItemDelegate):
         # Kept: to ask the option's palette costs more than to draw the text.
         self._text, self._tint = self._theme.colour("text"), self._theme.colour("tint")
 
-    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _Index) -> None:
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: TableIndex) -> None:
         rect, row, column = option.rect, index.row(), index.column()
         if row == self._table.chosen_row or option.state & _SELECTED:
             painter.fillRect(rect, self._tint)
@@ -237,42 +227,31 @@ class ModelTable(QTableView):
         self.chosen_id = ""
         self.chosen_row = -1
         self.setModel(self.table_model)
-        self.setAccessibleName("Models")
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        header = set_up_view(
+            self, "Models", selects_several=True, elides_middle=True, row_px=ROW_PX
+        )
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setTabKeyNavigation(False)
-        self.setShowGrid(False)
-        self.setWordWrap(False)
-        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerItem)
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        rows = self.verticalHeader()
-        rows.hide()
-        rows.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        rows.setDefaultSectionSize(ROW_PX)
-        self._set_up_header()
+        self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+        self._set_up_header(header)
         self.selectionModel().currentRowChanged.connect(self._row_changed)
         self.activated.connect(self._row_activated)
 
-    def _set_up_header(self) -> None:
-        header = self.horizontalHeader()
-        header.setHighlightSections(False)
-        header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+    def _set_up_header(self, header: QHeaderView) -> None:
         header.setMinimumSectionSize(_NARROWEST_PX)
         header.setSortIndicatorClearable(True)
         header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
         header.setSortIndicatorShown(True)
         header.setSectionsClickable(True)
         # Fixed widths: resizing to contents would ask for every cell of the catalog.
-        for position, column in enumerate(COLUMNS):
-            self.setColumnWidth(position, column.width_px)
+        set_widths(self, [column.width_px for column in COLUMNS])
         header.sortIndicatorChanged.connect(self._sort)
 
     # -- what is shown -----------------------------------------------------------------------
 
     def show_rows(self, rows: tuple[ModelRow, ...], fitting: Collection[int]) -> None:
-        self.table_model.show_rows(rows, fitting)
+        self.table_model.show_listing(rows, fitting)
         self._mark_chosen(scrolls=True)
 
     def filter(self, fitting: Collection[int]) -> None:
@@ -290,8 +269,7 @@ class ModelTable(QTableView):
     def sort_by(self, key: str) -> None:
         """By a column, the way a first click on its heading does."""
         position = next(n for n, column in enumerate(COLUMNS) if column.key == key)
-        descends = COLUMNS[position].starts_with_largest
-        order = Qt.SortOrder.DescendingOrder if descends else Qt.SortOrder.AscendingOrder
+        order = order_of(is_largest_first=COLUMNS[position].starts_with_largest)
         self.horizontalHeader().setSortIndicator(position, order)
 
     def choose_row(self, row: int) -> None:
@@ -351,7 +329,7 @@ class ModelTable(QTableView):
         rows = sorted(index.row() for index in self.selectionModel().selectedRows())
         if not rows and self.chosen_row >= 0:
             rows = [self.chosen_row]
-        return [self.table_model.model_row(row) for row in rows]
+        return [self.table_model.row_at(row) for row in rows]
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         is_plain = event.modifiers() == Qt.KeyboardModifier.NoModifier

@@ -18,8 +18,8 @@ from PySide6.QtWidgets import (
 
 from gui.kit import theme
 from gui.kit.basics import label
+from gui.kit.table import ROW_PX
 from gui.kit.words import isolate, quote
-from gui.pictures.class_table import ROW_PX
 
 _KEY_ROLE = Qt.ItemDataRole.UserRole
 _WALK = (Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_PageUp, Qt.Key.Key_PageDown)

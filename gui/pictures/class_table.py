@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from PySide6.QtCore import (
-    QAbstractTableModel,
-    QItemSelection,
-    QItemSelectionModel,
-    QModelIndex,
-    QPersistentModelIndex,
-    QRectF,
-    QSize,
-    QSortFilterProxyModel,
-    Qt,
-    Signal,
-)
+from PySide6.QtCore import QItemSelection, QItemSelectionModel, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QContextMenuEvent, QKeyEvent, QPainter, QResizeEvent
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QHeaderView,
     QInputDialog,
     QMenu,
@@ -32,119 +21,114 @@ from PySide6.QtWidgets import (
 
 from gui.edits.commands import DataCommands
 from gui.kit import theme
+from gui.kit.table import (
+    SHARE_ROLE,
+    Column,
+    ColumnTable,
+    TableIndex,
+    set_up_view,
+    sorted_by_key,
+)
 from gui.kit.theme import Theme
 from gui.kit.words import isolate, quote
 
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
 
-_Index = QModelIndex | QPersistentModelIndex
-SHARE_ROLE = Qt.ItemDataRole.UserRole + 1
-SORT_ROLE = Qt.ItemDataRole.UserRole + 2
 DIGIT_ROLE = Qt.ItemDataRole.UserRole + 3
-"""The key that labels pictures with this class; empty from the tenth class on."""
 _DIGITS = 9
 _DIGIT_PX = 20
-ROW_PX = 30
 _SPLIT_PX = 58
 _WIDE_PX = 330
 """Below this width the splits' columns give way to the names."""
 
 
-class ClassModel(QAbstractTableModel):
-    """One row per class; columns: class, one per split that holds images, balance."""
+@dataclass(frozen=True, slots=True)
+class ClassRow:
+    """A class with its images in each split that is shown; `share` of the largest class, 0…1."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._classes: tuple[str, ...] = ()
-        self._keys: tuple[str, ...] = ()
-        self._splits: tuple[str, ...] = ()
-        self._counts: list[list[int]] = []
-        self._totals: list[int] = []
-        self._largest = 1
+    name: str
+    key: str
+    digit: str
+    """The key that labels pictures with this class; empty from the tenth class on."""
+    counts: tuple[int, ...]
+    total: int
+    share: float
+
+    @property
+    def tip(self) -> str:
+        digit = f"\nThe key {self.digit} gives pictures this class." if self.digit else ""
+        folder = f" (folder: {self.key})" if self.key != self.name else ""
+        return self.name + folder + digit
+
+    @property
+    def spoken(self) -> str | None:
+        return f"{self.name}, key {self.digit}" if self.digit else None
+
+
+def _columns(splits: Sequence[str]) -> tuple[Column[ClassRow], ...]:
+    return (
+        Column(
+            "Class",
+            lambda row: isolate(row.name),
+            sort_key=lambda row: row.name.casefold(),
+            tip=lambda row: row.tip,
+            others={
+                DIGIT_ROLE: lambda row: row.digit,
+                Qt.ItemDataRole.AccessibleTextRole: lambda row: row.spoken,
+            },
+        ),
+        *(_split_column(split, position) for position, split in enumerate(splits)),
+        Column(
+            "Total",
+            lambda row: f"{row.total:,}",
+            sort_key=lambda row: row.total,
+            others={SHARE_ROLE: lambda row: row.share},
+        ),
+    )
+
+
+def _split_column(split: str, position: int) -> Column[ClassRow]:
+    return Column(
+        split,
+        lambda row: f"{row.counts[position]:,}",
+        is_number=True,
+        sort_key=lambda row: row.counts[position],
+    )
+
+
+class ClassModel(ColumnTable[ClassRow]):
+    """One row per class; columns: class, one per split that holds images, total."""
 
     def show_dataset(self, dataset: DatasetIndex) -> bool:
         """Whether there are other rows or columns now: after most edits only numbers are new."""
         from core.data.dataset import SPLITS
 
         table = dataset.class_split_counts()
-        columns = [i for i, name in enumerate(SPLITS) if table[:, i].any()]
-        splits = tuple(SPLITS[i] for i in columns)
-        is_other = (self._classes, self._keys, self._splits) != (
-            dataset.classes, dataset.keys, splits,
+        shown = [i for i in range(len(SPLITS)) if table[:, i].any()]
+        largest = max([1, *table.sum(axis=1).tolist()])
+        rows = tuple(
+            ClassRow(
+                name, key, str(at + 1) if at < _DIGITS else "", tuple(table[at, shown].tolist()),
+                int(table[at].sum()), float(table[at].sum() / largest),
+            )
+            for at, (name, key) in enumerate(zip(dataset.classes, dataset.keys, strict=True))
         )  # fmt: skip
-        if is_other:
-            self.beginResetModel()
-        self._classes, self._keys, self._splits = dataset.classes, dataset.keys, splits
-        self._counts = table[:, columns].tolist()
-        self._totals = table.sum(axis=1).tolist()
-        self._largest = max([1, *self._totals])
-        if is_other:
-            self.endResetModel()
-        elif self._classes:
-            last = self.index(len(self._classes) - 1, self.balance_column)
-            self.dataChanged.emit(self.index(0, 1), last)
-        return is_other
+        columns = _columns([SPLITS[i] for i in shown]) if rows else ()
+        if _titles(rows, columns) != _titles(self.rows, self.columns):
+            self.show_rows(rows, columns)
+            return True
+        self.rows = rows
+        self.update_columns(1, self.balance_column)
+        return False
 
     @property
     def balance_column(self) -> int:
-        return len(self._splits) + 1
+        return len(self.columns) - 1
 
-    def rowCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: B008 - Qt's signature
-        return 0 if parent.isValid() else len(self._classes)
 
-    def columnCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: B008 - Qt's signature
-        return 0 if parent.isValid() or not self._classes else len(self._splits) + 2
-
-    def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if not index.isValid():
-            return None
-        row, column = index.row(), index.column()
-        if role == Qt.ItemDataRole.DisplayRole:
-            return self._text(row, column)
-        if role == Qt.ItemDataRole.TextAlignmentRole and 0 < column < self.balance_column:
-            return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-        if role == Qt.ItemDataRole.ToolTipRole and column == 0:
-            key = "" if row >= _DIGITS else f"\nThe key {row + 1} gives pictures this class."
-            shown, folder = self._classes[row], self._keys[row]
-            return shown + (f" (folder: {folder})" if folder != shown else "") + key
-        if role == SHARE_ROLE and column == self.balance_column:
-            return self._totals[row] / self._largest
-        if role == DIGIT_ROLE and column == 0:
-            return str(row + 1) if row < _DIGITS else ""
-        if role == Qt.ItemDataRole.AccessibleTextRole and column == 0 and row < _DIGITS:
-            return f"{self._classes[row]}, key {row + 1}"
-        if role == SORT_ROLE:
-            return self._sort_key(row, column)
-        return None
-
-    def _sort_key(self, row: int, column: int) -> int | str:
-        if column == 0:
-            return self._classes[row].casefold()
-        return self._totals[row] if column == self.balance_column else self._counts[row][column - 1]
-
-    def _text(self, row: int, column: int) -> str:
-        if column == 0:
-            return isolate(self._classes[row])
-        if column < self.balance_column:
-            return f"{self._counts[row][column - 1]:,}"
-        return f"{self._totals[row]:,}"
-
-    def headerData(
-        self,
-        section: int,
-        orientation: Qt.Orientation,
-        role: int = Qt.ItemDataRole.DisplayRole,
-    ) -> Any:
-        if orientation != Qt.Orientation.Horizontal:
-            return None
-        if role == Qt.ItemDataRole.DisplayRole:
-            return ("Class", *self._splits, "Total")[section]
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            right = 0 < section < self.balance_column
-            side = Qt.AlignmentFlag.AlignRight if right else Qt.AlignmentFlag.AlignLeft
-            return side | Qt.AlignmentFlag.AlignVCenter
-        return None
+def _titles(rows: Sequence[ClassRow], columns: Sequence[Column[ClassRow]]) -> list[object]:
+    return [[(row.name, row.key) for row in rows], [column.heading for column in columns]]
 
 
 class _BalanceBar(QStyledItemDelegate):
@@ -154,7 +138,7 @@ class _BalanceBar(QStyledItemDelegate):
         super().__init__(parent)
         self._theme = look
 
-    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _Index) -> None:
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: TableIndex) -> None:
         share = index.data(SHARE_ROLE)
         if share is None:
             super().paint(painter, option, index)
@@ -195,7 +179,7 @@ class _NameWithDigit(QStyledItemDelegate):
         super().__init__(parent)
         self._theme = look
 
-    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _Index) -> None:
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: TableIndex) -> None:
         if option.state & QStyle.StateFlag.State_Selected:
             painter.fillRect(option.rect, self._theme.colour("tint"))
         room = QRectF(option.rect)
@@ -224,23 +208,10 @@ class ClassTable(QTableView):
         self._dataset: DatasetIndex | None = None
         self.class_model = ClassModel()
         self._is_filling = False
-        self._sorted = QSortFilterProxyModel(self)
-        self._sorted.setSourceModel(self.class_model)
-        self._sorted.setSortRole(SORT_ROLE)
-        self.setModel(self._sorted)
+        self._sorted = sorted_by_key(self.class_model, self)
         self.setItemDelegate(_BalanceBar(look, self))
         self.setItemDelegateForColumn(0, _NameWithDigit(look, self))
-        self.setAccessibleName("Classes")
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
-        self.setTabKeyNavigation(False)
-        self.setShowGrid(False)
-        self.setWordWrap(False)
-        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(ROW_PX)
-        header = self.horizontalHeader()
-        header.setHighlightSections(False)
+        header = set_up_view(self, "Classes", selects_several=True, elides_middle=True)
         header.setMinimumSectionSize(40)
         header.setSectionsClickable(True)
         self.setSortingEnabled(True)

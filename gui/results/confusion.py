@@ -31,10 +31,10 @@ from PySide6.QtWidgets import (
 )
 
 from gui.kit import theme
+from gui.kit.table import LEFT, RIGHT, set_up_view
 from gui.kit.theme import Theme
 from gui.kit.words import count as say_count
 from gui.kit.words import quote, quote_briefly
-from gui.pictures.class_table import ROW_PX
 
 if TYPE_CHECKING:
     from core.runs.report import Report
@@ -372,20 +372,11 @@ class ConfusionTable(QTableWidget):
 
     def __init__(self) -> None:
         super().__init__(0, 3)
-        self.setAccessibleName("Largest confusions")
+        header = set_up_view(self, "Largest confusions", selects_several=True, elides_middle=True)
         self.setHorizontalHeaderLabels(("True", "Answered", "Images"))
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setTabKeyNavigation(False)
-        self.setShowGrid(False)
-        self.setWordWrap(False)
-        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.setMinimumSize(180, 180)
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(ROW_PX)
-        header = self.horizontalHeader()
-        header.setHighlightSections(False)
-        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        header.setDefaultAlignment(LEFT)
         for column in (0, 1):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.Stretch)
         header.setSectionResizeMode(2, QHeaderView.ResizeMode.ResizeToContents)
@@ -402,9 +393,7 @@ class ConfusionTable(QTableWidget):
                 item = QTableWidgetItem(text)
                 item.setToolTip(text)
                 if column == 2:
-                    item.setTextAlignment(
-                        Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-                    )
+                    item.setTextAlignment(RIGHT)
                 self.setItem(position, column, item)
 
 

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from PySide6.QtCore import (
-    QAbstractTableModel,
-    QModelIndex,
-    QPersistentModelIndex,
-    QRectF,
-    QSize,
-    QSortFilterProxyModel,
-    Qt,
-    Signal,
-)
+from PySide6.QtCore import QModelIndex, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QPainter
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QHeaderView,
     QStyle,
     QStyledItemDelegate,
@@ -26,73 +17,70 @@ from PySide6.QtWidgets import (
 )
 
 from gui.kit import theme
+from gui.kit.table import (
+    SHARE_ROLE,
+    Column,
+    ColumnTable,
+    TableIndex,
+    set_up_view,
+    set_widths,
+    sorted_by_key,
+)
 from gui.kit.theme import Theme
-from gui.pictures.class_table import ROW_PX, SHARE_ROLE, SORT_ROLE
 
 if TYPE_CHECKING:
-    from core.runs.report import Report
+    from core.runs.report import ClassScore, Report
 
-_Index = QModelIndex | QPersistentModelIndex
-_HEADINGS = ("Class", "Images", "Precision", "Recall", "F1")
-_MEANINGS = (
-    "",
-    "Images of the class that were judged",
-    "Of the images answered as this class, how many are of it",
-    "Of the images of this class, how many were answered as it",
-    "Harmonic mean of precision and recall",
+
+def _share_column(
+    heading: str, share: Callable[[ClassScore], float], heading_tip: str, pattern: str = ".1%"
+) -> Column[ClassScore]:
+    return Column(
+        heading,
+        lambda score: format(share(score), pattern),
+        is_number=True,
+        sort_key=share,
+        heading_tip=heading_tip,
+        others={SHARE_ROLE: share},
+    )
+
+
+_COLUMNS: tuple[Column[ClassScore], ...] = (
+    Column(
+        "Class",
+        lambda score: score.name,
+        sort_key=lambda score: score.name.casefold(),
+        tip=lambda score: score.name,
+    ),
+    Column(
+        "Images",
+        lambda score: f"{score.n:,}",
+        is_number=True,
+        sort_key=lambda score: score.n,
+        heading_tip="Images of the class that were judged",
+    ),
+    _share_column(
+        "Precision",
+        lambda score: score.precision,
+        "Of the images answered as this class, how many are of it",
+    ),
+    _share_column(
+        "Recall",
+        lambda score: score.recall,
+        "Of the images of this class, how many were answered as it",
+    ),
+    _share_column("F1", lambda score: score.f1, "Harmonic mean of precision and recall", ".3f"),
 )
 
 
-class ScoreModel(QAbstractTableModel):
+class ScoreModel(ColumnTable["ClassScore"]):
     """One row per class, in the report's order."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self._report: Report | None = None
+        super().__init__(_COLUMNS)
 
     def show_report(self, report: Report | None) -> None:
-        self.beginResetModel()
-        self._report = report
-        self.endResetModel()
-
-    def rowCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: B008 - Qt's signature
-        return 0 if parent.isValid() or self._report is None else len(self._report.per_class)
-
-    def columnCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: B008 - Qt's signature
-        return 0 if parent.isValid() else len(_HEADINGS)
-
-    def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if not index.isValid() or self._report is None:
-            return None
-        score, column = self._report.per_class[index.row()], index.column()
-        value = (score.name, score.n, score.precision, score.recall, score.f1)[column]
-        if role == Qt.ItemDataRole.DisplayRole:
-            if isinstance(value, float):
-                return f"{value:.1%}" if column < 4 else f"{value:.3f}"
-            return value if isinstance(value, str) else f"{value:,}"
-        if role == SHARE_ROLE:
-            return value if isinstance(value, float) else None
-        if role == SORT_ROLE:
-            return value.casefold() if isinstance(value, str) else value
-        if role == Qt.ItemDataRole.ToolTipRole and column == 0:
-            return score.name
-        if role == Qt.ItemDataRole.TextAlignmentRole and column == 1:
-            return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-        return None
-
-    def headerData(
-        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
-    ) -> Any:
-        if orientation != Qt.Orientation.Horizontal:
-            return None
-        if role == Qt.ItemDataRole.DisplayRole:
-            return _HEADINGS[section]
-        if role == Qt.ItemDataRole.ToolTipRole:
-            return _MEANINGS[section]
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            side = Qt.AlignmentFlag.AlignLeft if section == 0 else Qt.AlignmentFlag.AlignRight
-            return side | Qt.AlignmentFlag.AlignVCenter
-        return None
+        self.show_rows(() if report is None else report.per_class)
 
 
 class _ShareBar(QStyledItemDelegate):
@@ -102,7 +90,7 @@ class _ShareBar(QStyledItemDelegate):
         super().__init__(parent)
         self._theme = look
 
-    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _Index) -> None:
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: TableIndex) -> None:
         share = index.data(SHARE_ROLE)
         if share is None:
             super().paint(painter, option, index)
@@ -132,28 +120,13 @@ class ScoreTable(QTableView):
     def __init__(self, look: Theme) -> None:
         super().__init__()
         self.score_model = ScoreModel()
-        self._sorted = QSortFilterProxyModel(self)
-        self._sorted.setSourceModel(self.score_model)
-        self._sorted.setSortRole(SORT_ROLE)
-        self.setModel(self._sorted)
+        self._sorted = sorted_by_key(self.score_model, self)
         self.setItemDelegate(_ShareBar(look, self))
-        self.setAccessibleName("Per-class table")
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setTabKeyNavigation(False)
-        self.setShowGrid(False)
-        self.setWordWrap(False)
-        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        header = set_up_view(self, "Per-class table", elides_middle=True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(ROW_PX)
-        header = self.horizontalHeader()
-        header.setHighlightSections(False)
         header.setMinimumSectionSize(40)
         header.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        for column, width in ((1, 62), (2, 78), (3, 70), (4, 62)):
-            self.setColumnWidth(column, width)
+        set_widths(self, (0, 62, 78, 70, 62))
         self.setSortingEnabled(True)
         self.sortByColumn(0, Qt.SortOrder.AscendingOrder)
         self.selectionModel().currentRowChanged.connect(self._row_changed)

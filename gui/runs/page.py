@@ -148,7 +148,7 @@ class RunsPage(Page):
         self._show_found()
 
     def _show_found(self) -> None:
-        shown, all_runs = self.table.shown, len(self.table.runs_model.runs)
+        shown, all_runs = self.table.shown, self.table.runs_model.rowCount()
         self.found.setVisible(shown < all_runs)
         self.found.setText(
             f"{shown:,} of {count(all_runs, 'run')}" if shown else "No run has all these words."

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt
+from PySide6.QtCore import QModelIndex, Qt
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QDialog,
     QGridLayout,
     QHBoxLayout,
-    QHeaderView,
     QLabel,
     QProgressBar,
     QTableView,
@@ -23,72 +21,51 @@ from core.errors import AppError
 from gui.kit import theme
 from gui.kit.basics import Card, button, label
 from gui.kit.notice_bar import NoticeBar
+from gui.kit.table import Column, ColumnTable, set_up_view, set_widths
 from gui.kit.theme import Theme
-from gui.pictures.class_table import ROW_PX
 
 if TYPE_CHECKING:
     from gui.start.ready_made_commands import ReadyMadeCommands
     from gui.start.ready_made_jobs import Offer
 
-_Index = QModelIndex | QPersistentModelIndex
-_HEADINGS = ("Name", "What it shows", "Images", "Classes", "Download", "Licence", "State")
-_NUMBERS = (2, 3, 4)
 _WIDTHS = (192, 0, 72, 68, 84, 152, 92)
 """Pixels of a column; 0 takes what is left."""
 _SIZE = (1020, 660)
 
 
-class OfferModel(QAbstractTableModel):
+def _download_size(offer: Offer) -> str:
+    return size_text(offer.entry.download_mb) if offer.entry.download_mb else "–"
+
+
+class OfferModel(ColumnTable["Offer"]):
     """One row per set, the digits first."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.offers: tuple[Offer, ...] = ()
+        super().__init__(
+            [
+                Column(heading, text, is_number, tip=text)
+                for heading, text, is_number in (
+                    ("Name", lambda offer: offer.entry.title, False),
+                    ("What it shows", lambda offer: offer.entry.shows, False),
+                    ("Images", lambda offer: f"{offer.entry.images:,}", True),
+                    ("Classes", lambda offer: f"{offer.entry.classes:,}", True),
+                    ("Download", _download_size, True),
+                    ("Licence", lambda offer: offer.entry.licence, False),
+                    ("State", self._state, False),
+                )
+            ]
+        )
         self._downloading = ""
 
     def show_offers(self, offers: Sequence[Offer], downloading: str) -> None:
-        self.beginResetModel()
-        self.offers, self._downloading = tuple(offers), downloading
-        self.endResetModel()
-
-    def rowCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: B008 - Qt's signature
-        return 0 if parent.isValid() else len(self.offers)
-
-    def columnCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: B008 - Qt's signature
-        return 0 if parent.isValid() else len(_HEADINGS)
-
-    def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if not index.isValid():
-            return None
-        offer = self.offers[index.row()]
-        entry, column = offer.entry, index.column()
-        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole):
-            size = size_text(entry.download_mb) if entry.download_mb else "–"
-            return (
-                entry.title, entry.shows, f"{entry.images:,}", f"{entry.classes:,}", size,
-                entry.licence, self._state(offer),
-            )[column]  # fmt: skip
-        if role == Qt.ItemDataRole.TextAlignmentRole and column in _NUMBERS:
-            return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-        return None
+        """Replace all rows; `downloading`: the id of the set that is being fetched."""
+        self._downloading = downloading
+        self.show_rows(offers)
 
     def _state(self, offer: Offer) -> str:
         if offer.entry.id == self._downloading:
             return "downloading"
         return "here" if offer.is_here else "not here"
-
-    def headerData(
-        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
-    ) -> Any:
-        if orientation != Qt.Orientation.Horizontal:
-            return None
-        if role == Qt.ItemDataRole.DisplayRole:
-            return _HEADINGS[section]
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            right = Qt.AlignmentFlag.AlignRight
-            side = right if section in _NUMBERS else Qt.AlignmentFlag.AlignLeft
-            return side | Qt.AlignmentFlag.AlignVCenter
-        return None
 
 
 class ReadyMadeDialog(QDialog):
@@ -131,22 +108,9 @@ class ReadyMadeDialog(QDialog):
 
     def _make_table(self) -> QTableView:
         table = QTableView()
-        table.setAccessibleName("Ready-made datasets")
         table.setModel(self.table_model)
-        table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        table.setTabKeyNavigation(False)
-        table.setShowGrid(False)
-        table.setWordWrap(False)  # one line a row; the details below have the full words
-        table.verticalHeader().hide()
-        table.verticalHeader().setDefaultSectionSize(ROW_PX)
-        header = table.horizontalHeader()
-        header.setHighlightSections(False)
-        for position, width in enumerate(_WIDTHS):
-            if width:
-                table.setColumnWidth(position, width)
-            else:
-                header.setSectionResizeMode(position, QHeaderView.ResizeMode.Stretch)
+        set_up_view(table, "Ready-made datasets")  # one line a row; the full words are below
+        set_widths(table, _WIDTHS)
         table.selectionModel().currentRowChanged.connect(self._row_changed)
         table.activated.connect(self._activated)
         return table
@@ -206,11 +170,11 @@ class ReadyMadeDialog(QDialog):
     @property
     def offer(self) -> Offer | None:
         row = self.table.currentIndex().row()
-        return self.table_model.offers[row] if 0 <= row < len(self.table_model.offers) else None
+        return self.table_model.row_at(row) if 0 <= row < self.table_model.rowCount() else None
 
     def choose(self, name: str) -> None:
         """Select the set of an id."""
-        for row, offer in enumerate(self.table_model.offers):
+        for row, offer in enumerate(self.table_model.rows):
             if offer.entry.id == name:
                 self.table.selectRow(row)
 

@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from PySide6.QtCore import (
-    QAbstractTableModel,
-    QModelIndex,
-    QPersistentModelIndex,
-    QSize,
-    Qt,
-    Signal,
-)
-from PySide6.QtWidgets import (
-    QAbstractItemView,
-    QGridLayout,
-    QHeaderView,
-    QTableView,
-    QWidget,
-)
+from PySide6.QtCore import QModelIndex, QSize, Qt, Signal
+from PySide6.QtWidgets import QGridLayout, QHeaderView, QTableView, QWidget
 
 from gui.kit import theme
 from gui.kit.basics import label
+from gui.kit.table import ROW_PX, Column, ColumnTable, set_up_view
 from gui.kit.theme import Theme
 from gui.kit.words import duration, short_number, strategy_in_words
 
@@ -30,76 +18,50 @@ if TYPE_CHECKING:
     from core.advice.advise import Alternative
     from core.advice.rules import RuleTable
 
-_Index = QModelIndex | QPersistentModelIndex
-_ROW_PX = 30
-_HEADERS = ("Strategy", "What trains", "Parameters", "About", "Memory", "Risk")
-_RIGHT = (2, 3, 4)
 
-
-class AlternativesModel(QAbstractTableModel):
-    """One row per strategy."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._rows: tuple[Alternative, ...] = ()
-        self._texts: list[tuple[str, ...]] = []
-
-    def show_alternatives(self, rows: Sequence[Alternative]) -> None:
-        self.beginResetModel()
-        self._rows = tuple(rows)
-        self._texts = [_texts(row) for row in rows]
-        self.endResetModel()
-
-    def rowCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: B008 - Qt's signature
-        return 0 if parent.isValid() else len(self._rows)
-
-    def columnCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: B008 - Qt's signature
-        return 0 if parent.isValid() else len(_HEADERS)
-
-    def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if not index.isValid():
-            return None
-        if role == Qt.ItemDataRole.DisplayRole:
-            return self._texts[index.row()][index.column()]
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return _alignment(index.column())
-        if role == Qt.ItemDataRole.ToolTipRole:
-            option = self._rows[index.row()]
-            return f"{self._texts[index.row()][index.column()]}\n{option.why}"
-        return None
-
-    def headerData(
-        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
-    ) -> Any:
-        if orientation != Qt.Orientation.Horizontal:
-            return None
-        if role == Qt.ItemDataRole.DisplayRole:
-            return _HEADERS[section]
-        if role == Qt.ItemDataRole.ToolTipRole and section == len(_HEADERS) - 1:
-            return "Of overfitting: how much learns from how few images."
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return _alignment(section)
-        return None
-
-
-def _alignment(column: int) -> Qt.AlignmentFlag:
-    side = Qt.AlignmentFlag.AlignRight if column in _RIGHT else Qt.AlignmentFlag.AlignLeft
-    return side | Qt.AlignmentFlag.AlignVCenter
-
-
-def _texts(row: Alternative) -> tuple[str, ...]:
+def _name(row: Alternative) -> str:
     name = strategy_in_words(row.strategy, gradual=row.gradual)
+    return f"{name} (advised)" if row.is_advised else name
+
+
+def _parameters(row: Alternative) -> str:
+    number = short_number(row.trainable_params)
     share = row.trainable_params / row.params if row.params else 0.0
-    return (
-        f"{name} (advised)" if row.is_advised else name,
-        row.trains.removeprefix("the "),
-        f"{short_number(row.trainable_params)} ({share:.0%})"
-        if share >= 0.01
-        else short_number(row.trainable_params),
-        duration(row.seconds) + ("" if row.fits_budget else ", over budget"),
-        f"{row.memory_mb / 1024:.1f} GB",
-        row.risk,
+    return f"{number} ({share:.0%})" if share >= 0.01 else number
+
+
+def _duration(row: Alternative) -> str:
+    return duration(row.seconds) + ("" if row.fits_budget else ", over budget")
+
+
+def _column(
+    heading: str,
+    text: Callable[[Alternative], str],
+    *,
+    is_number: bool = False,
+    heading_tip: str = "",
+) -> Column[Alternative]:
+    return Column(
+        heading,
+        text,
+        is_number,
+        tip=lambda row: f"{text(row)}\n{row.why}",
+        heading_tip=heading_tip,
     )
+
+
+_COLUMNS = (
+    _column("Strategy", _name),
+    _column("What trains", lambda row: row.trains.removeprefix("the ")),
+    _column("Parameters", _parameters, is_number=True),
+    _column("About", _duration, is_number=True),
+    _column("Memory", lambda row: f"{row.memory_mb / 1024:.1f} GB", is_number=True),
+    _column(
+        "Risk",
+        lambda row: row.risk,
+        heading_tip="Of overfitting: how much learns from how few images.",
+    ),
+)
 
 
 class AlternativesTable(QTableView):
@@ -109,28 +71,19 @@ class AlternativesTable(QTableView):
 
     def __init__(self, look: Theme) -> None:
         super().__init__()
-        self.alternatives = AlternativesModel()
+        self.alternatives = ColumnTable(_COLUMNS)
         self.setModel(self.alternatives)
-        self.setAccessibleName("Alternatives")
         self.setAccessibleDescription("Choosing a row shows its plan; Finish takes the chosen one.")
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setTabKeyNavigation(False)
-        self.setShowGrid(False)
-        self.setWordWrap(False)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(_ROW_PX)
-        header = self.horizontalHeader()
-        header.setHighlightSections(False)
+        header = set_up_view(self, "Alternatives")
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
         self.selectionModel().currentRowChanged.connect(self._row_changed)
         look.changed.connect(self.viewport().update)
 
     def show_alternatives(self, rows: Sequence[Alternative]) -> None:
-        self.alternatives.show_alternatives(rows)
+        self.alternatives.show_rows(rows)
         for position, option in enumerate(rows):
             if option.is_advised:
                 self.selectRow(position)
@@ -138,7 +91,7 @@ class AlternativesTable(QTableView):
 
     def _height(self) -> int:
         rows = self.alternatives.rowCount()
-        return self.horizontalHeader().sizeHint().height() + rows * _ROW_PX + 2 * theme.XS
+        return self.horizontalHeader().sizeHint().height() + rows * ROW_PX + 2 * theme.XS
 
     def sizeHint(self) -> QSize:
         return QSize(600, self._height())

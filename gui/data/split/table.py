@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, QRectF, Qt
+from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QPainter, QPainterPath, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QWidget
 
 from gui.kit import theme
+from gui.kit.table import Column, ColumnTable
 from gui.kit.theme import Theme
 from gui.kit.words import isolate
 
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
 
-_Index = QModelIndex | QPersistentModelIndex
 _TOKENS = {"train": "accent", "val": "series_1", "test": "warning"}
 _PURPOSES = {
     "train": "Learned from",
@@ -92,57 +93,39 @@ class SplitBar(QWidget):
             painter.drawText(x + _DOT_PX, baseline, text)
 
 
-class SplitModel(QAbstractTableModel):
+@dataclass(frozen=True, slots=True)
+class SplitRow:
+    """A class with its images in each part that is shown."""
+
+    name: str
+    counts: tuple[int, ...]
+
+    def text(self, part: int) -> str:
+        """Images of a part and their share of the class."""
+        images = self.counts[part]
+        return f"{images:,}  ({images / max(1, sum(self.counts)):.0%})"
+
+
+def _part_column(split: str, part: int) -> Column[SplitRow]:
+    tip = _PURPOSES[split]
+    return Column(split, lambda row: row.text(part), is_number=True, heading_tip=tip)
+
+
+_NAME: Column[SplitRow] = Column("Class", lambda row: isolate(row.name), tip=lambda row: row.name)
+
+
+class SplitModel(ColumnTable[SplitRow]):
     """One row per class; columns: class, and for every part its images and their share."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._classes: tuple[str, ...] = ()
-        self._splits: tuple[str, ...] = ()
-        self._counts: list[list[int]] = []
-
     def show_dataset(self, dataset: DatasetIndex) -> None:
+        """The parts that hold images, class by class."""
         from core.data.dataset import SPLITS
 
-        self.beginResetModel()
         table = dataset.class_split_counts()
-        columns = [i for i in range(len(SPLITS)) if table[:, i].any()]
-        self._classes = dataset.classes
-        self._splits = tuple(SPLITS[i] for i in columns)
-        self._counts = table[:, columns].tolist()
-        self.endResetModel()
-
-    def rowCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: B008 - Qt's signature
-        return 0 if parent.isValid() else len(self._classes)
-
-    def columnCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: B008 - Qt's signature
-        return 0 if parent.isValid() or not self._classes else 1 + len(self._splits)
-
-    def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if not index.isValid():
-            return None
-        row, column = index.row(), index.column()
-        if role == Qt.ItemDataRole.DisplayRole:
-            if column == 0:
-                return isolate(self._classes[row])
-            images = self._counts[row][column - 1]
-            return f"{images:,}  ({images / max(1, sum(self._counts[row])):.0%})"
-        if role == Qt.ItemDataRole.ToolTipRole and column == 0:
-            return self._classes[row]
-        if role == Qt.ItemDataRole.TextAlignmentRole and column:
-            return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-        return None
-
-    def headerData(
-        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
-    ) -> Any:
-        if orientation != Qt.Orientation.Horizontal:
-            return None
-        if role == Qt.ItemDataRole.DisplayRole:
-            return ("Class", *self._splits)[section]
-        if role == Qt.ItemDataRole.ToolTipRole and section:
-            return _PURPOSES[self._splits[section - 1]]
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            side = Qt.AlignmentFlag.AlignRight if section else Qt.AlignmentFlag.AlignLeft
-            return side | Qt.AlignmentFlag.AlignVCenter
-        return None
+        parts = [i for i in range(len(SPLITS)) if table[:, i].any()]
+        columns = (_NAME, *(_part_column(SPLITS[i], at) for at, i in enumerate(parts)))
+        rows = [
+            SplitRow(name, tuple(counts))
+            for name, counts in zip(dataset.classes, table[:, parts].tolist(), strict=True)
+        ]
+        self.show_rows(rows, columns if rows else ())

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QFrame,
     QHBoxLayout,
     QHeaderView,
@@ -26,9 +25,9 @@ from gui.edits import jobs
 from gui.edits.commands import DataCommands
 from gui.kit import theme
 from gui.kit.basics import Card, button, label, row
+from gui.kit.table import set_up_view
 from gui.kit.theme import Theme, set_role
 from gui.kit.workers import JobRunner, JobSpec
-from gui.pictures.class_table import ROW_PX
 
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
@@ -102,15 +101,9 @@ class SplitView(QWidget):
         self.model = SplitModel()
         table = QTableView()
         table.setModel(self.model)
-        table.setAccessibleName("Images of every class in each part of the split")
-        table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        table.setTabKeyNavigation(False)
-        table.setShowGrid(False)
-        table.setWordWrap(False)
-        table.verticalHeader().hide()
-        table.verticalHeader().setDefaultSectionSize(ROW_PX)
-        table.horizontalHeader().setHighlightSections(False)
-        table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        name = "Images of every class in each part of the split"
+        header = set_up_view(table, name, selects_several=True)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         column.addWidget(table, 1)
         return column
 

@@ -215,7 +215,7 @@ def test_class_models_keep_the_rules_of_item_models(qapp, fake_core, model_class
 
 def test_the_finding_model_keeps_the_rules_of_item_models(qtmodeltester) -> None:
     model = FindingModel()
-    model.show_findings([FindingRow("leak", "a, b", "twice", ("a", "b"))])
+    model.show_rows([FindingRow("leak", "a, b", "twice", ("a", "b"))])
     qtmodeltester.check(model)
 
 

@@ -71,7 +71,7 @@ def _rows(count: int = 6):
 
 def test_the_table_model_is_a_proper_item_model(qtmodeltester) -> None:
     model = ModelTableModel()
-    model.show_rows(_rows(), range(6))
+    model.show_listing(_rows(), range(6))
     model.filter([0, 2, 5])
     model.sort(KEYS.index("top1"), Qt.SortOrder.DescendingOrder)
     qtmodeltester.check(model)
@@ -87,7 +87,7 @@ def test_the_models_stay_proper_while_they_change(qapp) -> None:
     table, layers = ModelTableModel(), LayerModel()
     fatal = QAbstractItemModelTester.FailureReportingMode.Fatal
     testers = [QAbstractItemModelTester(model, fatal) for model in (table, layers)]
-    table.show_rows(_rows(), range(6))
+    table.show_listing(_rows(), range(6))
     for fitting in ([1, 2], [], range(6)):
         table.filter(fitting)
         table.sort(1, Qt.SortOrder.DescendingOrder)

@@ -118,7 +118,7 @@ def test_a_download_goes_on_when_the_dialog_is_closed(dialog, window, fake, qtbo
     assert window.commands.ready_made.downloading == "eurosat"
     again = window.page("start").open_ready_made()
     qtbot.waitUntil(lambda: again.progress.isVisible() and again.progress.value() == 500)
-    row = [offer.entry.id for offer in again.table_model.offers].index("eurosat")
+    row = [offer.entry.id for offer in again.table_model.rows].index("eurosat")
     assert texts(again.table_model, row)[6] == "downloading"
     fake.gate.set()
     qtbot.waitUntil(lambda: not again.progress.isVisible())

@@ -368,7 +368,7 @@ class _Photographer:
         """A partial fine-tuning under way, paused, and stopped so that it can be resumed."""
         window, session = self._window, self._window.session
         values = dict(session.recipe_values)
-        session.set_recipe_values({"strategy": "partial", "layer_groups": 1, "epochs": 3})
+        session.set_recipe_values({"strategy": "partial", "layer_groups": 1, "max_epochs": 3})
         self._shoot("train", "fine-tuning-ready")
         self._shoot_rates()
         window.start_training()
@@ -390,7 +390,7 @@ class _Photographer:
         assert isinstance(page, TrainPage)
         session = self._window.session
         values = dict(session.recipe_values)
-        session.set_recipe_values({**values, "step_images": 8})
+        session.set_recipe_values({**values, "batch_size": 8})
         finder = page.open_rate_finder()
         self._wait(lambda: len(finder.plot.points) > 20)
         self._shoot_dialog(finder, "97-rates-busy")

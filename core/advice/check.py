@@ -87,7 +87,7 @@ def check(
     with tempfile.TemporaryDirectory(prefix="graftwork-check-") as folder:
         for number, recipe in enumerate(recipes):
             short = recipe.with_values(
-                epochs=_EPOCHS, gradual=False, selection_folds=_FOLDS, patience=_EPOCHS
+                max_epochs=_EPOCHS, gradual=False, selection_folds=_FOLDS, patience=_EPOCHS
             )
             listener = _Listener(
                 on_progress, arm=number, arms=len(recipes), strategy=recipe.strategy

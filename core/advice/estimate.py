@@ -105,7 +105,7 @@ def cost_of_fine_tuning(
     step = max(forward, 1 / trained.images_per_s)
     backbone = [g for g in plan.groups[:-1] if g.opens_at is not None]
     seconds = probe.seconds + sizes.report * forward
-    for epoch in range(1, recipe.most_epochs + 1):
+    for epoch in range(1, recipe.max_epochs_or_default + 1):
         is_open = sum(g.opens_at is not None and g.opens_at <= epoch for g in backbone)
         # With the head alone a step is little more than a forward pass; each group that opens
         # adds its part of the way back.
@@ -135,12 +135,16 @@ def measure_training(recipe: Recipe, num_classes: int, compute: Compute) -> Trai
 def _time_steps(built: BuiltModel, recipe: Recipe, compute: Compute) -> TrainingSpeed:
     plan = make_plan(recipe, built.group_sizes())
     head = Head(torch.zeros(built.num_classes, built.feature_dim), torch.zeros(built.num_classes))
-    images = _IMAGES_PER_CORE * compute.workers if compute.device == "cpu" else recipe.batch_images
+    images = (
+        _IMAGES_PER_CORE * compute.workers
+        if compute.device == "cpu"
+        else recipe.batch_size_or_default
+    )
     side = built.preprocessing
     noise = np.random.default_rng(0).integers(0, 256, (images, 3, side.height, side.width))
     views = [TrainingView(torch.from_numpy(pixels.astype(np.uint8))) for pixels in noise]
     labels = torch.arange(images) % built.num_classes
-    trainee = FineTunedModel(built, head, plan, compute, weight_average=recipe.weight_average)
+    trainee = FineTunedModel(built, head, plan, compute, ema_decay=recipe.ema_decay)
     trainee.open([group.name for group in plan.groups if group.is_trained])
     if compute.device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats()

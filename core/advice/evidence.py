@@ -65,7 +65,7 @@ def measure(
     cache = FeatureCache.of(built, compute)
     embedder = Embedder(built, compute)
     side = built.preprocessing
-    trial = torch.zeros((compute.batch_size, side.height, side.width, 3), dtype=torch.uint8)
+    trial = torch.zeros((compute.embed_batch_size, side.height, side.width, 3), dtype=torch.uint8)
     embedder.embed(trial)  # warm-up, not timed
     try:
         features = embed_files(
@@ -78,14 +78,14 @@ def measure(
         )
     finally:
         cache.close()
-    if features.computed >= compute.batch_size * compute.workers:
+    if features.computed >= compute.embed_batch_size * compute.workers:
         images_per_s = features.computed / features.seconds
     else:  # all cached: time a pass alone, in as many threads as will work
         with worker_pool(compute) as pool:
             begin = time.perf_counter()
             list(pool.map(embedder.embed, [trial] * compute.workers))
             seconds = time.perf_counter() - begin
-        images_per_s = compute.workers * compute.batch_size / seconds
+        images_per_s = compute.workers * compute.embed_batch_size / seconds
     ok = np.flatnonzero(features.is_ok)
     vectors = torch.from_numpy(features.vectors[ok])
     labels = torch.from_numpy(index.labels[sets.train[rows[ok]]].astype(np.int64))
@@ -101,7 +101,7 @@ def measure(
         labels,
         torch.from_numpy(sets.fold[rows[ok]].astype(np.int64)),
         classes=len(index.classes),
-        epochs=recipe.most_epochs,
+        epochs=recipe.max_epochs_or_default,
         patience=recipe.patience,
         should_stop=should_stop,
     )

@@ -116,7 +116,7 @@ def recipe_from(
     if model is not None:
         values["model"] = model
     if epochs is not None:
-        values["epochs"] = epochs
+        values["max_epochs"] = epochs
     if values.get("teacher"):
         values["teacher"] = _teacher_from_anywhere(str(values["teacher"]))
     return new_recipe(values)

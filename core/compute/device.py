@@ -43,7 +43,7 @@ class Compute:
     workers: int
     """Threads that each decode and, on the CPU, embed their own batches."""
     threads_per_worker: int
-    batch_size: int
+    embed_batch_size: int
 
     @property
     def dtype(self) -> torch.dtype:
@@ -124,7 +124,7 @@ def resolve_compute(recipe: Recipe, built: BuiltModel) -> Compute:
         memory_format="channels_last" if device.type in ("cpu", "cuda") else "contiguous",
         workers=workers,
         threads_per_worker=max(1, cores // workers),
-        batch_size=recipe.batch_size or batch,
+        embed_batch_size=recipe.embed_batch_size or batch,
     )
 
 

@@ -132,7 +132,7 @@ def _rehearse() -> None:
     built = build(catalog.load().resolve(recipe.model), num_classes=2)
     compute = resolve_compute(recipe, built)
     size = built.preprocessing
-    blank = torch.zeros((compute.batch_size, size.height, size.width, 3), dtype=torch.uint8)
+    blank = torch.zeros((compute.embed_batch_size, size.height, size.width, 3), dtype=torch.uint8)
     features = Embedder(built, compute).embed(blank)
     positions = torch.arange(len(features))
     fit_head(features, positions % 2, positions // 2 % 2, classes=2, epochs=2, patience=2)

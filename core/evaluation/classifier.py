@@ -199,7 +199,7 @@ class Classifier:
         should_stop: ShouldStop = never_stop,
     ) -> Scores:
         """The probability of every class for each picture. Raises: Cancelled."""
-        size = self._compute.batch_size
+        size = self._compute.embed_batch_size
         shares = [range(i, min(i + size, len(pictures))) for i in range(0, len(pictures), size)]
         sizes = [len(self.classes), *(len(task.classes) for task in self.tasks)]
         logits = torch.zeros(len(pictures), sum(sizes))

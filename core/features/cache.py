@@ -316,7 +316,7 @@ def _embed_missing(
     should_stop: ShouldStop,
 ) -> Iterator[_Batch]:
     """Batches as workers finish them. At most two per worker are under way."""
-    size = compute.batch_size
+    size = compute.embed_batch_size
     shares = [missing[i : i + size] for i in range(0, len(missing), size)]
     is_leaving = threading.Event()
 

@@ -119,7 +119,7 @@ def cost_of_features(
         if not missing:
             return FeatureCost(len(index), 0, 0.0)
         embedder = Embedder(built, compute)
-        trial = compute.batch_size * compute.workers
+        trial = compute.embed_batch_size * compute.workers
         # From all over the folder: pictures that stand together are often of one size.
         picked = [missing[i] for i in np.linspace(0, len(missing) - 1, 2 * trial).astype(int)]
         picked = list(dict.fromkeys(picked))

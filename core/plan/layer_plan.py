@@ -141,7 +141,7 @@ class LayerPlan:
     @property
     def average_bytes(self) -> int:
         """The running mean of the weights is a second copy of the model."""
-        keeps = self._has_optimizer and self.recipe.weight_average > 0
+        keeps = self._has_optimizer and self.recipe.ema_decay > 0
         return FLOAT_BYTES * self.params if keeps else 0
 
     @property

@@ -141,10 +141,10 @@ def _named_openings(recipe: Recipe, groups: GroupSizes) -> dict[int, int]:
     else:
         openings |= {age: epoch for age, epoch in enumerate(recipe.open_at, 1) if age <= last}
     late = max(openings.values())
-    if late > recipe.most_epochs:
+    if late > recipe.max_epochs_or_default:
         raise AppError(
             f"The recipe's open_at opens layers in epoch {late}, and there are "
-            f"{recipe.most_epochs} epochs.",
+            f"{recipe.max_epochs_or_default} epochs.",
             "Give it more epochs, or open earlier.",
         )
     return openings
@@ -224,6 +224,6 @@ def _distinct(name: str, parts: Sequence[_Part]) -> str:
 
 def _opening_epochs(recipe: Recipe, trained: int) -> int:
     """After how many epochs the last of the groups opens, so that it still has time to learn."""
-    most = recipe.most_epochs
+    most = recipe.max_epochs_or_default
     # In a single epoch all are open from the start: a second one to open in never comes.
     return min(recipe.open_every * trained, max(1, int(_ALL_OPEN_BY * most)), most - 1)

@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from core.errors import AppError
-from core.recipe import toml
+from core.recipe import formats, toml
 from core.recipe.messages import read_pairs, requirement
 from core.system import paths
 
@@ -30,7 +30,7 @@ Strategy = Literal["feature-extraction", "partial", "full", "scratch"]
 random numbers in place of pretrained weights."""
 
 _HEAD_EPOCHS, _FINE_TUNING_EPOCHS, _SCRATCH_EPOCHS = 40, 10, 30
-STEP_IMAGES = 32
+DEFAULT_BATCH_SIZE = 32
 """Images per step where the number is not found for the machine."""
 
 MAIN_TASK = "label"
@@ -46,7 +46,7 @@ class Recipe(BaseModel):
 
     model: str = Field(DEFAULT_MODEL, description="Model id of the pretrained backbone.")
     strategy: Strategy = Field("feature-extraction", description="What trains.")
-    epochs: int | None = Field(
+    max_epochs: int | None = Field(
         None,
         ge=1,
         le=1000,
@@ -96,7 +96,7 @@ class Recipe(BaseModel):
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="Number format of the frozen backbone."
     )
-    batch_size: int | None = Field(
+    embed_batch_size: int | None = Field(
         None, ge=1, le=4096, description="Images per forward pass. Empty: what suits the device."
     )
     layer_groups: int = Field(
@@ -204,15 +204,15 @@ class Recipe(BaseModel):
         description="Fine-tuning: gradients longer than this are shortened to it; usual: 1. Empty: "
         "never.",
     )
-    weight_average: float = Field(
+    ema_decay: float = Field(
         0.98,
         ge=0,
         lt=1,
         description="Fine-tuning: what is judged and handed over is a running mean of the weights "
         "that keeps up to so much of itself at each step. 0: the weights of the last step.",
     )
-    step_images: Annotated[int, Field(ge=1, le=4096)] | Literal["auto"] = Field(
-        STEP_IMAGES,
+    batch_size: Annotated[int, Field(ge=1, le=4096)] | Literal["auto"] = Field(
+        DEFAULT_BATCH_SIZE,
         description="Fine-tuning: images that are learned from at once. auto: as many as memory "
         "and dataset allow, found by a trial.",
     )
@@ -220,7 +220,7 @@ class Recipe(BaseModel):
         1,
         ge=1,
         le=1024,
-        description="Fine-tuning: so many times `step_images` make one step of the optimizer, as "
+        description="Fine-tuning: so many times `batch_size` make one step of the optimizer, as "
         "if they had been learned from at once, with the memory of one of them.",
     )
     loss: Literal["cross-entropy", "focal"] = Field(
@@ -414,19 +414,19 @@ class Recipe(BaseModel):
         return read_pairs(value)
 
     @property
-    def most_epochs(self) -> int:
-        """`epochs`, or what suits the strategy."""
-        if self.epochs is not None:
-            return self.epochs
+    def max_epochs_or_default(self) -> int:
+        """`max_epochs`, or what suits the strategy."""
+        if self.max_epochs is not None:
+            return self.max_epochs
         if self.strategy == "scratch":
             return _SCRATCH_EPOCHS
         is_head = self.strategy == "feature-extraction"
         return _HEAD_EPOCHS if is_head else _FINE_TUNING_EPOCHS
 
     @property
-    def batch_images(self) -> int:
-        """`step_images`, or the usual number as long as none was found."""
-        return STEP_IMAGES if self.step_images == "auto" else self.step_images
+    def batch_size_or_default(self) -> int:
+        """`batch_size`, or the usual number as long as none was found."""
+        return DEFAULT_BATCH_SIZE if self.batch_size == "auto" else self.batch_size
 
     def with_values(self, **values: Any) -> Recipe:
         """A checked copy. Raises: AppError for an unknown key or a wrong value."""
@@ -449,6 +449,8 @@ def make_recipe(values: dict[str, Any]) -> Recipe:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"Did you mean “{near[0]}”?" if near else f"Known keys: {', '.join(known)}."
+            if key in formats.NO_LONGER_KEYS:
+                hint = f"It is called “{formats.NO_LONGER_KEYS[key]}” now."
             raise AppError(f"A recipe has no key “{key}”.", hint)
     values = {
         key: None
@@ -479,9 +481,19 @@ def new_recipe(values: dict[str, Any]) -> Recipe:
 def read_recipe(path: Path) -> Recipe:
     """The recipe in a TOML file. Raises: AppError for a missing, malformed or wrong file."""
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise AppError(f"The recipe {path} cannot be read: {error}.") from error
+    return parse_recipe(text, f"The recipe {path}")
+
+
+def parse_recipe(text: str, name: str = "The recipe") -> Recipe:
+    """The recipe in TOML text of any format. `name`: what a message calls it.
+
+    Raises: AppError where the text is not TOML, and as `make_recipe` and `formats.upgrade`.
+    """
+    try:
+        document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise AppError(f"The recipe {path} is not valid TOML: {error}.") from error
-    return make_recipe(values)
+        raise AppError(f"{name} is not valid TOML: {error}.") from error
+    return make_recipe(formats.upgrade(document))

@@ -10,14 +10,19 @@ from pydantic import BaseModel
 from tomlkit.items import Item, Table
 
 from core.errors import AppError
+from core.recipe.formats import FORMAT, rename_in_text
 
 _FIRST_TABLE = re.compile(r"^(?:[ \t]*#.*\n)*[ \t]*\[", re.MULTILINE)
 """The header of a table with the comments just above it: no key of the recipe may follow."""
+_FORMAT_LINES = f"""\
+# Format of this file. Without it, keys are read with their older meanings.
+format = {FORMAT}
+"""
 
 
 def to_toml(recipe: BaseModel) -> str:
-    """Each key under a comment that says what it means."""
-    return _written(recipe, list(type(recipe).model_fields))
+    """Each key under a comment that says what it means, after the format."""
+    return f"{_FORMAT_LINES}\n{_written(recipe, list(type(recipe).model_fields))}"
 
 
 def to_toml_like(recipe: BaseModel, text: str) -> str:
@@ -30,6 +35,9 @@ def to_toml_like(recipe: BaseModel, text: str) -> str:
         document = tomlkit.parse(text)
     except ValueError as error:
         raise AppError(f"The recipe is not valid TOML: {error}.") from error
+    if document.get("format") != FORMAT:
+        document = tomlkit.parse(rename_in_text(text))
+        document.pop("format", None)
     names = list(type(recipe).model_fields)
     for name in names:
         value = getattr(recipe, name)
@@ -45,7 +53,8 @@ def to_toml_like(recipe: BaseModel, text: str) -> str:
     missing = _written(recipe, [name for name in names if name not in document])
     found = _FIRST_TABLE.search(own)
     at = found.start() if found else len(own)
-    parts = (own[:at].strip("\n"), missing.strip("\n"), own[at:].strip("\n"))
+    lead = "" if "format" in document else _FORMAT_LINES
+    parts = (lead.strip("\n"), own[:at].strip("\n"), missing.strip("\n"), own[at:].strip("\n"))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

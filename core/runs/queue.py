@@ -11,7 +11,6 @@ import json
 import os
 import sqlite3
 import time
-import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from typing import Literal
 import psutil
 
 from core.errors import AppError
-from core.recipe.recipe import Recipe, make_recipe
+from core.recipe.recipe import Recipe, parse_recipe
 from core.system import paths as app_paths
 
 EntryState = Literal["waiting", "running", "interrupted", "done", "stopped", "failed"]
@@ -62,7 +61,7 @@ class QueueEntry:
 
     def recipe(self) -> Recipe:
         """Raises: AppError where it was written by another version."""
-        return make_recipe(tomllib.loads(self.toml))
+        return parse_recipe(self.toml)
 
 
 class Queue:

@@ -115,7 +115,7 @@ def _fine_tuning(
             head,
             job.plan,
             job.compute,
-            weight_average=recipe.weight_average,
+            ema_decay=recipe.ema_decay,
             dropout=recipe.dropout,
             learns_statistics=recipe.strategy == "scratch",
             teacher=teacher,

@@ -37,6 +37,7 @@ from core.events import (
 )
 from core.models.build import BuiltModel, build
 from core.plan.step_cost import work_by_epoch
+from core.recipe import formats
 from core.recipe.plan import make_plan
 from core.recipe.recipe import Recipe
 from core.runs import dataset_record
@@ -56,7 +57,7 @@ from core.training.feature_extraction import feature_extraction
 from core.training.fine_tuning import fine_tuning
 from core.training.head_solver import is_cross_fitted
 from core.training.live_model import BetweenSteps
-from core.training.loop.batch_size_finder import step_images_of
+from core.training.loop.batch_size_finder import batch_size_for
 from core.training.loop.batches import steps_per_epoch
 from core.training.loop.state import has_state
 from core.training.multi_task import notices_of_tasks, plan_tasks
@@ -239,14 +240,14 @@ def _train(
     compute = _as_before(recipe, built, before, tell) or resolve_compute(recipe, built)
     compute = world.local(world.broadcast(compute))  # one timing decides for all
     plan = make_plan(recipe, built.group_sizes())
-    if recipe.step_images == "auto" and recipe.strategy != "feature-extraction":
-        images = before.get("step_images") or step_images_of(
+    if recipe.batch_size == "auto" and recipe.strategy != "feature-extraction":
+        images = before.get("batch_size") or batch_size_for(
             recipe, built, plan, compute, fit_images=len(sets.fit)
         )
-        recipe = recipe.with_values(step_images=world.broadcast(images))
+        recipe = recipe.with_values(batch_size=world.broadcast(images))
     resolved: dict[str, Any] = {
         "torch_threads": torch.get_num_threads(),
-        "step_images": recipe.batch_images,
+        "batch_size": recipe.batch_size_or_default,
     }
     if expert is not None:
         resolved["teacher"] = expert.to_dict()
@@ -322,7 +323,7 @@ def _started(job: TrainingContext, *, is_head_only: bool) -> RunStarted:
         train_images=len(sets.train),
         selection_images=len(sets.train if is_crossed else sets.selection),
         report_images=len(sets.report),
-        epochs=job.recipe.most_epochs,
+        epochs=job.recipe.max_epochs_or_default,
         groups=tuple(group.name for group in job.plan.groups),
         steps_per_epoch=0 if is_head_only else steps,
         classes=job.built.num_classes,
@@ -335,7 +336,9 @@ def _started(job: TrainingContext, *, is_head_only: bool) -> RunStarted:
 def _work(job: TrainingContext) -> tuple[float, ...]:
     is_last = job.compute.memory_format == "channels_last"
     memory_format = torch.channels_last if is_last else torch.contiguous_format
-    return work_by_epoch(job.built, job.plan, job.recipe.most_epochs, memory_format=memory_format)
+    return work_by_epoch(
+        job.built, job.plan, job.recipe.max_epochs_or_default, memory_format=memory_format
+    )
 
 
 def new_model(recipe: Recipe, classes: int) -> BuiltModel:
@@ -354,7 +357,8 @@ def _resolved_before(run: Run) -> dict[str, Any]:
         resolved: dict[str, Any] = run.read_environment()["resolved"]
     except (RunError, KeyError):
         return {}
-    return resolved
+    # Of a run that began before recipes had format 2: `batch_size` is the one of the embedding.
+    return resolved if "embed_batch_size" in resolved else formats.rename(resolved)
 
 
 def _as_before(

@@ -34,7 +34,7 @@ def probe_head(
         labels.to(device),
         torch.from_numpy(np.unique(folds, return_inverse=True)[1].astype(np.int64)).to(device),
         classes=classes,
-        epochs=Recipe().most_epochs,
+        epochs=Recipe().max_epochs_or_default,
         patience=Recipe().patience,
         l2=job.recipe.l2,
         should_stop=job.should_stop,

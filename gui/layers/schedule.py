@@ -62,7 +62,7 @@ class LayerSchedule(QWidget):
         if plan is None or self.isHidden():
             self.epoch = None
             return
-        epochs = plan.recipe.most_epochs
+        epochs = plan.recipe.max_epochs_or_default
         if (self.epoch or 0) >= epochs:
             self.epoch = None
         blocker = QSignalBlocker(self.slider)

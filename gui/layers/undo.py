@@ -146,7 +146,7 @@ def with_strategy(values: dict[str, Any], strategy: str) -> dict[str, Any]:
     solver = "feature-extraction"
     values = dict(values)
     if (values.get("strategy", solver) == solver) != (strategy == solver):
-        values.pop("epochs", None)
+        values.pop("max_epochs", None)
     values["strategy"] = strategy
     return values
 
@@ -175,7 +175,7 @@ def _in_full(values: dict[str, Any]) -> dict[str, Any]:
         recipe = make_recipe(values)
     except AppError:  # half typed: compared as it stands
         return values
-    return {**recipe.model_dump(exclude={"model"}), "epochs": recipe.most_epochs}
+    return {**recipe.model_dump(exclude={"model"}), "max_epochs": recipe.max_epochs_or_default}
 
 
 def _name_change(before: PlanRequest, after: PlanRequest, changed: set[str]) -> str:

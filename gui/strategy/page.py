@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _STEPS = ("Data", "Domain", "Budget", "Advice")
 _DATA, _DOMAIN, _BUDGET, _ADVICE = range(4)
-_SHARED = ("seed", "selection_folds", "device", "precision", "batch_size")
+_SHARED = ("seed", "selection_folds", "device", "precision", "embed_batch_size")
 """Keys of the recipe that the person set and no strategy overrules."""
 _ALWAYS = ("model", "strategy", "gradual", "augmentation")
 

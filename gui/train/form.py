@@ -251,11 +251,11 @@ class RecipeForm(QWidget):
         """Show these values, and the recipe's own defaults for the others."""
         defaults = Recipe()
         strategy = values.get("strategy", defaults.strategy)
-        epochs = make_recipe({"strategy": strategy}).most_epochs
+        epochs = make_recipe({"strategy": strategy}).max_epochs_or_default
         self._layer_rates = dict(values.get("layer_rates", {}))
         for field in FIELDS:
             value = values.get(field.key, getattr(defaults, field.key))
-            if field.key == "epochs" and value is None:
+            if field.key == "max_epochs" and value is None:
                 value = epochs
             self._set(field.key, value)
         self._show_fields()
@@ -288,7 +288,7 @@ class RecipeForm(QWidget):
     def _changed(self) -> None:
         if self.sender() is self._boxes["strategy"]:
             # What suits one strategy is no default of another.
-            self._set("epochs", make_recipe({"strategy": self.strategy}).most_epochs)
+            self._set("max_epochs", make_recipe({"strategy": self.strategy}).max_epochs_or_default)
         self._show_fields()
         self.values_changed.emit()
 
@@ -318,8 +318,8 @@ class RecipeForm(QWidget):
         except AppError:
             return False
         theirs = make_recipe(wanted)
-        return ours.most_epochs == theirs.most_epochs and all(
-            getattr(ours, key) == getattr(theirs, key) for key in keys if key != "epochs"
+        return ours.max_epochs_or_default == theirs.max_epochs_or_default and all(
+            getattr(ours, key) == getattr(theirs, key) for key in keys if key != "max_epochs"
         )
 
     def _show_fields(self) -> None:

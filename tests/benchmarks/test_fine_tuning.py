@@ -82,7 +82,7 @@ def graftwork(folder, strategy: str = "full") -> float:
         if isinstance(event, StepDone):
             stamps.append(time.perf_counter())
 
-    recipe = Recipe(model=MODEL, strategy=strategy, epochs=1, augmentation="strong")
+    recipe = Recipe(model=MODEL, strategy=strategy, max_epochs=1, augmentation="strong")
     index = scan(folder)
     run = RunStore().create(index.name, recipe)
     fit(recipe, index, run, sink=sink, should_stop=lambda: len(stamps) > STEPS)
@@ -110,7 +110,7 @@ def test_what_the_loop_costs_over_bare_steps(shared_data):
     folder = shared_data / "hymenoptera"
     warm_up()
     index = scan(folder)
-    recipe = Recipe(model=MODEL, strategy="full", epochs=1, weight_average=0)
+    recipe = Recipe(model=MODEL, strategy="full", max_epochs=1, ema_decay=0)
     in_loop: list[float] = []
     learn = FineTunedModel.learn
 
@@ -185,7 +185,7 @@ def test_memory_of_feature_extraction_against_inference(shared_data, tmp_path):
 def test_five_epochs_on_steel_defects(shared_data):
     folder = shared_data / "neu_steel"
     warm_up()
-    recipe = Recipe(model=MODEL, strategy="full", epochs=5)
+    recipe = Recipe(model=MODEL, strategy="full", max_epochs=5)
     index = scan(folder)
     epochs: list[EpochDone] = []
 

@@ -146,7 +146,7 @@ def test_the_window_is_painted_before_torch_is_imported(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "recipe",
-    [{}, {"strategy": "partial", "layer_groups": 1, "epochs": 1}],
+    [{}, {"strategy": "partial", "layer_groups": 1, "max_epochs": 1}],
     ids=["head", "fine-tuning"],
 )
 def test_the_event_loop_is_on_time_while_a_model_trains(

@@ -17,7 +17,7 @@ from core.batches.augment import TrainingView
 from core.compute.device import Compute
 from core.models.build import BuiltModel
 from core.recipe.plan import Plan
-from core.recipe.recipe import STEP_IMAGES, Recipe
+from core.recipe.recipe import DEFAULT_BATCH_SIZE, Recipe
 from core.runs.checkpoints import Head
 from core.system.memory import PeakMemory, available_bytes
 from core.training.loop.model import FineTunedModel
@@ -34,17 +34,17 @@ Attempt = Callable[[int], float | None]
 """Learns from so many images at once; returns images a second, None where they do not fit."""
 
 
-def find_step_images(attempt: Attempt, *, fit_images: int) -> int:
+def find_batch_size(attempt: Attempt, *, fit_images: int) -> int:
     """A power of two. `fit_images`: that an epoch learns from."""
     most = _MOST
     while most > 1 and most * _FEWEST_STEPS > fit_images:
         most //= 2
-    size = min(STEP_IMAGES, most)
+    size = min(DEFAULT_BATCH_SIZE, most)
     speed = attempt(size)
     while speed is None and size > 1:
         size //= 2
         speed = attempt(size)
-    if speed is None or size < min(STEP_IMAGES, most):  # twice as many did not fit
+    if speed is None or size < min(DEFAULT_BATCH_SIZE, most):  # twice as many did not fit
         return size
     while size * 2 <= most:
         faster = attempt(size * 2)
@@ -54,13 +54,13 @@ def find_step_images(attempt: Attempt, *, fit_images: int) -> int:
     return size
 
 
-def step_images_of(
+def batch_size_for(
     recipe: Recipe, built: BuiltModel, plan: Plan, compute: Compute, *, fit_images: int
 ) -> int:
-    """`find_step_images` for a model here, all layers open that ever train. `built` stays as it is;
+    """`find_batch_size` for a model here, all layers open that ever train. `built` stays as it is;
     the trial takes seconds on a GPU, and a few steps on the CPU."""
     if fit_images <= 2 * _FEWEST_STEPS:  # nothing to choose between
-        return min(STEP_IMAGES, max(1, fit_images // _FEWEST_STEPS))
+        return min(DEFAULT_BATCH_SIZE, max(1, fit_images // _FEWEST_STEPS))
     twin = built.with_module(copy.deepcopy(built.module))
     head = Head(torch.zeros(built.num_classes, built.feature_dim), torch.zeros(built.num_classes))
     trainee = FineTunedModel(
@@ -96,4 +96,4 @@ def step_images_of(
         return None if stepper.halvings or is_tight else size / seconds
 
     with trainee.working():
-        return find_step_images(attempt, fit_images=fit_images)
+        return find_batch_size(attempt, fit_images=fit_images)

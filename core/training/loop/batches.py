@@ -58,7 +58,7 @@ class Unreadable:
 
 def steps_per_epoch(images: int, recipe: Recipe) -> int:
     """Steps of the optimizer in an epoch of so many images."""
-    return -(-images // (recipe.batch_images * recipe.accumulate))
+    return -(-images // (recipe.batch_size_or_default * recipe.accumulate))
 
 
 class Batches:

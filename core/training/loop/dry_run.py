@@ -104,7 +104,7 @@ def _on_cpu(
         raise MemoryShortError(
             f"A step of this training takes about {needed / 1e9:.1f} GB of memory, and "
             f"{available / 1e9:.1f} GB are free.",
-            f"Learn from fewer than {at_once} images at once (step_images; accumulate keeps the "
+            f"Learn from fewer than {at_once} images at once (batch_size; accumulate keeps the "
             "step as large), train fewer layer groups, choose a smaller model, or end other "
             "programs.",
         )

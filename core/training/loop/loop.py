@@ -120,11 +120,11 @@ def fine_tune(
         if not progress.step:
             first = next(batches_of(1, 0, pool, gone), None)
             if first is not None and first[1]:
-                steps = batches_of.steps * recipe.most_epochs
+                steps = batches_of.steps * recipe.max_epochs_or_default
                 # On its own: what a process's share takes, without waiting for the others.
                 own = Stepper(trainee, optimizer, recipe, loss, tell=tell)
                 tell(dry_run(own, plan, first[1], first[2], steps=steps, compute=compute))
-        while progress.epoch < recipe.most_epochs and progress.waited < recipe.patience:
+        while progress.epoch < recipe.max_epochs_or_default and progress.waited < recipe.patience:
             epoch = progress.epoch + 1
             _open(trainee, plan, epoch, tell=tell, is_start=progress.step_of_epoch == 0)
             begin = time.perf_counter()

@@ -82,7 +82,7 @@ class FineTunedModel:
         plan: Plan,
         compute: Compute,
         *,
-        weight_average: float = 0.0,
+        ema_decay: float = 0.0,
         dropout: float = 0.0,
         learns_statistics: bool = False,
         teacher: Teacher | None = None,
@@ -90,7 +90,7 @@ class FineTunedModel:
     ) -> None:
         """Takes `built` over: its module moves to the device and learns.
 
-        With a `weight_average` the model to judge and to keep is a running mean of the weights
+        With a `ema_decay` the model to judge and to keep is a running mean of the weights
         (Polyak & Juditsky 1992), which keeps up to that share of itself at each step. `dropout`
         comes before the head. With `learns_statistics` BatchNorm goes by the images that are
         learned from at once, and its running statistics follow them. A `teacher` has its word in
@@ -120,9 +120,7 @@ class FineTunedModel:
         self._parameters_of = self._by_group(plan)
         self._both = nn.ModuleDict({"model": built.module, HEAD: self.linear})
         self._mean_of_steps = (
-            ModelEmaV3(self._both, decay=weight_average, use_warmup=True)
-            if weight_average
-            else None
+            ModelEmaV3(self._both, decay=ema_decay, use_warmup=True) if ema_decay else None
         )
         self._replicas = [_Replica(built, self.linear)]
         self._is_shared_out = self._device.type == "cpu" and not self._learns_statistics

@@ -47,7 +47,7 @@ class Schedule:
     ) -> None:
         self._optimizer, self._recipe = optimizer, recipe
         self._steps_per_epoch = max(1, steps_per_epoch)
-        self._steps = self._steps_per_epoch * recipe.most_epochs
+        self._steps = self._steps_per_epoch * recipe.max_epochs_or_default
 
     def set_rates(self, step: int, plateau: Plateau) -> None:
         """The rates of this step, counted from 1."""

@@ -163,7 +163,7 @@ def embed_pixels(
     """Features float32 [n, D] of the pictures at `positions`, by the model as it is now, and the n
     positions that can be read."""
     embedder = Embedder(trainee.kept, compute)
-    size = compute.batch_size
+    size = compute.embed_batch_size
     shares = [positions[i : i + size] for i in range(0, len(positions), size)]
 
     def work(

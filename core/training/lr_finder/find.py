@@ -43,7 +43,7 @@ from core.runs.run_folder import Run
 from core.training.context import TrainingContext, check_classes, embed, notices_of
 from core.training.fine_tuning import begin_from_scratch, fit_probe, training_set
 from core.training.fit import new_model
-from core.training.loop.batch_size_finder import step_images_of
+from core.training.loop.batch_size_finder import batch_size_for
 from core.training.loop.batches import Batches, TrainingSet, Unreadable
 from core.training.loop.model import FineTunedModel
 from core.training.loop.optimizers import make_optimizer
@@ -102,7 +102,7 @@ def find_rate(
     check_teacher(recipe)
     if recipe.strategy == "feature-extraction":
         sink(Notice("info", _SOLVER_HAS_NO_RATE))
-        recipe = recipe.with_values(strategy="partial", epochs=None)
+        recipe = recipe.with_values(strategy="partial", max_epochs=None)
 
     def tell(event: Event) -> None:
         if isinstance(event, Notice):
@@ -124,9 +124,9 @@ def find_rate(
         check_stop(should_stop)
         compute = resolve_compute(recipe, built)
         plan = make_plan(recipe, built.group_sizes())
-        if recipe.step_images == "auto":
-            images = step_images_of(recipe, built, plan, compute, fit_images=len(sets.fit))
-            recipe = recipe.with_values(step_images=images)
+        if recipe.batch_size == "auto":
+            images = batch_size_for(recipe, built, plan, compute, fit_images=len(sets.fit))
+            recipe = recipe.with_values(batch_size=images)
         job = TrainingContext(
             recipe, index, sets, Run(Path(folder)), built, compute, plan, tell, listen,
             should_stop, expert=expert, tasks=plan_tasks(recipe, index),

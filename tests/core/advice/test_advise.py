@@ -94,7 +94,7 @@ def test_gradual_opening_costs_less_than_training_everything_from_the_start():
     # 10 epochs: 800 images learned at 10 a second, 200 judged at 100 a second; the probe first
     assert everything == pytest.approx(10 * (80 + 2) + 10)
     assert seconds(gradual=True) < 0.9 * everything
-    assert seconds(epochs=5) == pytest.approx((everything - 10) / 2 + 10)
+    assert seconds(max_epochs=5) == pytest.approx((everything - 10) / 2 + 10)
 
 
 def test_a_verdict_does_not_make_more_of_a_difference_than_chance_does():

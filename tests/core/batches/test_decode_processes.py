@@ -222,7 +222,7 @@ def test_a_run_that_streams_gives_the_bits_of_one_that_keeps_and_a_stop_ends_its
     folder = make_image_folder(tmp_path / "shapes", per_class={"train": 5, "val": 2})
     index = scan(folder)
     recipe = Recipe(
-        strategy="partial", layer_groups=1, epochs=2, step_images=6, selection_folds=3,
+        strategy="partial", layer_groups=1, max_epochs=2, batch_size=6, selection_folds=3,
         precision="float32", device="cpu",
     )  # fmt: skip
     losses = []

@@ -154,7 +154,7 @@ def test_tables_for_people_are_printed_without_json(folder, capsys):
         (["train", "{folder}", "--model", "resnet5000"], "resnet5000"),
         (["train", "{folder}", "--strategy", "magic"], "magic"),
         (["train", "{folder}", "--set", "epochz=3"], "epochz"),
-        (["train", "{folder}", "--set", "epochs=0"], "epochs"),
+        (["train", "{folder}", "--set", "max_epochs=0"], "max_epochs"),
         (["train", "{folder}", "--recipe", "{absent}"], "absent"),
         (["train", "{folder}", "--out", "{empty}"], "exists already"),
         (["classify", "{absent}", "{file}"], "absent"),
@@ -197,7 +197,7 @@ def test_bad_input_is_one_sentence_with_the_value_and_exit_code_1(
         ["nonsense"],
         ["classify"],
         ["advise", "x", "--domain", "mars"],
-        ["train", "x", "--set", "epochs"],
+        ["train", "x", "--set", "max_epochs"],
     ],
 )
 def test_wrong_usage_exits_with_2(arguments, capsys):

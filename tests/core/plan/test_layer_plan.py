@@ -55,9 +55,7 @@ def test_fine_tuning_needs_gradients_and_two_means_of_each_number(small):
     assert plan.gradient_bytes == 4 * plan.params
     assert plan.optimizer_bytes == 8 * plan.params
     assert plan.average_bytes == 4 * plan.params
-    assert (
-        LayerPlan(small, make_recipe({"strategy": "full", "weight_average": 0})).average_bytes == 0
-    )
+    assert LayerPlan(small, make_recipe({"strategy": "full", "ema_decay": 0})).average_bytes == 0
 
 
 def test_ticking_the_last_stage_is_partial_fine_tuning_in_the_plainest_words(small):
@@ -118,7 +116,7 @@ def test_a_factor_stays_when_its_layer_is_ticked_with_others(small):
 
 def test_the_schedule_opens_a_part_with_its_group(small):
     recipe = make_recipe(
-        {"strategy": "partial", "layer_groups": 1, "gradual": True, "epochs": 10,
+        {"strategy": "partial", "layer_groups": 1, "gradual": True, "max_epochs": 10,
          "layer_rates": {"layer3.1": 1.0}}
     )  # fmt: skip
     openings = LayerPlan(small, recipe).openings()

@@ -19,7 +19,7 @@ def plan(**values):
 
 
 def test_gradual_partial_fine_tuning_follows_the_known_schedule():
-    made = plan(strategy="partial", layer_groups=2, gradual=True, epochs=10)
+    made = plan(strategy="partial", layer_groups=2, gradual=True, max_epochs=10)
     assert [group.opens_at for group in made.groups] == [None, None, 7, 4, 1]
     assert made.open_in(3) == ("head",)
     assert made.open_in(4) == ("layer3", "head")
@@ -40,7 +40,7 @@ def test_nothing_trains_but_the_head_in_feature_extraction():
 
 
 def test_full_fine_tuning_opens_everything_in_time_even_in_few_epochs():
-    made = plan(strategy="full", gradual=True, epochs=5)
+    made = plan(strategy="full", gradual=True, max_epochs=5)
     opens = [group.opens_at for group in made.groups]
     assert opens == sorted(opens, reverse=True)
     assert opens[0] <= 5
@@ -61,17 +61,17 @@ def test_the_plan_of_a_model_knows_its_layer_groups_without_its_weights():
 
 
 def test_epochs_of_the_openings_can_be_given_as_a_list_or_by_name():
-    made = plan(strategy="full", open_at=(4, 7), epochs=10)
+    made = plan(strategy="full", open_at=(4, 7), max_epochs=10)
     assert [group.opens_at for group in made.groups] == [None, None, 7, 4, 1]
-    made = plan(strategy="full", open_at={"layer1": 2, "layer3": 5}, epochs=10)
+    made = plan(strategy="full", open_at={"layer1": 2, "layer3": 5}, max_epochs=10)
     assert [group.opens_at for group in made.groups] == [None, 2, None, 5, 1]
 
 
 def test_an_opening_that_never_comes_or_of_no_layer_is_refused():
     with pytest.raises(AppError, match="in epoch 12, and there are 10 epochs"):
-        plan(strategy="full", open_at=(4, 12), epochs=10)
+        plan(strategy="full", open_at=(4, 12), max_epochs=10)
     with pytest.raises(AppError, match="no such layer group") as caught:
-        plan(strategy="full", open_at={"layer_3": 2}, epochs=10)
+        plan(strategy="full", open_at={"layer_3": 2}, max_epochs=10)
     assert "“layer3”" in caught.value.hint
 
 

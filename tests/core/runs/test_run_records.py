@@ -38,7 +38,7 @@ def run(tmp_path: Path) -> Run:
 
 def test_a_training_leaves_its_curves_for_tensorboard(tmp_path, make_image_folder) -> None:
     index = scan(make_image_folder(tmp_path / "shapes", per_class=4))
-    recipe = Recipe(selection_folds=2, epochs=3)
+    recipe = Recipe(selection_folds=2, max_epochs=3)
     run = RunStore().create(index.name, recipe)
     fit(recipe, index, run)
     epochs = [e for e in run.read_events() if isinstance(e, EpochDone)]
@@ -106,8 +106,8 @@ def test_the_command_line_lists_notes_and_leaves_archived_runs_away(
     index = scan(make_image_folder(tmp_path / "shapes", per_class=4))
     names = []
     for _ in range(2):
-        run = RunStore().create(index.name, Recipe(selection_folds=2, epochs=2))
-        fit(Recipe(selection_folds=2, epochs=2), index, run)
+        run = RunStore().create(index.name, Recipe(selection_folds=2, max_epochs=2))
+        fit(Recipe(selection_folds=2, max_epochs=2), index, run)
         names.append(run.path.name)
     assert main(["runs", "note", names[0], "a good one"]) == 0
     assert main(["runs", "archive", names[1]]) == 0

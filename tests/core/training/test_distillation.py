@@ -30,7 +30,7 @@ from core.training.lr_finder.find import find_rate
 MODEL = "bundled/tf_efficientnet_lite0"
 COMPUTE = Compute("cpu", "float32", "channels_last", 1, 1, 8)
 RECIPE = Recipe(
-    strategy="partial", layer_groups=1, epochs=1, step_images=8, selection_folds=3,
+    strategy="partial", layer_groups=1, max_epochs=1, batch_size=8, selection_folds=3,
     precision="float32", device="cpu", learning_rate=1e-3,
 )  # fmt: skip
 
@@ -141,7 +141,7 @@ def test_a_run_says_who_taught_and_its_report_too(folder) -> None:
 def test_a_taught_run_stopped_and_resumed_gives_the_bits_of_one_that_never_stopped(folder) -> None:
     teacher = train(folder)
     before = weights_of(teacher)
-    recipe = RECIPE.with_values(teacher=f"run:{teacher.path.name}", epochs=2, mixup=0.2)
+    recipe = RECIPE.with_values(teacher=f"run:{teacher.path.name}", max_epochs=2, mixup=0.2)
     whole = train(folder, recipe)
     assert same(weights_of(teacher), before)
     steps: list[StepDone] = []
@@ -159,7 +159,7 @@ def test_a_taught_run_stopped_and_resumed_gives_the_bits_of_one_that_never_stopp
 
 @pytest.mark.slow
 def test_a_fitted_head_of_a_teacher_is_kept_for_resuming(folder) -> None:
-    recipe = RECIPE.with_values(teacher=MODEL, epochs=2)
+    recipe = RECIPE.with_values(teacher=MODEL, max_epochs=2)
     whole = train(folder, recipe)
     steps: list[StepDone] = []
     cut = train(
@@ -231,8 +231,8 @@ def test_the_rate_finder_tests_what_the_teacher_and_the_tasks_make_of_the_loss(f
     index = scan(folder)
     parity = np.arange(len(index), dtype=np.int32) % 2
     index = dataclasses.replace(index, tasks=(Task("parity", ("even", "odd"), parity),))
-    plain = find_rate(RECIPE.with_values(step_images=2), index, steps=20)
-    both = find_rate(RECIPE.with_values(step_images=2, teacher=MODEL, tasks="all"), index, steps=20)
+    plain = find_rate(RECIPE.with_values(batch_size=2), index, steps=20)
+    both = find_rate(RECIPE.with_values(batch_size=2, teacher=MODEL, tasks="all"), index, steps=20)
     assert both.points[0].loss != plain.points[0].loss
     assert all(math.isfinite(point.loss) for point in both.points)
 

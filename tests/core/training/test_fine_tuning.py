@@ -35,8 +35,8 @@ from core.training.loop.model import FineTunedModel
 MODEL = "bundled/tf_efficientnet_lite0"
 RECIPE = Recipe(
     strategy="full",
-    epochs=2,
-    step_images=8,
+    max_epochs=2,
+    batch_size=8,
     selection_folds=3,
     precision="float32",
     device="cpu",
@@ -262,7 +262,7 @@ def test_the_gradient_is_that_of_the_plain_way(folder):
 
 def test_gradual_fine_tuning_opens_one_group_after_the_other(folder):
     recipe = RECIPE.with_values(
-        strategy="partial", layer_groups=2, gradual=True, open_every=1, epochs=3, patience=9
+        strategy="partial", layer_groups=2, gradual=True, open_every=1, max_epochs=3, patience=9
     )
     events = []
     train(folder, recipe, sink=events.append)
@@ -345,7 +345,7 @@ def test_the_running_mean_is_what_is_judged_and_kept(folder):
     compute = Compute("cpu", "float32", "channels_last", 1, 1, 8)
     plan = make_plan(RECIPE, built.group_sizes())
     head = Head(torch.zeros(3, built.feature_dim), torch.zeros(3))
-    trainee = FineTunedModel(built, head, plan, compute, weight_average=0.5)
+    trainee = FineTunedModel(built, head, plan, compute, ema_decay=0.5)
     trainee.average()
     with torch.no_grad():
         for _ in range(4):

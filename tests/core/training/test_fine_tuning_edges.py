@@ -34,8 +34,8 @@ COMPUTE = Compute("cpu", "float32", "channels_last", 1, 1, 8)
 RECIPE = Recipe(
     strategy="partial",
     layer_groups=1,
-    epochs=2,
-    step_images=8,
+    max_epochs=2,
+    batch_size=8,
     selection_folds=3,
     precision="float32",
     device="cpu",
@@ -221,7 +221,7 @@ def test_a_disk_that_fills_up_leaves_model_and_head_of_one_epoch(tmp_path, monke
 
 @pytest.mark.parametrize("epochs", [1, 2, 3, 10])
 def test_every_group_that_trains_opens_before_the_run_ends(epochs):
-    recipe = Recipe(strategy="full", gradual=True, epochs=epochs)
+    recipe = Recipe(strategy="full", gradual=True, max_epochs=epochs)
     groups = [(name, {f"{name}.weight": 1}) for name in ("stem", "a", "b", "head")]
     plan = make_plan(recipe, groups)
     assert all(group.opens_at <= epochs for group in plan.groups)
@@ -240,7 +240,7 @@ def test_a_class_whose_other_images_are_unreadable_still_learns(tmp_path, make_i
     index.path(trains).write_bytes(b"no picture")
     run = RunStore().create(index.name, RECIPE)
     events = []
-    fit(RECIPE.with_values(epochs=1), index, run, sink=events.append)
+    fit(RECIPE.with_values(max_epochs=1), index, run, sink=events.append)
     epochs = [event for event in events if isinstance(event, EpochDone)]
     assert len(epochs) == 2
     assert (run.best.description).is_file()
@@ -257,7 +257,7 @@ def test_a_batch_of_unreadable_pictures_counts_when_the_epoch_goes_on(tmp_path, 
     folder = make_image_folder(tmp_path / "one", classes=("a", "b"), per_class=3)
     paths = sorted((folder / "train").rglob("*.png"))
     trainee, _optimizer = a_trainee()
-    recipe = RECIPE.with_values(step_images=1, augmentation="none")
+    recipe = RECIPE.with_values(batch_size=1, augmentation="none")
     pixels = PixelCache(paths, trainee.built.preprocessing)
     every = np.arange(len(paths))
     data = TrainingSet(pixels, every_label(paths), every, every[:1])

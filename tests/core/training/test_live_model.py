@@ -18,7 +18,7 @@ from core.training.fit import fit
 
 MODEL = "bundled/tf_efficientnet_lite0"
 RECIPE = Recipe(
-    strategy="partial", layer_groups=1, epochs=2, step_images=8, selection_folds=3,
+    strategy="partial", layer_groups=1, max_epochs=2, batch_size=8, selection_folds=3,
     precision="float32", device="cpu", learning_rate=1e-3,
 )  # fmt: skip
 
@@ -81,7 +81,7 @@ def test_a_step_costs_what_its_passes_forward_and_backward_cost():
 
 def test_layers_that_open_later_make_later_epochs_dearer():
     built = build(catalog.load().resolve(MODEL), num_classes=3)
-    gradual = RECIPE.with_values(strategy="full", gradual=True, epochs=10)
+    gradual = RECIPE.with_values(strategy="full", gradual=True, max_epochs=10)
     plan = make_plan(gradual, built.group_sizes())
     work = work_by_epoch(built, plan, 10, memory_format=torch.channels_last)
     assert len(work) == 10

@@ -27,7 +27,7 @@ from core.training.losses import Loss
 from core.training.multi_task import TaskPlan, plan_tasks
 
 RECIPE = Recipe(
-    strategy="partial", layer_groups=1, epochs=2, step_images=8, selection_folds=3,
+    strategy="partial", layer_groups=1, max_epochs=2, batch_size=8, selection_folds=3,
     precision="float32", device="cpu", tasks="all",
 )  # fmt: skip
 HEAD = RECIPE.with_values(strategy="feature-extraction")

@@ -34,8 +34,8 @@ MODEL = "timm/test_resnet.r160_in1k"
 RECIPE = Recipe(
     model=MODEL,
     strategy="scratch",
-    epochs=2,
-    step_images=8,
+    max_epochs=2,
+    batch_size=8,
     selection_folds=3,
     learning_rate=3e-3,
     precision="float32",
@@ -89,7 +89,7 @@ def a_stepper(recipe=RECIPE, *, workers=2, told=None, statistics=False):
         head,
         plan,
         compute,
-        weight_average=recipe.weight_average,
+        ema_decay=recipe.ema_decay,
         dropout=recipe.dropout,
         learns_statistics=statistics,
     )
@@ -133,7 +133,7 @@ def is_same(one, other):
 
 
 def test_a_run_from_scratch_begins_untrained_says_so_and_learns_statistics(folder) -> None:
-    result, run, events = train(folder, RECIPE.with_values(epochs=1))
+    result, run, events = train(folder, RECIPE.with_values(max_epochs=1))
     assert (result.strategy, result.status) == ("scratch", "done")
     assert result.probe_selection_accuracy is None
     assert of_kind(events, RunStarted)[0].strategy == "scratch"
@@ -185,15 +185,15 @@ def test_from_scratch_every_layer_learns_at_one_rate() -> None:
 @pytest.mark.parametrize(
     "values",
     [
-        {"schedule": "plateau", "step_epochs": 1, "accumulate": 2, "step_images": 4},
+        {"schedule": "plateau", "step_epochs": 1, "accumulate": 2, "batch_size": 4},
         {"schedule": "step", "step_epochs": 1, "optimizer": "sgd", "dropout": 0.3},
-        {"schedule": "one-cycle", "optimizer": "lamb", "clip_norm": 0.5, "weight_average": 0},
+        {"schedule": "one-cycle", "optimizer": "lamb", "clip_norm": 0.5, "ema_decay": 0},
         {"optimizer": "lion", "monitor": "macro-f1", "patience": 1, "class_weights": "balanced"},
     ],
     ids=lambda values: values.get("schedule", "early-stopping"),
 )
 def test_a_stopped_and_resumed_run_is_the_run_that_never_stopped(folder, values) -> None:
-    recipe = RECIPE.with_values(**({"epochs": 3} | values))
+    recipe = RECIPE.with_values(**({"max_epochs": 3} | values))
     whole, run, events = train(folder, recipe)
     # In the middle of the second epoch, of the third where all are run.
     stopped, cut, _ = train(folder, recipe, stop_after=5)
@@ -223,8 +223,8 @@ def gradients(stepper):
 
 
 def test_accumulated_parts_make_the_step_of_the_large_batch() -> None:
-    large, one = gradients_of(RECIPE.with_values(step_images=12))
-    small, many = gradients_of(RECIPE.with_values(step_images=4, accumulate=3))
+    large, one = gradients_of(RECIPE.with_values(batch_size=12))
+    small, many = gradients_of(RECIPE.with_values(batch_size=4, accumulate=3))
     assert small.loss == pytest.approx(large.loss, rel=1e-5)
     assert small.right == large.right
     for mine, theirs in zip(many, one, strict=True):
@@ -372,7 +372,7 @@ def test_the_determinism_switch_holds_in_the_run_and_is_put_back(folder) -> None
     def look(current):
         seen.append(torch.are_deterministic_algorithms_enabled())
 
-    recipe = RECIPE.with_values(deterministic=True, epochs=1)
+    recipe = RECIPE.with_values(deterministic=True, max_epochs=1)
     result, _run, _events = train(folder, recipe, between_steps=look)
     assert result.status == "done"
     assert set(seen) == {True}
@@ -380,12 +380,12 @@ def test_the_determinism_switch_holds_in_the_run_and_is_put_back(folder) -> None
 
 
 def test_the_images_of_a_step_found_for_a_run_are_those_of_its_resumption(folder) -> None:
-    recipe = RECIPE.with_values(step_images="auto", epochs=2)
+    recipe = RECIPE.with_values(batch_size="auto", max_epochs=2)
     _result, run, events = train(folder, recipe, stop_after=1)
-    found = run.read_environment()["resolved"]["step_images"]
+    found = run.read_environment()["resolved"]["batch_size"]
     steps = -(-18 // found)
     assert of_kind(events, RunStarted)[0].steps_per_epoch == steps
-    assert run.read_recipe().step_images == "auto"
+    assert run.read_recipe().batch_size == "auto"
     again = []
     resume(run, sink=again.append)
     assert of_kind(again, StepDone)[-1].step == 2 * steps
@@ -397,7 +397,7 @@ def test_weights_for_a_class_that_is_not_there_end_the_run_before_it_trains(fold
 
 
 def test_a_run_tells_of_its_dry_steps_once_and_before_the_first_step(folder) -> None:
-    _result, run, events = train(folder, RECIPE.with_values(epochs=1), stop_after=2)
+    _result, run, events = train(folder, RECIPE.with_values(max_epochs=1), stop_after=2)
     kinds = [type(event) for event in events if isinstance(event, DryRun | StepDone)]
     assert kinds == [DryRun, StepDone, StepDone]
     again = []

@@ -20,7 +20,7 @@ from core.training.fit import fit, resume
 from core.training.torchrun import fit_together, resume_together
 
 RECIPE = Recipe(
-    strategy="full", epochs=2, step_images=7,
+    strategy="full", max_epochs=2, batch_size=7,
     precision="float32", selection_folds=3, augmentation="none", device="cpu",
 )  # fmt: skip
 
@@ -63,7 +63,7 @@ def test_two_processes_come_to_what_one_comes_to(index) -> None:
 
 @pytest.mark.slow
 def test_a_stop_saves_and_the_run_goes_on_to_the_same_end(index) -> None:
-    recipe = RECIPE.with_values(processes=2, epochs=3)
+    recipe = RECIPE.with_values(processes=2, max_epochs=3)
     whole = fit_together(recipe, index)
     seen = threading.Event()
 
@@ -133,7 +133,7 @@ def test_two_processes_are_taught_and_learn_label_columns_as_one_does(
     table.write_text("\n".join(rows))
     index = open_dataset(table)
     recipe = RECIPE.with_values(
-        strategy="partial", layer_groups=1, epochs=1, teacher="bundled/tf_efficientnet_lite0",
+        strategy="partial", layer_groups=1, max_epochs=1, teacher="bundled/tf_efficientnet_lite0",
         tasks="all",
     )  # fmt: skip
     alone = _train(index, recipe)

@@ -15,7 +15,7 @@ def run(window, fake_core, qtbot):
     window.commands.open_dataset(fake_core.dataset.root)
     qtbot.waitUntil(lambda: window.session.dataset is not None)
     qtbot.waitUntil(lambda: window.session.machine is not None)
-    window.session.set_recipe_values({"strategy": "full", "epochs": 2})
+    window.session.set_recipe_values({"strategy": "full", "max_epochs": 2})
     window.start_training()
     qtbot.waitUntil(lambda: window.session.live_run is not None)
     qtbot.waitUntil(lambda: len(window.session.live_run.steps) >= 4)

@@ -339,19 +339,19 @@ def _clear_and_look(window, form, undo) -> None:
 
 
 def test_what_suits_a_head_is_no_default_of_fine_tuning(bench, view) -> None:
-    bench.session.set_recipe_values({"strategy": "feature-extraction", "epochs": 25})
+    bench.session.set_recipe_values({"strategy": "feature-extraction", "max_epochs": 25})
     view.bar.presets["last"].click()
-    assert view.plan.recipe.most_epochs == 10
+    assert view.plan.recipe.max_epochs_or_default == 10
     bench.stack.undo()
-    assert bench.session.recipe_values["epochs"] == 25
+    assert bench.session.recipe_values["max_epochs"] == 25
 
 
 def test_typing_in_one_field_is_one_step(bench) -> None:
     steps = bench.stack.count()
     for epochs in (11, 12, 13):
-        bench.session.set_recipe_values({"epochs": epochs})
+        bench.session.set_recipe_values({"max_epochs": epochs})
     assert bench.stack.count() == steps + 1
-    assert bench.stack.undoText() == "change epochs"
+    assert bench.stack.undoText() == "change max epochs"
     bench.stack.undo()
     assert bench.session.recipe_values == {}
 

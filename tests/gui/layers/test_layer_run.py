@@ -57,7 +57,7 @@ def test_a_real_run_trains_what_is_ticked_and_leaves_the_rest_bit_for_bit(
     view.model.factor_wanted.emit(view.model.line(by_path["layer2.0.conv1"]), "0")
     assert view.plan is not None
     said = {n for g in view.plan.plan.groups if g.is_trained for n in g.parameters}
-    quick = {"epochs": 500, "patience": 500, "step_images": 8, "precision": "float32",
+    quick = {"max_epochs": 500, "patience": 500, "batch_size": 8, "precision": "float32",
              "device": "cpu"}  # fmt: skip
     commands.start_training({**session.recipe_values, **quick, "model": session.model_id})
     qtbot.waitUntil(lambda: (session.live_run.epoch or 0) >= 3, timeout=120_000)

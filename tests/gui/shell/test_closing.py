@@ -59,7 +59,7 @@ def ready(window, fake_core, qtbot):
 
 
 def train(window, qtbot, strategy="full"):
-    window.session.set_recipe_values({"strategy": strategy, "epochs": 2})
+    window.session.set_recipe_values({"strategy": strategy, "max_epochs": 2})
     window.start_training()
     qtbot.waitUntil(lambda: len(window.session.live_run.steps) >= 4)
     return window.session.live_run

@@ -119,14 +119,14 @@ def test_train_asks_for_a_dataset_first(window, fake_core) -> None:
 def test_the_form_fills_the_recipe(window, data, fake_core, qtbot) -> None:
     window.show_page("train")
     page = window.page("train")
-    page.form.number("epochs").setValue(12)
+    page.form.number("max_epochs").setValue(12)
     page.form.model.setCurrentIndex(1)
     page.form.box("l2").setText("0.5")
     _train(window, qtbot)
     fake_core.train_gate.set()
     assert fake_core.trained_with[0] == {
         "strategy": "feature-extraction",
-        "epochs": 12,
+        "max_epochs": 12,
         "seed": 0,
         "patience": 8,
         "selection_folds": 5,
@@ -229,7 +229,7 @@ def test_a_confusion_is_called_frequent_only_when_it_happened_twice_and_ties_are
 def test_a_small_window_scrolls_the_run_instead_of_squeezing_it(
     window, data, fake_core, qtbot
 ) -> None:
-    window.session.set_recipe_values({"strategy": "full", "epochs": 2})
+    window.session.set_recipe_values({"strategy": "full", "max_epochs": 2})
     page = _train(window, qtbot)
     fake_core.train_gate.set()
     qtbot.waitUntil(lambda: window.session.live_run.phase == "done")

@@ -25,7 +25,7 @@ def page(window, fake_core, qtbot):
 
 
 def begin(window, page, qtbot, strategy="full"):
-    window.session.set_recipe_values({"strategy": strategy, "epochs": 2})
+    window.session.set_recipe_values({"strategy": strategy, "max_epochs": 2})
     qtbot.mouseClick(page.start_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: window.session.live_run is not None)
     qtbot.waitUntil(lambda: len(window.session.live_run.steps) >= 4)
@@ -44,13 +44,13 @@ def test_the_form_shows_what_belongs_to_the_strategy(page, qtbot) -> None:
     choose(page, qtbot, "partial")
     assert not form.box("learning_rate").isHidden()
     assert not form.box("layer_groups").isHidden()
-    assert form.number("epochs").value() == 10
+    assert form.number("max_epochs").value() == 10
     choose(page, qtbot, "full")
     assert form.box("layer_groups").isHidden()
     choose(page, qtbot, "feature-extraction")
-    assert form.number("epochs").value() == 40
+    assert form.number("max_epochs").value() == 40
     assert set(form.values()) == {
-        "strategy", "epochs", "patience", "selection_folds", "l2", "seed", "model",
+        "strategy", "max_epochs", "patience", "selection_folds", "l2", "seed", "model",
     }  # fmt: skip
 
 
@@ -63,10 +63,10 @@ def test_a_preset_fills_the_form_and_is_named_until_a_value_is_changed(window, p
     assert (values["optimizer"], values["schedule"], values["step_epochs"]) == ("adam", "step", 5)
     assert form.box("learning_rate").text() == "0.001"
     assert "Adam at 1e-3" in form.preset_about.text()
-    form.number("epochs").setValue(12)
+    form.number("max_epochs").setValue(12)
     assert form.preset.currentText() == "Own values"
     assert form.preset_about.isHidden()
-    form.number("epochs").setValue(10)
+    form.number("max_epochs").setValue(10)
     assert form.preset.currentData() == "textbook"
 
 
@@ -75,7 +75,7 @@ def test_fields_of_no_use_are_hidden(page, qtbot) -> None:
     choose(page, qtbot, "scratch")
     assert form.box("layer_decay").isHidden()
     assert form.box("l2").isHidden()
-    assert form.number("epochs").value() == 30
+    assert form.number("max_epochs").value() == 30
     for key, value, key_of_use in (
         ("optimizer", "sgd", "momentum"),
         ("schedule", "plateau", "step_factor"),

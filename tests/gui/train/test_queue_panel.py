@@ -142,7 +142,7 @@ def test_a_value_the_recipe_refuses_is_said_when_it_is_added(page, qtbot) -> Non
 def test_the_trainer_of_the_queue_trains_for_real(tmp_path, make_image_folder) -> None:
     folder = make_image_folder(tmp_path / "shapes", per_class=4)
     queue = Queue()
-    queue.add([folder], "shapes", Recipe(selection_folds=2, epochs=2))
+    queue.add([folder], "shapes", Recipe(selection_folds=2, max_epochs=2))
     heard: list[object] = []
     link = queue_jobs.JobContext(lambda *_: None, heard.append, lambda: False)
     result = queue_jobs.train_entry(queue.take(), link)

@@ -28,7 +28,7 @@ from core.training.loop.model import FineTunedModel
 
 MODEL = "bundled/tf_efficientnet_lite0"
 RECIPE = Recipe(
-    strategy="partial", layer_groups=1, epochs=2, step_images=8, selection_folds=3,
+    strategy="partial", layer_groups=1, max_epochs=2, batch_size=8, selection_folds=3,
     precision="float32", device="cpu", sampling="balanced", augmentation="strong", rotation=20,
     flip_vertical=0.5, saturation=0.3, hue=0.1, auto_augment="rand", erasing=0.5, mixup=0.4,
     cutmix=1.0,
@@ -167,7 +167,7 @@ def test_selection_and_report_images_are_never_varied(folder, monkeypatch):
 
     monkeypatch.setattr(embed, record)
     index = scan(folder)
-    train(folder, RECIPE.with_values(epochs=1))
+    train(folder, RECIPE.with_values(max_epochs=1))
     preprocessing = build(catalog.load().resolve(MODEL), meta=True).preprocessing
     cache = PixelCache([index.path(i) for i in range(len(index))], preprocessing)
     known = {cache.validation(i).tobytes() for i in range(len(index))}

@@ -11,7 +11,7 @@ from core.errors import AppError
 from core.recipe.recipe import Recipe, make_recipe
 from core.runs.checkpoints import Head
 from core.system import memory
-from core.training.loop.batch_size_finder import find_step_images
+from core.training.loop.batch_size_finder import find_batch_size
 from core.training.loop.loop import FineTuning
 from core.training.loop.optimizers import finish_gradients
 from core.training.loop.schedules import Plateau, Schedule
@@ -79,7 +79,7 @@ def rates(steps_per_epoch=2, losses=(), **values):
     optimizer.param_groups[0]["highest_lr"] = 1.0
     schedule, plateau = Schedule(optimizer, recipe, steps_per_epoch=steps_per_epoch), Plateau()
     found = []
-    for step in range(1, steps_per_epoch * recipe.most_epochs + 1):
+    for step in range(1, steps_per_epoch * recipe.max_epochs_or_default + 1):
         schedule.set_rates(step, plateau)
         found.append(optimizer.param_groups[0]["lr"])
         if losses and step % steps_per_epoch == 0:
@@ -101,13 +101,13 @@ def of_torch(make, steps, *, every=1, losses=()):
 
 
 def test_the_step_schedule_is_torchs() -> None:
-    ours = rates(schedule="step", step_epochs=5, step_factor=0.1, epochs=12, warmup=0)
+    ours = rates(schedule="step", step_epochs=5, step_factor=0.1, max_epochs=12, warmup=0)
     theirs = of_torch(lambda o: torch.optim.lr_scheduler.StepLR(o, 5, 0.1), 24, every=2)
     assert ours == pytest.approx(theirs)
 
 
 def test_one_cycle_is_torchs() -> None:
-    ours = rates(schedule="one-cycle", epochs=10)
+    ours = rates(schedule="one-cycle", max_epochs=10)
     theirs = of_torch(
         lambda o: torch.optim.lr_scheduler.OneCycleLR(o, 1.0, 20, cycle_momentum=False), 20
     )
@@ -117,7 +117,7 @@ def test_one_cycle_is_torchs() -> None:
 def test_plateau_is_torchs_and_a_drop_stays() -> None:
     losses = (1.0, 0.9, 0.91, 0.92, 0.95, 0.5, 0.6, 0.7, 0.8, 0.9)
     ours = rates(
-        schedule="plateau", epochs=10, step_epochs=3, step_factor=0.5, warmup=0, losses=losses
+        schedule="plateau", max_epochs=10, step_epochs=3, step_factor=0.5, warmup=0, losses=losses
     )
     theirs = of_torch(
         lambda o: torch.optim.lr_scheduler.ReduceLROnPlateau(o, factor=0.5, patience=2),
@@ -130,11 +130,11 @@ def test_plateau_is_torchs_and_a_drop_stays() -> None:
 
 
 def test_the_cosine_rises_falls_and_ends_near_zero() -> None:
-    found = rates(schedule="cosine", epochs=10, warmup=0.2, steps_per_epoch=5)
+    found = rates(schedule="cosine", max_epochs=10, warmup=0.2, steps_per_epoch=5)
     assert found[:10] == pytest.approx([step / 10 for step in range(1, 11)])
     assert found[9:] == sorted(found[9:], reverse=True)
     assert 0 < found[-1] < 0.01
-    assert set(rates(schedule="constant", epochs=3, warmup=0)) == {1.0}
+    assert set(rates(schedule="constant", max_epochs=3, warmup=0)) == {1.0}
 
 
 # -- gradients, memory, trials -------------------------------------------------------------------
@@ -185,7 +185,7 @@ def test_the_images_of_a_step_are_found_by_trying(fits, faster_to, fit_images, e
     def attempt(size):
         return None if size > fits else float(min(size, faster_to))
 
-    assert find_step_images(attempt, fit_images=fit_images) == expected
+    assert find_batch_size(attempt, fit_images=fit_images) == expected
 
 
 # -- the best epoch ------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ from core.training.lr_finder.find import find_rate, range_test
 RECIPE = Recipe(
     strategy="partial",
     layer_groups=1,
-    step_images=2,
+    batch_size=2,
     selection_folds=3,
     precision="float32",
     device="cpu",
@@ -62,7 +62,7 @@ class Bench:
             Head(weight, torch.zeros(3)),
             self.plan,
             COMPUTE,
-            weight_average=0.9,
+            ema_decay=0.9,
             learns_statistics=learns_statistics,
         )
         self.optimizer = make_optimizer(self.trainee, RECIPE, self.plan)
@@ -210,7 +210,7 @@ def test_a_dataset_gives_the_same_curve_twice_and_the_random_states_stay(index):
 def test_the_command_line_prints_a_curve_and_writes_it(index, tmp_path, capsys):
     target = tmp_path / "curve.csv"
     options = [
-        "--set", "layer_groups=0", "--set", "step_images=2", "--set", "selection_folds=3",
+        "--set", "layer_groups=0", "--set", "batch_size=2", "--set", "selection_folds=3",
         "--set", "precision=float32", "--steps", "20", "--csv", str(target),
     ]  # fmt: skip
     assert main(["lr-find", str(index.root), *options]) == 0

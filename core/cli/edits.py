@@ -101,10 +101,10 @@ def split(
 
 
 def _near_copies(index: DatasetIndex) -> tuple[tuple[str, ...], ...]:
-    from core.data.health.check import health
+    from core.data.health.check import check_health
 
     with progress() as on_progress, stop_on_interrupt() as should_stop:
-        report = health(index, on_progress=on_progress, should_stop=should_stop)
+        report = check_health(index, on_progress=on_progress, should_stop=should_stop)
     kinds = ("near duplicates", "leak", "two labels")
     return tuple(f.files for f in report.findings if f.kind in kinds and len(f.files) > 1)
 

@@ -40,16 +40,16 @@ def health(
     """What may be wrong with a dataset: copies, leaks, wrong labels, bad pictures."""
     from dataclasses import replace
 
-    from core.data.health.check import health as look
+    from core.data.health.check import check_health
     from core.data.health.findings import open_findings
-    from core.data.health.report import check_place, lines, to_json, write_report
+    from core.data.health.report import check_target, summary_lines, to_json, write_report
     from core.data.open_dataset import edits_of
 
     for file, ending in ((html_file, ".html"), (csv_file, ".csv")):
         if file is not None:
             if file.suffix.lower() != ending:
                 raise typer.BadParameter(f"{file.name} does not end in {ending}.")
-            check_place(file, force=force)
+            check_target(file, force=force)
     index = scan_dataset(dataset_path(dataset, sample), allow_unlabelled=True)
     with progress() as on_progress, stop_on_interrupt() as should_stop:
         vectors = None
@@ -62,7 +62,9 @@ def health(
                 on_progress=on_progress,
                 should_stop=should_stop,
             )
-        report = look(index, features=vectors, on_progress=on_progress, should_stop=should_stop)
+        report = check_health(
+            index, features=vectors, on_progress=on_progress, should_stop=should_stop
+        )
         still_open = open_findings(report.findings, edits_of(index))
         dismissed = len(report.findings) - len(still_open)
         report = replace(report, findings=still_open)
@@ -81,7 +83,7 @@ def health(
     table = Table(
         "kind", Column("files", overflow="fold"), Column("why", overflow="fold"), "suggested",
     )  # fmt: skip
-    for kind, files, why, action, more in lines(report, most=_MOST):
+    for kind, files, why, action, more in summary_lines(report, most=_MOST):
         table.add_row(kind, escape(files), escape(why), escape(action))
         if more:
             table.add_row("", f"and {more:,} more", "", "")

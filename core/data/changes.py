@@ -1,4 +1,4 @@
-"""What has changed on the disk since a dataset was opened."""
+"""Finds files that have changed on the disk since a dataset was opened."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from core.data.dataset import DatasetIndex
 
 
 def changed_files(index: DatasetIndex, positions: Iterable[int]) -> list[str]:
-    """Those of the images whose size or time is not what the scan saw; gone ones are not told.
+    """The files at `positions` whose size or time of change differs from the scan.
 
-    Empty where the index does not know the times.
+    Missing files are left out. Empty if the index has no times.
     """
     if index.modified_ns is None:
         return []
@@ -21,14 +21,14 @@ def changed_files(index: DatasetIndex, positions: Iterable[int]) -> list[str]:
         try:
             status = os.stat(prefix + index.files[i])  # noqa: PTH116 - per file, and hot
         except (OSError, ValueError):
-            continue  # whoever reads it says why it cannot be read
+            continue  # reading the file gives a better error
         if (status.st_size, status.st_mtime_ns) != (index.bytes[i], index.modified_ns[i]):
             found.append(index.files[i])
     return found
 
 
 def changed_sources(index: DatasetIndex) -> list[str]:
-    """Names of the tables and archives that are not as they were, or gone."""
+    """Names of the tables and archives that have changed or are missing."""
     found = []
     for path, size, modified_ns in index.stamps:
         try:

@@ -1,6 +1,6 @@
-"""What edits make of a dataset: a changed copy of the index; no file is touched.
+"""Applies edits to a dataset: returns a changed copy of the index; no file is changed.
 
-Where edits are kept is the journal's business.
+Does not know where edits are stored; `journal` does.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ _TRAIN = SPLITS.index("train")
 
 
 def apply(index: DatasetIndex, edits: Sequence[Edit]) -> DatasetIndex:
-    """The dataset with `edits` in force, oldest first; replayed on what the scan found.
+    """The dataset with `edits` applied, oldest first, to what the scan found.
 
-    Edits about files or classes that are no longer there are passed over. A relabelled picture's
-    new class is added where it is missing; classes without pictures left stay, merged ones go. A
-    picture that had no label trains, until a split is drawn; where nothing stands in val one is
-    drawn. The last edit of the kind `split` decides, and what was drawn stays drawn: pictures
-    relabelled or excluded later change no other's part. Pictures moved by hand after it stay moved.
+    Edits of missing files or classes are ignored. The new class of a relabelled picture is added
+    if it is missing; a class without pictures stays, a merged one is removed. A picture that had
+    no label goes to train until a split is drawn; if nothing is in val, a split is drawn. The last
+    edit of the kind `split` counts, and its draw stays fixed: pictures relabelled or excluded
+    later do not change the split of others. Pictures moved by hand after it stay moved.
     """
     index = index.scanned
     if not edits:
         return index
     working = _Working(index)
     for edit in edits:
-        working.take(edit)
+        working.apply(edit)
     return working.finish(index, is_split_drawn=any(edit.kind == "split" for edit in edits))
 
 
 class _Working:
-    """The columns while edits are replayed; all images stay in place until the end."""
+    """The columns of the dataset while edits are applied; excluded images stay until `finish`."""
 
     def __init__(self, index: DatasetIndex) -> None:
         self.index = index
@@ -53,7 +53,8 @@ class _Working:
         self.labels_drawn = self.labels
         self.moved: dict[int, int] = {}
 
-    def take(self, edit: Edit) -> None:
+    def apply(self, edit: Edit) -> None:
+        """Change the columns by one edit."""
         if edit.kind == "rename":
             self.shown[edit.files[0]] = edit.value
         elif edit.kind == "merge":
@@ -77,16 +78,18 @@ class _Working:
                 self.kept[at] = edit.kind == "restore"
 
     def _class(self, key: str) -> int:
+        """The label of a class, which is added if it is missing."""
         if key not in self.keys:
             self.keys.append(key)
         self.merged_away.discard(key)
         return self.keys.index(key)
 
     def finish(self, index: DatasetIndex, *, is_split_drawn: bool) -> DatasetIndex:
+        """The changed copy of `index`, without the excluded images."""
         self.splits[(self.labels != NO_LABEL) & (self.splits == NO_SPLIT)] = _TRAIN
         labels, keys = self._sorted_classes()
         names = [self.shown.get(key, key) for key in keys]
-        if len(set(names)) < len(names):  # two classes shown alike could not be told apart
+        if len(set(names)) < len(names):  # shown names must be unique
             names = keys
         at = np.flatnonzero(self.kept)
         is_whole = len(at) == len(index)
@@ -105,7 +108,7 @@ class _Working:
             widths=index.widths[at],
             heights=index.heights[at],
             groups=None if index.groups is None else index.groups[at],
-            tasks=tuple(task.take(at) for task in index.tasks),
+            tasks=tuple(task.select(at) for task in index.tasks),
             modified_ns=None if index.modified_ns is None else index.modified_ns[at],
             duplicates=tuple(group for group in groups if len(group) > 1),
             excluded=tuple(index.files[i] for i in np.flatnonzero(~self.kept)),
@@ -118,29 +121,30 @@ class _Working:
         return self._with_moves(edited, at)
 
     def _sorted_classes(self) -> tuple[npt.NDArray[np.int32], list[str]]:
-        """Labels and class keys in the order of their names, as torchvision has it."""
+        """(labels int32 [n], class keys), with classes sorted by key, as torchvision does."""
         used = set(np.unique(self.labels).tolist())
         keys = self.keys
         order = sorted(
             (i for i, key in enumerate(keys) if i in used or key not in self.merged_away),
             key=lambda i: keys[i],
         )
-        new_label = np.full(len(keys) + 1, NO_LABEL, dtype=np.int32)  # the last: NO_LABEL itself
+        # One more at the end, where NO_LABEL (-1) points.
+        new_label = np.full(len(keys) + 1, NO_LABEL, dtype=np.int32)
         new_label[order] = np.arange(len(order), dtype=np.int32)
         return new_label[self.labels], [keys[i] for i in order]
 
     def _drawn(
         self, index: DatasetIndex, edited: DatasetIndex, plan: SplitPlan, at: npt.NDArray[np.int64]
     ) -> DatasetIndex:
-        """The split as it was drawn: by the labels of that moment, excluded images included.
+        """`edited` with the split of `plan`, drawn by the labels at the time of that edit.
 
-        Drawn by the labels of now, one relabelled or excluded image would deal the others anew,
-        and images of test would train.
+        Excluded images take part. With the current labels, one relabelled or excluded image would
+        change the split of others, and images of test would become training images.
         """
-        then = dataclasses.replace(index, labels=self.labels_drawn)
-        drawn = draw(then, plan)
+        at_that_time = dataclasses.replace(index, labels=self.labels_drawn)
+        drawn = draw(at_that_time, plan)
         splits, groups = drawn.splits, drawn.groups
-        splits[(self.labels != NO_LABEL) & (splits == NO_SPLIT)] = _TRAIN  # labelled since
+        splits[(self.labels != NO_LABEL) & (splits == NO_SPLIT)] = _TRAIN  # labelled later
         return dataclasses.replace(
             edited,
             splits=splits[at],
@@ -149,7 +153,7 @@ class _Working:
         )
 
     def _with_moves(self, edited: DatasetIndex, at: npt.NDArray[np.int64]) -> DatasetIndex:
-        """The index, with what was moved by hand moved, and copies judged by the new columns."""
+        """`edited` with moves by hand applied, and its leaks and contradictions found anew."""
         splits = edited.splits.copy()
         for old, split in self.moved.items():
             new = int(np.searchsorted(at, old))
@@ -160,7 +164,7 @@ class _Working:
             for group in edited.duplicates
             for file in group
         }
-        leaks, torn = [], []
+        leaks, contradictions = [], []
         for group in edited.duplicates:
             members = [where[file] for file in group]
             if len({int(splits[i]) for i in members} - {NO_SPLIT}) > 1:
@@ -168,8 +172,8 @@ class _Working:
             for i in members:
                 others = [j for j in members if edited.labels[j] != edited.labels[i]]
                 if others and NO_LABEL not in (edited.labels[i], edited.labels[others[0]]):
-                    torn.append(contradiction(edited, i, others[0]))
-        problems = [p for p in edited.problems if p.kind != "contradiction"] + torn
+                    contradictions.append(contradiction(edited, i, others[0]))
+        problems = [p for p in edited.problems if p.kind != "contradiction"] + contradictions
         return dataclasses.replace(
             edited, splits=splits, leaks=tuple(leaks), problems=tuple(sorted(problems, key=_order))
         )

@@ -1,11 +1,11 @@
-"""The journal of edits: what a person changed about a dataset, kept apart from it, never in it.
+"""The journal: stores the edits of each dataset, with undo and redo, outside of the dataset.
 
-One SQLite file in the application's data folder. An edit is a row and stays for ever; undo and
-redo are rows as well, so the state is always the replay of the rows. The user's own files are
-never written, moved or deleted.
+One SQLite file in the application's data folder. An edit is a row and is never deleted; undo and
+redo are rows as well, so the state is the replay of all rows. The user's own files are never
+written, moved or deleted. Does not know what an edit does; `edits.apply` does.
 
-A dataset is known by the resolved paths that open it. `move_to` names its edits anew after its
-folder was moved.
+A dataset is identified by the resolved paths that open it. `move_to` changes them after its folder
+was moved.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from core.system import paths as app_paths
 EditKind = Literal["relabel", "exclude", "restore", "keep", "merge", "rename", "move", "split"]
 """relabel: files get class `value`. exclude, restore: files leave the dataset, come back.
 keep: findings of the kind `value` about the files are dismissed. merge: all of the classes
-`files` become class `value`. rename: class `files[0]` is shown as `value`. move: files stand in
-split `value`. split: train and val are drawn anew by the plan `value` (`SplitPlan.to_json`); an
-empty one gives back the split of the scan. What edits do is told by `edits.apply`.
+`files` become class `value`. rename: class `files[0]` is shown as `value`. move: files go to
+split `value`. split: train and val are drawn by the plan `value` (`SplitPlan.to_json`); an empty
+value restores the split of the scan.
 """
 
 _SCHEMA = """
@@ -60,8 +60,10 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """All of a journal: edits in force and edits taken back, the latest last; `last` is the number
-    of its newest row, which grows with every edit, undo and redo of any process."""
+    """A whole journal: the edits in force (`done`) and those undone, the latest last.
+
+    `last` is the id of the newest row; it grows with every edit, undo and redo of any process.
+    """
 
     done: tuple[Edit, ...] = ()
     undone: tuple[Edit, ...] = ()
@@ -79,16 +81,18 @@ class Journal:
             db.executescript(_SCHEMA)
 
     def add(self, kind: EditKind, files: Sequence[str], value: str = "") -> int:
-        """Write one edit, on the disk when this returns; its id. What was undone is now past redo.
+        """Write one edit and return its id; undone edits can no longer be redone.
+
+        The edit is on the disk when this returns.
 
         Raises: DatasetError for an unknown kind or split, or without files.
         """
         return self.add_all([(kind, files, value)])
 
     def add_all(self, edits: Sequence[tuple[EditKind, Sequence[str], str]]) -> int:
-        """Write several edits, (kind, files, value) each, all or none; the id of the last.
+        """Write several edits, (kind, files, value) each, all or none; returns the id of the last.
 
-        They have one time, and undo and redo take them together.
+        They have the same time; undo and redo treat them as one.
 
         Raises: as `add`.
         """
@@ -96,19 +100,19 @@ class Journal:
             _check(*edit)
         with self._connect() as db:
             db.execute("BEGIN IMMEDIATE")
-            # Beside each other on the clock, never on the same tick: that would make them one.
+            # Later than every earlier edit: edits with the same time would be undone together.
             row = db.execute("SELECT MAX(time) FROM entries WHERE dataset = ?", (self.dataset,))
             when = max(time.time(), (row.fetchone()[0] or 0.0) + 1e-5)
             ids = [self._write(db, kind, files, value, when) for kind, files, value in edits]
         return ids[-1]
 
     def undo(self) -> Edit | None:
-        """Take back the last edit in force and those written with it; None where there is none."""
-        return self._turn("undo")
+        """Undo the last edit in force and those written with it; None if there is none."""
+        return self._undo_or_redo("undo")
 
     def redo(self) -> Edit | None:
-        """Bring back what was taken back last; None where there is nothing."""
-        return self._turn("redo")
+        """Redo the edits that were undone last; None if there are none."""
+        return self._undo_or_redo("redo")
 
     def edits(self) -> tuple[Edit, ...]:
         """The edits in force, oldest first."""
@@ -116,9 +120,9 @@ class Journal:
             return tuple(self._replay(db)[0])
 
     def history(self) -> History:
-        """The edits in force and those that redo would bring back."""
+        """The edits in force and those that can be redone."""
         with self._connect() as db:
-            db.execute("BEGIN")  # both questions see the same rows
+            db.execute("BEGIN")  # both queries see the same rows
             last = db.execute(
                 "SELECT MAX(id) FROM entries WHERE dataset = ?", (self.dataset,)
             ).fetchone()[0]
@@ -132,21 +136,25 @@ class Journal:
             return int(row.fetchone()[0] or 0)
 
     def move_to(self, opened: Path | Sequence[Path]) -> None:
-        """The dataset was moved and now opens from `opened`: its edits follow.
+        """Assign the edits to the paths `opened`, from which the moved dataset is opened now.
 
-        Raises: DatasetError where that has edits of its own, which would be mixed up.
+        Raises: DatasetError if a dataset there has edits already; they would be mixed up.
         """
         new = _name_of(opened)
         with self._connect() as db:
             db.execute("BEGIN IMMEDIATE")
             if db.execute("SELECT 1 FROM entries WHERE dataset = ?", (new,)).fetchone():
-                raise DatasetError(f"{new} has edits of its own.", "Undo them, or keep both apart.")
+                raise DatasetError(
+                    f"There are edits of a dataset at {new} already.",
+                    "Undo those first, or keep the two datasets apart.",
+                )
             db.execute("UPDATE entries SET dataset = ? WHERE dataset = ?", (new, self.dataset))
         self.dataset = new
 
-    def _turn(self, kind: Literal["undo", "redo"]) -> Edit | None:
+    def _undo_or_redo(self, kind: Literal["undo", "redo"]) -> Edit | None:
         with self._connect() as db:
-            db.execute("BEGIN IMMEDIATE")  # read and write as one: another window may undo, too
+            # Read and write in one transaction: another window may undo at the same time.
+            db.execute("BEGIN IMMEDIATE")
             done, undone = self._replay(db)
             edits = done if kind == "undo" else undone
             if not edits:
@@ -168,7 +176,7 @@ class Journal:
         return int(cursor.lastrowid or 0)
 
     def _replay(self, db: sqlite3.Connection) -> tuple[list[Edit], list[Edit]]:
-        """(edits in force, edits taken back), each with the latest last."""
+        """(edits in force, undone edits), each with the latest last."""
         done: list[Edit] = []
         undone: list[Edit] = []
         for id_, when, kind, files, value in db.execute(
@@ -202,15 +210,17 @@ class Journal:
 
 def _check(kind: str, files: Sequence[str], value: str) -> None:
     if kind not in get_args(EditKind):
-        raise DatasetError(f"There is no edit “{kind}”.", ", ".join(get_args(EditKind)))
+        kinds = ", ".join(get_args(EditKind))
+        raise DatasetError(f"There is no kind of edit “{kind}”.", f"There are: {kinds}.")
     if not files and kind != "split":
-        raise DatasetError(f"The edit “{kind}” names no file.", "Name at least one.")
+        raise DatasetError(f"The edit “{kind}” has no file.", "Name at least one.")
     if kind == "move" and value not in SPLITS:
         raise DatasetError(f"There is no split “{value}”.", f"There are: {', '.join(SPLITS)}.")
     if kind in ("relabel", "merge", "rename") and not value.strip():
-        raise DatasetError(f"The edit “{kind}” names no class.", "Name the class.")
+        raise DatasetError(f"The edit “{kind}” has no class.", "Name the class.")
 
 
 def _name_of(opened: Path | Sequence[Path]) -> str:
+    """The dataset's key in the journal: its resolved paths, one a line, sorted."""
     paths = [opened] if isinstance(opened, Path) else opened
     return "\n".join(sorted(str(path.resolve()) for path in paths))

@@ -1,6 +1,7 @@
-"""Opening a dataset: what the scan finds, with the edits of the person in force.
+"""Opens a dataset: scans it and applies the edits of its journal.
 
 The window and the command line open every dataset here, so that both train on the same images.
+Knows nothing of how files are read (`sources`) or what an edit does (`edits`).
 """
 
 from __future__ import annotations
@@ -26,15 +27,15 @@ def open_dataset(
     on_progress: OnProgress = no_progress,
     should_stop: ShouldStop = never_stop,
 ) -> DatasetIndex:
-    """The dataset at a path, or at several; `verify` and `fresh` as in `scan`.
+    """Open the dataset at a path, or at several; `verify` and `fresh` as in `scan`.
 
-    Without `allow_unlabelled` pictures that nobody labelled are refused or left out as in `scan`,
-    unless edits have given labels: then all are there, as the window shows them.
+    Without `allow_unlabelled` pictures without a label are refused or left out, as in `scan`,
+    unless there are edits: then all pictures are kept, as the window shows them.
 
     Raises: DatasetError, Cancelled.
     """
 
-    def look(*, allow_unlabelled: bool, fresh: bool) -> DatasetIndex:
+    def run_scan(*, allow_unlabelled: bool, fresh: bool) -> DatasetIndex:
         return scan(
             source,
             verify=verify,
@@ -44,33 +45,34 @@ def open_dataset(
             should_stop=should_stop,
         )
 
-    found = look(allow_unlabelled=True, fresh=fresh)
+    found = run_scan(allow_unlabelled=True, fresh=fresh)
     index = with_edits_of(found) if with_edits else found
     if allow_unlabelled:
         return index
     is_as_found = index.unedited is None
     if len(index.classes) < 2 or (is_as_found and index.unlabelled.size):
-        # Its own sentence says best what is missing; what was read is in the cache by now.
-        plain = look(allow_unlabelled=False, fresh=False)
+        # Scan again for its error message, or for its way to leave pictures out; the files are
+        # in the scan cache now.
+        plain = run_scan(allow_unlabelled=False, fresh=False)
         return plain if is_as_found else with_edits_of(plain)
     return index
 
 
 def with_edits_of(index: DatasetIndex) -> DatasetIndex:
-    """`index` with the edits that its journal holds now; no picture is read.
+    """`index` with the current edits of its journal applied; no picture is read.
 
-    Raises: DatasetError where the journal cannot be read.
+    Raises: DatasetError if the journal cannot be read.
     """
     return apply(index, edits_of(index))
 
 
 def edits_of(index: DatasetIndex) -> tuple[Edit, ...]:
-    """The edits in force, oldest first."""
+    """The edits of a dataset that are in force, oldest first. Raises: DatasetError."""
     return journal_of(index).edits()
 
 
 def plan_in_force(edits: Sequence[Edit]) -> SplitPlan | None:
-    """How the person had the split drawn; None where it is the dataset's own.
+    """The plan by which the split was drawn; None if the split is the dataset's own.
 
     Raises: DatasetError for a plan that cannot be read.
     """
@@ -79,4 +81,5 @@ def plan_in_force(edits: Sequence[Edit]) -> SplitPlan | None:
 
 
 def journal_of(index: DatasetIndex) -> Journal:
+    """The journal of a dataset. Raises: DatasetError if it cannot be used."""
     return Journal(index.opened)

@@ -1,6 +1,7 @@
-"""Honest sets: what trains, what chooses, and what is reported, with no copy on two sides.
+"""Divides a dataset into training, selection and report images, with no copy in two of them.
 
-Needs numpy; scikit-learn is imported when something is split (its import takes a second).
+`draw` makes train, val and test; `honest_sets` takes folds for selection from train. Needs numpy;
+scikit-learn is imported when something is divided (its import takes a second).
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ _TRAIN, _VAL, _TEST = (SPLITS.index(name) for name in SPLITS)
 
 @dataclass(frozen=True, slots=True)
 class SplitPlan:
-    """How train, val and test are drawn: stratified by class, copies and groups on one side.
+    """How train, val and test are drawn: stratified by class, copies and groups kept together.
 
-    `val` and `test` are shares of the images. With `folds` > 0 val is fold number `fold` (from 0)
-    of so many instead, and its share is that of a fold. `together` are groups of files that stand
-    on one side for another reason than the same bytes or a common group: near copies.
+    `val` and `test` are shares of the images. With `folds` > 0, val is fold number `fold` (from 0)
+    of `folds` instead. `together`: further groups of files that stay in one split (near copies),
+    beside those with the same bytes or in the same group.
     """
 
     val: float = 0.2
@@ -41,30 +42,31 @@ class SplitPlan:
         if not (0 < self.val < 1 and 0 <= self.test < 1 and self.val + self.test < 1):
             raise DatasetError(
                 f"val {self.val:.0%} and test {self.test:.0%} leave nothing to train on.",
-                "Both are shares of all images: choose less than 100% together, val above 0%.",
+                "Both are shares of all images: val must be above 0%, the sum below 100%.",
             )
         if self.folds and not (2 <= self.folds <= 100 and 0 <= self.fold < self.folds):
             raise DatasetError(
                 f"There is no fold {self.fold + 1} of {self.folds}.",
-                "Choose 2 to 100 folds, and one of them.",
+                "Use 2 to 100 folds, and the number of one of them.",
             )
 
     @property
     def in_words(self) -> str:
-        """`val 20%, test 10%, seed 3`"""
+        """The plan as text to show: `val 20%, test 10%, seed 3`."""
         if self.folds:
-            said = f"fold {self.fold + 1} of {self.folds}"
+            shares = f"fold {self.fold + 1} of {self.folds}"
         else:
-            said = f"val {self.val:.0%}" + (f", test {self.test:.0%}" if self.test else "")
+            shares = f"val {self.val:.0%}" + (f", test {self.test:.0%}" if self.test else "")
         near = ", near copies together" if self.together else ""
-        return f"{said}, seed {self.seed}{near}"
+        return f"{shares}, seed {self.seed}{near}"
 
     def to_json(self) -> str:
+        """The plan as JSON, for the journal; `from_json` reads it."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> SplitPlan:
-        """Raises: DatasetError for what is no plan."""
+        """The plan that `to_json` wrote. Raises: DatasetError if `text` is not a plan."""
         try:
             values = json.loads(text)
             values["together"] = tuple(tuple(group) for group in values.get("together", ()))
@@ -75,10 +77,11 @@ class SplitPlan:
 
 @dataclass(frozen=True)
 class HonestSets:
-    """Positions into `index.files`; the three sets share no image and no copy of one.
+    """The images for training, selection and report, as positions into `index.files`.
 
-    train: int64 [n] ascending, `selection` included. fold: int64 [n], the fold (0…folds-1) of
-    each training image. report: int64 [m] ascending, the images whose accuracy is shown.
+    No image and no copy of one is in two of them. train: int64 [n] ascending, `selection` included.
+    fold: int64 [n], the fold (0…folds-1) of each training image. report: int64 [m] ascending, the
+    images whose accuracy is shown.
     """
 
     train: Positions
@@ -86,15 +89,16 @@ class HonestSets:
     report: Positions
     report_split: str
     left_out: tuple[tuple[str, str], ...] = ()
-    """(file, why) of the images that were left out of both sets."""
+    """(file, reason) of the images that are in neither `train` nor `report`."""
 
     @property
     def folds(self) -> int:
+        """Number of folds."""
         return int(self.fold.max()) + 1
 
     @property
     def selection(self) -> Positions:
-        """The training images that choose: early stopping, best checkpoint, regularisation."""
+        """The training images held out for early stopping, best checkpoint and regularisation."""
         chosen: Positions = self.train[self.fold == 0]
         return chosen
 
@@ -106,15 +110,15 @@ class HonestSets:
 
 
 def honest_sets(index: DatasetIndex, *, folds: int = 5, seed: int = 0) -> HonestSets:
-    """The sets of a dataset: folds stratified by class, the same for the same index and seed.
+    """The honest sets of a dataset: folds stratified by class, determined by index and seed.
 
-    Left out of training are images of contradictory label, copies of val or test images, and
+    Left out of training are images with contradictory labels, copies of val or test images, and
     further copies of a training image. The user's own val and test stay as they are; in a val
-    that Graftwork carved a copied picture counts once. `selection` holds an image of every class
-    that has two, and never the only one. There are fewer folds than asked for where no class has
+    drawn by Graftwork a copied picture counts once. `selection` has an image of every class that
+    has at least two, and never the only one. There are fewer than `folds` folds if no class has
     that many images.
 
-    Raises: DatasetError where a class has nothing to train on, or nothing is left to report.
+    Raises: DatasetError if a class has no training image, or no image is left for the report.
     """
     left_out = _left_out(index)
     chosen = index.labels != NO_LABEL
@@ -132,12 +136,12 @@ def honest_sets(index: DatasetIndex, *, folds: int = 5, seed: int = 0) -> Honest
         raise DatasetError(
             f"The class “{empty}” has no image left to train on"
             + (" once copies and contradictions are left out." if left_out else "."),
-            "Add images of it, or take its folder out of the dataset.",
+            "Add images of it, or remove its folder from the dataset.",
         )
     if counts.max() < 2:
         raise DatasetError(
             f"“{index.name or index.root.name}” has one training image per class.",
-            "Give every class two or more: one trains while another checks.",
+            "Give every class two or more: one for training, one to check it.",
         )
     report = np.flatnonzero(chosen & (index.splits == SPLITS.index("val")))
     if not report.size:
@@ -157,31 +161,29 @@ def honest_sets(index: DatasetIndex, *, folds: int = 5, seed: int = 0) -> Honest
 
 
 def _folds_of(index: DatasetIndex, train: Positions, *, folds: int, seed: int) -> Positions:
-    """int64 [len(train)]: the fold of each training image, a group in one fold."""
+    """The fold of each training image, int64 [len(train)]; a group is in one fold."""
     labels = index.labels[train]
     groups = None if index.groups is None else index.groups[train]
-    if groups is None or not _has_company(groups):
+    if groups is None or not _has_shared_group(groups):
         return stratified_folds(labels, folds=folds, seed=seed, fewest=2)
     units = _units(len(train), [np.flatnonzero(groups == g) for g in _shared(groups)])
-    fold = _spread(labels, units, folds=folds, seed=seed)
+    fold = _assign_folds(labels, units, folds=folds, seed=seed)
     if len(np.unique(fold)) < 2:
         raise DatasetError(
             f"The training images of “{index.name or index.root.name}” are all of one group.",
-            "Some have to be held out to choose by: give it more groups, or leave groups away.",
+            "Some must be held out for selection: use more groups, or no groups.",
         )
     return np.unique(fold, return_inverse=True)[1].astype(np.int64)
 
 
 def draw(index: DatasetIndex, plan: SplitPlan) -> DatasetIndex:
-    """The dataset with train and val (and test, where the plan has one) drawn anew.
+    """The dataset with a new train and val (and test, if the plan has one).
 
-    A test of the user's own stays as it is, and what nobody labelled stands nowhere. Images with
-    the same bytes, images of one group, and what the plan names go together. The same for the same
-    index and plan.
+    The user's own test stays as it is; pictures without a label are in no split. Images with the
+    same bytes, of one group, or of one group of `plan.together` are in one split. Determined by
+    index and plan. `groups` of the result contain what the plan keeps together.
 
-    Groups of the result join what the plan keeps together.
-
-    Raises: DatasetError where the plan draws a test and the dataset has one.
+    Raises: DatasetError if the plan draws a test and the dataset has one.
     """
     has_test = bool((index.splits == _TEST).any())
     if has_test and plan.test:
@@ -199,14 +201,14 @@ def draw(index: DatasetIndex, plan: SplitPlan) -> DatasetIndex:
     splits[pool] = _TRAIN
     together += _named_together(index, plan, place)
     is_usual = not plan.folds and not plan.test and plan.val == 0.2 and not plan.together
-    if is_usual and not _has_company(groups):
+    if is_usual and not _has_shared_group(groups):
         copies = [group for group in together if len(group) > 1]
-        splits[pool[carve_val(labels, copies, seed=plan.seed)]] = _VAL
+        splits[pool[hold_out_val(labels, copies, seed=plan.seed)]] = _VAL
     else:
         together += [np.flatnonzero(groups == g) for g in _shared(groups)]
         units = _units(len(pool), together)
         if plan.folds:
-            fold = _spread(labels, units, folds=plan.folds, seed=plan.seed)
+            fold = _assign_folds(labels, units, folds=plan.folds, seed=plan.seed)
             splits[pool[fold == plan.fold]] = _VAL
         else:
             depth = _depths(labels, units, seed=plan.seed)
@@ -217,7 +219,7 @@ def draw(index: DatasetIndex, plan: SplitPlan) -> DatasetIndex:
     drawn = replace(index, splits=splits, split_origin="graftwork")
     if not plan.together:
         return drawn
-    # What the plan keeps together stays so where training images are held out, too.
+    # What the plan keeps together must also be in one fold of the training images.
     kept = np.full(len(index), NO_GROUP, dtype=np.int32)
     is_shared = np.bincount(units)[units] > 1
     kept[pool[is_shared]] = units[is_shared]
@@ -225,7 +227,7 @@ def draw(index: DatasetIndex, plan: SplitPlan) -> DatasetIndex:
 
 
 def _named_together(index: DatasetIndex, plan: SplitPlan, place: Positions) -> list[Positions]:
-    """The groups of the plan as places in the pool; files that are gone are passed over."""
+    """`plan.together` as positions in the pool (`place`: index → pool); missing files left out."""
     if not plan.together:
         return []
     wanted = {file for group in plan.together for file in group}
@@ -237,10 +239,10 @@ def _named_together(index: DatasetIndex, plan: SplitPlan, place: Positions) -> l
     return [group[group >= 0] for group in groups if (group >= 0).any()]
 
 
-def k_folds(index: DatasetIndex, *, folds: int, seed: int = 0) -> Iterable[DatasetIndex]:
-    """The dataset `folds` times, each time with another part as val; every image is in val once.
+def draw_folds(index: DatasetIndex, *, folds: int, seed: int = 0) -> Iterable[DatasetIndex]:
+    """The dataset `folds` times, each time with another fold as val; every image is in val once.
 
-    Raises: DatasetError for an impossible number.
+    Raises: DatasetError if `folds` is not 2…100.
     """
     return [draw(index, SplitPlan(seed=seed, folds=folds, fold=i)) for i in range(folds)]
 
@@ -251,12 +253,15 @@ def _shared(groups: npt.NDArray[np.int32]) -> list[int]:
     return [int(name) for name in names[counts > 1]]
 
 
-def _has_company(groups: npt.NDArray[np.int32]) -> bool:
+def _has_shared_group(groups: npt.NDArray[np.int32]) -> bool:
     return bool(_shared(groups))
 
 
 def _units(n: int, together: Iterable[Positions]) -> Positions:
-    """int64 [n]: images that must stay together, over several reasons, have one number."""
+    """A number for each image, int64 [n]; images that must stay together have the same.
+
+    `together`: groups of positions; groups that share an image become one.
+    """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -272,10 +277,10 @@ def _units(n: int, together: Iterable[Positions]) -> Positions:
 def _depths(
     labels: npt.NDArray[np.int32], units: Positions, *, seed: int
 ) -> npt.NDArray[np.float64]:
-    """float64 [n] in 0…1: where each image stands in a random order of its class's units.
+    """The place of each image in a random order of its class's units: float64 [n] in 0…1.
 
-    A unit counts as of its most frequent class, and stands where its middle is: shares cut from
-    the depths hold for every class as nearly as the sizes of its units allow.
+    A unit counts for its most frequent class, and its place is that of its middle image. So all
+    images below a threshold t are a share t of every class, as nearly as its units allow.
     """
     rng = np.random.default_rng(seed)
     numbers, first, unit, sizes = np.unique(
@@ -299,7 +304,10 @@ def _too_coarse(
     depth: npt.NDArray[np.float64],
     is_held_out: npt.NDArray[np.bool_],
 ) -> npt.NDArray[np.bool_]:
-    """bool [n]: of classes whose few units are all larger than val's share, the first unit."""
+    """The first unit of each class that is not held out yet but has two units or more: bool [n].
+
+    These are classes whose few units are all larger than the share of val.
+    """
     chosen = np.zeros(len(labels), dtype=np.bool_)
     for label in np.setdiff1d(labels, labels[is_held_out]).tolist():
         members = np.flatnonzero(labels == label)
@@ -308,19 +316,21 @@ def _too_coarse(
     return chosen
 
 
-def _spread(labels: npt.NDArray[np.int32], units: Positions, *, folds: int, seed: int) -> Positions:
-    """int64 [n]: the fold of each image, units whole, classes spread evenly."""
+def _assign_folds(
+    labels: npt.NDArray[np.int32], units: Positions, *, folds: int, seed: int
+) -> Positions:
+    """The fold of each image, int64 [n]: units stay whole, classes are spread evenly."""
     depth = _depths(labels, units, seed=seed)
     return np.minimum((depth * folds).astype(np.int64), folds - 1)
 
 
-def carve_val(
+def hold_out_val(
     labels: npt.NDArray[np.int32], copies: Iterable[Positions], *, seed: int = 0
 ) -> npt.NDArray[np.bool_]:
-    """bool [n]: which images become val: a fifth of each class that has three images or more.
+    """Which images become val, bool [n]: a fifth of each class that has three images or more.
 
-    `copies` are groups of positions with the same bytes: a group goes as a whole, and stays in
-    train where its labels contradict each other (nothing learns or is judged by those).
+    `copies` are groups of positions with the same bytes: a group moves as a whole, and stays in
+    train if its labels contradict each other (those are used neither for training nor report).
     """
     leads = np.ones(len(labels), dtype=bool)
     contradictory: list[int] = []
@@ -341,12 +351,12 @@ def carve_val(
 def stratified_folds(
     labels: npt.NDArray[np.int32], *, folds: int, seed: int, fewest: int
 ) -> npt.NDArray[np.int64]:
-    """int64 [n]: the fold of each image, every class spread evenly over the folds.
+    """The fold of each image, int64 [n], with every class spread evenly over the folds.
 
-    Fold 0 is the one that is held out: a class of at least `fewest` images (and any class with
-    as many as there are folds) has one there, a smaller one none. Exact copies must have been left
-    out: then StratifiedKFold does; StratifiedGroupKFold loops over the groups in Python (measured:
-    2 s for 10,000 images, against 0.02 s for 100,000).
+    Fold 0 is the one that is held out: a class of at least `fewest` images (and any class with at
+    least `folds` images) has one there, a smaller class has none. Exact copies must have been left
+    out, so that StratifiedKFold is enough: StratifiedGroupKFold loops over the groups in Python
+    (measured: 2 s for 10,000 images, against 0.02 s for 100,000).
     """
     fold = np.zeros(len(labels), dtype=np.int64)
     if not len(labels):
@@ -356,11 +366,11 @@ def stratified_folds(
     if common.size:
         from sklearn.model_selection import StratifiedKFold
 
-        dealer = StratifiedKFold(folds, shuffle=True, random_state=seed)
-        for number, (_, held_out) in enumerate(dealer.split(common, labels[common])):
+        splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
+        for number, (_, held_out) in enumerate(splitter.split(common, labels[common])):
             fold[common[held_out]] = number
-    # Classes with fewer images than folds: one image per fold, dealt from the held-out fold on.
-    # scikit-learn would leave it to chance whether the held-out fold gets one, and warn.
+    # Classes with fewer images than folds: one image per fold, beginning with the held-out fold.
+    # In scikit-learn chance decides whether the held-out fold gets one, and it warns.
     rng = np.random.default_rng(seed)
     for label in np.flatnonzero((counts > 0) & (counts < folds)):
         members = rng.permutation(np.flatnonzero(labels == label))
@@ -370,7 +380,7 @@ def stratified_folds(
 
 
 def _left_out(index: DatasetIndex) -> dict[int, str]:
-    """Position → why it neither trains nor counts in a val that Graftwork carved itself."""
+    """Position → reason, of images left out of training and of a val drawn by Graftwork."""
     left_out: dict[int, str] = {}
     train, val = SPLITS.index("train"), SPLITS.index("val")
     for group in copies_of(index):
@@ -394,7 +404,7 @@ def _left_out(index: DatasetIndex) -> dict[int, str]:
 
 
 def copies_of(index: DatasetIndex) -> list[Positions]:
-    """`index.duplicates` as ascending positions."""
+    """`index.duplicates` as arrays of ascending positions, int64."""
     if not index.duplicates:
         return []
     wanted = {file for group in index.duplicates for file in group}

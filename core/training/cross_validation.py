@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from core.data.dataset import DatasetIndex
-from core.data.splits import k_folds
+from core.data.splits import draw_folds
 from core.errors import Cancelled, DatasetError
 from core.evaluation.metrics import wilson_interval
 from core.events import ShouldStop, Sink, check_stop, never_stop, no_sink
@@ -91,7 +91,7 @@ def cross_validate(
     """
     done: list[Fold] = []
     name = index.name or index.root.name
-    for number, part in enumerate(k_folds(index, folds=folds, seed=recipe.seed), start=1):
+    for number, part in enumerate(draw_folds(index, folds=folds, seed=recipe.seed), start=1):
         try:
             check_stop(should_stop)
             run = store.create(f"{name}-fold-{number}-of-{folds}", recipe)

@@ -230,7 +230,7 @@ class DataPage(Page):
         self._busy_count.setText(f"{note} · {done:,} / {total:,}" if total else note)
 
     def _fill(self, dataset: DatasetIndex) -> None:
-        self.set_subtitle(f"{dataset.name or dataset.root.name}  ·  {dataset.place}")
+        self.set_subtitle(f"{dataset.name or dataset.root.name}  ·  {dataset.location}")
         if dataset is self._shown:
             return
         # The same folder opened again, checked or edited, is no other dataset.

@@ -70,7 +70,7 @@ class DataStep(QWidget):
         self._cards: tuple[ModelCard, ...] = ()
 
     def show_dataset(self, dataset: DatasetIndex) -> None:
-        self.name.setText(f"{dataset.name or dataset.root.name}  ·  {dataset.place}")
+        self.name.setText(f"{dataset.name or dataset.root.name}  ·  {dataset.location}")
         train = dataset.class_split_counts()[:, 0]
         if not len(train):  # nobody has labelled a picture yet
             train = np.zeros(1, dtype=np.int64)

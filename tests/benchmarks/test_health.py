@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from core.data.health.check import health
+from core.data.health.check import check_health
 from core.data.health.label_errors import label_errors, unlike_their_class
 from core.data.health.near_duplicates import SIDE, candidates, near_pairs
 from core.data.sources.scan import scan
@@ -26,7 +26,7 @@ def test_the_first_look_and_the_second(shared_data, name):
     index = scan(shared_data / name)
     for number in ("first", "second"):
         begin = time.perf_counter()
-        report = health(index, **QUIET)
+        report = check_health(index, **QUIET)
         seconds = time.perf_counter() - begin
         print(f"\n{name}, {number} look: {len(index) / seconds:.0f} pictures/s, {report.counts()}")
 

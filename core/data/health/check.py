@@ -1,6 +1,7 @@
-"""The health of a dataset: what may be wrong with its pictures, why, and what to do about it.
+"""Checks the health of a dataset: what may be wrong with its pictures, why, and what to do.
 
-`health` finds; `open_findings` leaves out what a person has answered already.
+Combines the measures of single pictures, near duplicates and label errors to findings. Changes
+nothing; `open_findings` leaves out findings that the user has decided on.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from core.data.health.findings import (
     open_findings,
 )
 from core.data.health.measure import Measured, measure
-from core.data.health.near_duplicates import LIKE, TURNS, Pairs, grouped, near_pairs
+from core.data.health.near_duplicates import LIKE, TURNS, Pairs, connected_groups, near_pairs
 from core.data.splits import copies_of
 from core.events import OnProgress, ShouldStop, check_stop
 
@@ -32,33 +33,34 @@ __all__ = [
     "HealthFinding",
     "HealthReport",
     "Kind",
-    "health",
+    "check_health",
     "open_findings",
 ]
 
 TINY_SIDE = 32
-"""Pixels: below this a 224 px model sees a picture blown up more than seven times."""
+"""Pixels: a smaller picture is enlarged more than seven times for a 224 px model."""
 ODD_ASPECT = 4.0
-"""Long to short side: a square crop would keep less than a quarter."""
+"""Ratio of long to short side: a square crop would keep less than a quarter."""
 DARK, BRIGHT, FLAT = 20.0, 235.0, 4.0
-"""Mean gray below or above, spread of gray below, of 0…255."""
+"""Limits of mean gray (DARK, BRIGHT) and of its standard deviation (FLAT), of 0…255."""
 BLUR_MADS = 4.0
-"""Log sharpness this many robust deviations below the dataset's median."""
+"""Limit of the log sharpness, in robust deviations below the dataset's median."""
 IMBALANCE = 10.0
-"""Most to fewest images of a class."""
+"""Limit of the ratio of the largest to the smallest class."""
 
 
-def health(
+def check_health(
     index: DatasetIndex,
     *,
     on_progress: OnProgress,
     should_stop: ShouldStop,
     features: FrozenFeatures | None = None,
 ) -> HealthReport:
-    """What may be wrong with a dataset; a second call goes on where the first stopped.
+    """Check the health of a dataset; after a stop a second call continues where it stopped.
 
-    With `features` also images unlike the rest of their class and suspected label errors. May be
-    called from any thread; a worker's, as it imports scikit-learn and cleanlab then.
+    With `features`, finds also pictures unlike the rest of their class and suspected label errors.
+    Call it in a worker thread: with `features` it imports scikit-learn and cleanlab, which takes
+    seconds.
 
     Raises: Cancelled.
     """
@@ -127,7 +129,7 @@ def _unreadable(index: DatasetIndex, measured: Measured) -> Iterator[HealthFindi
 
 
 def _classes(index: DatasetIndex) -> Iterator[HealthFinding]:
-    """What the scan found wrong with whole classes."""
+    """The problems that the scan found with whole classes."""
     for problem in index.problems:
         if problem.kind in ("empty class", "few images", "class set", "no class"):
             why = problem.reason[:1].upper() + problem.reason[1:] + "."
@@ -137,7 +139,7 @@ def _classes(index: DatasetIndex) -> Iterator[HealthFinding]:
 
 
 _Near = tuple[tuple[int, ...], str, float]
-"""Positions, why, score."""
+"""(positions, why, score) of a group of near copies."""
 
 
 def _near_groups(
@@ -147,14 +149,14 @@ def _near_groups(
     exact: list[tuple[int, ...]],
     should_stop: ShouldStop,
 ) -> list[_Near]:
-    """Groups of near copies. Of pictures of the same bytes the first stands for all."""
+    """Groups of near copies. Of pictures with the same bytes only the first is compared."""
     usable = readable & (measured.rows["std"] >= FLAT)  # a flat picture's pattern is noise
     for twins in exact:
         usable[list(twins[1:])] = False
     rows = np.flatnonzero(usable)
     pairs = near_pairs(measured.rows["thumb"][rows], should_stop=should_stop)
     twins_of = {twins[0]: twins for twins in exact}
-    groups = grouped(len(rows), pairs)
+    groups = connected_groups(len(rows), pairs)
     group_of = {row: number for number, group in enumerate(groups) for row in group}
     linked: list[list[int]] = [[] for _ in groups]
     for k, row in enumerate(pairs.first.tolist()):
@@ -168,6 +170,7 @@ def _near_groups(
 
 
 def _likeness(pairs: Pairs, chosen: list[int]) -> tuple[str, float]:
+    """(why, score) of a group of near copies by its least similar pair; chosen: its pairs."""
     worst = min(chosen, key=lambda k: float(pairs.likeness[k]))
     likeness = float(pairs.likeness[worst])
     turns = sorted({TURNS[int(pairs.turn[k])][0] for k in chosen} - {""})
@@ -182,8 +185,10 @@ def _likeness(pairs: Pairs, chosen: list[int]) -> tuple[str, float]:
 def _copies(
     index: DatasetIndex, group: tuple[int, ...], kind: Kind, why: str, score: float = 1.0
 ) -> HealthFinding:
-    """What copies are, by where they stand: two labels weigh more than a leak, that more than
-    copies in one class and split."""
+    """The finding about a group of copies.
+
+    Two labels if they have several, else a leak if they are in several splits, else `kind`.
+    """
     files = tuple(index.files[i] for i in group)
     labels = sorted({int(index.labels[i]) for i in group} - {NO_LABEL})
     if len(labels) > 1:
@@ -191,7 +196,7 @@ def _copies(
     splits = sorted({int(index.splits[i]) for i in group} - {NO_SPLIT})
     if len(splits) > 1:
         where = " and ".join(SPLITS[split] for split in splits)
-        # What reports stays as it is; the copies go there, so that nothing learns from them.
+        # Report images stay; the copies move to their split, so that no copy is trained on.
         to = splits[-1]
         movers = tuple(index.files[i] for i in group if index.splits[i] not in (to, NO_SPLIT))
         return HealthFinding(
@@ -204,7 +209,10 @@ def _copies(
 def _two_labels(
     index: DatasetIndex, group: tuple[int, ...], labels: list[int], why: str, score: float
 ) -> HealthFinding:
-    """Where most agree the others are relabelled; where none do, nothing should learn from it."""
+    """The finding about copies with several labels.
+
+    If most have one label, the others should get it; else all should be excluded.
+    """
     files = tuple(index.files[i] for i in group)
     votes = np.bincount(index.labels[[i for i in group if index.labels[i] != NO_LABEL]])
     most = int(votes.argmax())
@@ -226,7 +234,10 @@ def _by_features(
     on_progress: OnProgress,
     should_stop: ShouldStop,
 ) -> tuple[list[HealthFinding], list[str], list[str]]:
-    """(findings, methods, notes) on labels and on pictures unlike their class."""
+    """(findings, methods, notes) about label errors and pictures unlike their class.
+
+    copies: groups of positions of exact and near copies.
+    """
     from core.data.health.label_errors import FOLDS, UNLIKE, label_errors, unlike_their_class
 
     usable = np.flatnonzero(features.is_ok & (index.labels != NO_LABEL))
@@ -294,6 +305,7 @@ def _one(
     value: str = "",
     score: float = 0.0,
 ) -> HealthFinding:
+    """A finding about the single picture i."""
     files = (index.files[i],)
     value = kind if action == "keep" else value
     return HealthFinding(kind, files, (i,), why, severity, action, files, value, score)
@@ -302,6 +314,7 @@ def _one(
 def _odd_pictures(
     index: DatasetIndex, rows: npt.NDArray[np.void], readable: npt.NDArray[np.bool_]
 ) -> Iterator[HealthFinding]:
+    """Findings about size, brightness, sharpness and aspect; rows: MEASURES [N]."""
     if not readable.any():
         return
     short = np.minimum(index.widths, index.heights)
@@ -309,7 +322,7 @@ def _odd_pictures(
     sharp = np.log1p(rows["sharp"])
     middle = float(np.median(sharp[readable]))
     spread = 1.4826 * float(np.median(np.abs(sharp[readable] - middle)))
-    # At least 0.25: in a set of like pictures a small difference is not blur.
+    # At least 0.25: in a dataset of similar pictures a small difference is not blur.
     blurred = sharp < middle - BLUR_MADS * max(spread, 0.25)
     usual = float(np.median(short))
     unusual = _unusual(rows["mean"], index.labels, readable)
@@ -338,7 +351,7 @@ def _odd_pictures(
 def _unusual(
     gray: npt.NDArray[np.float32], labels: npt.NDArray[np.int32], readable: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.bool_]:
-    """bool [N]: brightness far from that of its class; a class may be dark or bright by nature."""
+    """Whether the brightness is far from the class's median: bool [N]. Some classes are dark."""
     unusual = np.zeros(len(gray), np.bool_)
     for label in np.unique(labels):
         members = np.flatnonzero((labels == label) & readable)

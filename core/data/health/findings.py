@@ -1,7 +1,7 @@
-"""What health found: plain data, without the looking. Any half of the program may hold it.
+"""The findings of a health check, as plain data that the window may hold. Knows no measurement.
 
-An edit of the journal answers a finding (`journal.add(finding.action, finding.act_on,
-finding.value)`), or dismisses it (`journal.add("keep", finding.files, finding.kind)`).
+A finding is accepted by an edit of the journal (`journal.add(finding.action, finding.act_on,
+finding.value)`), or dismissed by one (`journal.add("keep", finding.files, finding.kind)`).
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ Kind = Literal[
     "odd aspect", "imbalance",
 ]  # fmt: skip
 KINDS: tuple[Kind, ...] = get_args(Kind)
-"""In the order of weight, as reports show them."""
+"""The kinds in the order of importance, as reports show them."""
 
 Action = Literal["exclude", "relabel", "move", "keep"]
-"""A kind of the journal's edits."""
+"""The suggested edit, one of `journal.EditKind`."""
 
 
 @dataclass(frozen=True, slots=True)
 class HealthFinding:
-    """One thing that may be wrong. `why` is a sentence with the numbers.
+    """One possible problem of a dataset. `why` is a sentence with the measured values.
 
-    `files` are relative to the dataset's root, `pictures` their positions in the index looked at:
-    those of unreadable files or empty class folders are not in an index, then it is shorter.
+    `files` are relative to the dataset's root, `pictures` their positions in the checked index.
+    Unreadable files and empty class folders are in no index, so `pictures` may be shorter.
     """
 
     kind: Kind
@@ -43,56 +43,59 @@ class HealthFinding:
     severity: Literal["problem", "note"]
     action: Action
     act_on: tuple[str, ...]
-    """The files of the action: of copies all but the first."""
+    """The files that the action changes: of copies all but the first."""
     value: str = ""
-    """relabel: the key of the class; move: the split; keep: the kind."""
+    """The value of the edit. relabel: the key of the class; move: the split; keep: the kind."""
     score: float = 0.0
-    """How sure, 0…1, where it is measured; findings of one kind are sorted by it."""
+    """How certain the finding is, 0…1, if that is measured; findings of a kind are sorted by it."""
 
     @property
     def key(self) -> str:
-        """Names the finding, the same as long as its kind and its files are the same."""
+        """An id of the finding, determined by its kind and its files."""
         parts = "\0".join([self.kind, *sorted(self.files)])
         return hashlib.blake2b(parts.encode(errors="surrogateescape"), digest_size=8).hexdigest()
 
 
 @dataclass(frozen=True)
 class HealthReport:
+    """The result of a health check of `images` images."""
+
     findings: tuple[HealthFinding, ...]
     images: int
     read: int
-    """Files read now; the others were measured before."""
+    """Number of files that were read; the others were measured in an earlier check."""
     notes: tuple[str, ...] = ()
-    """What could not be looked at, and why; a sentence each."""
+    """What could not be checked, and why; a sentence each."""
     methods: tuple[str, ...] = ()
-    """How it was looked at, a sentence each."""
+    """How the findings were made, a sentence each."""
 
     def counts(self) -> dict[Kind, int]:
-        """Findings of each kind there is, in the order of KINDS."""
+        """Kind → its number of findings, in the order of KINDS; kinds without any are left out."""
         found = [finding.kind for finding in self.findings]
         return {kind: found.count(kind) for kind in KINDS if kind in found}
 
 
 @dataclass(frozen=True)
 class FrozenFeatures:
-    """What a frozen backbone makes of the pictures of an index, and whose it is.
+    """Features of the pictures of an index, by the frozen backbone of `model`.
 
-    vectors: float32 [N, D]; is_ok: bool [N], the rows that are filled.
+    vectors: float32 [N, D]; is_ok: bool [N], False where a picture could not be read.
     """
 
     vectors: npt.NDArray[np.float32]
     is_ok: npt.NDArray[np.bool_]
     model: str
     computed: int = 0
-    """How many were not in the cache."""
+    """Number of pictures whose features were computed, not found in the cache."""
 
 
 def open_findings(
     findings: Iterable[HealthFinding], edits: Sequence[Edit]
 ) -> tuple[HealthFinding, ...]:
-    """The findings that no edit in force has dismissed or answered.
+    """The findings that no edit in force has dismissed or settled by excluding files.
 
-    Dismissed: all its files were kept, for this kind. Answered: what it acts on was excluded.
+    Dismissed: all its files have a `keep` edit of this kind. Settled: all files of its action are
+    excluded.
     """
     kept: dict[str, set[str]] = {}
     excluded: set[str] = set()

@@ -1,11 +1,11 @@
-"""Pictures unlike the rest of their class, and labels that are probably wrong, from features.
+"""Finds labels that are probably wrong, and pictures unlike the rest of their class, by features.
 
-Takes vectors and labels as numpy and knows nothing of models or files. Labels: every picture is
-judged by classifiers that never saw it, fitted to the frozen features; confident learning says
-which labels do not hold (Northcutt, Jiang, Chuang 2021, by the library cleanlab). What it finds is
-left out of a second fit, so that the errors do not vouch for each other. Unlike its class: the
-mean distance to the nearest ten of the class, against what is usual there (Ramaswamy, Rastogi,
-Shim 2000).
+Works on numpy vectors and labels; knows nothing of models or files. Label errors: every picture
+gets probabilities from classifiers that were fitted to frozen features without it; confident
+learning finds labels that contradict them (Northcutt, Jiang, Chuang 2021, by the library cleanlab).
+The suspects are left out of a second fit, so that errors do not confirm each other. Unlike their
+class: the mean distance to the nearest ten of the class, compared with the median of the class
+(Ramaswamy, Rastogi, Shim 2000).
 
 Measured with the bundled Lite0, a twentieth of the labels flipped by three seeds: of ants and bees
 13–18 of 19 found by 14–20 findings, of steel defects 81–85 of 90 by 83–86; without any flip none
@@ -24,18 +24,18 @@ from core.events import OnProgress, ShouldStop, check_stop, never_stop, no_progr
 
 FOLDS = 5
 FEWEST = 5
-"""A class with fewer pictures is not judged: nothing can be said about it by the rest."""
+"""A class with fewer pictures is not checked: the other pictures say too little about it."""
 CLEAR = (0.05, 0.9)
-"""A label less likely than the first, where another is likelier than the second, is suspect in any
-case."""
+"""A label with a probability below the first is always suspect if another label has a probability
+above the second."""
 UNLIKE = 4.0
-"""Robust deviations of the log distance above the class's median."""
+"""Limit of the log distance, in robust deviations above the class's median."""
 NEIGHBOURS = 10
 
 _MOST_FITTED = 20_000_000
-"""Pictures × features that a fold is fitted to at most; more pictures are sampled by class."""
+"""Most pictures × features to which a fold is fitted; of more pictures a sample is used."""
 _REFERENCE = 2000
-"""Pictures of a class that stand for it when distances are taken: never all pairs."""
+"""Size of the sample of a class to which distances are computed, instead of all pairs."""
 _BLOCK = 512
 
 Vectors = npt.NDArray[np.float32]
@@ -43,10 +43,12 @@ Vectors = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class LabelErrors:
-    """rows: int64 [E], the most suspicious first; suggested: int64 [E], the label that fits better.
+    """The suspected label errors of a dataset.
 
-    given and better: float32 [E], probabilities of the label given and of the one suggested.
-    judged: how many pictures could be judged. accuracy: share of them whose label was foretold.
+    rows: int64 [E], the most suspicious first. suggested: int64 [E], the label that fits better.
+    given and better: float32 [E], probabilities of the given and of the suggested label.
+    judged: number of pictures that could be checked. accuracy: share of them with the label that
+    is most probable.
     """
 
     rows: npt.NDArray[np.int64]
@@ -59,8 +61,11 @@ class LabelErrors:
 
 @dataclass(frozen=True)
 class Unlike:
-    """rows: int64 [U], the most unlike first; times: float32 [U], how many times as far from the
-    nearest of its class as is usual there; deviations: float32 [U]."""
+    """The pictures that are unlike the rest of their class.
+
+    rows: int64 [U], the most unlike first. times: float32 [U], distance to the nearest pictures of
+    the class divided by the class's median. deviations: float32 [U], robust deviations of its log.
+    """
 
     rows: npt.NDArray[np.int64]
     times: npt.NDArray[np.float32]
@@ -75,10 +80,10 @@ def label_errors(
     on_progress: OnProgress = no_progress,
     should_stop: ShouldStop = never_stop,
 ) -> LabelErrors:
-    """Suspected label errors of float32 [N, D] and labels [N] ≥ 0.
+    """Find suspected label errors of vectors float32 [N, D] with labels [N] ≥ 0.
 
-    `units` int64 [N]: pictures of one number are copies and are held out together. Imports
-    scikit-learn and cleanlab, which takes seconds: for a worker.
+    `units` int64 [N]: pictures with the same number are copies and are held out together. Call it
+    in a worker thread: it imports scikit-learn and cleanlab, which takes seconds.
 
     Raises: Cancelled.
     """
@@ -95,13 +100,13 @@ def label_errors(
     fold = _folds(y, None if units is None else units[rows])
     trusted = np.ones(len(y), bool)
     for turn, rule in enumerate(("prune_by_noise_rate", "both")):
-        probabilities = _foretold(
+        probabilities = _out_of_fold_probabilities(
             vectors[rows], y, fold, trusted,
-            on_progress=_after(on_progress, turn * FOLDS), should_stop=should_stop,
+            on_progress=_report_from(on_progress, turn * FOLDS), should_stop=should_stop,
         )  # fmt: skip
         issues = find_label_issues(y, probabilities, filter_by=rule, n_jobs=1)
         trusted = ~issues
-    # Rates of noise say nothing about one error among a few dozen pictures; such odds do.
+    # Estimated noise rates miss one error among a few dozen pictures; clear probabilities do not.
     own = probabilities[np.arange(len(y)), y]
     issues = issues | ((own < CLEAR[0]) & (probabilities.max(1) > CLEAR[1]))
     best = probabilities.argmax(1)
@@ -120,16 +125,16 @@ def label_errors(
     )
 
 
-def _after(on_progress: OnProgress, done_before: int) -> Callable[[int], None]:
+def _report_from(on_progress: OnProgress, done_before: int) -> Callable[[int], None]:
     return lambda done: on_progress(done_before + done, 2 * FOLDS, "Judging labels")
 
 
 def unlike_their_class(
     vectors: Vectors, labels: npt.NDArray[np.int32], *, should_stop: ShouldStop = never_stop
 ) -> Unlike:
-    """Pictures far from all others of their class, of float32 [N, D] and labels [N].
+    """Find pictures far from all others of their class, of vectors float32 [N, D], labels [N].
 
-    Labels below 0 are passed over.
+    Pictures with a label below 0 are ignored.
 
     Raises: Cancelled.
     """
@@ -151,7 +156,7 @@ def unlike_their_class(
 
 
 def _to_nearest(unit: Vectors, should_stop: ShouldStop) -> npt.NDArray[np.float32]:
-    """float32 [n]: mean distance of unit vectors [n, D] to the nearest in a sample of them."""
+    """Mean distance of unit vectors [n, D] to the nearest ones in a sample of them: float32 [n]."""
     n = len(unit)
     sample = np.random.default_rng(0).permutation(n)[:_REFERENCE]
     count = min(NEIGHBOURS, len(sample) - 1)
@@ -167,12 +172,12 @@ def _to_nearest(unit: Vectors, should_stop: ShouldStop) -> npt.NDArray[np.float3
 
 
 def _folds(y: npt.NDArray[np.int64], units: npt.NDArray[np.int64] | None) -> npt.NDArray[np.int64]:
-    """int64 [n]: stratified, seeded; the copies of a picture in the fold of the first."""
+    """The fold of each picture, int64 [n]: stratified, seeded; copies are in one fold."""
     from sklearn.model_selection import StratifiedKFold
 
     fold = np.zeros(len(y), np.int64)
-    dealer = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
-    for number, (_, held_out) in enumerate(dealer.split(y, y)):
+    splitter = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
+    for number, (_, held_out) in enumerate(splitter.split(y, y)):
         fold[held_out] = number
     if units is not None:
         _, first, inverse = np.unique(units, return_index=True, return_inverse=True)
@@ -180,7 +185,7 @@ def _folds(y: npt.NDArray[np.int64], units: npt.NDArray[np.int64] | None) -> npt
     return fold
 
 
-def _foretold(
+def _out_of_fold_probabilities(
     x: Vectors,
     y: npt.NDArray[np.int64],
     fold: npt.NDArray[np.int64],
@@ -189,9 +194,10 @@ def _foretold(
     on_progress: Callable[[int], None],
     should_stop: ShouldStop,
 ) -> npt.NDArray[np.float64]:
-    """float64 [n, classes]: each picture's probabilities by the heads that were fitted without it.
+    """Probabilities float64 [n, classes] of each picture by the head that was fitted without it.
 
-    The penalty grows with the number of features, so that it weighs alike for every backbone.
+    `trusted` bool [n]: the pictures to which heads are fitted. The penalty grows with the number
+    of features, so that it has the same effect for every backbone.
     """
     import warnings
 
@@ -199,7 +205,7 @@ def _foretold(
     from sklearn.linear_model import LogisticRegression
 
     classes = int(y.max()) + 1
-    foretold = np.full((len(y), classes), 1e-6)
+    probabilities = np.full((len(y), classes), 1e-6)
     rng = np.random.default_rng(0)
     for number in range(FOLDS):
         check_stop(should_stop)
@@ -214,10 +220,10 @@ def _foretold(
         mean, std = x[fitted].mean(0), x[fitted].std(0)
         std = np.maximum(std, 1e-6 * max(float(std.max()), 1e-12))
         head = LogisticRegression(C=4 / x.shape[1], max_iter=200)
-        with warnings.catch_warnings():  # near enough: the penalty decides, not the last step
+        with warnings.catch_warnings():  # the last steps of the solver change almost nothing
             warnings.simplefilter("ignore", ConvergenceWarning)
             head.fit((x[fitted] - mean) / std, y[fitted])
-        foretold[held_out[:, None], head.classes_[None]] = head.predict_proba(
+        probabilities[held_out[:, None], head.classes_[None]] = head.predict_proba(
             (x[held_out] - mean) / std
         )
-    return foretold / foretold.sum(1, keepdims=True)
+    return probabilities / probabilities.sum(1, keepdims=True)

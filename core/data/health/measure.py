@@ -1,7 +1,7 @@
-"""What health needs of each picture, measured once and kept in the cache, in portions.
+"""Measures each picture for the health check and stores the results in the cache.
 
-A second look reads only new or changed files (path, size and time of change tell). A store that
-cannot be used costs time only: everything is then measured again next time, and `trouble` says why.
+A second check reads only new or changed files (by path, size and time of change). A cache that
+cannot be used costs time only: everything is measured again next time, and `trouble` says why.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from core.system.threads import in_threads
 MEASURES = np.dtype(
     [("thumb", "u1", (SIDE, SIDE)), ("sharp", "<f4"), ("mean", "<f4"), ("std", "<f4")]
 )
-"""thumb: gray, squeezed to a square. sharp: variance of the Laplacian at a short side of at most
+"""thumb: gray, resized to a square. sharp: variance of the Laplacian at a short side of at most
 256 px. mean, std: of gray, 0…255."""
 
 _VERSION = 2
@@ -46,19 +46,22 @@ _Stamp = tuple[int, int]
 
 @dataclass(frozen=True)
 class Measured:
-    """rows: MEASURES [N]; reasons: why a position cannot be read; read: files read now."""
+    """The measures of all pictures of an index.
+
+    rows: MEASURES [N]. reasons: position → why it cannot be read. read: number of files read now.
+    """
 
     rows: npt.NDArray[np.void]
     reasons: dict[int, str]
     read: int
     trouble: str = ""
-    """Why the store could not be used; empty where it could."""
+    """Why the cache could not be used; "" if it could."""
     missing: frozenset[int] = field(default_factory=frozenset)
-    """Positions of files that are no longer there."""
+    """Positions of files that do not exist any more."""
 
 
 def measure_picture(picture: Image.Image) -> npt.NDArray[np.void]:
-    """MEASURES [] of an RGB picture."""
+    """The measures of an RGB picture: MEASURES []."""
     gray = picture.convert("L")
     factor = min(gray.size) / _SHORT_SIDE
     if factor > 1:
@@ -80,9 +83,11 @@ def measure(
     should_stop: ShouldStop,
     file: Path | None = None,
 ) -> Measured:
-    """What is known of each picture; what is not known is measured and kept.
+    """The measures of all pictures; those that are not in the cache are measured and stored.
 
-    Raises: Cancelled; what was measured by then stays in the store.
+    `file`: the cache's own file, for tests.
+
+    Raises: Cancelled; results so far are stored.
     """
     rows = np.zeros(len(index), MEASURES)
     reasons: dict[int, str] = {}
@@ -94,7 +99,7 @@ def measure(
     try:
         stamps = _stamps(paths, reasons, should_stop)
         missing.update(reasons)
-        for i, row, reason in store.known(paths, stamps, should_stop):
+        for i, row, reason in store.read(paths, stamps, should_stop):
             del stamps[i]
             if row is None:
                 reasons[i] = reason
@@ -115,29 +120,29 @@ def measure(
                 return
             fresh.append((os.fsencode(paths[i]), *stamps[i], rows[i].tobytes(), ""))
 
-        kept_at = time.monotonic()
+        saved_at = time.monotonic()
 
-        def keep_and_tell(done: int, total: int, note: str) -> None:
-            nonlocal kept_at
-            if len(fresh) >= _PORTION or time.monotonic() - kept_at > _PORTION_SECONDS:
-                store.keep(fresh)
-                kept_at = time.monotonic()
+        def save_and_report(done: int, total: int, note: str) -> None:
+            nonlocal saved_at
+            if len(fresh) >= _PORTION or time.monotonic() - saved_at > _PORTION_SECONDS:
+                store.write(fresh)
+                saved_at = time.monotonic()
             on_progress(done, total, note)
 
         try:
             in_threads(
                 work, len(todo), note="Measuring pictures", name=lambda k: index.files[todo[k]],
-                on_progress=keep_and_tell, should_stop=should_stop,
+                on_progress=save_and_report, should_stop=should_stop,
             )  # fmt: skip
         finally:
-            store.keep(fresh)
+            store.write(fresh)
     finally:
         store.close()
     return Measured(rows, reasons, len(todo), store.trouble, frozenset(missing))
 
 
 def _is_lasting(error: DecodeError) -> bool:
-    """Whether the file itself is at fault: Pillow's own OSErrors carry no number of the system."""
+    """Whether the file itself is the cause: Pillow's own OSErrors have no errno of the system."""
     cause = error.__cause__
     return not (isinstance(cause, MemoryError) or getattr(cause, "errno", None))
 
@@ -145,6 +150,7 @@ def _is_lasting(error: DecodeError) -> bool:
 def _stamps(
     paths: list[Path], reasons: dict[int, str], should_stop: ShouldStop
 ) -> dict[int, _Stamp]:
+    """Position → stamp; positions without one get their reason in `reasons`. Raises: Cancelled."""
     stamps = {}
     for i, path in enumerate(paths):
         if i % _QUERY == 0:
@@ -161,7 +167,7 @@ def _stamps(
 
 
 class _Store:
-    """Measures by path. One thread uses it."""
+    """The cache of measures by path, in SQLite; never raises. For one thread."""
 
     def __init__(self, file: Path | None) -> None:
         self.trouble = ""
@@ -178,10 +184,10 @@ class _Store:
         except (AppError, OSError, sqlite3.Error) as error:
             self._give_up(error)
 
-    def known(
+    def read(
         self, paths: list[Path], stamps: dict[int, _Stamp], should_stop: ShouldStop
     ) -> Iterator[tuple[int, bytes | None, str]]:
-        """(position, row, reason) of files that are as when they were measured."""
+        """(position, row, reason) of the files that have not changed since they were measured."""
         positions = list(stamps)
         for start in range(0, len(positions), _QUERY):
             check_stop(should_stop)
@@ -204,9 +210,9 @@ class _Store:
                 if (size, modified_ns) == stamps[i] and is_whole:
                     yield i, row, reason
 
-    def keep(self, fresh: deque[tuple[bytes, int, int, bytes | None, str]]) -> None:
-        """Write what is there and empty it."""
-        portion = list(_taken(fresh))
+    def write(self, fresh: deque[tuple[bytes, int, int, bytes | None, str]]) -> None:
+        """Write the new measures and empty `fresh`."""
+        portion = list(_drain(fresh))
         if self._db is None or not portion:
             return
         try:
@@ -228,10 +234,10 @@ class _Store:
         self._db = None
 
 
-def _taken(
+def _drain(
     fresh: deque[tuple[bytes, int, int, bytes | None, str]],
 ) -> Iterable[tuple[bytes, int, int, bytes | None, str]]:
-    """Threads still add while this empties."""
+    """Remove and yield all items; other threads may add items meanwhile."""
     while True:
         try:
             yield fresh.popleft()

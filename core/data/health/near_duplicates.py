@@ -1,10 +1,10 @@
-"""Near copies of pictures, found without comparing all pairs.
+"""Finds near copies of pictures, without comparing all pairs.
 
-A gray thumbnail of 32×32 pixels stands for a picture. Its hash of 128 bits says which of
-neighbouring cells is brighter; pictures are compared where 16 bits of theirs are equal, also
-turned by a quarter or half and mirrored. What is near by hash is confirmed on the thumbnails: the
-pattern, its fine detail alone, and that the pair stands out from other pictures of the dataset.
-Knows numpy only.
+Every picture is represented by a gray thumbnail of 32×32 pixels. Its hash of 128 bits says which
+of two neighbouring cells is brighter; pictures are compared if one of 16 bands of 16 bits is equal,
+also rotated and mirrored. Pairs with near hashes are confirmed by their thumbnails: by correlation,
+by correlation of the fine detail, and by being more similar than other pictures of the dataset.
+Needs numpy only.
 
 Banding: Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, 3.4. Hash: Krawetz's dHash,
 in two directions.
@@ -24,35 +24,36 @@ from core.events import ShouldStop, check_stop, never_stop
 SIDE = 32
 """Pixels of a thumbnail's side."""
 NEAR_BITS = 26
-"""Hashes this near, of 128 bits, are worth a look at the thumbnails."""
+"""Pairs whose hashes differ in at most so many of 128 bits are compared by their thumbnails."""
 TURNED_BITS = 12
-"""The same for turned pictures: nothing is cut off them. Measured: quarter turns reached 5."""
+"""The same for rotated pictures, which are not cropped. Measured: quarter turns differ in up to 5
+bits."""
 LIKE, DETAIL = 0.9, 0.7
-"""Least correlation of two copies' thumbnails, and of their detail alone. Measured: different
+"""Lowest correlation of two copies' thumbnails, and of their detail alone. Measured: different
 photos of ants and bees reached 0.82 and 0.75; pictures of plain texture reach 0.99 in the first."""
 SAME, SAME_DETAIL = 0.999, 0.995
-"""A pair as like as this is a copy in any company."""
+"""A pair with at least these correlations is a copy, however similar the other pictures are."""
 STANDS_OUT = 0.33
-"""The distance of two copies' detail is at most this times the square of the distance at which
-other pictures begin: in a set where all are alike, as digits are, likeness alone says nothing."""
+"""The distance of two copies' detail is at most this times the square of their distance to other
+pictures: if all pictures are similar, like digits, correlation alone does not prove a copy."""
 
 _HALF_LIKE, _CUT_LIKE = 0.4, 0.97
-"""Pairs between the two may be a picture and a part of it."""
+"""Pairs with a correlation between the two may be a picture and a crop of it."""
 _CUTS_TRIED = 4000
 _CELLS = 8
 _NOISE = 1.0
-"""Gray levels: on plain paper the noise of a JPEG must not decide a bit."""
+"""Gray levels: in even areas the noise of a JPEG must not decide a bit."""
 _BAND_BITS = 16
 _CROWD = 64
-"""Pictures in a bucket above which only neighbours in its sorted order are compared."""
+"""If a bucket has more pictures, only neighbours in its sorted order are compared."""
 _BATCH = 4096
 _SAMPLE = 400
 _COPY_LIKE = 0.95
 _MOST = 2_000_000
-"""Pairs of one bucket looked at together."""
+"""Most pairs in memory at a time."""
 _MOST_COMPARED = 400_000
 _NEAREST = 16
-"""Candidates of a picture whose thumbnails are compared, the nearest by hash."""
+"""Most candidates of a picture whose thumbnails are compared, the nearest by hash."""
 
 Thumbs = npt.NDArray[np.uint8]
 Hashes = npt.NDArray[np.uint64]
@@ -67,14 +68,17 @@ TURNS: tuple[tuple[str, Callable[[npt.NDArray[Any]], npt.NDArray[Any]]], ...] = 
     ("mirrored", lambda t: t.transpose(0, 2, 1)),
     ("mirrored", lambda t: np.rot90(t, 2, (1, 2)).transpose(0, 2, 1)),
 )
-"""How the second picture of a pair is turned to lie on the first; of a quarter turn to the other
-side the pair is found with its members changed over."""
+"""(name, function on [N, SIDE, SIDE]) that turns the second picture of a pair onto the first. The
+opposite quarter turn is missing: such a pair is found with first and second exchanged."""
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs of rows: first, second int64 [P]; turn int8 [P], of TURNS; likeness float32 [P], the
-    correlation of the thumbnails; bits int16 [P], different bits of the hashes."""
+    """Pairs of pictures, as rows of the thumbnails.
+
+    first, second: int64 [P]. turn: int8 [P], position in TURNS. likeness: float32 [P], correlation
+    of the thumbnails. bits: int16 [P], different bits of the hashes.
+    """
 
     first: Positions
     second: Positions
@@ -87,7 +91,7 @@ class Pairs:
 
 
 def hashes_of(thumbs: Thumbs) -> Hashes:
-    """uint64 [N, 2] of uint8 [N, SIDE, SIDE]."""
+    """Hashes uint64 [N, 2] of gray thumbnails uint8 [N, SIDE, SIDE]."""
     step = SIDE // _CELLS
     hashes = np.zeros((len(thumbs), 2), np.uint64)
     for start in range(0, len(thumbs), _BATCH):
@@ -109,7 +113,9 @@ def hashes_of(thumbs: Thumbs) -> Hashes:
 def near_pairs(
     thumbs: Thumbs, *, turned: bool = True, should_stop: ShouldStop = never_stop
 ) -> Pairs:
-    """The pairs of near copies among uint8 [N, SIDE, SIDE]; of each pair the best turn.
+    """The pairs of near copies among thumbnails uint8 [N, SIDE, SIDE], each with its best turn.
+
+    `turned`: find rotated and mirrored copies, too.
 
     Raises: Cancelled.
     """
@@ -132,7 +138,7 @@ def near_pairs(
 
 
 def _nearest_of_each(first: Positions, bits: npt.NDArray[Any], most: int = _NEAREST) -> Positions:
-    """Where the nearest pairs of each first picture stand, up to `most`."""
+    """Positions of the pairs with the fewest bits, up to `most` for each picture in `first`."""
     order = np.lexsort((bits, first))
     begins = np.flatnonzero(np.r_[True, first[order][1:] != first[order][:-1]])
     place = np.arange(len(order)) - np.repeat(begins, np.diff(np.r_[begins, len(order)]))
@@ -147,18 +153,18 @@ def candidates(
     most_bits: int = NEAR_BITS,
     should_stop: ShouldStop = never_stop,
 ) -> tuple[Positions, Positions, npt.NDArray[np.int16]]:
-    """(i, j, different bits) where own[i] and other[j] share a band and differ in few bits.
+    """(i, j, different bits) if own[i] and other[j] have an equal band and differ in few bits.
 
-    own, other: uint64 [N, 2]. Each unordered pair once. Pairs that differ in up to 15 bits and
-    lie in no crowd are all found, by the pigeonhole principle; farther ones mostly.
+    own, other: uint64 [N, 2]. Each unordered pair once. All pairs that differ in up to 15 bits and
+    are in no crowded bucket are found, by the pigeonhole principle; most of the others.
 
     Raises: Cancelled.
     """
     n = max(len(own), 1)
     keys: list[npt.NDArray[np.int64]] = [np.zeros(0, np.int64)]
-    for mine, theirs in zip(_bands(own), _bands(other), strict=True):
+    for own_band, other_band in zip(_bands(own), _bands(other), strict=True):
         check_stop(should_stop)
-        for i, j in _in_one_bucket(mine, theirs, own, other):
+        for i, j in _in_one_bucket(own_band, other_band, own, other):
             bits = np.bitwise_count(own[i] ^ other[j]).sum(1)
             near = (bits <= most_bits) & (i != j)
             i, j = i[near], j[near]
@@ -171,33 +177,35 @@ def candidates(
 
 
 def _bands(hashes: Hashes) -> Iterator[npt.NDArray[np.uint16]]:
-    """Sixteen bands of 16 bits: eight of neighbouring bits, eight of bits strewn about."""
+    """Sixteen bands of 16 bits, uint16 [N] each: eight of neighbouring, eight of spread bits."""
     bits = np.unpackbits(np.ascontiguousarray(hashes).view(np.uint8).reshape(-1, 16), axis=1)
-    strewn = bits.reshape(-1, _BAND_BITS, 8).transpose(0, 2, 1).reshape(-1, 128)
-    for order in (bits, strewn):
+    spread = bits.reshape(-1, _BAND_BITS, 8).transpose(0, 2, 1).reshape(-1, 128)
+    for order in (bits, spread):
         words = np.packbits(order, axis=1).view(np.uint16)
         for band in range(8):
             yield np.ascontiguousarray(words[:, band])
 
 
 def _in_one_bucket(
-    mine: npt.NDArray[np.uint16], theirs: npt.NDArray[np.uint16], own: Hashes, other: Hashes
+    own_band: npt.NDArray[np.uint16], other_band: npt.NDArray[np.uint16], own: Hashes, other: Hashes
 ) -> Iterator[tuple[Positions, Positions]]:
-    """Pairs of equal band, a few million at a time; of a crowd each with _CROWD at most."""
-    starts = np.r_[0, np.cumsum(np.bincount(theirs, minlength=1 << _BAND_BITS))]
-    low, high = starts[mine], starts[mine.astype(np.int64) + 1]
+    """Pairs with an equal band, a few million at a time; in a crowded bucket _CROWD a picture."""
+    starts = np.r_[0, np.cumsum(np.bincount(other_band, minlength=1 << _BAND_BITS))]
+    low, high = starts[own_band], starts[own_band.astype(np.int64) + 1]
     crowded = np.flatnonzero(high - low > _CROWD)
-    if crowded.size:  # around the place where its own hash would stand in the bucket
-        order = np.lexsort((other[:, 1], other[:, 0], theirs))
-        place = low[crowded] + _rank(own[crowded], mine[crowded], other[order], theirs[order])
+    if crowded.size:  # those around the position that the own hash has in the sorted bucket
+        order = np.lexsort((other[:, 1], other[:, 0], other_band))
+        place = low[crowded] + _rank(
+            own[crowded], own_band[crowded], other[order], other_band[order]
+        )
         low[crowded] = np.clip(place - _CROWD // 2, low[crowded], high[crowded] - _CROWD)
         high[crowded] = low[crowded] + _CROWD
     else:
-        order = np.argsort(theirs, kind="stable")  # of 16 bits: twenty times as fast
+        order = np.argsort(other_band, kind="stable")  # 16-bit keys: twenty times as fast
     counts = high - low
     ends = np.cumsum(counts)
     start = 0
-    while start < len(mine):
+    while start < len(own_band):
         stop = max(start + 1, int(np.searchsorted(ends, (ends[start - 1] if start else 0) + _MOST)))
         share = counts[start:stop]
         i = np.repeat(np.arange(start, stop), share)
@@ -209,7 +217,7 @@ def _in_one_bucket(
 def _rank(
     own: Hashes, keys: npt.NDArray[np.uint16], other: Hashes, other_keys: npt.NDArray[np.uint16]
 ) -> npt.NDArray[np.int64]:
-    """Where each own hash would stand among the sorted others of its bucket, from its start."""
+    """The position of each own hash among the sorted others of its bucket, from its start."""
     both = np.lexsort(
         (
             np.r_[np.zeros(len(other), np.int8), np.ones(len(own), np.int8)],
@@ -226,23 +234,23 @@ def _rank(
 
 
 def _confirm(thumbs: Thumbs, pairs: Pairs, should_stop: ShouldStop) -> Pairs:
-    """The pairs whose thumbnails agree and that stand out from the rest."""
+    """The pairs whose thumbnails are similar enough, compared with the rest of the dataset."""
     like, detail = np.zeros(len(pairs), np.float32), np.zeros(len(pairs), np.float32)
     for start in range(0, len(pairs), _BATCH):
         check_stop(should_stop)
         rows = np.arange(start, min(start + _BATCH, len(pairs)))
-        a, b = _laid_on(thumbs, pairs, rows)
+        a, b = _aligned(thumbs, pairs, rows)
         like[rows] = (_unit(a) * _unit(b)).sum(1)
-        good = like[rows] >= LIKE  # the dearer second look for few only
+        good = like[rows] >= LIKE  # the detail costs more: only for few pairs
         detail[rows[good]] = (_unit(_detail(a[good])) * _unit(_detail(b[good]))).sum(1)
     _try_cut_edges(thumbs, pairs, like, detail, should_stop)
     kept = np.flatnonzero((like >= LIKE) & (detail >= DETAIL))
     if kept.size:
         first, second = pairs.first[kept], pairs.second[kept]
-        begin = _where_others_begin(thumbs, np.unique(np.r_[first, second]), should_stop)
+        others = _distance_to_others(thumbs, np.unique(np.r_[first, second]), should_stop)
         distance = np.sqrt(np.maximum(0, 2 - 2 * detail[kept]))
-        # The lesser of the two: a turned picture is unlike the upright ones, like it or not.
-        near = distance <= STANDS_OUT * np.minimum(begin[first], begin[second]) ** 2
+        # The smaller of the two: a rotated picture is far from all upright pictures.
+        near = distance <= STANDS_OUT * np.minimum(others[first], others[second]) ** 2
         same = (like[kept] >= SAME) & (detail[kept] >= SAME_DETAIL)
         kept = kept[near | same]
     kept = kept[np.argsort(-like[kept], kind="stable")]
@@ -262,15 +270,15 @@ def _try_cut_edges(
     detail: npt.NDArray[np.float32],
     should_stop: ShouldStop,
 ) -> None:
-    """Raises `like` and `detail` of half-like pairs where one picture is a cut-out of the other.
+    """Raise `like` and `detail` of pairs where one picture is a crop of the other.
 
-    Few are tried, the most alike first: the edges that fit best are searched for.
+    Searches the crop that fits best, for at most _CUTS_TRIED pairs, the most similar first.
     """
     rows = np.flatnonzero((like >= _HALF_LIKE) & (like < _CUT_LIKE) & (pairs.turn == 0))
     rows = rows[np.argsort(-like[rows], kind="stable")][:_CUTS_TRIED]
     if not rows.size:
         return
-    a, b = _laid_on(thumbs, pairs, rows)
+    a, b = _aligned(thumbs, pairs, rows)
     for whole, part in ((a, b), (b, a)):
         check_stop(should_stop)
         cut = _best_cut(whole, _unit(part))
@@ -283,16 +291,16 @@ def _try_cut_edges(
 def _best_cut(
     whole: npt.NDArray[np.float32], part: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float32]:
-    """float32 [N, SIDE, SIDE]: of each whole picture the window that looks most like its part.
+    """The crop of each whole picture that is most similar to its part: float32 [N, SIDE, SIDE].
 
-    whole: float32 [N, SIDE, SIDE]; part: float32 [N, SIDE²], of `_unit`.
+    whole: float32 [N, SIDE, SIDE]; part: float32 [N, SIDE²], from `_unit`.
     """
-    # left, right, top, bottom: pixels cut away
+    # Pixels cropped at left, right, top, bottom.
     edges = np.zeros((len(whole), 4), np.float32)
     best = np.full(len(whole), -1.0, np.float32)
     cut = whole.copy()
 
-    def look(rows: Positions, tried: npt.NDArray[np.float32]) -> None:
+    def try_edges(rows: Positions, tried: npt.NDArray[np.float32]) -> None:
         rows = rows[(tried >= 0).all(1)]
         tried = tried[(tried >= 0).all(1)]
         across, down = _windows(tried[:, 0], tried[:, 1]), _windows(tried[:, 2], tried[:, 3])
@@ -304,20 +312,23 @@ def _best_cut(
 
     every = np.arange(len(whole))
     for all_round in (0.0, 0.8, 1.6, 2.4, 3.2):
-        look(every, np.full((len(whole), 4), all_round, np.float32))
+        try_edges(every, np.full((len(whole), 4), all_round, np.float32))
     for step in (0.8, 0.4):
         for edge in (0, 1, 2, 3):
             for sign in (step, -step):
                 tried = edges.copy()
                 tried[:, edge] += sign
-                look(every, tried)
+                try_edges(every, tried)
     return cut
 
 
 def _windows(
     low: npt.NDArray[np.float32], high: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float32]:
-    """float32 [N, SIDE, SIDE]: takes a line of SIDE pixels to SIDE of its window, linearly."""
+    """Matrices float32 [N, SIDE, SIDE] that resize a window of a line of pixels, linearly.
+
+    low, high: float32 [N], pixels cropped at both ends.
+    """
     step = (SIDE - low - high) / SIDE
     centre = low[:, None] + (np.arange(SIDE, dtype=np.float32) + 0.5) * step[:, None] - 0.5
     distance = np.abs(centre[:, :, None] - np.arange(SIDE, dtype=np.float32))
@@ -326,10 +337,10 @@ def _windows(
     return weights
 
 
-def _laid_on(
+def _aligned(
     thumbs: Thumbs, pairs: Pairs, rows: Positions
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """float32 [len(rows), SIDE, SIDE] of the first pictures, and the second turned onto them."""
+    """The first pictures, and the second ones turned onto them: float32 [len(rows), SIDE, SIDE]."""
     a = thumbs[pairs.first[rows]].astype(np.float32)
     b = thumbs[pairs.second[rows]].astype(np.float32)
     for number in set(pairs.turn[rows].tolist()) - {0}:
@@ -338,16 +349,16 @@ def _laid_on(
     return a, b
 
 
-def _where_others_begin(
+def _distance_to_others(
     thumbs: Thumbs, rows: Positions, should_stop: ShouldStop
 ) -> npt.NDArray[np.float32]:
-    """float32 [N], filled at `rows`: distance of detail to the near ones of a sample of the set.
+    """Distance in detail to similar pictures of a sample of the dataset: float32 [N].
 
-    The near ones, not the nearest, which may be a further copy.
+    Computed at `rows`, else 2. Not to the most similar one, which may be a further copy.
     """
-    begin = np.full(len(thumbs), 2.0, np.float32)
+    distance = np.full(len(thumbs), 2.0, np.float32)
     if len(thumbs) < 20:
-        return begin
+        return distance
     sample = np.random.default_rng(0).permutation(len(thumbs))[:_SAMPLE]
     known = _unit(_detail(thumbs[sample].astype(np.float32)))
     rank = max(3, len(sample) // 50)
@@ -355,14 +366,14 @@ def _where_others_begin(
         check_stop(should_stop)
         share = rows[start : start + _BATCH]
         likeness = _unit(_detail(thumbs[share].astype(np.float32))) @ known.T
-        likeness[likeness > _COPY_LIKE] = -1  # itself, and further copies: they are no company
+        likeness[likeness > _COPY_LIKE] = -1  # itself and further copies do not count
         near = -np.partition(-likeness, rank, axis=1)[:, rank]
-        begin[share] = np.sqrt(np.maximum(0, 2 - 2 * near))
-    return begin
+        distance[share] = np.sqrt(np.maximum(0, 2 - 2 * near))
+    return distance
 
 
 def _unit(images: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """float32 [N, SIDE²] of mean 0 and length 1: products are correlations."""
+    """Images as vectors of mean 0 and length 1, float32 [N, SIDE²]: products are correlations."""
     flat: npt.NDArray[Any] = images.reshape(len(images), SIDE * SIDE)
     flat = flat - flat.mean(1, keepdims=True)
     unit: npt.NDArray[np.float32] = flat / np.maximum(
@@ -372,14 +383,14 @@ def _unit(images: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
 
 
 def _detail(images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """What a Gaussian blur of two pixels takes away; it knows its way around at the edges."""
+    """What a Gaussian blur of two pixels removes, [N, SIDE, SIDE]; edges are mirrored."""
     blurred: npt.NDArray[Any] = _BLUR @ images @ _BLUR.T
     detail: npt.NDArray[np.float32] = images - blurred
     return detail
 
 
 def _blur_matrix(sigma: float) -> npt.NDArray[np.float32]:
-    """float32 [SIDE, SIDE]: a row for each pixel, edges mirrored."""
+    """The matrix of a Gaussian blur of a line of pixels, float32 [SIDE, SIDE]; edges mirrored."""
     matrix = np.zeros((SIDE, SIDE))
     for offset in range(-8, 9):
         weight = np.exp(-0.5 * (offset / sigma) ** 2)
@@ -394,8 +405,8 @@ def _blur_matrix(sigma: float) -> npt.NDArray[np.float32]:
 _BLUR = _blur_matrix(2.0)
 
 
-def grouped(count: int, pairs: Pairs) -> list[list[int]]:
-    """Rows linked by pairs, each group ascending, in order of its first."""
+def connected_groups(count: int, pairs: Pairs) -> list[list[int]]:
+    """Groups of rows that are connected by pairs, each ascending, sorted by the first row."""
     parent = list(range(count))
 
     def top(i: int) -> int:

@@ -1,4 +1,4 @@
-"""The health report as a page that stands alone, as a table, and as JSON.
+"""Writes a health report as one HTML page, as CSV, and as JSON.
 
 The page needs no network and no second file: thumbnails are small JPEGs inside it.
 """
@@ -23,32 +23,35 @@ from core.system.atomic_files import write_bytes
 from core.system.threads import in_threads
 
 SHOWN = 60
-"""Findings of a kind that are shown with pictures; the others are listed by name."""
+"""Number of findings of a kind that are shown with pictures; the others are listed by name."""
 SHOWN_PICTURES = 8
-"""Pictures of a finding that are shown."""
+"""Number of pictures shown of one finding."""
 _THUMB_PX = 120
 
 MEANING: dict[Kind, tuple[str, str]] = {
     "unreadable": ("Unreadable files", "They are left out of training."),
     "class": ("Classes", "What the scan found wrong with whole classes."),
-    "two labels": ("The same picture under two labels", "One label at most can be right."),
+    "two labels": ("The same picture under two labels", "At most one label can be right."),
     "leak": (
         "The same picture in two splits",
-        "What was trained on is judged as if it were new: the accuracy shown is too good.",
+        "Training pictures are evaluated as if they were new: the accuracy shown is too high.",
     ),
     "label error": ("Suspected label errors", "Look at each: the classifiers may be wrong."),
-    "exact duplicates": ("Exact duplicates", "A picture that is there twice weighs twice."),
-    "near duplicates": ("Near duplicates", "The same picture, saved, cut or turned anew."),
-    "unlike its class": ("Unlike the rest of their class", "Rare views, or strays."),
+    "exact duplicates": ("Exact duplicates", "A picture that is there twice counts twice."),
+    "near duplicates": ("Near duplicates", "The same picture, saved again, cropped or rotated."),
+    "unlike its class": (
+        "Unlike the rest of their class",
+        "Rare views, or pictures of something else.",
+    ),
     "blurred": ("Blurred", "Less sharp than is usual here."),
-    "dark": ("Dark", "Hardly anything may be seen."),
-    "bright": ("Bright", "Hardly anything may be seen."),
+    "dark": ("Dark", "Hardly anything can be seen."),
+    "bright": ("Bright", "Hardly anything can be seen."),
     "flat": ("Of one colour", "There is nothing to learn from."),
-    "tiny": ("Tiny", "A model sees them blown up."),
+    "tiny": ("Tiny", "The model sees them enlarged."),
     "odd aspect": ("Long and narrow", "A square crop keeps little of them."),
     "imbalance": ("Class imbalance", "Rare classes are learned worse and count less."),
 }
-"""Title of a kind, and what it means, for people."""
+"""Kind → (title, meaning), as shown to people."""
 
 _ROWS = (
     "finding", "kind", "severity", "file", "class", "split", "action", "value", "acts on this",
@@ -57,7 +60,7 @@ _ROWS = (
 
 
 def action_text(finding: HealthFinding) -> str:
-    """The one action as a clause: “relabel to bees”."""
+    """The suggested action as a clause: “relabel to bees”."""
     count = f" {len(finding.act_on):,} of them" if len(finding.files) > len(finding.act_on) else ""
     match finding.action:
         case "relabel":
@@ -71,6 +74,7 @@ def action_text(finding: HealthFinding) -> str:
 
 
 def to_json(report: HealthReport, index: DatasetIndex) -> dict[str, Any]:
+    """The report as the JSON document of the command line."""
     return {
         "dataset": index.name,
         "root": str(index.root),
@@ -104,11 +108,11 @@ def write_report(
     on_progress: OnProgress = no_progress,
     should_stop: ShouldStop = never_stop,
 ) -> None:
-    """A table where the name ends in .csv, else a page. A file that is there is replaced.
+    """Write a CSV table if the name ends in .csv, else an HTML page; an old file is replaced.
 
-    Raises: AppError where it cannot be written; Cancelled.
+    Raises: AppError if it cannot be written; Cancelled.
     """
-    check_place(path, force=True)
+    check_target(path, force=True)
     if path.suffix.lower() == ".csv":
         text = to_csv(report, index)
     else:
@@ -116,11 +120,13 @@ def write_report(
     try:
         write_bytes(path, text.encode("utf-8", "surrogateescape"))
     except OSError as error:
-        raise AppError(f"{path} cannot be written: {error.strerror or error}.") from error
+        raise AppError(
+            f"{path} cannot be written: {error.strerror or error}.", "Choose another folder."
+        ) from error
 
 
 def to_csv(report: HealthReport, index: DatasetIndex) -> str:
-    """A row for each picture of each finding."""
+    """The report as CSV, with a row for each picture of each finding."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(_ROWS)
@@ -139,12 +145,12 @@ def to_csv(report: HealthReport, index: DatasetIndex) -> str:
     return text.getvalue()
 
 
-def check_place(path: Path, *, force: bool) -> None:
-    """To be asked before the work is done. Raises: AppError."""
+def check_target(path: Path, *, force: bool) -> None:
+    """Check that a report can be written to `path`, before the work for it. Raises: AppError."""
     if path.exists() and not force:
-        raise AppError(f"{path} is there already.", "Give another name, or --force to replace it.")
+        raise AppError(f"{path} exists already.", "Use another name, or --force to replace it.")
     if not path.parent.is_dir():
-        raise AppError(f"There is no folder {path.parent}.", "Make it, or name another place.")
+        raise AppError(f"There is no folder {path.parent}.", "Create it, or use another folder.")
 
 
 def to_html(
@@ -154,7 +160,7 @@ def to_html(
     on_progress: OnProgress = no_progress,
     should_stop: ShouldStop = never_stop,
 ) -> str:
-    """The page. A picture that cannot be read any more is shown by its name.
+    """The report as an HTML page. A picture that cannot be read any more is shown by its name.
 
     Raises: Cancelled.
     """
@@ -256,7 +262,7 @@ def _card(finding: HealthFinding, index: DatasetIndex, thumbs: dict[int, str]) -
 def _thumbnails(
     index: DatasetIndex, wanted: Sequence[int], on_progress: OnProgress, should_stop: ShouldStop
 ) -> dict[int, str]:
-    """Base64 of small JPEGs by position, of what can be read."""
+    """Position → base64 of a small JPEG, of the pictures that can be read. Raises: Cancelled."""
     thumbs: dict[int, str] = {}
 
     def work(k: int) -> None:
@@ -277,8 +283,11 @@ def _thumbnails(
     return thumbs
 
 
-def lines(report: HealthReport, *, most: int) -> Iterator[tuple[str, str, str, str, int]]:
-    """(kind, files, why, action, how many more of its kind) of the first `most` of each kind."""
+def summary_lines(report: HealthReport, *, most: int) -> Iterator[tuple[str, str, str, str, int]]:
+    """(kind, files, why, action, number left out) of the first `most` findings of each kind.
+
+    The number left out is that of the kind, in its last row; 0 in the others.
+    """
     for kind, count in report.counts().items():
         findings = [finding for finding in report.findings if finding.kind == kind]
         for place, finding in enumerate(findings[:most]):
@@ -298,7 +307,7 @@ def _plural(count: int, word: str) -> str:
 
 
 def _text(text: str) -> str:
-    # A name may hold bytes that are no UTF-8; a page is UTF-8 throughout.
+    # A file name may have bytes that are not UTF-8, but the page must be UTF-8.
     return html.escape(text.encode("utf-8", "replace").decode("utf-8"))
 
 

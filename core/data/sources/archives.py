@@ -1,7 +1,8 @@
-"""Zip and tar archives, unpacked once into the application's data folder, whole or not at all.
+"""Unpacks zip and tar archives once into the application's data folder, completely or not at all.
 
-An archive is a stranger's: no entry may leave the folder, links become copies of what they point
-to inside, devices are passed over, and what unpacks to far more than it is large is refused.
+Archives are not trusted: no entry may be written outside of the folder, links become copies of
+their targets inside the archive, devices are ignored, and archives that unpack to far more than
+their size are refused.
 """
 
 from __future__ import annotations
@@ -30,10 +31,11 @@ from core.system import paths
 MOST_FILES = 5_000_000
 MOST_BYTES = 2 * 2**40
 MOST_RATIO = 200
-"""Unpacked to packed bytes, above `FREE_BYTES`: pictures hardly shrink, text to a tenth."""
+"""Most unpacked bytes per packed byte, above `FREE_BYTES`. Pictures hardly shrink, text shrinks to
+a tenth."""
 FREE_BYTES = 2**28
 RESERVE_BYTES = 2**29
-"""What stays free on the disk."""
+"""Bytes that must stay free on the disk."""
 
 _SUFFIXES = (
     ".zip", ".tar", ".tgz", ".tar.gz", ".tbz", ".tbz2", ".tar.bz2", ".txz", ".tar.xz", ".tar.lzma",
@@ -43,7 +45,7 @@ _TEMPORARY = ".unpacking-"
 _ABANDONED_SECONDS = 24 * 3600
 _CHUNK_BYTES = 2**20
 _LONGEST_NAME = 200
-"""Bytes; file systems take 255, of which a suffix for duplicates may want some."""
+"""Bytes; file systems allow 255, and a suffix for duplicates may need some."""
 _SAMPLE_BYTES = 2**16
 _DAMAGED = (
     zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, ValueError,
@@ -53,20 +55,23 @@ _WHOLE = "Download it again, or unpack it yourself and open the folder."
 
 
 def is_archive(path: Path) -> bool:
-    """By its suffix, else by its content.
+    """Whether a file is a zip or tar archive, by its suffix, else by its content.
 
-    Raises: DatasetError for an archive of a kind that is not unpacked here.
+    Raises: DatasetError for other kinds of archives and for workbooks.
     """
     name = path.name.lower()
     if name.endswith(_SUFFIXES):
         return True
     if name.endswith((".xlsx", ".xlsm", ".ods")):
-        raise DatasetError(f"“{path.name}” is a workbook.", "Save its table as CSV and open that.")
+        raise DatasetError(
+            f"“{path.name}” is a workbook, which cannot be opened.",
+            "Save its table as CSV and open that.",
+        )
     for suffix, kind in _OTHERS.items():
         if name.endswith(suffix):
             raise DatasetError(
-                f"“{path.name}” is packed with {kind}, which is not unpacked here.",
-                "Unpack it yourself and open the folder; zip and tar archives are.",
+                f"“{path.name}” is packed with {kind}, which Graftwork cannot unpack.",
+                "Unpack it yourself and open the folder, or pack it as zip or tar.",
             )
     try:
         return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
@@ -80,10 +85,10 @@ def unpack(
     on_progress: OnProgress = no_progress,
     should_stop: ShouldStop = never_stop,
 ) -> Path:
-    """The folder with the archive's files; unpacked on the first call, found again later.
+    """The folder with the archive's files, which are unpacked on the first call.
 
-    Raises: DatasetError for what is damaged, locked, unsafe or too large; Cancelled. Either way
-    nothing of it is left behind.
+    Raises: DatasetError for an archive that is damaged, locked, unsafe or too large; Cancelled.
+    Then no file is left behind.
     """
     try:
         folder = paths.data_dir() / "archives" / _name_of(archive)
@@ -104,7 +109,7 @@ def unpack(
         try:
             unfinished.rename(folder)
         except OSError:
-            if not folder.is_dir():  # another process was first: its folder is as good
+            if not folder.is_dir():  # if another process was first, its folder is used
                 raise
     except DatasetError:
         raise
@@ -128,7 +133,7 @@ def _failure(archive: Path, error: Exception) -> DatasetError:
 
 
 def _name_of(archive: Path) -> str:
-    """Changes when the archive does: its name, size, time and both its ends."""
+    """A folder name that changes with the archive's name, size, time, first and last bytes."""
     status = archive.stat()
     digest = hashlib.blake2b(digest_size=8)
     digest.update(
@@ -143,7 +148,7 @@ def _name_of(archive: Path) -> str:
 
 
 def _remove_abandoned(folder: Path) -> None:
-    """What a killed process left; another's that is at work is younger."""
+    """Remove the folders of killed processes: those older than a running process can be."""
     for path in folder.glob(f"{_TEMPORARY}*"):
         with suppress(OSError):
             if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
@@ -151,7 +156,7 @@ def _remove_abandoned(folder: Path) -> None:
 
 
 class _Unpacking:
-    """One archive on its way into a folder."""
+    """Unpacks one archive into a folder; checks sizes and paths while it does."""
 
     def __init__(
         self, archive: Path, target: Path, on_progress: OnProgress, should_stop: ShouldStop
@@ -167,6 +172,7 @@ class _Unpacking:
         """Name in the archive → file, for links to it."""
 
     def run(self) -> None:
+        """Unpack all files. Raises: DatasetError, Cancelled, any of `_DAMAGED`."""
         self.on_progress(0, 0, self.note)
         if zipfile.is_zipfile(self.archive):
             self._unpack_zip()
@@ -174,7 +180,7 @@ class _Unpacking:
             self._unpack_tar()
         if not self.files:
             raise DatasetError(
-                f"The archive “{self.archive.name}” holds no files.", "Check what was packed."
+                f"The archive “{self.archive.name}” has no files.", "Check what was packed."
             )
 
     def _unpack_zip(self) -> None:
@@ -205,7 +211,7 @@ class _Unpacking:
             with tarfile.open(fileobj=stream, mode="r|") as packed:
                 self._unpack_entries(packed, raw, total, links)
             rest = 0
-            while chunk := stream.read(_CHUNK_BYTES):  # the check sum stands at the very end
+            while chunk := stream.read(_CHUNK_BYTES):  # the checksum is at the very end
                 check_stop(self.should_stop)
                 rest += len(chunk)
                 self._check_size(self.files, self.bytes + rest)
@@ -245,21 +251,21 @@ class _Unpacking:
         self._paths[_plain(name)] = path
 
     def _copy(self, name: str, linked: str) -> None:
-        """A link as a copy of the file it points to; to nothing, where that was not packed."""
+        """Write a link as a copy of its target; nothing, if the target is not in the archive."""
         source = self._paths.get(_plain(linked))
         if source is not None:
             with source.open("rb") as file:
                 self._write(name, file)
 
     def _path_for(self, name: str) -> Path:
-        """Where an entry goes, its folder made. Raises: DatasetError where that is outside."""
+        """The path for an entry; creates its folder. Raises: DatasetError if it is outside."""
         parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
         is_rooted = name.startswith(("/", "\\")) or ntpath.splitdrive(name)[0]
         if is_rooted or ".." in parts or not parts:
             raise DatasetError(
-                f"The archive “{self.archive.name}” is not safe: its entry “{name[:80]}” leads out"
-                " of the folder.",
-                "Do not trust it; if you do, unpack it yourself and open the folder.",
+                f"The archive “{self.archive.name}” is not safe: its entry “{name[:80]}” would be"
+                " written outside of its folder.",
+                "If you trust it all the same, unpack it yourself and open the folder.",
             )
         path = self.target.joinpath(*(_fitting(part) for part in parts))
         if path.parent not in self._folders:
@@ -268,6 +274,7 @@ class _Unpacking:
         return path
 
     def _check_size(self, files: int, size: int) -> None:
+        """Raise DatasetError if so many files or unpacked bytes are too many, or do not fit."""
         if files > MOST_FILES or size > MOST_BYTES:
             raise self._too_large(f"more than {MOST_FILES:,} files or {MOST_BYTES >> 40} TiB")
         if size > FREE_BYTES and size > MOST_RATIO * self.packed_bytes:
@@ -276,9 +283,10 @@ class _Unpacking:
             free = shutil.disk_usage(self.target).free
             if size - self.bytes + RESERVE_BYTES > free:
                 raise DatasetError(
-                    f"There is no room to unpack “{self.archive.name}”: {free / 2**30:.1f} GiB are"
-                    f" free, {(size - self.bytes + RESERVE_BYTES) / 2**30:.1f} are needed.",
-                    "Make room, or unpack it on another drive and open the folder.",
+                    f"There is not enough space to unpack “{self.archive.name}”:"
+                    f" {free / 2**30:.1f} GiB are free,"
+                    f" {(size - self.bytes + RESERVE_BYTES) / 2**30:.1f} GiB are needed.",
+                    "Free some space, or unpack it on another drive and open the folder.",
                 )
 
     def _too_large(self, what: str) -> DatasetError:
@@ -289,13 +297,13 @@ class _Unpacking:
 
     def _locked(self, name: str) -> DatasetError:
         return DatasetError(
-            f"The archive “{self.archive.name}” is locked with a password ({name[:80]}).",
+            f"The archive “{self.archive.name}” is protected by a password ({name[:80]}).",
             "Unpack it yourself and open the folder.",
         )
 
 
 def _opened(raw: IO[bytes]) -> Any:
-    """The tar inside its compression, which its first bytes tell."""
+    """The tar stream, decompressed as its first bytes require."""
     start = raw.read(6)
     raw.seek(0)
     if start.startswith(b"\x1f\x8b"):
@@ -308,7 +316,7 @@ def _opened(raw: IO[bytes]) -> Any:
 
 
 def _is_litter(name: str) -> bool:
-    """What macOS packs beside every file."""
+    """Whether an entry is one of those that macOS adds beside every file."""
     return "__MACOSX/" in name or name.rpartition("/")[2].startswith("._")
 
 
@@ -317,7 +325,7 @@ def _plain(name: str) -> str:
 
 
 def _fitting(part: str) -> str:
-    """A name the file system takes: too long ones are cut and told apart by a hash."""
+    """A name that the file system accepts: a long one is shortened and made unique by a hash."""
     if os.name == "nt":
         part = re.sub(r'[<>:"|?*\x00-\x1f]', "_", part).rstrip(". ") or "_"
     raw = part.encode("utf-8", "surrogateescape")
@@ -325,6 +333,6 @@ def _fitting(part: str) -> str:
         return part
     stem, suffix = os.path.splitext(part)  # noqa: PTH122 - a part of a name
     suffix = suffix if len(suffix) < 12 else ""
-    mark = hashlib.blake2b(raw, digest_size=5).hexdigest()
-    cut = stem.encode("utf-8", "surrogateescape")[: _LONGEST_NAME - 24].decode("utf-8", "ignore")
-    return f"{cut}-{mark}{suffix}"
+    digest = hashlib.blake2b(raw, digest_size=5).hexdigest()
+    start = stem.encode("utf-8", "surrogateescape")[: _LONGEST_NAME - 24].decode("utf-8", "ignore")
+    return f"{start}-{digest}{suffix}"

@@ -1,8 +1,8 @@
-"""What the child process does for a ready-made dataset: torchvision downloads, this sorts.
+"""Downloads a ready-made dataset with torchvision and writes it as folders, in a child process.
 
-Every set comes out as `{train,val,test}/CLASS/FILE`, or `CLASS/FILE` where its authors made no
-split. Picture files are moved as they are; sets kept as arrays are written as PNG, which loses
-nothing. torchvision and its company are imported inside: a second that only the child pays.
+Every set becomes `{train,val,test}/CLASS/FILE`, or `CLASS/FILE` if its authors made no split.
+Picture files are moved unchanged; arrays are written as PNG, which is lossless. torchvision is
+imported inside the functions: that takes a second, and only the child needs it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 _EMIT_SECONDS = 0.2
 _SILENCE_SECONDS = 30.0
-"""A server that says nothing for so long is given up."""
+"""After so long without an answer from the server the download fails."""
 
 Emit = Callable[[dict[str, Any]], None]
 
@@ -35,45 +35,49 @@ class Item:
 
 
 class BrokenDownloadError(RuntimeError):
-    """torchvision says only that a file is "not found or corrupted"; `cut` says which."""
+    """A download that is truncated (`cut`) or damaged; torchvision's own error covers both."""
 
     def __init__(self, *, cut: bool) -> None:
         super().__init__("the connection broke off" if cut else "the downloaded file is damaged")
 
 
 def fetch(request: dict[str, Any], emit: Emit) -> Path:
-    """Downloads the set of `request["id"]` and returns the finished `folder`/dataset.
+    """Download the set `request["id"]` and return the finished folder, `request["folder"]`/dataset.
 
-    Raises: whatever the network and torchvision come with; BrokenDownloadError.
+    `emit` receives progress messages for the parent process.
+
+    Raises: whatever the network and torchvision raise; BrokenDownloadError.
     """
     import socket
 
     from torchvision.datasets import utils
 
     socket.setdefaulttimeout(_SILENCE_SECONDS)
-    # Nothing in an archive may be written outside of its folder; Python 3.14's own default.
+    # No entry of an archive may be written outside of its folder (the default from Python 3.14).
     tarfile.TarFile.extraction_filter = staticmethod(tarfile.data_filter)
-    workshop = Path(request["folder"])
-    raw, finished = workshop / "raw", workshop / "dataset"
+    work_dir = Path(request["folder"])
+    raw, finished = work_dir / "raw", work_dir / "dataset"
     raw.mkdir(parents=True, exist_ok=True)
-    teller = _Teller(emit)
-    setattr(utils, "tqdm", teller.bar())  # noqa: B010 - a name it does not export
+    reporter = _ProgressReporter(emit)
+    setattr(utils, "tqdm", reporter.bar())  # noqa: B010 - a name it does not export
     try:
-        _sort(SETS[request["id"]](str(raw)), finished, teller, images=int(request["images"]))
+        _write_images(
+            SETS[request["id"]](str(raw)), finished, reporter, images=int(request["images"])
+        )
     except RuntimeError as error:
         if "corrupted" in str(error) or "not found" in str(error).lower():
-            raise BrokenDownloadError(cut=teller.is_cut) from error
+            raise BrokenDownloadError(cut=reporter.is_cut) from error
         raise
     except (EOFError, tarfile.ReadError, zipfile.BadZipFile) as error:  # sets without a checksum
-        raise BrokenDownloadError(cut=teller.is_cut) from error
+        raise BrokenDownloadError(cut=reporter.is_cut) from error
     finally:
-        # Also where the parent is gone and this process is told to leave.
+        # Also if the parent has exited and this process is ended.
         shutil.rmtree(raw, ignore_errors=True)
     return finished
 
 
 def reason_of(error: Exception) -> str:
-    """Why a set could not be had, in words that follow a colon."""
+    """Why a download failed, as a clause to follow a colon."""
     status = getattr(error, "code", None)
     if isinstance(error, BrokenDownloadError):
         return str(error)
@@ -91,65 +95,72 @@ def reason_of(error: Exception) -> str:
     return f"it is not as torchvision expects it ({detail or type(error).__name__})"
 
 
-class _Teller:
-    """Tells the parent how far it is: bytes of all files so far, then images."""
+class _ProgressReporter:
+    """Reports progress to the parent process: bytes of all files so far, then images."""
 
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
         self._bars: list[Any] = []
-        self._told_at = 0.0
+        self._sent_at = 0.0
 
     @property
     def is_cut(self) -> bool:
+        """Whether a file has fewer bytes than its server announced."""
         return any(bar.total and bar.done < bar.total for bar in self._bars)
 
-    def tell(self, done: int, total: int, note: str, *, at_once: bool = False) -> None:
+    def report(self, done: int, total: int, note: str, *, at_once: bool = False) -> None:
+        """Send a message, at most every `_EMIT_SECONDS` unless `at_once`."""
         now = time.monotonic()
-        if at_once or now - self._told_at >= _EMIT_SECONDS:
-            self._told_at = now
+        if at_once or now - self._sent_at >= _EMIT_SECONDS:
+            self._sent_at = now
             self._emit({"event": "progress", "done": done, "total": total, "note": note})
 
     def bar(self) -> type:
-        """A progress bar for torchvision's downloads that draws nothing."""
+        """A class to replace tqdm in torchvision's downloads; it reports and draws nothing."""
         base: Any = importlib.import_module("tqdm").tqdm
-        teller = self
+        reporter = self
 
         class DownloadProgress(base):  # type: ignore[misc]
             def __init__(self, *args: Any, **kwargs: Any) -> None:
                 super().__init__(*args, **{**kwargs, "disable": True})
                 self.total, self.done = kwargs.get("total"), 0
-                teller._bars.append(self)
+                reporter._bars.append(self)
 
             def update(self, n: float | None = 1) -> bool | None:
                 self.done += int(n or 0)
-                teller.tell_bytes()
+                reporter.report_bytes()
                 return None
 
             def close(self) -> None:
                 super().close()
-                teller.tell_bytes(at_once=True)
+                reporter.report_bytes(at_once=True)
 
         return DownloadProgress
 
-    def tell_bytes(self, *, at_once: bool = False) -> None:
+    def report_bytes(self, *, at_once: bool = False) -> None:
+        """Report the bytes of all downloads."""
         done = sum(bar.done for bar in self._bars)
         total = sum(bar.total or bar.done for bar in self._bars)
         finished = at_once and done >= total
         note = "unpacking" if finished else "downloading"
-        self.tell(done, total, note, at_once=at_once)
+        self.report(done, total, note, at_once=at_once)
 
 
-def _sort(items: Iterator[Item], folder: Path, teller: _Teller, *, images: int) -> None:
-    """Moves or writes every image to its class folder; names stay unique by their number.
+def _write_images(
+    items: Iterator[Item], folder: Path, reporter: _ProgressReporter, *, images: int
+) -> None:
+    """Move or write every image to its class folder, with unique names.
 
-    One by one as they come: a set may be larger than the memory. `images` are expected.
+    One by one, because a set may be larger than the memory. `images`: the expected number.
+
+    Raises: BrokenDownloadError.
     """
     from PIL import Image
 
     made: set[Path] = set()
     number = 0
     for number, item in enumerate(items, start=1):
-        if teller.is_cut:
+        if reporter.is_cut:
             raise BrokenDownloadError(cut=True)
         target = folder / item.split / folder_name(item.label)
         if target not in made:
@@ -157,18 +168,18 @@ def _sort(items: Iterator[Item], folder: Path, teller: _Teller, *, images: int) 
             made.add(target)
         if isinstance(item.picture, Path):
             place = target / item.picture.name
-            # Sets that number the files of each class anew may put two into one folder.
+            # Sets that number the files of each class may have the same name twice in a folder.
             if place.exists():
                 place = target / f"{number:06d}-{item.picture.name}"
             item.picture.rename(place)
         else:
             Image.fromarray(item.picture).save(target / f"{number:06d}.png", compress_level=1)
-        teller.tell(number, max(images, number), "sorting images")
-    teller.tell(number, number, "sorting images", at_once=True)
+        reporter.report(number, max(images, number), "sorting images")
+    reporter.report(number, number, "sorting images", at_once=True)
 
 
 def folder_name(label: str) -> str:
-    """A class's name as a folder's, on every system: F/A-18 → F-A-18, `dahlia?` → `dahlia`."""
+    """A class's name as a valid folder name: F/A-18 → F-A-18, `dahlia?` → `dahlia`."""
     name = re.sub(r"[/\\:|]", "-", label.replace("_", " "))
     return re.sub(r'[<>"?*\x00-\x1f]', "", name).strip(" .") or "class"
 
@@ -289,7 +300,7 @@ def _gtsrb(root: str) -> Iterator[Item]:
         part = GTSRB(root, split=split, download=True)
         for name, label in part._samples:
             path = Path(name)
-            # The folders are named by the sign's number; torchvision counts the folders it finds.
+            # The folders are named by the sign's number; torchvision numbers the folders it finds.
             number = int(path.parent.name) if split == "train" else label
             yield Item(path, f"{number:02d} {_SIGNS[number]}", split)
 
@@ -306,8 +317,8 @@ def _imagenette(root: str) -> Iterator[Item]:
 def _country211(root: str) -> Iterator[Item]:
     from torchvision.datasets import Country211
 
-    for split, theirs in (("train", "train"), ("val", "valid"), ("test", "test")):
-        part = Country211(root, split=theirs, download=True)
+    for split, name in (("train", "train"), ("val", "valid"), ("test", "test")):
+        part = Country211(root, split=name, download=True)
         for path, label in part.samples:
             yield Item(Path(path), part.classes[label], split)
 
@@ -328,7 +339,7 @@ def _mnist(name: str, **options: str) -> Callable[[str], Iterator[Item]]:
         make = getattr(torchvision.datasets, name)
         for split in ("train", "test"):
             part = make(root, train=split == "train", download=True, **options)
-            # MNIST's own names say each digit twice: "3 - three".
+            # MNIST's class names contain each digit twice: "3 - three".
             classes = [str(c).partition(" - ")[0] for c in part.classes]
             if name == "EMNIST":  # B and b are one folder to Windows and macOS
                 classes = [_letter(c) for c in classes]

@@ -1,9 +1,9 @@
-"""Ready-made datasets: what there is, which are here, and getting one.
+"""Ready-made datasets: lists them, says which are on this machine, downloads and removes them.
 
-torchvision's own code downloads and checks a set, in a child process that may be ended at any
-moment (`download_worker` is what it does there). What comes out is an ordinary dataset folder,
-`{train,val,test}/CLASS/…`, with the split its authors made. It appears whole or not at all.
-No torch here.
+torchvision's own code downloads and checks a set, in a child process that can be ended at any time
+(`download_worker` runs there). The result is an ordinary dataset folder,
+`{train,val,test}/CLASS/…`, with the split of its authors. It appears complete or not at all. No
+torch here.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from core.events import OnProgress, ShouldStop, check_stop, never_stop, no_progr
 from core.system import paths
 
 _SPARE_BYTES = 256 << 20
-"""Left free on the disk beside what a set takes."""
+"""Bytes that must stay free on the disk beside the set."""
 _ABANDONED_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
 class ReadyMade:
-    """One set as its authors publish it; see resources/ready_made.toml for the fields."""
+    """One dataset as its authors publish it; see resources/ready_made.toml for the fields."""
 
     id: str
     title: str
@@ -46,12 +46,13 @@ class ReadyMade:
     home: str
     citation: str
     splits: dict[str, int] = field(default_factory=dict)
-    """Images of each split; empty where the authors made none, and Graftwork makes one."""
+    """Images of each split; empty if the authors made no split, and Graftwork draws val."""
     needs: tuple[str, ...] = ()
-    """Packages that torchvision's code for this set asks for."""
+    """Packages that torchvision's code for this set imports."""
 
     @property
     def split_text(self) -> str:
+        """The split as text to show."""
         if not self.splits:
             return "none by its authors: a fifth of each class becomes val"
         return " · ".join(f"{name} {count:,}" for name, count in self.splits.items())
@@ -74,7 +75,7 @@ DIGITS = ReadyMade(
 
 @cache
 def all_sets() -> tuple[ReadyMade, ...]:
-    """Every set on offer, the digits first."""
+    """Every ready-made dataset, the digits first."""
     table = tomllib.loads(paths.resource("ready_made.toml").read_text(encoding="utf-8"))
     sets = (
         ReadyMade(**{**entry, "needs": tuple(entry.get("needs", ()))}) for entry in table["dataset"]
@@ -83,7 +84,7 @@ def all_sets() -> tuple[ReadyMade, ...]:
 
 
 def find(name: str) -> ReadyMade:
-    """The set of an id. Raises: DatasetError naming what there is."""
+    """The set with the id `name`. Raises: DatasetError that lists the known ids."""
     known = {entry.id: entry for entry in all_sets()}
     if name in known:
         return known[name]
@@ -96,21 +97,21 @@ def find(name: str) -> ReadyMade:
 
 
 def folder_of(entry: ReadyMade) -> Path:
-    """Where the set stands, or would."""
+    """The folder of the set, whether it is downloaded or not."""
     if entry.id == DIGITS.id:
         return paths.sample_dir(entry.id)
     return paths.data_dir() / "datasets" / entry.id
 
 
 def is_here(entry: ReadyMade) -> bool:
-    """Whether it can be opened without a network."""
+    """Whether the set can be opened without a network."""
     return entry.id == DIGITS.id or folder_of(entry).is_dir()
 
 
 def open_set(name: str) -> Path:
-    """The folder of a set that is here; the digits are written on the first call.
+    """The folder of a set on this machine; the digits are written on the first call.
 
-    Raises: DatasetError for one that is unknown or not downloaded.
+    Raises: DatasetError if the set is unknown or not downloaded.
     """
     entry = find(name)
     if entry.id == DIGITS.id:
@@ -126,9 +127,9 @@ def open_set(name: str) -> Path:
 
 
 def remove(name: str) -> Path:
-    """Moves a downloaded set to the trash and returns where it stood.
+    """Move a downloaded set to the trash; returns the folder it was in.
 
-    Raises: DatasetError for one that is not here, comes along, or cannot be moved.
+    Raises: DatasetError if it is not downloaded, comes with Graftwork, or cannot be moved.
     """
     entry = find(name)
     folder = folder_of(entry)
@@ -146,11 +147,12 @@ def remove(name: str) -> Path:
 def download(
     name: str, *, on_progress: OnProgress = no_progress, should_stop: ShouldStop = never_stop
 ) -> Path:
-    """The folder of a set, downloaded if it is not here.
+    """The folder of a set, which is downloaded if it is not on this machine.
 
-    `on_progress` counts bytes while downloading and images while they are written. Raises:
-    DatasetError in one sentence (no network, damaged, no space, a package missing); Cancelled
-    within a second. Either leaves nothing behind.
+    `on_progress` counts bytes while downloading, then images while they are written.
+
+    Raises: DatasetError (no network, damaged, no space, a package missing); Cancelled, within a
+    second after a stop. Then no file is left behind.
     """
     entry = find(name)
     if is_here(entry):
@@ -163,29 +165,30 @@ def download(
         _require_space(entry, folder.parent)
     except OSError as error:
         raise DatasetError(
-            f"{entry.title} cannot be kept in {folder.parent}: {error.strerror or error}."
+            f"{entry.title} cannot be stored in {folder.parent}: {error.strerror or error}.",
+            "Make the folder writable, or set GRAFTWORK_HOME to another folder.",
         ) from error
     check_stop(should_stop)
     on_progress(0, entry.download_mb * 10**6, "connecting")
-    with _unfinished(entry, folder.parent) as workshop:
-        _run_child(entry, workshop, on_progress, should_stop)
-        # mkdtemp is for the owner's eyes only; a dataset is not.
-        (workshop / "dataset").chmod(0o755)
+    with _temporary_folder(entry, folder.parent) as work_dir:
+        _run_child(entry, work_dir, on_progress, should_stop)
+        # mkdtemp makes folders that only their owner may read; a dataset is for everybody.
+        (work_dir / "dataset").chmod(0o755)
         try:
-            (workshop / "dataset").rename(folder)
+            (work_dir / "dataset").rename(folder)
         except OSError:
-            if not folder.is_dir():  # else another process was first, and its set is as good
+            if not folder.is_dir():  # if another process was first, its folder is used
                 raise
     return folder
 
 
 def _run_child(
-    entry: ReadyMade, workshop: Path, on_progress: OnProgress, should_stop: ShouldStop
+    entry: ReadyMade, work_dir: Path, on_progress: OnProgress, should_stop: ShouldStop
 ) -> None:
     from core.system.subprocesses import Child
 
     request = {
-        "do": "dataset", "id": entry.id, "folder": str(workshop), "images": entry.images,
+        "do": "dataset", "id": entry.id, "folder": str(work_dir), "images": entry.images,
     }  # fmt: skip
     with Child(request) as child:
         for message in child.messages(should_stop=should_stop):
@@ -196,7 +199,9 @@ def _run_child(
                 return
             elif message["event"] == "failed":
                 raise _failure(entry, message)
-    raise DatasetError(f"{entry.title} was not downloaded: it was ended from outside.")
+    raise DatasetError(
+        f"{entry.title} was not downloaded: another program ended the download.", "Try it again."
+    )
 
 
 def _failure(entry: ReadyMade, message: dict[str, Any]) -> DatasetError:
@@ -204,15 +209,18 @@ def _failure(entry: ReadyMade, message: dict[str, Any]) -> DatasetError:
     where = folder_of(entry).parent
     if reason == "full":
         return DatasetError(
-            f"The disk is full: {entry.title} takes up to {entry.disk_mb:,} MB in {where} while "
+            f"The disk is full: {entry.title} needs up to {entry.disk_mb:,} MB in {where} while "
             "it is unpacked.",
-            "Make room there; nothing was left over.",
+            "Free some space there; no file was left behind.",
         )
     if reason == "not writable":
-        return DatasetError(f"{entry.title} cannot be kept: {where} is not writable.")
+        return DatasetError(
+            f"{entry.title} cannot be stored: {where} is not writable.",
+            "Make it writable, or set GRAFTWORK_HOME to another folder.",
+        )
     return DatasetError(
         f"{entry.title} could not be downloaded: {reason}.",
-        "Nothing was left behind; `graftwork datasets` lists what is here without a network.",
+        "No file was left behind; `graftwork datasets` lists what is on this machine.",
     )
 
 
@@ -220,7 +228,8 @@ def _require_packages(entry: ReadyMade) -> None:
     missing = [package for package in entry.needs if find_spec(package) is None]
     if missing:
         raise DatasetError(
-            f"{entry.title} is fetched with {' and '.join(missing)}, not installed here.",
+            f"{entry.title} needs {' and '.join(missing)} for its download, which "
+            f"{'is' if len(missing) == 1 else 'are'} not installed.",
             f"Run: pip install {' '.join(missing)}",
         )
 
@@ -229,23 +238,23 @@ def _require_space(entry: ReadyMade, folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if free < entry.disk_mb * 10**6 + _SPARE_BYTES:
         raise DatasetError(
-            f"{entry.title} takes up to {entry.disk_mb:,} MB while it is unpacked, and "
+            f"{entry.title} needs up to {entry.disk_mb:,} MB while it is unpacked, but only "
             f"{free // 10**6:,} MB are free in {folder}.",
-            "Make room there, or name another place in GRAFTWORK_HOME.",
+            "Free some space there, or set GRAFTWORK_HOME to another folder.",
         )
 
 
 @contextmanager
-def _unfinished(entry: ReadyMade, folder: Path) -> Iterator[Path]:
-    workshop = Path(tempfile.mkdtemp(prefix=f".{entry.id}-", dir=folder))
+def _temporary_folder(entry: ReadyMade, folder: Path) -> Iterator[Path]:
+    work_dir = Path(tempfile.mkdtemp(prefix=f".{entry.id}-", dir=folder))
     try:
-        yield workshop
+        yield work_dir
     finally:
-        shutil.rmtree(workshop, ignore_errors=True)
+        shutil.rmtree(work_dir, ignore_errors=True)
 
 
 def _remove_abandoned(folder: Path) -> None:
-    """Removes what a killed process left; one that was written to of late may be at work."""
+    """Remove the folders of killed processes: those not written to for a day."""
     for left in folder.glob(".*-*"):
         newest = max(
             (os.stat(path).st_mtime for path in (left, *left.glob("*"), *left.glob("*/*"))),  # noqa: PTH116

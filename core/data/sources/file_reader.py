@@ -1,6 +1,7 @@
-"""Every file of a layout read into columns: its header, with `verify` all of it, where it is new.
+"""Reads the files of a layout: their headers or, with `verify`, all pixels.
 
-What is known of unchanged files comes from the scan cache; what was learned goes there.
+Unchanged files come from the scan cache, and new results are stored there. Knows nothing of
+classes and splits.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ _STAT_CHUNK = 1024
 
 
 class FileReader:
-    """Reads the files of a layout into columns; the threads write each to its own place.
+    """Reads the files of a layout into columns, in several threads.
 
-    fresh: nothing is taken from the cache; what is learned is kept all the same.
+    fresh: the cache is not read, but still written.
     """
 
     def __init__(self, layout: Layout, *, verify: bool, fresh: bool) -> None:
@@ -45,22 +46,23 @@ class FileReader:
         self.cache = ScanCache((layout.root, *layout.sources))
         self._old = None if fresh else self.cache.load()
         self._denied: set[int] = set()
-        self._passing: set[int] = set()
+        self._may_pass: set[int] = set()
         self._is_changed = True
 
     @property
     def readable(self) -> npt.NDArray[np.bool_]:
-        """bool [n]"""
+        """Which files can be read as a picture: bool [n]."""
         found: npt.NDArray[np.bool_] = self.records.state == READABLE
         return found
 
     @property
     def is_all_verified(self) -> bool:
+        """Whether every readable picture was decoded completely."""
         readable = self.readable
         return bool(readable.any() and self.records.is_verified[readable].all())
 
     def failures(self) -> dict[int, tuple[ProblemKind, str]]:
-        """Position → what is wrong, for files that should be pictures; others are just none."""
+        """Position → (kind, reason) of the files that should be pictures but cannot be read."""
         found: dict[int, tuple[ProblemKind, str]] = {}
         for i, reason in sorted(self.records.reasons.items()):
             if i in self._denied:
@@ -74,7 +76,7 @@ class FileReader:
         return found
 
     def read(self, on_progress: OnProgress, should_stop: ShouldStop) -> None:
-        """Raises: Cancelled; what was read by then is kept."""
+        """Read every new or changed file. Raises: Cancelled; results so far are stored."""
         records, n = self.records, len(self.layout.files)
         in_threads(
             self._stat_chunk,
@@ -84,7 +86,7 @@ class FileReader:
             should_stop=should_stop,
             name=lambda j: self.layout.files[j * _STAT_CHUNK],
         )
-        known = records.take_over(self._old) if self._old is not None else 0
+        known = records.copy_unchanged(self._old) if self._old is not None else 0
         self._is_changed = self._old is None or known < n or len(self._old.files) != n
         self._old = None
         is_known = records.state != UNKNOWN
@@ -102,12 +104,12 @@ class FileReader:
                 name=lambda j: self.layout.files[wanted[j]],
             )
         except BaseException:
-            self.keep()
+            self.save()
             raise
 
     def _stat_chunk(self, number: int) -> None:
         begin = number * _STAT_CHUNK
-        found: list[int] = []  # flat: a tuple for each file would have the collector run
+        found: list[int] = []  # flat: a tuple for each file would start the garbage collector
         for file in self.layout.files[begin : begin + _STAT_CHUNK]:
             try:
                 status = os.stat(self.prefix + file)  # noqa: PTH116 - per file, and hot
@@ -129,9 +131,9 @@ class FileReader:
             records.reasons[i] = error.reason
             if isinstance(error.__cause__, PermissionError):
                 self._denied.add(i)
-            # What the system refused may go well the next time; Pillow's errors have no number.
+            # Errors of the system may not occur again; Pillow's own OSErrors have no errno.
             if isinstance(error.__cause__, OSError) and error.__cause__.errno is not None:
-                self._passing.add(i)
+                self._may_pass.add(i)
             records.state[i] = FAILS
             return
         records.state[i] = READABLE
@@ -139,7 +141,9 @@ class FileReader:
     def hash_files(
         self, wanted: npt.NDArray[np.int64], on_progress: OnProgress, should_stop: ShouldStop
     ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.uint64]]:
-        """Of each file: whether it is still there, bool [m], and its content hash, uint64 [m, 2].
+        """Hash the content of the files at `wanted`, int64 [m].
+
+        Returns whether each file could be read, bool [m], and the hashes, uint64 [m, 2].
 
         Raises: Cancelled.
         """
@@ -152,7 +156,7 @@ class FileReader:
                 with open(self.prefix + self.layout.files[i], "rb", buffering=0) as file:  # noqa: PTH123
                     digest = hashlib.file_digest(file, _blake2b).digest()
             except OSError:
-                return  # read a moment ago and gone now: the training names it
+                return  # deleted since it was read: training will report it
             records.hashes[i] = np.frombuffer(digest, np.uint8)
             records.is_hashed[i] = True
 
@@ -169,24 +173,25 @@ class FileReader:
         hashes = np.ascontiguousarray(records.hashes[wanted])
         return records.is_hashed[wanted], hashes.view(np.uint64).reshape(-1, 2)
 
-    def carved(self, key: bytes) -> npt.NDArray[np.bool_] | None:
-        """The val that was drawn for these labels and copies, where that was the last one."""
-        return self.records.carved if self.records.carved_key == key else None
+    def stored_val(self, key: bytes) -> npt.NDArray[np.bool_] | None:
+        """The stored val, bool, if it was drawn for `key` (labels and copies); else None."""
+        return self.records.val if self.records.val_key == key else None
 
-    def keep_carved(self, key: bytes, val: npt.NDArray[np.bool_]) -> None:
-        self.records.carved_key, self.records.carved = key, val
+    def store_val(self, key: bytes, val: npt.NDArray[np.bool_]) -> None:
+        """Store the val that was drawn for `key`; `save` writes it to the disk."""
+        self.records.val_key, self.records.val = key, val
         self._is_changed = True
 
-    def keep(self) -> None:
-        """Write what was learned into the cache."""
+    def save(self) -> None:
+        """Write the results to the cache, if there are new ones."""
         if not self._is_changed:
             return
         records = self.records
-        # The threads may still write after a stop: what is kept are copies, the state taken first.
+        # Threads may still write after a stop, so copies are saved, and the state is copied first.
         state = records.state.copy()
-        passing = list(self._passing)
-        reasons = {i: why for i, why in list(records.reasons.items()) if i not in self._passing}
-        state[passing] = UNKNOWN
+        may_pass = list(self._may_pass)
+        reasons = {i: why for i, why in list(records.reasons.items()) if i not in self._may_pass}
+        state[may_pass] = UNKNOWN
         is_hashed = records.is_hashed.copy()
         self.cache.save(
             FileRecords(
@@ -199,8 +204,8 @@ class FileReader:
                 is_hashed,
                 records.hashes.copy(),
                 {i: why for i, why in reasons.items() if state[i] == FAILS},
-                records.carved_key,
-                records.carved,
+                records.val_key,
+                records.val,
             )
         )
 

@@ -1,7 +1,7 @@
-"""Which file of a folder belongs to which class and split, told from the folders alone.
+"""Finds the class and split of each file of a folder, from the names of the folders alone.
 
-No file is opened here (the scan does that); the user's folder is only listed. Tables, archives and
-several folders at once are brought to the same `Layout` by `sources`.
+Folders are listed; no file is opened (`scan` does that). `sources` makes the same `Layout` of
+tables, archives and several folders.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ IMAGE_SUFFIXES = frozenset(
         ".sgi", ".heic", ".heif", ".hif", ".dcm", ".dicom",
     }
 )  # fmt: skip
-"""A file named like this that cannot be read is a broken picture; any other is no picture."""
+"""A file with such a suffix that cannot be read is a broken picture; any other is not a picture."""
 
 _SYSTEM = frozenset(
     {
@@ -36,12 +36,12 @@ _UNLABELLED_HINT = f"{_LAYOUT_HINT} Or open the folder in the window and label t
 
 
 class UnlabelledError(DatasetError):
-    """Pictures are there, and nothing says what they show."""
+    """A folder has pictures, but no class folders."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClassFolder:
-    """A folder that stands for a class (an index into `Layout.classes`) in a split."""
+    """The folder of a class (`label`, an index into `Layout.classes`) in a split."""
 
     path: str
     label: int
@@ -59,9 +59,10 @@ class LayoutTask:
 
 @dataclass
 class Layout:
-    """Columns: files[i] (relative to `root`, POSIX separators) has labels[i] and splits[i].
+    """The files of a dataset before they are read, as columns, with their classes and splits.
 
-    Pictures without a label have NO_LABEL and NO_SPLIT.
+    files[i] (relative to `root`, POSIX separators) has labels[i] and splits[i]; pictures without a
+    label have NO_LABEL and NO_SPLIT.
     """
 
     root: Path
@@ -76,7 +77,8 @@ class Layout:
     ignored: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     is_table: bool = False
-    """Every file was named as a picture: what cannot be read is a problem, whatever its suffix."""
+    """A table lists the files as pictures: one that cannot be read is a problem, whatever its
+    suffix."""
     sources: tuple[Path, ...] = ()
     stamps: tuple[tuple[Path, int, int], ...] = ()
     groups: list[int] | None = None
@@ -85,7 +87,7 @@ class Layout:
 
 @dataclass(slots=True)
 class _Listing:
-    """What stands in one folder; names only, sorted, hidden folders left out."""
+    """The names in one folder, sorted by kind; hidden folders are left out."""
 
     folders: list[str] = field(default_factory=list)
     linked: set[str] = field(default_factory=set)
@@ -99,19 +101,20 @@ class _Listing:
 
 
 def is_image_name(name: str) -> bool:
+    """Whether a file's name has the suffix of a picture."""
     return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122 - per file, and hot
 
 
 def find_layout(
     path: Path | str, *, allow_unlabelled: bool = False, should_stop: ShouldStop = never_stop
 ) -> Layout:
-    """The layout of a dataset folder: class folders, or splits that hold class folders.
+    """The layout of a dataset folder with class folders, or splits that contain class folders.
 
-    With `allow_unlabelled` pictures in no class folder are kept without a label, and a folder of
-    nothing else is a layout, too.
+    With `allow_unlabelled` pictures outside of class folders are kept without a label; a folder
+    without class folders is then accepted, too.
 
-    Raises: DatasetError for what is not a dataset (UnlabelledError where only classes are
-    missing), Cancelled.
+    Raises: DatasetError if it is not a dataset (UnlabelledError if only class folders are missing);
+    Cancelled.
     """
     given = Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 - links stay as they are
     root, notes = _dataset_root(given, _list_root(given))
@@ -145,9 +148,9 @@ def find_layout(
 
 
 def files_below(folder: Path, *, should_stop: ShouldStop) -> list[Path]:
-    """Every file in a folder and the folders in it, sorted, hidden and system ones left out.
+    """Every file in a folder and its subfolders, sorted, without hidden and system files.
 
-    Raises: DatasetError for what is no readable folder, Cancelled.
+    Raises: DatasetError if the folder cannot be read; Cancelled.
     """
     _list_root(folder)
     layout = Layout(folder, folder.name)
@@ -156,7 +159,10 @@ def files_below(folder: Path, *, should_stop: ShouldStop) -> list[Path]:
 
 
 def _dataset_root(given: Path, listing: _Listing) -> tuple[Path, list[str]]:
-    """The folder that is the dataset, and what to tell when it is not the given one."""
+    """The dataset's folder, and notes if that is not the `given` one.
+
+    `given` may be one split of the dataset, or a folder around it.
+    """
     parent = given.parent
     if split_of(given.name) is not None and parent != given and listing.folders:
         try:
@@ -167,7 +173,7 @@ def _dataset_root(given: Path, listing: _Listing) -> tuple[Path, list[str]]:
             others = [name for name in beside if name != given.name]
             note = f"{given.name} is a part of {parent.name}: {_names(others)} is used with it."
             return parent, [note]
-    # An unpacked archive often wraps the dataset in one folder more, or two.
+    # An unpacked archive often has the dataset inside one or two further folders.
     inner = given
     while len(listing.folders) == 1 and not listing.pictures():
         only = listing.folders[0]
@@ -181,6 +187,7 @@ def _dataset_root(given: Path, listing: _Listing) -> tuple[Path, list[str]]:
 
 
 def _list_root(root: Path) -> _Listing:
+    """The names in the folder that was opened. Raises: DatasetError."""
     try:
         return _list(str(root))
     except FileNotFoundError:
@@ -193,7 +200,8 @@ def _list_root(root: Path) -> _Listing:
         ) from None
     except PermissionError:
         raise DatasetError(
-            f"The folder {root} may not be read.", "Ask for read permission on it, or copy it."
+            f"There is no permission to read the folder {root}.",
+            "Ask for read permission, or copy the folder.",
         ) from None
     except OSError as error:
         raise DatasetError(
@@ -203,10 +211,12 @@ def _list_root(root: Path) -> _Listing:
 
 
 def _split_folders(root: Path, listing: _Listing) -> dict[str, int]:
-    """Split folder name → split; empty where the folders are classes.
+    """Name of a split folder → its split; empty if the folders are classes.
 
-    A class may be called "train" (beside "car" and "plane"): it holds pictures, a split holds
-    folders.
+    A class may be called "train" (beside "car" and "plane"): it contains pictures, while a split
+    contains folders.
+
+    Raises: UnlabelledError, DatasetError for splits without class folders or without train.
     """
     splits = {name: split_of(name) for name in listing.folders}
     found = {name: split for name, split in splits.items() if split is not None}
@@ -234,6 +244,7 @@ def _split_folders(root: Path, listing: _Listing) -> dict[str, int]:
 
 
 def _refuse_without_classes(root: Path, listing: _Listing) -> None:
+    """Raise UnlabelledError or DatasetError if there is no class folder."""
     pictures, shown = listing.pictures(), root.name
     if len(listing.folders) == 1 and is_generic(listing.folders[0]) and not pictures:
         shown = f"{root.name}/{listing.folders[0]}"
@@ -266,7 +277,7 @@ def _read_splits(
         except OSError as error:
             layout.problems.append(_unlisted(folder, error))
             continue
-        # A picture of val or test that is labelled later would train: those stay left out.
+        # A picture that gets a label later goes to train; pictures of val or test must not.
         keeps = allow_unlabelled and splits[folder] == 0
         _set_aside(layout, folder, listings[folder], keeps=keeps)
     layout.classes = tuple(sorted({n for listing in listings.values() for n in listing.folders}))
@@ -281,9 +292,9 @@ def _read_splits(
 
 
 def _set_aside(layout: Layout, folder: str, listing: _Listing, *, keeps: bool) -> None:
-    """Files that stand above the class folders: no label can be told.
+    """Record the files beside the class folders, which have no label.
 
-    keeps: the pictures among them stay, without a label.
+    keeps: the pictures among them are kept, without a label; else they are a problem.
     """
     prefix = f"{folder}/" if folder else ""
     names = listing.files + listing.hidden + listing.dangling + listing.special
@@ -313,7 +324,7 @@ def _set_aside(layout: Layout, folder: str, listing: _Listing, *, keeps: bool) -
 
 
 def _walk_class(layout: Layout, folder: ClassFolder, should_stop: ShouldStop) -> None:
-    """Adds every file of a class folder and of the folders in it, following links once."""
+    """Add every file of a class folder and its subfolders to `layout`; links are followed once."""
     if folder.label != NO_LABEL:
         layout.folders.append(folder)
     first = str(layout.root / folder.path)
@@ -339,7 +350,7 @@ def _walk_class(layout: Layout, folder: ClassFolder, should_stop: ShouldStop) ->
                 layout.ignored.append(file)
         for name in reversed(listing.folders):
             inside = os.path.join(absolute, name)  # noqa: PTH118
-            # Only a link can lead back; Windows has junctions that do not say so.
+            # Only a link can lead to a cycle. On Windows, junctions are not reported as links.
             linked = name in listing.linked or os.name == "nt"
             target = os.path.realpath(inside) if linked else os.path.join(real, name)  # noqa: PTH118
             if target not in seen:
@@ -357,7 +368,7 @@ def _unlisted(folder: str, error: OSError) -> Problem:
 
 
 def _list(folder: str, should_stop: ShouldStop = never_stop) -> _Listing:
-    """Raises: OSError, Cancelled."""
+    """The names in one folder. Raises: OSError, Cancelled."""
     listing = _Listing()
     with os.scandir(folder) as entries:
         for number, entry in enumerate(entries):

@@ -1,4 +1,4 @@
-"""The sample dataset that is ready on any machine without a network.
+"""Writes the sample dataset that needs no network: handwritten digits.
 
 scikit-learn ships 1,797 handwritten digits of 8 × 8 pixels (UCI, Alpaydin and Kaynak 1998). They
 are written once, as an ordinary image folder, into the application's own data folder.
@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from core.data.splits import carve_val
+from core.data.splits import hold_out_val
 from core.system import paths
 
 _MARGIN = 2
-"""Pixels of paper around the 8 × 8: the strokes touch the edges, which preprocessing cuts off."""
+"""White pixels around the 8 × 8: the strokes touch the edges, which preprocessing crops."""
 _SIDE_PX = 96
 _INK = 16
 """The darkest value of the original."""
@@ -29,14 +29,14 @@ _ABANDONED_SECONDS = 3600
 def digits() -> Path:
     """The folder of the digits, `{train,val}/{0…9}/NNNN.png`, written on the first call.
 
-    Black ink on white paper, as a person would photograph a digit, with a margin: the bundled
-    Lite0 with a logistic head was right on 98.1 % of a held-out fifth with it, on 96.1 % without.
-    Enlarged bicubically, because squares of 8 × 8 pixels are edges that no writer drew. NNNN is
-    the number in scikit-learn's set; val is a fifth of each digit, seed 0.
+    Black on white, like a photographed digit, with a margin: the bundled Lite0 with a logistic
+    head was right on 98.1 % of a held-out fifth with the margin, on 96.1 % without. Enlarged
+    bicubically, because squares of 8 × 8 pixels have edges that no writer drew. NNNN is the number
+    in scikit-learn's set; val is a fifth of each digit, seed 0.
 
-    The folder appears whole or not at all, also when two processes write it at once.
+    The folder appears complete or not at all, also if two processes write it at the same time.
 
-    Raises: OSError where the data folder cannot be written.
+    Raises: OSError if the data folder cannot be written.
     """
     folder = paths.sample_dir("digits")
     if folder.is_dir():
@@ -46,11 +46,11 @@ def digits() -> Path:
     unfinished = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=folder.parent))
     try:
         _write(unfinished)
-        # mkdtemp is for the owner's eyes only; a folder of digits is not.
+        # mkdtemp makes folders that only their owner may read; the digits are for everybody.
         unfinished.chmod(0o755)
         unfinished.rename(folder)
     except OSError:
-        # Another process was first: its folder is as good.
+        # If another process was first, its folder is used.
         if not folder.is_dir():
             raise
     finally:
@@ -63,7 +63,7 @@ def _write(folder: Path) -> None:
 
     digits = load_digits()
     labels = digits.target.astype(np.int32)
-    val = carve_val(labels, [], seed=0)
+    val = hold_out_val(labels, [], seed=0)
     for split in ("train", "val"):
         for label in range(10):
             (folder / split / str(label)).mkdir(parents=True)
@@ -76,7 +76,7 @@ def _write(folder: Path) -> None:
 
 
 def _remove_abandoned(folder: Path) -> None:
-    """Removes what a killed process left half written; a younger one may still be at work."""
+    """Remove the folders of killed processes; a younger one may belong to a running process."""
     for left in folder.glob(_TEMPORARY + "*"):
         if time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
             shutil.rmtree(left, ignore_errors=True)

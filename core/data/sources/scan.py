@@ -1,7 +1,7 @@
-"""From what was opened to a `DatasetIndex`: what can be read, what cannot and why, copies, leaks.
+"""Scans a dataset: which files can be read, which cannot and why, copies and leaks.
 
-The user's files are read, never written. Which file belongs where is told by `sources`, how files
-are read (or known from before) by `reading`, how a missing split is made by `splits`.
+The user's files are read, never written. `sources` finds the class and split of each file,
+`file_reader` reads them or uses the cache, `splits` draws a missing val. Knows nothing of edits.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from core.data.dataset import (
 from core.data.sources.file_reader import FileReader
 from core.data.sources.folders import Layout, files_below, is_image_name
 from core.data.sources.sources import find_sources
-from core.data.splits import SplitPlan, carve_val, draw
+from core.data.splits import SplitPlan, draw, hold_out_val
 from core.errors import DatasetError, DecodeError
 from core.events import OnProgress, ShouldStop, never_stop, no_progress
 from core.images.decode import read_header
@@ -48,18 +48,17 @@ def scan(
     on_progress: OnProgress = no_progress,
     should_stop: ShouldStop = never_stop,
 ) -> DatasetIndex:
-    """What a folder of images, a table, an archive, or several of these hold.
+    """Scan a folder of images, a table, an archive, or several of these.
 
-    A folder holds class folders, or train/val/test that hold class folders; a table names
-    pictures and labels (see `tables`); an archive is unpacked once (see `archives`). The header
-    of every file is read; with `verify` every picture is decoded to its end. Files that have not
-    changed since an earlier scan are not read again, unless `fresh`. Files that cannot be read are
-    in `problems`, files that are no pictures in `ignored`, both left out of `files`. Where there
-    is no val, a fifth of the training images becomes that. With `allow_unlabelled` pictures
-    without a label are kept, with NO_LABEL, and there may be no class at all. May be called from
-    any thread.
+    A folder has class folders, or train/val/test with class folders; a table lists pictures and
+    labels (see `tables`); an archive is unpacked once (see `archives`). The header of every file
+    is read; with `verify` every picture is decoded completely. Files that have not changed since
+    an earlier scan are not read again, unless `fresh`. Files that cannot be read are in
+    `problems`, files that are not pictures in `ignored`, both left out of `files`. If there is no
+    val, a fifth of the training images becomes val. With `allow_unlabelled` pictures without a
+    label are kept, with NO_LABEL, and there may be no class at all. May be called from any thread.
 
-    Raises: DatasetError for what nothing can be trained on, Cancelled.
+    Raises: DatasetError if nothing can be trained on it; Cancelled.
     """
     on_progress(0, 0, "Looking for pictures")
     layout = find_sources(
@@ -75,23 +74,23 @@ def scan(
             f"The folder {layout.root} vanished while it was read.",
             "Check the drive or the network, and drop the folder again.",
         )
-    index, at = _judge_classes(layout, reader, allow_unlabelled=allow_unlabelled)
+    index, at = _select_classes(layout, reader, allow_unlabelled=allow_unlabelled)
     try:
         groups = _duplicates(index, at, reader, on_progress, should_stop)
         index = _with_val(index, groups, reader)
     finally:
-        reader.keep()
+        reader.save()
     index = _with_duplicates(index, groups)
     return replace(index, problems=tuple(sorted(index.problems, key=_problem_order)))
 
 
 def picture_files(folder: Path, *, should_stop: ShouldStop = never_stop) -> list[Path]:
-    """The pictures in a folder and the folders in it, sorted, for classifying all of them.
+    """The pictures in a folder and its subfolders, sorted, to classify all of them.
 
-    What is named like a picture counts even if broken, so that it is told; of other files those
-    whose content is one.
+    Files with a picture's suffix are included even if they are broken, so that this is reported;
+    other files if their content is a picture.
 
-    Raises: DatasetError for what is no readable folder, Cancelled.
+    Raises: DatasetError if the folder cannot be read; Cancelled.
     """
     found = files_below(folder, should_stop=should_stop)
     return [path for path in found if is_image_name(path.name) or _has_header(path)]
@@ -106,13 +105,13 @@ def _has_header(path: Path) -> bool:
 
 
 def to_json(index: DatasetIndex) -> dict[str, Any]:
-    """The scan as the JSON of the command line.
+    """The scan as the JSON document of the command line.
 
-    `problems` are files and classes with a fault of their own; copies of a picture under two
-    labels are each sound, so they stand apart, in `contradictions`.
+    `problems` are broken files and classes; pictures that have a copy under another label are not
+    broken, so they are listed separately, in `contradictions`.
     """
     faults = [problem for problem in index.problems if problem.kind != "contradiction"]
-    torn = [problem for problem in index.problems if problem.kind == "contradiction"]
+    contradictions = [problem for problem in index.problems if problem.kind == "contradiction"]
     return {
         "dataset": index.name,
         "root": str(index.root),
@@ -127,7 +126,9 @@ def to_json(index: DatasetIndex) -> dict[str, Any]:
             {"file": problem.file, "kind": problem.kind, "reason": problem.reason}
             for problem in faults
         ],
-        "contradictions": [{"file": problem.file, "reason": problem.reason} for problem in torn],
+        "contradictions": [
+            {"file": problem.file, "reason": problem.reason} for problem in contradictions
+        ],
         "ignored": len(index.ignored),
         "ignored_files": list(index.ignored),
         "duplicates": [list(group) for group in index.duplicates],
@@ -137,12 +138,14 @@ def to_json(index: DatasetIndex) -> dict[str, Any]:
     }
 
 
-def _judge_classes(
+def _select_classes(
     layout: Layout, reader: FileReader, *, allow_unlabelled: bool
 ) -> tuple[DatasetIndex, npt.NDArray[np.int64]]:
-    """Keeps the readable images of classes that can be trained; says what was left out.
+    """The index of the readable images of classes that can be trained, with all problems.
 
-    Returns the index and, for each of its images, the position in the layout.
+    Returns the index and, for each of its images, the position in the layout, int64 [n].
+
+    Raises: DatasetError if there are too few classes.
     """
     labels = np.array(layout.labels, dtype=np.int32)
     splits = np.array(layout.splits, dtype=np.uint8)
@@ -169,7 +172,7 @@ def _judge_classes(
             f"It has one class, “{layout.classes[trained[0]]}”, and a classifier tells classes "
             "apart: give some pictures another one, or add a folder."
         )
-    # One more at the end, where NO_LABEL (-1) looks.
+    # One more at the end, where NO_LABEL (-1) points.
     new_label = np.full(len(layout.classes) + 1, NO_LABEL, dtype=np.int32)
     new_label[trained] = np.arange(len(trained), dtype=np.int32)
     labels = new_label[labels]
@@ -212,7 +215,10 @@ def _class_problems(
     counts: npt.NDArray[np.int64],
     failures: dict[int, tuple[ProblemKind, str]],
 ) -> list[Problem]:
-    """Empty classes, classes of one split only, classes of one image. counts: [classes, splits]."""
+    """Problems of empty classes, classes in one split only, and classes of one image.
+
+    counts: readable images, int64 [classes, splits]. failures: see `FileReader.failures`.
+    """
     problems = []
     failed = np.zeros_like(counts)
     for i in failures:
@@ -266,6 +272,7 @@ def _refuse_few_classes(
     trained: npt.NDArray[np.intp],
     failures: dict[int, tuple[ProblemKind, str]],
 ) -> None:
+    """Raise DatasetError if fewer than two classes can be trained; `trained`: their labels."""
     name, where = layout.name, "train of " if layout.has_splits else ""
     if len(trained) > 1:
         return
@@ -301,17 +308,18 @@ def _duplicates(
     on_progress: OnProgress,
     should_stop: ShouldStop,
 ) -> list[npt.NDArray[np.int64]]:
-    """Groups of positions with the same bytes; only files of equal size are read for it.
+    """Groups of positions with the same bytes; only files that may be copies are hashed.
 
     at: the positions of the index's images in the layout that was read.
     """
-    # Copies have the same pixels, too. A clash of this mix costs a file read more, no error.
+    # Copies have equal bytes, width and height. A collision of this sum reads a file too many, but
+    # is not an error: the content decides.
     size = (index.bytes * 1_000_003 + index.widths) * 65_537 + index.heights
     _, inverse, counts = np.unique(size, return_inverse=True, return_counts=True)
     suspects = np.flatnonzero(counts[inverse] > 1)
     is_hashed, hashes = reader.hash_files(at[suspects], on_progress, should_stop)
     suspects, hashes = suspects[is_hashed], hashes[is_hashed]
-    # Stable: the members of a group stay in the order of the files.
+    # lexsort is stable: the members of a group stay in the order of the files.
     order = np.lexsort(hashes.T)
     is_same = (hashes[order[1:]] == hashes[order[:-1]]).all(axis=1)
     begins = np.flatnonzero(np.diff(is_same.astype(np.int8), prepend=0, append=0) == 1)
@@ -326,7 +334,10 @@ def _duplicates(
 def _with_val(
     index: DatasetIndex, groups: list[npt.NDArray[np.int64]], reader: FileReader
 ) -> DatasetIndex:
-    """The index, with val carved from its training images where it has none."""
+    """The index, with a val drawn from its training images if it has none.
+
+    groups: positions with the same bytes.
+    """
     training = index.indices("train")
     if (index.splits == _VAL).any() or not training.size:
         return index
@@ -337,12 +348,12 @@ def _with_val(
     place[training] = np.arange(len(training))
     inside = [place[group][place[group] >= 0] for group in groups]
     copies_inside = [group for group in inside if len(group) > 1]
-    # Drawing imports scikit-learn, which takes longer than all the rest of a second scan.
+    # Drawing imports scikit-learn, which takes longer than the rest of a second scan.
     key = _key_of(index.labels[training], copies_inside)
-    val = reader.carved(key)
+    val = reader.stored_val(key)
     if val is None or len(val) != len(training):
-        val = carve_val(index.labels[training], copies_inside)
-        reader.keep_carved(key, val)
+        val = hold_out_val(index.labels[training], copies_inside)
+        reader.store_val(key, val)
     splits = index.splits.copy()
     splits[training[val]] = _VAL
     return replace(index, splits=splits, split_origin="graftwork")
@@ -356,7 +367,7 @@ def _key_of(labels: npt.NDArray[np.int32], copies: list[npt.NDArray[np.int64]]) 
 
 
 def _with_duplicates(index: DatasetIndex, groups: list[npt.NDArray[np.int64]]) -> DatasetIndex:
-    """The index, with its copies, its leaks and its contradictions named."""
+    """The index with its duplicates, leaks and contradictions; groups: equal bytes."""
     leaks = [group for group in groups if len(set(index.splits[group].tolist()) - {NO_SPLIT}) > 1]
     problems = list(index.problems)
     for group in groups:

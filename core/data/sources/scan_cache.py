@@ -1,8 +1,7 @@
-"""What a scan learned of each file, kept so that the next one reads only what is new or changed.
+"""Stores what a scan found out about each file, so that the next scan reads only changed files.
 
-One file per dataset in the cache folder; deleting it costs time only. A file counts as unchanged
-while its size and both its times are; whatever cannot be read or written here is as if there were
-no cache.
+One file per dataset in the cache folder; deleting it costs time only. A file is unchanged if its
+size and both its times are. A cache that cannot be read or written is ignored.
 """
 
 from __future__ import annotations
@@ -42,11 +41,11 @@ _UNUSABLE = (
 
 @dataclass
 class FileRecords:
-    """Columns over the files of a layout, n rows.
+    """What is known about the files of a layout, as columns of n rows.
 
-    stats: int64 [n, 3], bytes, modified_ns, changed_ns, -1 where the file is not there. state:
-    uint8 [n]. is_verified, is_hashed: bool [n]. hashes: uint8 [n, 16] of the content. reasons:
-    why a file that fails does. carved: bool, the val that was drawn for `carved_key`.
+    stats: int64 [n, 3], bytes, modified_ns, changed_ns, -1 for a missing file. state: uint8 [n].
+    is_verified, is_hashed: bool [n]. hashes: uint8 [n, 16] of the content. reasons: position → why
+    the file cannot be read. val: bool, the val that was drawn for `val_key`.
     """
 
     files: Sequence[str]
@@ -58,11 +57,12 @@ class FileRecords:
     is_hashed: npt.NDArray[np.bool_]
     hashes: npt.NDArray[np.uint8]
     reasons: dict[int, str] = field(default_factory=dict)
-    carved_key: bytes = b""
-    carved: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    val_key: bytes = b""
+    val: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
 
     @classmethod
     def empty(cls, files: Sequence[str]) -> FileRecords:
+        """Records of files about which nothing is known yet."""
         n = len(files)
         return cls(
             files,
@@ -75,9 +75,9 @@ class FileRecords:
             hashes=np.zeros((n, HASH_BYTES), np.uint8),
         )
 
-    def take_over(self, old: FileRecords) -> int:
-        """Take what is known of files whose `stats` are as before; how many that were."""
-        self.carved_key, self.carved = old.carved_key, old.carved
+    def copy_unchanged(self, old: FileRecords) -> int:
+        """Copy the records of files whose `stats` have not changed; returns their number."""
+        self.val_key, self.val = old.val_key, old.val
         if len(old.files) == len(self.files) and old.files == self.files:
             at = was = np.arange(len(self.files))
         else:
@@ -97,7 +97,7 @@ class FileRecords:
 
 
 class ScanCache:
-    """The records of one dataset on disk. `opened`: the paths that open it."""
+    """The records of one dataset on the disk. `opened`: the paths that open the dataset."""
 
     def __init__(self, opened: Sequence[Path]) -> None:
         self._file: Path | None = None
@@ -107,18 +107,18 @@ class ScanCache:
             self._file = folder / f"{hashlib.blake2b(name, digest_size=12).hexdigest()}.npz"
 
     def load(self) -> FileRecords | None:
-        """None where there is nothing, or nothing of use."""
+        """The stored records; None if there are none, or they cannot be used."""
         if self._file is None or not self._file.is_file():
             return None
         try:
-            # Opened here: numpy leaves a file open that turns out to be damaged.
+            # Opened here, because np.load leaves a damaged file open.
             with self._file.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return _from_arrays({name: arrays[name] for name in arrays.files})
         except _UNUSABLE:
             return None
 
     def save(self, records: FileRecords) -> bool:
-        """Whether it could be written: a full disk or a missing permission is no error here."""
+        """Write the records; returns whether that was possible (disk full, no permission)."""
         if self._file is None:
             return False
         unfinished = self._file.with_name(f".{self._file.stem}-{os.getpid()}.npz")
@@ -137,7 +137,7 @@ class ScanCache:
 
 @cache
 def _signature() -> str:
-    """Whatever decides which files are pictures."""
+    """Everything beside the files that decides which of them can be read as pictures."""
     optional = [name for name in ("pillow_heif", "pydicom") if find_spec(name)]
     return json.dumps([VERSION, PIL.__version__, FORMATS, optional])
 
@@ -157,14 +157,17 @@ def _to_arrays(records: FileRecords) -> dict[str, Any]:
         # Most pictures are never hashed: only those of equal size are.
         "hashes": records.hashes[records.is_hashed],
         "reasons": np.frombuffer(json.dumps(by_reason).encode("utf-8"), np.uint8),
-        "carved_key": np.frombuffer(records.carved_key, np.uint8),
-        "carved_count": np.array(len(records.carved)),
-        "carved": np.packbits(records.carved),
+        "carved_key": np.frombuffer(records.val_key, np.uint8),
+        "carved_count": np.array(len(records.val)),
+        "carved": np.packbits(records.val),
     }
 
 
 def _from_arrays(arrays: dict[str, npt.NDArray[Any]]) -> FileRecords | None:
-    """Raises: KeyError, TypeError, ValueError for what was not written by `_to_arrays`."""
+    """The records that `_to_arrays` wrote; None if another version of the program wrote them.
+
+    Raises: KeyError, TypeError, ValueError for damaged arrays.
+    """
     if str(arrays["signature"]) != _signature():
         return None
     names = arrays["names"].tobytes().decode("utf-8", "surrogateescape")
@@ -190,13 +193,14 @@ def _from_arrays(arrays: dict[str, npt.NDArray[Any]]) -> FileRecords | None:
         records.reasons |= dict.fromkeys(positions, why)
     if any(not 0 <= i < n for i in records.reasons):
         raise ValueError("reasons")
-    records.carved_key = arrays["carved_key"].tobytes()
+    records.val_key = arrays["carved_key"].tobytes()
     count = int(arrays["carved_count"])
-    records.carved = np.unpackbits(arrays["carved"], count=count).astype(np.bool_)
+    records.val = np.unpackbits(arrays["carved"], count=count).astype(np.bool_)
     return records
 
 
 def _prune(folder: Path) -> None:
+    """Delete the oldest files if there are more than `_MOST_DATASETS`."""
     kept = sorted(folder.glob("*.npz"), key=lambda file: file.stat().st_mtime, reverse=True)
     for file in kept[_MOST_DATASETS:]:
         file.unlink(missing_ok=True)

@@ -1,4 +1,7 @@
-"""What a person opens, whatever it is, as one `Layout`: folder, table, archive, or several."""
+"""Finds the files of whatever is opened, as one `Layout`: folder, table, archive, or several.
+
+Knows nothing of the content of pictures; `scan` reads them.
+"""
 
 from __future__ import annotations
 
@@ -30,12 +33,12 @@ def find_sources(
     on_progress: OnProgress = no_progress,
     should_stop: ShouldStop = never_stop,
 ) -> Layout:
-    """Which files belong where.
+    """Find the class and split of each file of one or several sources.
 
-    Several sources become one dataset under their common parent folder: classes of one name are
-    one class, splits are kept, and a source inside another counts once.
+    Several sources become one dataset under their common parent folder: classes of the same name
+    are one class, splits are kept, and a source inside another counts once.
 
-    Raises: DatasetError for what is no dataset, Cancelled.
+    Raises: DatasetError if a source is not a dataset; Cancelled.
     """
     given = [source] if isinstance(source, (Path, str)) else list(source)
     paths = [_absolute(path) for path in dict.fromkeys(map(str, given))]
@@ -43,7 +46,7 @@ def find_sources(
         raise DatasetError("Nothing was given to open.", _HINT)
     outer = [path for path in paths if not any(_is_inside(path, other) for other in paths)]
 
-    def one(path: Path) -> Layout:
+    def find(path: Path) -> Layout:
         return _find_one(
             path,
             allow_unlabelled=allow_unlabelled,
@@ -52,10 +55,10 @@ def find_sources(
         )
 
     if len(outer) == 1:
-        layout = one(outer[0])
+        layout = find(outer[0])
     else:
-        layouts = _as_classes(outer, should_stop) or [one(path) for path in outer]
-        # train and val of one dataset, both dropped, lead to the same folder.
+        layouts = _as_classes(outer, should_stop) or [find(path) for path in outer]
+        # train and val of one dataset, both dropped, give the same folder.
         different = {(str(each.root), each.sources): each for each in layouts}
         layout = _merge(list(different.values()), outer)
     inner = [path for path in paths if path not in outer]
@@ -70,14 +73,16 @@ def _absolute(path: str) -> Path:
 
 
 def _is_inside(path: Path, other: Path) -> bool:
-    """A table inside a given folder is a source of its own."""
+    """Whether `path` is a folder inside `other`; a table there is a source of its own."""
     return path != other and path.is_relative_to(other) and path.is_dir()
 
 
 def _find_one(
     path: Path, *, allow_unlabelled: bool, on_progress: OnProgress, should_stop: ShouldStop
 ) -> Layout:
-    def look(work: Callable[[ShouldStop], _T], what: str = "") -> _T:
+    """The layout of one source: a folder, a table or an archive. Raises: as `find_sources`."""
+
+    def run(work: Callable[[ShouldStop], _T], what: str = "") -> _T:
         return run_interruptible(
             work,
             note="Looking for pictures",
@@ -86,21 +91,21 @@ def _find_one(
             should_stop=should_stop,
         )
 
-    def look_in(folder: Path) -> Layout:
-        return look(lambda stopping: _find_folder(folder, allow_unlabelled, stopping))
+    def find_folder(folder: Path) -> Layout:
+        return run(lambda stopping: _find_folder(folder, allow_unlabelled, stopping))
 
-    if look(lambda stopping: path.is_file()):
+    if run(lambda stopping: path.is_file()):
         if is_table(path):
-            return look(lambda stopping: read_table(path, should_stop=stopping), "the table")
+            return run(lambda stopping: read_table(path, should_stop=stopping), "the table")
         if is_archive(path):
             status = path.stat()
             folder = unpack(path, on_progress=on_progress, should_stop=should_stop)
             on_progress(0, 0, "Looking for pictures")
             try:
-                layout = look_in(folder)
-            except DatasetError as error:  # named as the person knows it, not as it was unpacked
-                said = error.message.replace(folder.name, path.name)
-                raise type(error)(said, error.hint) from error
+                layout = find_folder(folder)
+            except DatasetError as error:  # the user knows the archive's name, not the folder's
+                message = error.message.replace(folder.name, path.name)
+                raise type(error)(message, error.hint) from error
             layout.name = _stem(path)
             layout.sources = (path,)
             layout.stamps = ((path, status.st_size, status.st_mtime_ns),)
@@ -108,7 +113,7 @@ def _find_one(
         raise DatasetError(
             f"“{path.name}” is a file, not a folder of images, a table or an archive.", _HINT
         )
-    return look_in(path)
+    return find_folder(path)
 
 
 def _find_folder(path: Path, allow_unlabelled: bool, should_stop: ShouldStop) -> Layout:
@@ -130,7 +135,7 @@ def _stem(path: Path) -> str:
 
 
 def _as_classes(paths: list[Path], should_stop: ShouldStop) -> list[Layout]:
-    """Several folders of pictures alone are the classes of a dataset; empty where they are not."""
+    """A layout of one class for each folder, if all of them have pictures only; else empty."""
     layouts = []
     for label_folder in paths:
         if not label_folder.is_dir():
@@ -153,7 +158,10 @@ def _as_classes(paths: list[Path], should_stop: ShouldStop) -> list[Layout]:
 
 
 def _merge(layouts: list[Layout], sources: list[Path]) -> Layout:
-    """One layout under the common parent; labels follow the names of the classes."""
+    """One layout under the common parent folder; classes of the same name become one.
+
+    Raises: DatasetError if the folders are on different drives or have the same pictures.
+    """
     if len(layouts) == 1:
         return layouts[0]
     try:

@@ -1,4 +1,4 @@
-"""Which split a word names, in a folder's name or in a table, however it is spelled."""
+"""Recognises split names in folders and tables, in all their usual spellings."""
 
 from __future__ import annotations
 
@@ -37,5 +37,5 @@ _GENERIC = frozenset(
 
 
 def is_generic(folder: str) -> bool:
-    """Whether a folder's name says that it holds pictures, and nothing of what they show."""
+    """Whether a folder's name says only that it has pictures (`images`), not what they show."""
     return _AROUND.sub("", folder.lower()) in _GENERIC

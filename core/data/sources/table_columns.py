@@ -1,4 +1,4 @@
-"""What the columns of a table of labels mean: delimiter, header, and which column is which."""
+"""Recognises the format of a table of labels: encoding, delimiter, header, and each column."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from core.data.sources.folders import is_image_name
 from core.data.sources.split_names import split_of
 from core.errors import DatasetError
 
-# The surest name of a column first.
+# The most certain name of a column first.
 _PATHS = (
     "path", "file", "filename", "file_name", "filepath", "file_path", "image_path", "img_path",
     "image_file", "image_filename", "image_name", "img_name", "imagename", "relative_path",
@@ -39,12 +39,15 @@ _GROUPS = (
 _TASK = re.compile(r"(?:label|task)[_:]+(.+)")
 _DELIMITERS = "\t;,|"
 _SAMPLE_ROWS = 50
-_HINT = "Name its columns path and label, and where there are more, split and group."
+_HINT = "Name its columns path and label; optional columns are split and group."
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Positions of the columns; None where the table has none. tasks: (name, position)."""
+    """The position of each column; None: the table has no such column.
+
+    tasks: (name, position) of further label columns.
+    """
 
     delimiter: str
     has_header: bool
@@ -52,42 +55,44 @@ class Columns:
     label: int
     split: int | None = None
     yes_means: str = ""
-    """The split column says only whether an image is of this split (`is_valid`)."""
+    """The split that a yes in the split column means (`is_valid`); "": the column names splits."""
     group: int | None = None
     tasks: list[tuple[str, int]] = field(default_factory=list)
     names: tuple[str, ...] = ()
 
     @property
-    def most(self) -> int:
-        """How many columns a row needs for its path and label."""
+    def needed(self) -> int:
+        """Number of cells that a row must have for its path and label."""
         return max(self.path, self.label) + 1
 
     def split_word(self, row: Sequence[str]) -> str:
-        """What a row says of its split; empty where it says nothing."""
+        """The split of a row as a word; "" if it has none."""
         if self.split is None or self.split >= len(row):
             return ""
         word = row[self.split].strip()
         if not self.yes_means:
             return word
-        says_yes = _YES_NO.get(word.lower())
-        return word if says_yes is None else self.yes_means if says_yes else "train"
+        is_yes = _YES_NO.get(word.lower())
+        return word if is_yes is None else self.yes_means if is_yes else "train"
 
 
 def read_text(path: Path) -> tuple[str, str]:
-    """The text of a table and what to note about how it was read.
+    """The text of a table, and a note to show if its encoding was guessed, else "".
 
-    Raises: DatasetError.
+    Raises: DatasetError if it cannot be read or is larger than 1 GiB.
     """
     try:
         if path.stat().st_size > 2**30:
-            raise DatasetError(f"“{path.name}” is larger than 1 GiB.", "Divide it into several.")
+            raise DatasetError(
+                f"The table “{path.name}” is larger than 1 GiB.", "Divide it into several tables."
+            )
         data = path.read_bytes()
     except FileNotFoundError:
         raise DatasetError(f"There is no file {path}.", "Check the path.") from None
     except OSError as error:
         raise DatasetError(
             f"The table {path} cannot be read: {error.strerror or error}.",
-            "Ask for read permission on it, or copy it.",
+            "Ask for read permission, or copy the file.",
         ) from error
     note = ""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):  # Excel's “Unicode text”
@@ -102,9 +107,9 @@ def read_text(path: Path) -> tuple[str, str]:
 
 
 def find_columns(name: str, text: str) -> Columns:
-    """Which column is which. `name` is the table's, for messages.
+    """Find the columns of a table. `name`: the table's file name, for messages.
 
-    Raises: DatasetError where there are no pictures or no labels in it.
+    Raises: DatasetError if no column has pictures, or none has labels.
     """
     lines = [line for line in islice(_lines(text), _SAMPLE_ROWS) if line.strip()]
     if not lines:
@@ -120,8 +125,8 @@ def find_columns(name: str, text: str) -> Columns:
         raise DatasetError(f"The table “{name}” cannot be read: {error}.", _HINT) from error
     header = [_plain(cell) for cell in rows[0]]
     if _first(header, _PATHS) is not None or _first(header, _LABELS) is not None:
-        return _by_names(name, delimiter, header, rows)
-    return _by_content(name, delimiter, rows)
+        return _columns_by_name(name, delimiter, header, rows)
+    return _columns_by_content(name, delimiter, rows)
 
 
 def _lines(text: str) -> list[str]:
@@ -129,6 +134,7 @@ def _lines(text: str) -> list[str]:
 
 
 def _delimiter(lines: list[str], *, is_tsv: bool) -> str:
+    """The delimiter with which most rows have as many cells as the first one."""
     if is_tsv and "\t" in lines[0]:
         return "\t"
 
@@ -153,7 +159,10 @@ def _first(header: Sequence[str], names: Sequence[str]) -> int | None:
     return next((header.index(name) for name in names if name in header), None)
 
 
-def _by_names(name: str, delimiter: str, header: list[str], rows: list[list[str]]) -> Columns:
+def _columns_by_name(
+    name: str, delimiter: str, header: list[str], rows: list[list[str]]
+) -> Columns:
+    """The columns by the names in the header. Raises: DatasetError."""
     shown = rows[0]
     label = _first(header, _LABELS)
     tasks = [
@@ -166,17 +175,19 @@ def _by_names(name: str, delimiter: str, header: list[str], rows: list[list[str]
     path = _first(header, _PATHS)
     columns = ", ".join(cell.strip() for cell in shown)[:200]
     if path is None:
-        # Of two columns of which one is the label, the other is the picture's.
+        # If one of two columns is the label, the other must be the picture.
         rest = [i for i in range(len(header)) if i != label]
         if len(rest) != 1:
-            raise DatasetError(f"“{name}” has no column of pictures, only {columns}.", _HINT)
+            raise DatasetError(
+                f"The table “{name}” has no column of pictures, only {columns}.", _HINT
+            )
         path = rest[0]
     if label is None:
-        raise DatasetError(f"“{name}” has no column of labels, only {columns}.", _HINT)
-    taken = {path, label, *(i for _, i in tasks)}
+        raise DatasetError(f"The table “{name}” has no column of labels, only {columns}.", _HINT)
+    used = {path, label, *(i for _, i in tasks)}
     split, group = _first(header, _SPLITS), _first(header, _GROUPS)
     yes_no = [] if split is not None else _yes_no_splits(header, rows[1:])
-    yes_no = [i for i in yes_no if i not in taken]
+    yes_no = [i for i in yes_no if i not in used]
     yes_means = _YES_NO_SPLITS[header[yes_no[0]]] if yes_no else ""
     split = yes_no[0] if yes_no else split
     return Columns(
@@ -184,16 +195,16 @@ def _by_names(name: str, delimiter: str, header: list[str], rows: list[list[str]
         has_header=True,
         path=path,
         label=label,
-        split=split if split not in taken else None,
+        split=split if split not in used else None,
         yes_means=yes_means,
-        group=group if group not in taken else None,
+        group=group if group not in used else None,
         tasks=tasks,
         names=tuple(cell.strip() for cell in shown),
     )
 
 
 def _yes_no_splits(header: list[str], rows: list[list[str]]) -> list[int]:
-    """Columns such as `is_valid` that hold only yes and no, in whatever way."""
+    """Positions of columns such as `is_valid` that have only yes and no, in any spelling."""
     return [
         i
         for i, cell in enumerate(header)
@@ -203,14 +214,19 @@ def _yes_no_splits(header: list[str], rows: list[list[str]]) -> list[int]:
     ]
 
 
-def _by_content(name: str, delimiter: str, rows: list[list[str]]) -> Columns:
-    """Without a header: pictures are known by their suffix, splits by their words."""
+def _columns_by_content(name: str, delimiter: str, rows: list[list[str]]) -> Columns:
+    """The columns of a table without a header: pictures by their suffix, splits by their names.
+
+    Raises: DatasetError.
+    """
     width = min(len(row) for row in rows)
     looks = [sum(is_image_name(row[i].strip()) for row in rows) for i in range(width)]
     if width < 2 or max(looks) * 2 < len(rows):
         columns = ", ".join(cell.strip() for cell in rows[0])[:200]
         raise DatasetError(
-            f"“{name}” has no column of pictures and labels; its first line is: {columns}.", _HINT
+            f"The table “{name}” has no column of pictures and labels; its first line is: "
+            f"{columns}.",
+            _HINT,
         )
     path = looks.index(max(looks))
     rest = [i for i in range(width) if i != path]

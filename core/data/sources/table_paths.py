@@ -1,7 +1,7 @@
-"""Where the pictures of a table lie, and which table of a folder is the one with the labels.
+"""Finds the pictures that a table names, and the table of labels in a folder.
 
 Tables are written on other machines and for other tools: paths may be relative to the table or to
-a folder beside it, begin at a folder that is not here, or be names without a suffix.
+a folder beside it, start with folders that are not on this machine, or have no suffix.
 """
 
 from __future__ import annotations
@@ -21,15 +21,19 @@ _TABLE_SUFFIXES = (".csv", ".tsv", ".tab")
 _SAMPLE = 200
 _MOST_FOLDERS = 60
 _MOST_DROPPED = 6
-"""How many leading folders of a path may be of another machine."""
+"""How many leading folders of a path may be dropped, as those of another machine."""
 
 
 def is_table(path: Path) -> bool:
+    """Whether a file is a table, by its suffix."""
     return path.suffix.lower() in (*_TABLE_SUFFIXES, ".txt")
 
 
 def table_in(folder: Path) -> Path | None:
-    """The one table of labels in a folder of flat pictures; None where folders are the classes."""
+    """The table of labels in a folder; None if its folders are classes, or several tables match.
+
+    The table may be up to three folders deeper, if each of these is the only one.
+    """
     level = folder
     for _ in range(4):
         try:
@@ -51,7 +55,7 @@ def table_in(folder: Path) -> Path | None:
 
 
 def _are_flat(level: Path, folders: list[str]) -> bool:
-    """Whether the folders hold pictures without saying what they show."""
+    """Whether no folder is a class: their names are generic or splits, without subfolders."""
     for name in folders:
         if split_of(name) is None and not is_generic(name):
             return False
@@ -65,9 +69,10 @@ def _are_flat(level: Path, folders: list[str]) -> bool:
 
 
 def _labels_of(level: Path, names: list[str]) -> Path | None:
+    """The one of these files that is a table of labels; None if there is none or several."""
     found = []
     for name in names:
-        if "submission" in name.lower():  # the empty answer sheet of a contest
+        if "submission" in name.lower():  # a contest's empty table for predictions
             continue
         try:
             find_columns(name, read_text(level / name)[0])
@@ -77,13 +82,17 @@ def _labels_of(level: Path, names: list[str]) -> Path | None:
     return found[0] if len(found) == 1 else None
 
 
-class Places:
-    """Finds the file of each path of a table, as one rule for all rows, chosen by a sample."""
+class PathResolver:
+    """Finds the file of each path in a table, by one rule for all rows.
+
+    The rule (base folder, leading folders to drop, whether a suffix must be added) is the one that
+    finds most files of a sample.
+    """
 
     def __init__(self, table: Path, raw: Sequence[str]) -> None:
         self._stems: dict[str, dict[str, str]] = {}
         step = max(1, len(raw) // _SAMPLE)
-        sample = list(dict.fromkeys(normal(path) for path in raw[::step]))
+        sample = list(dict.fromkeys(normalized(path) for path in raw[::step]))
         candidates = [str(folder) for folder in _folders_near(table)]
         depth = max((path.count("/") for path in sample), default=0)
         rules = [
@@ -103,12 +112,12 @@ class Places:
 
     @property
     def base(self) -> str:
-        """The folder that relative paths are in."""
+        """The folder of relative paths."""
         return self._rule[0]
 
     def file_of(self, raw: str) -> str:
-        """The absolute path; it need not be there."""
-        return self._file(self._rule, normal(raw))
+        """The absolute path of the file; it may be missing."""
+        return self._file(self._rule, normalized(raw))
 
     def _is_there(self, rule: tuple[str, int, bool], path: str) -> bool:
         return os.path.isfile(self._file(rule, path))  # noqa: PTH113 - of text
@@ -126,7 +135,7 @@ class Places:
         return full
 
     def _stems_in(self, folder: str) -> dict[str, str]:
-        """Name without suffix → name, of the pictures in a folder."""
+        """Name without suffix → full name, of the pictures in a folder."""
         found = self._stems.get(folder)
         if found is None:
             try:
@@ -142,8 +151,8 @@ class Places:
 _UNTIDY = re.compile(r"//|/\./|/\.\./|^\./|/\.\.?$")
 
 
-def normal(path: str) -> str:
-    """With slashes, without `./`; `..` stays where it leads out."""
+def normalized(path: str) -> str:
+    """A path with slashes and without `./`; a leading `..` stays."""
     path = path.strip()
     if "\\" in path:
         path = path.replace("\\", "/")
@@ -153,7 +162,7 @@ def normal(path: str) -> str:
 
 
 def _folders_near(table: Path) -> list[Path]:
-    """The table's folder, the folders in it, then the same for the folder above."""
+    """The table's folder and its subfolders, then its parent folder and those subfolders."""
     found = []
     for level in (table.parent, table.parent.parent):
         try:

@@ -1,4 +1,4 @@
-"""A table of labels as a `Layout`: `path,label[,split][,group]` in any order, CSV or TSV.
+"""Reads a table of labels as a `Layout`: `path,label[,split][,group]` in any order, CSV or TSV.
 
 Further columns named `label_…` are tasks of their own. No picture is opened here.
 """
@@ -15,7 +15,7 @@ from core.data.dataset import NO_GROUP, NO_LABEL, NO_SPLIT, SPLITS, Problem
 from core.data.sources.folders import ClassFolder, Layout, LayoutTask
 from core.data.sources.split_names import split_of
 from core.data.sources.table_columns import Columns, find_columns, read_text
-from core.data.sources.table_paths import Places, is_table
+from core.data.sources.table_paths import PathResolver, is_table
 from core.errors import DatasetError
 from core.events import ShouldStop, check_stop, never_stop
 
@@ -29,7 +29,7 @@ _COMMON_NAMES = frozenset(
 
 
 class _Codes:
-    """Numbers for words, in the order they turn up."""
+    """Assigns a number to each word, in the order of first use."""
 
     def __init__(self) -> None:
         self.words: dict[str, int] = {}
@@ -38,13 +38,13 @@ class _Codes:
         return self.words.setdefault(word, len(self.words)) if word else NO_LABEL
 
     def sorted(self) -> tuple[tuple[str, ...], dict[int, int]]:
-        """The words as torchvision sorts them, and the new number of each old one."""
+        """The words sorted, as torchvision does, and old number → new number."""
         words = tuple(sorted(self.words))
         return words, {NO_LABEL: NO_LABEL} | {self.words[w]: i for i, w in enumerate(words)}
 
 
 class _Rows:
-    """The rows of a table as columns, each file once."""
+    """The rows of a table, as columns."""
 
     def __init__(self, columns: Columns) -> None:
         self.columns = columns
@@ -60,6 +60,7 @@ class _Rows:
         self.short: list[int] = []
 
     def read(self, text: str, should_stop: ShouldStop) -> None:
+        """Read all rows of `text`. Raises: csv.Error, Cancelled."""
         columns = self.columns
         path, label, split, group = columns.path, columns.label, columns.split, columns.group
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=columns.delimiter)
@@ -70,7 +71,7 @@ class _Rows:
         for number, row in enumerate(rows):
             if number % _CHECK_EVERY == 0:
                 check_stop(should_stop)
-            if len(row) < columns.most or not row[path].strip():
+            if len(row) < columns.needed or not row[path].strip():
                 if any(cell.strip() for cell in row):
                     self.short.append(reader.line_num)
                 continue
@@ -86,13 +87,13 @@ class _Rows:
 
 
 def read_table(path: Path, *, should_stop: ShouldStop = never_stop) -> Layout:
-    """Which files the table names, as what. Paths are relative to it, or absolute.
+    """Read a table of labels. Paths in it are relative to its folder, or absolute.
 
-    `root` is the table's folder, or the nearest that holds all pictures. A file listed again with
-    its label counts once; one with two labels is named and has none. Rows without a label have
-    none, too.
+    `root` is the table's folder, or the common parent folder of all pictures. A file listed twice
+    with the same label counts once; one with two labels is a problem and gets no label. Rows
+    without a label give pictures without a label.
 
-    Raises: DatasetError for what is no table of labels, Cancelled.
+    Raises: DatasetError if it is not a table of labels; Cancelled.
     """
     text, note = read_text(path)
     columns = find_columns(path.name, text)
@@ -101,7 +102,8 @@ def read_table(path: Path, *, should_stop: ShouldStop = never_stop) -> Layout:
         rows.read(text, should_stop)
     except csv.Error as error:
         raise DatasetError(
-            f"The table “{path.name}” cannot be read: {error}.", "Is a quotation mark left open?"
+            f"The table “{path.name}” cannot be read: {error}.",
+            "Check that every quotation mark is closed.",
         ) from error
     if not rows.raw:
         raise DatasetError(
@@ -114,7 +116,7 @@ def read_table(path: Path, *, should_stop: ShouldStop = never_stop) -> Layout:
     check_stop(should_stop)
     layout.root, files = _files(path, rows.raw, should_stop)
     splits = _splits(layout, path.name, rows)
-    keep = _once_each(layout, rows, files, splits)
+    keep = _drop_repeats(layout, rows, files, splits)
     layout.classes, new = rows.label_codes.sorted()
     layout.files = [files[i] for i in keep]
     layout.labels = [new[rows.labels[i]] for i in keep]
@@ -125,7 +127,7 @@ def read_table(path: Path, *, should_stop: ShouldStop = never_stop) -> Layout:
         layout.notes.append(
             f"Pictures of one {columns.names[columns.group]} stay together: {number:,} groups."
         )
-        _tell_torn_groups(layout)
+        _note_split_groups(layout)
     for (name, _), codes, labels in zip(columns.tasks, rows.task_codes, rows.tasks, strict=True):
         classes, new_task = codes.sorted()
         layout.tasks.append(LayoutTask(name, classes, [new_task[labels[i]] for i in keep]))
@@ -147,14 +149,14 @@ def read_table(path: Path, *, should_stop: ShouldStop = never_stop) -> Layout:
 
 
 def _shown_name(table: Path) -> str:
-    """What the dataset is called: after the table, unless that is called like all tables."""
+    """The name of the dataset: the table's, or its folder's if the table's is a common word."""
     is_common = table.stem.lower() in _COMMON_NAMES or split_of(table.stem) is not None
     return (table.parent.name if is_common else "") or table.stem
 
 
 def _files(table: Path, raw: list[str], should_stop: ShouldStop) -> tuple[Path, list[str]]:
-    """The root, and each file relative to it."""
-    places = Places(table, raw)
+    """The root folder, and each file relative to it. Raises: DatasetError, Cancelled."""
+    places = PathResolver(table, raw)
     full = []
     for number, path in enumerate(raw):
         if number % _CHECK_EVERY == 0:
@@ -169,14 +171,15 @@ def _files(table: Path, raw: list[str], should_stop: ShouldStop) -> tuple[Path, 
         root = Path(os.path.commonpath(folders))
     except ValueError:
         raise DatasetError(
-            f"The pictures of “{table.name}” are on different drives.", "Put them on one."
+            f"The pictures of the table “{table.name}” are on different drives.",
+            "Move them to one drive.",
         ) from None
     start = len(f"{root.as_posix().rstrip('/')}/")
     return root, [file[start:] for file in full]
 
 
 def _splits(layout: Layout, name: str, rows: _Rows) -> list[int]:
-    """The split code of every row; unknown words are named, -1 stands for left out."""
+    """The split code of every row; -1: left out, for an unknown word, which becomes a problem."""
     if rows.columns.split is None:
         return [_TRAIN] * len(rows.raw)
     column = rows.columns.names[rows.columns.split] if rows.columns.names else "split"
@@ -206,11 +209,11 @@ def _splits(layout: Layout, name: str, rows: _Rows) -> list[int]:
     return [code[word] for word in rows.splits]
 
 
-def _once_each(layout: Layout, rows: _Rows, files: list[str], splits: list[int]) -> list[int]:
-    """The rows that count, a file once. A file with two labels loses both (`rows` is changed)."""
+def _drop_repeats(layout: Layout, rows: _Rows, files: list[str], splits: list[int]) -> list[int]:
+    """The rows to keep, each file once. A file with two labels loses both; `rows` is changed."""
     first: dict[str, int] = {}
     again = 0
-    torn: dict[int, int] = {}
+    contradictory: dict[int, int] = {}
     words = list(rows.label_codes.words)
     for i, file in enumerate(files):
         if splits[i] < 0:
@@ -219,11 +222,11 @@ def _once_each(layout: Layout, rows: _Rows, files: list[str], splits: list[int])
         if before == i:
             continue
         again += 1
-        if rows.labels[before] == NO_LABEL and before not in torn:
+        if rows.labels[before] == NO_LABEL and before not in contradictory:
             rows.labels[before], splits[before] = rows.labels[i], splits[i]
         elif rows.labels[i] not in (NO_LABEL, rows.labels[before]):
-            torn.setdefault(before, i)
-    for before, i in torn.items():
+            contradictory.setdefault(before, i)
+    for before, i in contradictory.items():
         layout.problems.append(
             Problem(
                 files[before],
@@ -233,8 +236,8 @@ def _once_each(layout: Layout, rows: _Rows, files: list[str], splits: list[int])
             )
         )
         rows.labels[before] = NO_LABEL
-    if again > len(torn):
-        number = again - len(torn)
+    if again > len(contradictory):
+        number = again - len(contradictory)
         layout.notes.append(
             f"{_lines(number)} of the table {'names' if number == 1 else 'name'} a picture again;"
             " each counts once."
@@ -242,16 +245,18 @@ def _once_each(layout: Layout, rows: _Rows, files: list[str], splits: list[int])
     return list(first.values())
 
 
-def _tell_torn_groups(layout: Layout) -> None:
+def _note_split_groups(layout: Layout) -> None:
+    """Add a note if groups are in more than one split."""
     splits_of: dict[int, set[int]] = {}
     for group, split in zip(layout.groups or [], layout.splits, strict=True):
         if group != NO_GROUP and split != NO_SPLIT:
             splits_of.setdefault(group, set()).add(split)
-    torn = sum(len(splits) > 1 for splits in splits_of.values())
-    if torn:
-        verb = "group stands" if torn == 1 else "groups stand"
+    divided = sum(len(splits) > 1 for splits in splits_of.values())
+    if divided:
+        verb = "group stands" if divided == 1 else "groups stand"
         layout.notes.append(
-            f"{torn:,} {verb} in more than one split of the table: val is easier than it should be."
+            f"{divided:,} {verb} in more than one split of the table: val is easier than it should"
+            " be."
         )
 
 

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 def look_at_health(dataset: DatasetIndex, link: JobContext) -> HealthReport:
     """What may be wrong with the pictures; only new and changed files are read."""
-    from core.data.health.check import health
+    from core.data.health.check import check_health
 
-    return health(dataset, on_progress=link.on_progress, should_stop=link.should_stop)
+    return check_health(dataset, on_progress=link.on_progress, should_stop=link.should_stop)
 
 
 def ask_for_cost(dataset: DatasetIndex, values: dict[str, Any], link: JobContext) -> FeatureCost:
@@ -35,7 +35,7 @@ def look_for_label_errors(
     """The same with the features of the recipe's model: suspected label errors, odd ones out."""
     import numpy as np
 
-    from core.data.health.check import FrozenFeatures, health
+    from core.data.health.check import FrozenFeatures, check_health
     from core.features.dataset_features import picture_features
     from core.recipe.recipe import new_recipe
 
@@ -47,7 +47,7 @@ def look_for_label_errors(
     vectors = np.zeros((len(dataset), found.vectors.shape[1]), dtype=np.float32)
     is_ok = np.zeros(len(dataset), dtype=np.bool_)
     vectors[rows], is_ok[rows] = found.vectors, True
-    return health(
+    return check_health(
         dataset,
         on_progress=link.on_progress,
         should_stop=link.should_stop,

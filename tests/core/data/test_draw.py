@@ -8,7 +8,7 @@ import pytest
 from core.data.dataset import NO_GROUP, NO_LABEL, NO_SPLIT, DatasetIndex
 from core.data.edits import apply
 from core.data.journal import Edit
-from core.data.splits import SplitPlan, draw, honest_sets, k_folds
+from core.data.splits import SplitPlan, draw, draw_folds, honest_sets
 from core.errors import DatasetError
 
 
@@ -59,9 +59,9 @@ def test_images_without_a_group_go_by_themselves() -> None:
 
 def test_every_image_is_in_val_once_over_the_folds() -> None:
     index = _index([0] * 30 + [1] * 20)
-    times = sum((fold.splits == 1).astype(int) for fold in k_folds(index, folds=5))
+    times = sum((fold.splits == 1).astype(int) for fold in draw_folds(index, folds=5))
     assert times.tolist() == [1] * 50
-    for fold in k_folds(index, folds=5):
+    for fold in draw_folds(index, folds=5):
         assert fold.class_split_counts()[:, 1].tolist() == [6, 4]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from core.data.dataset import SPLITS, DatasetIndex
-from core.data.splits import carve_val, honest_sets, stratified_folds
+from core.data.splits import hold_out_val, honest_sets, stratified_folds
 from core.errors import DatasetError
 
 
@@ -167,16 +167,16 @@ def test_nothing_to_report_on_is_an_error():
 
 def test_a_val_is_carved_from_every_class_of_three_or_more():
     labels = np.repeat(np.arange(5, dtype=np.int32), [100, 10, 4, 3, 2])
-    val = carve_val(labels, [])
+    val = hold_out_val(labels, [])
     assert np.bincount(labels[val], minlength=5).tolist() == [20, 2, 1, 1, 0]
-    assert np.array_equal(val, carve_val(labels, []))
+    assert np.array_equal(val, hold_out_val(labels, []))
 
 
 def test_copies_go_to_one_side_and_contradictions_stay_in_train():
     labels = np.repeat(np.arange(2, dtype=np.int32), 50)
     copies = [np.array([i, i + 1, i + 2]) for i in range(0, 30, 3)] + [np.array([40, 90])]
     for seed in range(5):
-        val = carve_val(labels, copies, seed=seed)
+        val = hold_out_val(labels, copies, seed=seed)
         assert all(len(set(val[group].tolist())) == 1 for group in copies)
         assert not val[[40, 90]].any()
         assert 12 <= val.sum() <= 36

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from core.data.health import measure
-from core.data.health.check import HealthReport, health
+from core.data.health.check import HealthReport, check_health
 from core.data.health.findings import FrozenFeatures, open_findings
 from core.data.journal import Edit
 from core.data.sources.scan import scan
@@ -19,7 +19,7 @@ from core.system import paths
 
 
 def look(index, *, on_progress=lambda *_: None, should_stop=lambda: False, **more) -> HealthReport:
-    return health(index, on_progress=on_progress, should_stop=should_stop, **more)
+    return check_health(index, on_progress=on_progress, should_stop=should_stop, **more)
 
 
 def blobs(rng: np.random.Generator, size: int = 96) -> Image.Image:

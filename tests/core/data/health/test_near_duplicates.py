@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.data.health.near_duplicates import SIDE, candidates, grouped, near_pairs
+from core.data.health.near_duplicates import SIDE, candidates, connected_groups, near_pairs
 from core.errors import Cancelled
 
 
@@ -19,7 +19,7 @@ def fields(count: int, seed: int = 0) -> np.ndarray:
 
 
 def linked(thumbs: np.ndarray) -> list[list[int]]:
-    return grouped(len(thumbs), near_pairs(thumbs))
+    return connected_groups(len(thumbs), near_pairs(thumbs))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from core.cli import app
-from core.data.health.check import health
+from core.data.health.check import check_health
 from core.data.health.findings import HealthFinding, HealthReport
 from core.data.health.report import SHOWN, to_csv, to_html, write_report
 from core.data.sources.scan import scan
@@ -34,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def looked(folder):
     index = scan(folder)
-    return index, health(index, on_progress=lambda *_: None, should_stop=lambda: False)
+    return index, check_health(index, on_progress=lambda *_: None, should_stop=lambda: False)
 
 
 def test_the_page_needs_nothing_else_and_escapes_names(looked):
@@ -100,7 +100,7 @@ def test_the_command_writes_both_and_prints_json(folder, tmp_path, capsys):
     assert page.exists()
     assert table.exists()
     assert app.main([*words, "--html", str(page)]) == 1
-    assert "is there already" in capsys.readouterr().err.replace("\n", " ")
+    assert "exists already" in capsys.readouterr().err.replace("\n", " ")
     assert app.main([*words, "--html", str(page), "--force"]) == 0
 
 

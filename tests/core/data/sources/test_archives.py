@@ -171,7 +171,7 @@ def test_a_bomb_is_refused_before_it_fills_the_disk(tmp_path, monkeypatch):
 
 def test_a_full_disk_is_told_before_anything_is_written(tmp_path, monkeypatch):
     monkeypatch.setattr(archives.shutil, "disk_usage", lambda path: _Disk(free=2**20))
-    with pytest.raises(DatasetError, match="There is no room to unpack"):
+    with pytest.raises(DatasetError, match="There is not enough space to unpack"):
         scan(zip_with(tmp_path / "a.zip", SOUND))
     assert unpacked() == []
 
@@ -184,7 +184,7 @@ def test_a_locked_archive_is_named(tmp_path):
         data[at + 8] |= 1
         at = data.find(b"PK\x01\x02", at + 4)
     archive.write_bytes(data)
-    with pytest.raises(DatasetError, match="is locked with a password"):
+    with pytest.raises(DatasetError, match="is protected by a password"):
         scan(archive)
     assert unpacked() == []
 
@@ -210,7 +210,7 @@ def test_a_damaged_archive_is_named_and_leaves_nothing(make_image_folder, tmp_pa
     else:
         data[middle : middle + 64] = bytes(64)
     archive.write_bytes(data)
-    with pytest.raises(DatasetError, match=r"“a\.\S+” is damaged|holds no files") as caught:
+    with pytest.raises(DatasetError, match=r"“a\.\S+” is damaged|has no files") as caught:
         scan(archive)
     assert caught.value.hint
     assert unpacked() == []

@@ -426,7 +426,7 @@ def test_a_folder_that_may_not_be_read_is_refused(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied", path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    with pytest.raises(DatasetError, match="may not be read"):
+    with pytest.raises(DatasetError, match="no permission to read"):
         scan(tmp_path / "photos")
 
 

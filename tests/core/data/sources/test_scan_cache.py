@@ -65,7 +65,7 @@ def test_an_unchanged_folder_is_listed_and_not_read(folder, read, monkeypatch):
     first = scan(folder)
     assert len(read) > 22
     read.clear()
-    monkeypatch.setattr(scanner, "carve_val", None)
+    monkeypatch.setattr(scanner, "hold_out_val", None)
     assert same(scan(folder), first)
     assert read == []
     assert {p.kind for p in first.problems} == {"unreadable", "contradiction"}

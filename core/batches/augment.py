@@ -1,10 +1,9 @@
-"""Training images varied. Each crop and mirror of its own; the rest in batches, on the device.
+"""Augments training images: crop and flip for each picture, the rest in batches on the device.
 
-The crop is made by the threads that read the pictures, because each picture has a size of its
-own; from then on all images of a batch are one tensor, and each has its own `Draw`.
-torchvision's transforms draw once for a whole batch and from one generator for all threads, which
-neither varies the images nor repeats itself: hence draws of our own, given to arithmetic that the
-tests compare with torchvision's.
+The threads that read the pictures crop them, because the pictures have different sizes; then all
+images of a batch are one tensor, and each has its own `Draw`. torchvision's transforms use one
+draw for a whole batch, and one generator for all threads, which is not reproducible. So this
+project draws itself (`augment_params`); tests compare the arithmetic with torchvision's.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from core.images.preprocess import Preprocessing
 _INTERPOLATION = {
     "bilinear": InterpolationMode.BILINEAR,
     "bicubic": InterpolationMode.BICUBIC,
-    "lanczos": InterpolationMode.BICUBIC,  # tensors know no Lanczos; for a training crop as good
+    "lanczos": InterpolationMode.BICUBIC,  # tensors have no Lanczos; as good for a training crop
     "nearest": InterpolationMode.NEAREST,
 }
 _TRIES = 10
@@ -38,9 +37,9 @@ _AS_IT_IS = Draw()
 
 @dataclass(frozen=True, slots=True)
 class TrainingView:
-    """One training image as it goes into the batch.
+    """One cropped training image, ready for a batch.
 
-    pixels: uint8 [3, height, width]; draw: what `vary` and `mix` will do to it.
+    pixels: uint8 [3, height, width]; draw: the augmentation that `vary` and `mix` will apply.
     """
 
     pixels: Tensor
@@ -56,7 +55,7 @@ def training_view(
     variation: Variation | Preset,
     rng: np.random.Generator,
 ) -> TrainingView:
-    """A view of a picture at its working size, uint8 [h, w, 3]."""
+    """Crop and flip a picture at its working size, uint8 [h, w, 3], and draw its augmentation."""
     if isinstance(variation, str):
         variation = PRESETS[variation]
     if variation.crop is None:
@@ -84,7 +83,7 @@ def _crop(
     variation: Variation,
     rng: np.random.Generator,
 ) -> tuple[int, int, int, int]:
-    """(top, left, height, width) of a random part; the centre where none fits.
+    """(top, left, height, width) of a random crop; the centre if no try fits.
 
     Source: torchvision's RandomResizedCrop (Szegedy et al. 2015).
     """
@@ -92,7 +91,7 @@ def _crop(
     least = 1.0 if variation.crop is None else variation.crop
     shape = preprocessing.width / preprocessing.height
     for _ in range(_TRIES):
-        # Of the part a centre cut could show, not of a panorama's whole length.
+        # A share of what a centre crop can show, not of a panorama's whole area.
         area = min(rows * columns, rows * rows * shape * 1.5, columns * columns / shape * 1.5)
         area *= rng.uniform(least, 1.0)
         bound = math.log(variation.widest)
@@ -111,15 +110,15 @@ def _crop(
 
 
 def vary(images: Tensor, draws: Sequence[Draw], *, fill: Tensor) -> Tensor:
-    """Do to each image what its own draw says, but `mix`; may work in place.
+    """Augment each image by its own draw, except for `mix`; may change `images`.
 
-    images: float [N, 3, H, W] in 0…1; fill: float [1, 3, 1, 1], the colour of what was never seen
-    (turned in from outside, or erased).
+    images: float [N, 3, H, W] in 0…1; fill: float [1, 3, 1, 1], the colour of pixels from outside
+    of the picture and of erased ones.
     """
-    if any(d.angle or _has_geometry(d) for d in draws):
-        images = _move(images, draws, fill)
+    if any(d.angle or _is_moved(d) for d in draws):
+        images = _apply_geometry(images, draws, fill)
     if any(d.brightness != 1 or d.contrast != 1 for d in draws):
-        images = relight(
+        images = adjust_brightness_contrast(
             images,
             images.new_tensor([d.brightness for d in draws]),
             images.new_tensor([d.contrast for d in draws]),
@@ -128,9 +127,9 @@ def vary(images: Tensor, draws: Sequence[Draw], *, fill: Tensor) -> Tensor:
         factor = images.new_tensor([d.saturation for d in draws]).view(-1, 1, 1, 1)
         images = _blend(images, _gray(images), factor)
     if any(d.hue for d in draws):
-        images = turn_hue(images, images.new_tensor([d.hue for d in draws]))
+        images = adjust_hue(images, images.new_tensor([d.hue for d in draws]))
     for number in range(max((len(d.operations) for d in draws), default=0)):
-        images = _operate(images, draws, number)
+        images = _apply_operation(images, draws, number)
     if any(d.hole for d in draws):
         for image, one in zip(images, draws, strict=True):
             if one.hole is not None:
@@ -139,11 +138,11 @@ def vary(images: Tensor, draws: Sequence[Draw], *, fill: Tensor) -> Tensor:
     return images
 
 
-def relight(images: Tensor, brightness: Tensor, contrast: Tensor) -> Tensor:
-    """Change light and contrast, each image by its own factor; in place.
+def adjust_brightness_contrast(images: Tensor, brightness: Tensor, contrast: Tensor) -> Tensor:
+    """Change brightness, then contrast, each image by its own factor; changes `images`.
 
-    images: float [N, 3, H, W] in 0…1; brightness, contrast: float [N]. As torchvision's
-    ColorJitter, in that order: contrast is around the mean of the picture's gray.
+    images: float [N, 3, H, W] in 0…1; brightness, contrast: float [N]. Contrast changes the
+    distance to the mean gray of the picture. Source: torchvision's ColorJitter.
     """
     images.mul_(brightness.view(-1, 1, 1, 1)).clamp_(0, 1)
     gray = _gray(images).mean((2, 3), keepdim=True)
@@ -151,8 +150,8 @@ def relight(images: Tensor, brightness: Tensor, contrast: Tensor) -> Tensor:
     return images.mul_(factor).add_(gray * (1 - factor)).clamp_(0, 1)
 
 
-def turn_hue(images: Tensor, shares: Tensor) -> Tensor:
-    """Turn the colour circle of each image by its own share of it.
+def adjust_hue(images: Tensor, shares: Tensor) -> Tensor:
+    """Shift the hue of each image by its own share of the colour circle.
 
     images: float [N, 3, H, W] in 0…1; shares: float [N] in -0.5…0.5.
     """
@@ -174,17 +173,17 @@ def turn_hue(images: Tensor, shares: Tensor) -> Tensor:
 
 
 def _gray(images: Tensor) -> Tensor:
-    """float [N, 1, H, W]"""
+    """The luminance of RGB images [N, 3, H, W]: float [N, 1, H, W]."""
     return (images * images.new_tensor(_GRAY).view(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
 def _blend(images: Tensor, other: Tensor, factor: Tensor) -> Tensor:
-    """`factor` of the images and the rest of `other`; beyond 1 away from it."""
+    """`factor` × images + (1 − factor) × other, clamped to 0…1; a factor above 1 extrapolates."""
     return (images * factor).add_(other * (1 - factor)).clamp_(0, 1)
 
 
 def _pixels_of(part: tuple[float, float, float, float], size: Sequence[int]) -> tuple[slice, slice]:
-    """The rows and columns of a part given in shares; never empty, never outside."""
+    """The rows and columns of a part given in shares; never empty, never outside of the image."""
     (rows, columns), (top, left, height, width) = size, part
     first, start = min(rows - 1, round(top * rows)), min(columns - 1, round(left * columns))
     return (
@@ -198,31 +197,31 @@ def _pixels_of(part: tuple[float, float, float, float], size: Sequence[int]) -> 
 _GEOMETRY = ("shear-x", "shear-y", "translate-x", "translate-y", "rotate")
 
 
-def _has_geometry(one: Draw) -> bool:
+def _is_moved(one: Draw) -> bool:
     return any(name in _GEOMETRY for name, _ in one.operations)
 
 
-def _move(images: Tensor, draws: Sequence[Draw], fill: Tensor) -> Tensor:
-    """Turn, shear and shift: whatever a draw asks for is one resampling, in place."""
-    moved = [i for i, one in enumerate(draws) if one.angle or _has_geometry(one)]
+def _apply_geometry(images: Tensor, draws: Sequence[Draw], fill: Tensor) -> Tensor:
+    """Rotate, shear and translate images by one resampling each; changes `images`."""
+    moved = [i for i, one in enumerate(draws) if one.angle or _is_moved(one)]
     height, width = images.shape[-2:]
-    where = np.stack([_seen_from(draws[i], height, width) for i in moved])
+    where = np.stack([_inverse_transform(draws[i], height, width) for i in moved])
     theta = torch.from_numpy(where[:, :2]).to(images)
     grid = affine_grid(theta, [len(moved), 3, height, width], align_corners=False)
-    # Around the fill colour zero is the fill colour, which is what lies outside.
+    # grid_sample fills with zeros; after subtracting the fill colour, zero is that colour.
     part = grid_sample(images[moved] - fill, grid, align_corners=False) + fill
     images[moved] = part.clamp_(0, 1)
     return images
 
 
-def _seen_from(one: Draw, height: int, width: int) -> npt.NDArray[np.float64]:
-    """[3, 3]: where an image's point is found before it was moved, both in -1…1."""
-    found = _turned(one.angle)
-    # From the middle in pixels: the angle of an oblong image stays an angle.
+def _inverse_transform(one: Draw, height: int, width: int) -> npt.NDArray[np.float64]:
+    """Matrix [3, 3] from a point of the new image to its point in the old one, both in -1…1."""
+    found = _rotation(one.angle)
+    # In pixels from the centre, so that angles stay right in images that are not square.
     for name, amount in one.operations:
         step = np.eye(3)
         if name == "rotate":
-            step = _turned(amount)
+            step = _rotation(amount)
         elif name == "shear-x":
             step[0, 1], step[0, 2] = amount, amount * height / 2  # around the upper left corner
         elif name == "shear-y":
@@ -237,7 +236,7 @@ def _seen_from(one: Draw, height: int, width: int) -> npt.NDArray[np.float64]:
     return seen
 
 
-def _turned(degrees: float) -> npt.NDArray[np.float64]:
+def _rotation(degrees: float) -> npt.NDArray[np.float64]:
     cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     return np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
 
@@ -245,8 +244,8 @@ def _turned(degrees: float) -> npt.NDArray[np.float64]:
 # -- RandAugment's and TrivialAugment's operations on light and colour ---------------------------
 
 
-def _operate(images: Tensor, draws: Sequence[Draw], number: int) -> Tensor:
-    """The `number`-th operation of each draw, all images of one operation together; in place."""
+def _apply_operation(images: Tensor, draws: Sequence[Draw], number: int) -> Tensor:
+    """Apply the `number`-th operation of each draw, in one call per operation; changes `images`."""
     of_name: dict[str, list[int]] = {}
     for i, one in enumerate(draws):
         if number < len(one.operations) and one.operations[number][0] in _KERNELS:
@@ -270,7 +269,7 @@ def _contrast(images: Tensor, amount: Tensor) -> Tensor:
 
 
 def _sharpen(images: Tensor, amount: Tensor) -> Tensor:
-    """Away from or towards the smoothed picture; its outermost pixels stay."""
+    """Blend with the smoothed picture, or away from it; the outermost pixels do not change."""
     if min(images.shape[-2:]) <= 2:
         return images
     inner = images[..., 1:-1, 1:-1]
@@ -314,17 +313,18 @@ _KERNELS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 def is_mixed(views: Sequence[TrainingView]) -> bool:
+    """Whether `mix` will change any of the views."""
     return any(view.draw.mix is not None for view in views)
 
 
 def mix(
     images: Tensor, labels: Tensor, draws: Sequence[Draw], *, classes: int
 ) -> tuple[Tensor, Tensor]:
-    """Mixup and CutMix: each image with the next of the batch, the last with the first.
+    """Apply Mixup and CutMix: mix each image with the next of the batch, the last with the first.
 
-    images: float [N, 3, H, W]; labels: int64 [N], or shares of the classes, float32
-    [N, classes]. Returns new images and the shares of the
-    classes in them, float32 [N, classes]: of a cut, the share of its pixels.
+    images: float [N, 3, H, W]; labels: int64 [N], or shares of the classes, float32 [N, classes].
+    Returns new images and the shares of the classes in them, float32 [N, classes]; with CutMix by
+    the share of pixels.
     """
     others = images.roll(-1, 0)
     mixed = images.clone()

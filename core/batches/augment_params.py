@@ -1,4 +1,4 @@
-"""How training images are varied, and what chance gives each of them. No torch here.
+"""The parameters of augmentation, and the random draw for each training image. No torch here.
 
 Every number of a `Draw` comes from one generator that is seeded by (seed, epoch, image), so that
 each image of a batch has its own and a resumed run sees the same pictures.
@@ -24,7 +24,7 @@ AutoAugment = Literal["off", "rand", "trivial"]
 
 _RAND_OPERATIONS = 2
 _STEPS = 30
-"""Magnitudes are cut into so many steps."""
+"""Magnitudes are divided into so many steps."""
 _SIGNED = (
     "shear-x",
     "shear-y",
@@ -50,26 +50,26 @@ _HOLE_ASPECT = 3.3
 
 @dataclass(frozen=True, slots=True)
 class Variation:
-    """What chance may do to a training image. Chances and shares in 0…1."""
+    """The parameters of augmentation. Probabilities and shares in 0…1."""
 
     crop: float | None = None
-    """Least share of the picture's area that a crop shows; None: the validation cut."""
+    """Smallest share of the picture's area in a crop; None: the crop of validation."""
     widest: float = 4 / 3
-    """Most that the crop's aspect ratio differs from the model's input."""
+    """Largest factor between the aspect ratios of the crop and of the model's input."""
     flip_horizontal: float = 0.0
     flip_vertical: float = 0.0
     rotation: float = 0.0
-    """Degrees, to either side."""
+    """Largest rotation in degrees, in both directions."""
     brightness: float = 0.0
     contrast: float = 0.0
     saturation: float = 0.0
     hue: float = 0.0
-    """Share of the colour circle, to either side."""
+    """Largest shift as a share of the colour circle, in both directions."""
     auto_augment: AutoAugment = "off"
     rand_magnitude: int = 9
     erasing: float = 0.0
     mixup: float = 0.0
-    """Both numbers of the beta distribution that shares are drawn from; 0: off."""
+    """Both parameters of the beta distribution from which shares are drawn; 0: off."""
     cutmix: float = 0.0
 
 
@@ -79,7 +79,7 @@ PRESETS: dict[Preset, Variation] = {
     "strong": Variation(crop=0.08, widest=4 / 3, flip_horizontal=0.5, brightness=0.2, contrast=0.2),
 }
 
-_OF_THE_PRESET = {
+_RECIPE_KEYS = {
     "crop_area": "crop",
     "flip_horizontal": "flip_horizontal",
     "flip_vertical": "flip_vertical",
@@ -89,14 +89,14 @@ _OF_THE_PRESET = {
     "saturation": "saturation",
     "hue": "hue",
 }
-"""Keys of the recipe that stand over its preset, and what they set."""
+"""Recipe key → field of `Variation`; these keys override the recipe's preset."""
 
 
 def variation_of(recipe: Recipe) -> Variation:
-    """The recipe's preset with what the recipe says besides."""
+    """The augmentation of a recipe: its preset, overridden by its single keys."""
     own = {
         name: getattr(recipe, key)
-        for key, name in _OF_THE_PRESET.items()
+        for key, name in _RECIPE_KEYS.items()
         if getattr(recipe, key) is not None
     }
     return dataclasses.replace(
@@ -112,17 +112,16 @@ def variation_of(recipe: Recipe) -> Variation:
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """A share of another image of the batch. `cut` (top, left, height, width): of that part only,
-    as shares of the image's height and width; None: of every pixel (mixup)."""
+    """How an image is mixed with the next one of its batch."""
 
     own: float
-    """What the image keeps of itself, 0…1; the weight of its label too, unless it is cut."""
+    """Weight of the image itself, 0…1; also that of its label in mixup."""
     cut: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """What chance gave one image beside crop and mirrors, which are done to its pixels."""
+    """The random augmentation of one image, without crop and flip, which are applied before."""
 
     brightness: float = 1.0
     contrast: float = 1.0
@@ -133,31 +132,31 @@ class Draw:
     operations: tuple[tuple[str, float], ...] = ()
     """(name, magnitude), in the order they are applied."""
     hole: tuple[float, float, float, float] | None = None
-    """(top, left, height, width) of what is erased, as shares of height and width."""
+    """(top, left, height, width) of the erased part, as shares of height and width."""
     mix: Mix | None = None
 
 
 def draw(variation: Variation, rng: np.random.Generator) -> Draw:
-    """One image's share of chance."""
+    """Draw the augmentation of one image."""
     if variation == PRESETS["none"]:
         return Draw()
     return Draw(
-        brightness=_factor(variation.brightness, rng),
-        contrast=_factor(variation.contrast, rng),
-        saturation=_factor(variation.saturation, rng),
-        hue=_either(variation.hue, rng),
-        angle=_either(variation.rotation, rng),
+        brightness=_around_one(variation.brightness, rng),
+        contrast=_around_one(variation.contrast, rng),
+        saturation=_around_one(variation.saturation, rng),
+        hue=_plus_minus(variation.hue, rng),
+        angle=_plus_minus(variation.rotation, rng),
         operations=_operations(variation, rng),
         hole=_hole(rng) if variation.erasing and rng.random() < variation.erasing else None,
         mix=_mix(variation, rng),
     )
 
 
-def _factor(most: float, rng: np.random.Generator) -> float:
+def _around_one(most: float, rng: np.random.Generator) -> float:
     return float(rng.uniform(1 - most, 1 + most)) if most else 1.0
 
 
-def _either(most: float, rng: np.random.Generator) -> float:
+def _plus_minus(most: float, rng: np.random.Generator) -> float:
     return float(rng.uniform(-most, most)) if most else 0.0
 
 
@@ -176,10 +175,12 @@ def _operations(variation: Variation, rng: np.random.Generator) -> tuple[tuple[s
 
 
 def magnitude(name: str, step: int, *, is_wide: bool) -> float:
-    """How much of an operation `step` of 0…30 is. Translations in shares of the image's width or
-    height (TrivialAugment's 32 pixels are those of a 224-pixel image), rotations in degrees,
-    shears as tangents, posterize in bits, solarize as the threshold in 0…1, others as what is
-    added to or taken from a factor of 1."""
+    """The magnitude of an operation at a step of 0…30.
+
+    Translations as shares of the image's width or height (TrivialAugment's 32 pixels are for a
+    224-pixel image), rotations in degrees, shears as tangents, posterize in bits, solarize as the
+    threshold in 0…1, others as the difference from a factor of 1.
+    """
     share = step / _STEPS
     if name in ("shear-x", "shear-y"):
         return share * (0.99 if is_wide else 0.3)
@@ -197,7 +198,7 @@ def magnitude(name: str, step: int, *, is_wide: bool) -> float:
 
 
 def _hole(rng: np.random.Generator) -> tuple[float, float, float, float]:
-    """Of a size and shape as torchvision's RandomErasing draws them (Zhong et al. 2020)."""
+    """(top, left, height, width) drawn as by torchvision's RandomErasing (Zhong et al. 2020)."""
     area = rng.uniform(_LEAST_HOLE, _MOST_HOLE)
     bound = math.log(_HOLE_ASPECT)
     ratio = math.exp(rng.uniform(-bound, bound))
@@ -206,7 +207,7 @@ def _hole(rng: np.random.Generator) -> tuple[float, float, float, float]:
 
 
 def _mix(variation: Variation, rng: np.random.Generator) -> Mix | None:
-    """Mixup (Zhang et al. 2018), CutMix (Yun et al. 2019); with both, each for half the images."""
+    """Draw Mixup (Zhang et al. 2018) or CutMix (Yun et al. 2019); with both, each for half."""
     if not variation.mixup and not variation.cutmix:
         return None
     is_cut = bool(variation.cutmix) and (not variation.mixup or rng.random() < 0.5)

@@ -1,6 +1,6 @@
-"""What a model in training will see: a few pictures, varied as the recipe says.
+"""Previews the augmentation of a recipe on a few pictures.
 
-By the very functions that training calls, so that what is shown is what is learned from.
+Uses the functions of training, so that the preview shows what training sees.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _SIDE_BY_SIDE_PX = 4
 
 @dataclass(frozen=True)
 class Varied:
-    """One picture: `plain` is the validation cut, `views` what training makes of it.
+    """One picture with its augmented views.
 
-    uint8 [height, width, 3]; shares: float32 [views, classes], the labels of the views, softer
-    than one class where views are mixed.
+    plain: uint8 [height, width, 3], the crop of validation; views: the same of training; shares:
+    float32 [views, classes], the labels of the views, several classes where views are mixed.
     """
 
     path: Path
@@ -45,7 +45,7 @@ class Varied:
 
 
 def choose(index: DatasetIndex, count: int, *, pick: int = 0) -> tuple[int, ...]:
-    """Positions of training images to look at, of as many classes as there is room for.
+    """Choose `count` training images of as many classes as possible; returns their positions.
 
     Another `pick` gives other images.
     """
@@ -72,10 +72,11 @@ def preview(
     roll: int = 0,
     should_stop: ShouldStop = never_stop,
 ) -> tuple[Varied, ...]:
-    """Each picture as it is and in so many views; another `roll` gives other views.
+    """Augment each picture `views` times; another `roll` gives other views.
 
-    Pictures that cannot be read are left out. Mixed views are mixed among the pictures shown.
-    Raises: DatasetError where none can be read; ModelError; Cancelled.
+    Pictures that cannot be read are left out. Views are mixed with those of the other pictures.
+
+    Raises: DatasetError if no picture can be read; ModelError; Cancelled.
     """
     preprocessing = preprocessing_of(recipe.model)
     working: dict[int, npt.NDArray[np.uint8]] = {}
@@ -122,7 +123,7 @@ def _column(
     epoch: int,
     classes: int,
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
-    """One view of each picture as of one step: uint8 [N, H, W, 3] and shares [N, classes]."""
+    """One view of each picture, as one batch: uint8 [N, H, W, 3] and label shares [N, classes]."""
     variation = variation_of(recipe)
     views = [
         training_view(
@@ -146,7 +147,7 @@ def _column(
 
 @lru_cache(maxsize=8)
 def preprocessing_of(model: str) -> Preprocessing:
-    """Of a model id, without its weights. Raises: ModelError."""
+    """The preprocessing of a model id; its weights are not loaded. Raises: ModelError."""
     return build(catalog.load().resolve(model), meta=True).preprocessing
 
 
@@ -166,7 +167,7 @@ def _read_once(
 
 
 def sheet(rows: Sequence[Varied]) -> Image.Image:
-    """All rows in one picture, as they are on the left, a thin white line between."""
+    """All rows as one image, the picture without augmentation on the left."""
     height, width, _ = rows[0].plain.shape
     columns = 1 + len(rows[0].views)
     gap = _SIDE_BY_SIDE_PX

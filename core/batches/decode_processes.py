@@ -1,7 +1,7 @@
-"""Processes that decode pictures, for those that fit neither in memory nor on the disk.
+"""Decodes pictures in child processes, for pictures that fit neither in memory nor on the disk.
 
 Spawned, never forked: a fork under Qt or torch's threads may hang. A child imports Pillow and
-numpy, never torch, gets a path and hands back pixels. It ends with its parent, however that ends.
+numpy, never torch, gets a path and returns pixels. It exits with its parent, however that ends.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from core.errors import DecodeError
 from core.images.preprocess import Preprocessing
 
 _PATIENCE_SECONDS = 2.0
-"""How long a child may take to end by itself; one that waits for a network share is then killed."""
+"""Time for a child to exit by itself; one that waits for a network share is then killed."""
 _TRIAL_PICTURES = 48
-_WORTH = 1.15
-"""Processes are taken where they are at least so many times as fast: they cost memory."""
+_MIN_SPEEDUP = 1.15
+"""Processes are used only if they are at least so many times as fast: they cost memory."""
 
 Pixels = npt.NDArray[np.uint8]
 Read = Callable[[Path, Preprocessing], Pixels]
 
 
 class Decoders:
-    """Child processes that decode. Any thread may call `read`. To be closed.
+    """A pool of child processes that decode. Any thread may call `read`. Must be closed.
 
-    At most as many pictures are under way as threads wait in `read`. Where the processes cannot
-    be started or are killed, reading goes on in the calling thread and `trouble` says why.
+    At most as many pictures are in progress as threads wait in `read`. If the processes cannot be
+    started or are killed, the calling thread decodes and `trouble` says why.
     """
 
     def __init__(self, processes: int) -> None:
         self.trouble = ""
         self._pool: ProcessPoolExecutor | None = ProcessPoolExecutor(
-            processes, mp_context=multiprocessing.get_context("spawn"), initializer=_begin
+            processes, mp_context=multiprocessing.get_context("spawn"), initializer=_start_child
         )
 
     def read(self, path: Path, preprocessing: Preprocessing) -> Pixels:
@@ -51,7 +51,7 @@ class Decoders:
         pool = self._pool
         if pool is not None:
             try:
-                found = pool.submit(_work, path, preprocessing).result()
+                found = pool.submit(_read_in_child, path, preprocessing).result()
             except (BrokenProcessPool, OSError, RuntimeError) as error:
                 self.trouble = self.trouble or (
                     "Pictures are no longer decoded in processes of their own, which end "
@@ -65,11 +65,11 @@ class Decoders:
         return _read(path, preprocessing)
 
     def close(self) -> None:
-        """No child is left when this returns."""
+        """End all child processes; none is left when this returns."""
         pool, self._pool = self._pool, None
         if pool is None:
             return
-        # No public way to reach them before Python 3.14; None once the pool is broken.
+        # There is no public access to them before Python 3.14; None if the pool is broken.
         children: list[Any] = list((getattr(pool, "_processes", None) or {}).values())
         pool.shutdown(wait=False, cancel_futures=True)
         until = time.monotonic() + _PATIENCE_SECONDS
@@ -80,11 +80,13 @@ class Decoders:
                 child.join()
 
 
-def faster(
+def compare_with_threads(
     paths: Sequence[Path], preprocessing: Preprocessing, *, workers: int
 ) -> tuple[bool, float]:
-    """Whether processes decode these pictures faster than threads here, and how many times as
-    fast. Takes as long as about a hundred pictures; the first few of each way are not counted."""
+    """(whether processes are worth it for these pictures, their speed relative to threads).
+
+    Decodes about a hundred pictures; the first few of each way are not counted.
+    """
     sample = list(paths[:_TRIAL_PICTURES])
     if len(sample) < 2 * workers:
         return False, 1.0
@@ -96,13 +98,13 @@ def faster(
             return False, 0.0
     finally:
         decoders.close()
-    return by_processes > _WORTH * by_threads, by_processes / by_threads
+    return by_processes > _MIN_SPEEDUP * by_threads, by_processes / by_threads
 
 
 def pictures_per_s(
     paths: Sequence[Path], preprocessing: Preprocessing, read: Read, *, workers: int
 ) -> float:
-    """Pictures decoded a second by so many threads that call `read`, once all are at work."""
+    """Pictures decoded a second by `workers` threads that call `read`, after a warm-up."""
 
     def work(path: Path) -> None:
         try:
@@ -111,7 +113,8 @@ def pictures_per_s(
             return
 
     with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(work, paths[: 2 * workers]))  # starts the processes, fills the disk's cache
+        # Warm-up: starts the processes, fills the cache of the disk.
+        list(pool.map(work, paths[: 2 * workers]))
         begin = time.perf_counter()
         list(pool.map(work, paths))
         return len(paths) / (time.perf_counter() - begin)
@@ -120,21 +123,21 @@ def pictures_per_s(
 # -- in the child --------------------------------------------------------------------------------
 
 
-def _begin() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C asks the parent, which ends this one
+def _start_child() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C stops the parent, which ends its children
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
-    """A killed parent closes nothing, and a child waiting for work would wait for ever."""
+    """Exit when the parent has ended: a killed parent does not close its pool."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
         os._exit(1)
 
 
-def _work(path: Path, preprocessing: Preprocessing) -> Pixels | tuple[str, str]:
-    """The pixels, or what a DecodeError is made of: errors of two words do not travel."""
+def _read_in_child(path: Path, preprocessing: Preprocessing) -> Pixels | tuple[str, str]:
+    """The pixels, or the two arguments of a DecodeError, which cannot be unpickled itself."""
     try:
         return _read(path, preprocessing)
     except DecodeError as error:

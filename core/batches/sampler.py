@@ -1,4 +1,4 @@
-"""Which images an epoch is made of, and in which order. A pure function of (seed, epoch)."""
+"""Draws the images of an epoch and their order: a pure function of (seed, epoch)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy.typing as npt
 
 
 class Drawn(NamedTuple):
-    """A training image's place in an epoch."""
+    """One training image in the order of an epoch."""
 
     position: int
     time: int
-    """How often it came before in the same epoch."""
+    """How many times the image came earlier in the same epoch."""
 
 
 def epoch_order(
@@ -24,11 +24,11 @@ def epoch_order(
     epoch: int,
     is_balanced: bool,
 ) -> list[Drawn]:
-    """The images of an epoch, as many as `fit` has, shuffled.
+    """The images of an epoch in random order, as many as `fit` has.
 
-    fit: int64 [n], positions into labels (int64 [N]). Balanced, each class has as many places as
-    any other, give or take one; the images of a class take turns, over the epochs too, so that
-    none comes a second time before all others of its class had their first.
+    fit: int64 [n], positions into labels (int64 [N]). With `is_balanced` the numbers of images of
+    the classes differ by at most one. No image is repeated before all others of its class were
+    used, also across epochs.
     """
     rng = np.random.default_rng([seed, epoch])
     if not is_balanced:
@@ -36,7 +36,9 @@ def epoch_order(
     classes = np.unique(labels[fit])
     places, more = divmod(len(fit), len(classes))
     chosen = [
-        _turns(fit[labels[fit] == label], places + (number < more), int(label), seed, epoch)
+        _members_of_epoch(
+            fit[labels[fit] == label], places + (number < more), int(label), seed, epoch
+        )
         for number, label in enumerate(classes)
     ]
     order: list[int] = rng.permutation(np.concatenate(chosen)).tolist()
@@ -49,10 +51,13 @@ def epoch_order(
     return drawn
 
 
-def _turns(
+def _members_of_epoch(
     members: npt.NDArray[np.int64], places: int, label: int, seed: int, epoch: int
 ) -> npt.NDArray[np.int64]:
-    """`places` members: where the class's endless row of shuffled rounds stands by this epoch."""
+    """The `places` members of a class for one epoch.
+
+    They are the next part of an endless sequence of shuffled rounds through all members.
+    """
     begin, end = (epoch - 1) * places, epoch * places
     first, last = begin // len(members), -(-end // len(members))
     rounds = [

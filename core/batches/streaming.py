@@ -1,10 +1,10 @@
-"""The pictures of a fine-tuning: kept as far as there is room, the others decoded each time.
+"""Provides the training images of a run: cached as far as there is space, the others decoded anew.
 
-Who decodes those: threads, unless processes prove faster here. Measured on two cores, pictures a
-second by threads against processes (at 256 px; the middle one of three rounds): photographs of
+Threads decode those, unless processes are faster on this machine. Measured on two cores, pictures
+a second by threads against processes (at 256 px; median of three rounds): photographs of
 500 × 375 511 / 325, of 2000 × 1500 288 / 179, steel defects of 200 × 200 1,324 / 542. Decoding
-lets go of the GIL, and handing pixels over costs more than is won; with few threads the rule is
-therefore not even to try. Where the model itself computes on the CPU there is no core to win.
+releases the GIL, and copying pixels between processes costs more than it saves; so with few threads
+processes are not even tried, nor if the model itself computes on the CPU.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from core.batches.decode_processes import Decoders, faster
+from core.batches.decode_processes import Decoders, compare_with_threads
 from core.batches.pixel_cache import PixelCache
 from core.compute.device import Compute
 from core.images.preprocess import Preprocessing
@@ -23,8 +23,10 @@ _FEWEST_WORKERS = 4
 
 
 class TrainingImages:
-    """The pixel cache of a run and the processes that help it. To be used in `with`: nothing is
-    left behind, no file and no process."""
+    """The pixel cache of a run and its decoding processes.
+
+    Use it in `with`: no file and no process is left behind.
+    """
 
     def __init__(
         self, paths: Sequence[Path], preprocessing: Preprocessing, recipe: Recipe, compute: Compute
@@ -53,9 +55,11 @@ class TrainingImages:
         if self._decoders is not None:
             self._decoders.close()
 
-    def settle(self) -> str:
-        """To be called after an epoch: says once what is not kept, and who decodes it from now
-        on. Empty where there is nothing to say."""
+    def after_epoch(self) -> str:
+        """Decide after the first epoch whether processes decode the pictures that are not cached.
+
+        Call it after each epoch. Returns a notice to show (once), or "".
+        """
         if self._decoders is not None and self._decoders.trouble:
             trouble, self._decoders.trouble = self._decoders.trouble, ""
             return trouble
@@ -66,7 +70,7 @@ class TrainingImages:
         if not self._wants_processes():
             return shortage
         self._decoders = Decoders(self._compute.workers)
-        self.cache.read_with(self._decoders.read)
+        self.cache.set_reader(self._decoders.read)
         return f"{shortage} {self._compute.workers} processes decode them."
 
     def _wants_processes(self) -> bool:
@@ -75,8 +79,8 @@ class TrainingImages:
         workers = self._compute.workers
         if self._compute.device == "cpu" or workers < _FEWEST_WORKERS:
             return False
-        missing = [self._paths[i] for i in self.cache.homeless]
-        return faster(missing, self._preprocessing, workers=workers)[0]
+        missing = [self._paths[i] for i in self.cache.uncached]
+        return compare_with_threads(missing, self._preprocessing, workers=workers)[0]
 
 
 def _bytes(gb: float | None) -> int | None:

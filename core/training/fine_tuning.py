@@ -66,7 +66,7 @@ def training_set(
         labels=frozen.labels,
         fit=fit_rows,
         selection=selection_rows,
-        settle=pictures.settle,
+        settle=pictures.after_epoch,
         task_labels=job.tasks.labels(frozen.positions) if job.tasks.tasks else None,
     )
 

@@ -12,7 +12,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as theirs
 
-from core.batches.augment import TrainingView, is_mixed, mix, training_view, turn_hue, vary
+from core.batches.augment import TrainingView, adjust_hue, is_mixed, mix, training_view, vary
 from core.batches.augment_params import PRESETS, Draw, Mix, Variation, draw, magnitude, variation_of
 from core.errors import AppError
 from core.images.preprocess import Preprocessing
@@ -117,7 +117,7 @@ def test_hue_and_saturation_are_torchvisions():
     images = pictures(3)
     shares = torch.tensor([-0.2, 0.05, 0.4])
     wanted = [theirs.adjust_hue(x, float(s)) for x, s in zip(images, shares, strict=True)]
-    assert torch.allclose(turn_hue(images, shares), torch.stack(wanted), atol=1e-4)
+    assert torch.allclose(adjust_hue(images, shares), torch.stack(wanted), atol=1e-4)
     draws = [Draw(saturation=s) for s in (0.5, 1.0, 1.5)]
     wanted = [theirs.adjust_saturation(x, d.saturation) for x, d in zip(images, draws, strict=True)]
     assert torch.allclose(vary(images.clone(), draws, fill=BLACK), torch.stack(wanted), atol=1e-5)

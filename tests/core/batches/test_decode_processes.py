@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from core.batches import decode_processes, streaming
-from core.batches.decode_processes import Decoders, faster
+from core.batches.decode_processes import Decoders, compare_with_threads
 from core.batches.pixel_cache import read_working
 from core.batches.streaming import TrainingImages
 from core.compute.device import Compute
@@ -86,7 +86,7 @@ def test_a_child_loads_no_torch_and_no_qt(paths):
         "from core.batches import decode_processes as decoders\n"
         "from core.images.preprocess import Preprocessing\n"
         "from pathlib import Path\n"
-        "decoders._work(Path(sys.argv[1]),"
+        "decoders._read_in_child(Path(sys.argv[1]),"
         " Preprocessing(32, 32, 36, 'bilinear', (0.5,) * 3, (0.5,) * 3))\n"
         "print(*[m for m in ('torch', 'torchvision', 'sklearn', 'PySide6') if m in sys.modules])"
     )
@@ -171,7 +171,7 @@ def test_the_children_of_a_killed_process_end(paths, tmp_path):
 def shortage_of(pictures: TrainingImages, paths) -> str:
     for i in range(len(paths)):
         pictures.cache.working(i)
-    return pictures.settle()
+    return pictures.after_epoch()
 
 
 def test_where_everything_is_kept_no_process_is_started(paths):
@@ -181,12 +181,12 @@ def test_where_everything_is_kept_no_process_is_started(paths):
 
 
 def test_on_two_cores_threads_decode_what_is_not_kept(paths, monkeypatch):
-    monkeypatch.setattr(streaming, "faster", None)  # it is not even tried
+    monkeypatch.setattr(streaming, "compare_with_threads", None)  # it is not even tried
     recipe = Recipe(pixel_memory_gb=0, pixel_disk_gb=0)
     with TrainingImages(paths, PREPROCESSING, recipe, CPU) as pictures:
         text = shortage_of(pictures, paths)
         assert text.startswith("0 of 12 decoded pictures are kept")
-        assert pictures.settle() == ""  # said once
+        assert pictures.after_epoch() == ""  # said once
         assert decoding_children() == []
 
 
@@ -198,7 +198,7 @@ def test_with_many_cores_and_a_gpu_the_faster_way_is_taken(paths, monkeypatch, i
         asked.append((len(missing), workers))
         return is_faster, 2.0
 
-    monkeypatch.setattr(streaming, "faster", trial)
+    monkeypatch.setattr(streaming, "compare_with_threads", trial)
     recipe = Recipe(pixel_memory_gb=0, pixel_disk_gb=0)
     with TrainingImages(paths, PREPROCESSING, recipe, GPU) as pictures:
         assert ("processes decode them" in shortage_of(pictures, paths)) == is_faster
@@ -209,11 +209,11 @@ def test_with_many_cores_and_a_gpu_the_faster_way_is_taken(paths, monkeypatch, i
 
 
 def test_the_trial_times_both_ways_and_leaves_nobody_behind(paths):
-    is_faster, times = faster(paths, PREPROCESSING, workers=2)
+    is_faster, times = compare_with_threads(paths, PREPROCESSING, workers=2)
     assert isinstance(is_faster, bool)
     assert times > 0
     assert decoding_children() == []
-    assert faster(paths[:2], PREPROCESSING, workers=2) == (False, 1.0)
+    assert compare_with_threads(paths[:2], PREPROCESSING, workers=2) == (False, 1.0)
 
 
 def test_a_run_that_streams_gives_the_bits_of_one_that_keeps_and_a_stop_ends_its_processes(

@@ -52,12 +52,12 @@ def test_the_second_epoch_reads_no_picture_file(paths, in_memory, on_disk):
     with PixelCache(
         paths, PREPROCESSING, budget_bytes=in_memory * ONE, disk_bytes=on_disk * ONE
     ) as cache:
-        cache.read_with(count)
+        cache.set_reader(count)
         first = [cache.working(i).copy() for i in range(COUNT)]
         assert sorted(read) == sorted(paths)
         again = [cache.working(i) for i in range(COUNT)]
         assert len(read) == cache.decoded == COUNT
-        assert cache.kept_on_disk == on_disk
+        assert cache.cached_on_disk == on_disk
         assert cache.shortage == ""
     for path, one, two in zip(paths, first, again, strict=True):
         assert np.array_equal(one, two)  # those handed out stay usable after the close
@@ -72,22 +72,22 @@ def test_what_fits_nowhere_is_decoded_again_and_said(paths):
         for _ in range(2):
             for i in range(COUNT):
                 assert np.array_equal(cache.working(i), read_working(paths[i], PREPROCESSING))
-        assert (cache.kept, cache.kept_on_disk) == (5, 3)
+        assert (cache.cached, cache.cached_on_disk) == (5, 3)
         assert cache.decoded == COUNT + 3
         assert cache.shortage.startswith("5 of 8 decoded pictures are kept")
         assert "no room" in cache.shortage
-        assert cache.homeless == (5, 6, 7)
+        assert cache.uncached == (5, 6, 7)
 
 
 def test_a_nearly_full_disk_is_left_its_other_half(paths, monkeypatch):
     def usage(path):
-        return SimpleNamespace(free=(5 - cache.kept_on_disk) * ONE)
+        return SimpleNamespace(free=(5 - cache.cached_on_disk) * ONE)
 
     monkeypatch.setattr(pixel_cache.shutil, "disk_usage", usage)
     with PixelCache(paths, PREPROCESSING, budget_bytes=0) as cache:
         for i in range(COUNT):
             cache.working(i)
-        assert cache.kept_on_disk == 2
+        assert cache.cached_on_disk == 2
         assert "no room" in cache.shortage
 
 
@@ -104,7 +104,7 @@ def test_a_disk_that_fills_up_meanwhile_costs_the_rest_of_the_cache_only(paths, 
         for _ in range(2):
             for i in range(COUNT):
                 assert np.array_equal(cache.working(i), read_working(paths[i], PREPROCESSING))
-        assert cache.kept_on_disk == 2
+        assert cache.cached_on_disk == 2
         assert "No space left on device" in cache.shortage
 
 
@@ -113,7 +113,7 @@ def test_a_cache_folder_that_cannot_be_written_is_said(paths):
     with PixelCache(paths, PREPROCESSING, budget_bytes=0) as cache:
         for i in range(COUNT):
             cache.working(i)
-        assert cache.kept == 0
+        assert cache.cached == 0
         assert "cache folder cannot be used" in cache.shortage
 
 
@@ -129,7 +129,7 @@ def test_many_threads_get_the_right_pictures(paths):
 
         with ThreadPoolExecutor(4) as pool:
             assert all(pool.map(work, range(4)))
-        assert cache.kept == COUNT
+        assert cache.cached == COUNT
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kills as POSIX does")
@@ -141,7 +141,7 @@ def test_a_killed_process_leaves_no_file_behind(paths):
         "cache = PixelCache([Path(p) for p in sys.argv[1:]],"
         " Preprocessing(32, 32, 36, 'bilinear', (0.5,) * 3, (0.5,) * 3), budget_bytes=0)\n"
         "[cache.working(i) for i in range(8)]\n"
-        "print(cache.kept_on_disk, flush=True)\ntime.sleep(60)\n"
+        "print(cache.cached_on_disk, flush=True)\ntime.sleep(60)\n"
     )
     child = subprocess.Popen(
         [sys.executable, "-c", code, *map(str, paths)],

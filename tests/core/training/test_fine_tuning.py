@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
-from core.batches.augment import relight, training_view
+from core.batches.augment import adjust_brightness_contrast, training_view
 from core.batches.pixel_cache import PixelCache
 from core.catalog import catalog
 from core.compute.device import Compute
@@ -243,7 +243,7 @@ def test_the_gradient_is_that_of_the_plain_way(folder):
     head = trainee.head()
     plain.set_head(head.weight, head.bias)
     images = torch.stack([v.pixels for v in views]).float() / 255
-    images = relight(
+    images = adjust_brightness_contrast(
         images,
         torch.tensor([v.draw.brightness for v in views]).float(),
         torch.tensor([v.draw.contrast for v in views]).float(),
@@ -307,7 +307,7 @@ def test_cached_pixels_are_those_of_the_validation_preprocessing(
     with PixelCache([path], preprocessing, budget_bytes=budget, disk_bytes=disk) as cache:
         for _ in range(2):
             assert np.array_equal(cache.validation(0), expected)
-        assert cache.kept == (1 if budget or disk else 0)
+        assert cache.cached == (1 if budget or disk else 0)
         view = training_view(cache.working(0), preprocessing, "none", np.random.default_rng(0))
         assert np.array_equal(view.pixels.permute(1, 2, 0).numpy(), expected)
 
@@ -336,7 +336,7 @@ def test_relight_is_what_torchvision_does():
         functional.adjust_contrast(functional.adjust_brightness(x, float(b)), float(c))
         for x, b, c in zip(images, brightness, contrast, strict=True)
     ]
-    got = relight(images.clone(), brightness, contrast)
+    got = adjust_brightness_contrast(images.clone(), brightness, contrast)
     assert torch.allclose(got, torch.stack(expected), atol=1e-5)
 
 

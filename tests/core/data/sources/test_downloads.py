@@ -512,7 +512,7 @@ def test_a_disk_too_small_is_told_before_the_download(monkeypatch):
     monkeypatch.setattr(
         downloads.shutil, "disk_usage", lambda path: types.SimpleNamespace(free=100 * 10**6)
     )
-    with pytest.raises(DatasetError, match=r"needs up to 10,500 MB .* and 100 MB are free"):
+    with pytest.raises(DatasetError, match=r"needs up to 10,500 MB .* only 100 MB are free"):
         download("food101")
     assert left_over() == []
 

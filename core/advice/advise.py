@@ -32,12 +32,13 @@ from core.advice.rules import (
     describe,
     published_rules,
 )
-from core.catalog import catalog, domains
+from core.catalog import domains
 from core.compute.device import Compute, resolve_compute
 from core.data.dataset import DatasetIndex
 from core.data.splits import HonestSets, honest_sets
 from core.events import OnProgress, ShouldStop, check_stop, never_stop, no_progress
 from core.models.build import BuiltModel, build
+from core.models.resolve import resolve_model
 from core.recipe.plan import Plan
 from core.recipe.recipe import Recipe
 from core.training.plan_of import plan_of
@@ -142,7 +143,7 @@ def advise(
     per_class = float(
         np.median(np.bincount(index.labels[sets.train], minlength=len(index.classes)))
     )
-    built = build(catalog.load().resolve(recipe.model))
+    built = build(resolve_model(recipe.model))
     compute = resolve_compute(recipe, built)
     evidence, speed = measure(index, sets, built, compute, recipe, on_progress, should_stop)
 

@@ -13,9 +13,9 @@ import psutil
 import torch
 
 from core.batches.augment import TrainingView
-from core.catalog import catalog
 from core.compute.device import Compute
 from core.models.build import BuiltModel, build
+from core.models.resolve import resolve_model
 from core.recipe.plan import Plan, make_plan
 from core.recipe.recipe import Recipe
 from core.runs.checkpoints import Head
@@ -128,7 +128,7 @@ def measure_multiply_adds(feature_dim: int, device: str) -> float:
 
 def measure_training(recipe: Recipe, num_classes: int, compute: Compute) -> TrainingSpeed:
     """Two steps of the trainer on noise, the second timed. The model is built for it anew."""
-    built = build(catalog.load().resolve(recipe.model), num_classes=num_classes)
+    built = build(resolve_model(recipe.model), num_classes=num_classes)
     return _time_steps(built, recipe, compute)
 
 

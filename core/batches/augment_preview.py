@@ -18,12 +18,12 @@ from PIL import Image
 from core.batches.augment import is_mixed, mix, training_view, vary
 from core.batches.augment_params import variation_of
 from core.batches.pixel_cache import read_working
-from core.catalog import catalog
 from core.data.dataset import DatasetIndex
 from core.errors import DatasetError, DecodeError
 from core.events import ShouldStop, check_stop, never_stop
 from core.images.preprocess import Preprocessing
 from core.models.build import build
+from core.models.resolve import resolve_model
 from core.recipe.recipe import Recipe
 
 _SIDE_BY_SIDE_PX = 4
@@ -148,7 +148,7 @@ def _column(
 @lru_cache(maxsize=8)
 def preprocessing_of(model: str) -> Preprocessing:
     """The preprocessing of a model id; its weights are not loaded. Raises: ModelError."""
-    return build(catalog.load().resolve(model), meta=True).preprocessing
+    return build(resolve_model(model), meta=True).preprocessing
 
 
 def _read(path: Path, preprocessing: Preprocessing) -> npt.NDArray[np.uint8]:

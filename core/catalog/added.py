@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from core.catalog.card import ModelCard
-from core.errors import ModelError
-from core.events import ShouldStop, never_stop
 from core.system import paths
 from core.system.atomic_files import write_json
 
@@ -90,38 +88,6 @@ def remove(model_id: str) -> bool:
         return False
     _write(kept)
     return True
-
-
-def add_file(
-    path: Path, *, arch: str | None = None, should_stop: ShouldStop = never_stop
-) -> FileCard:
-    """Recognise a file of weights and put it on the list.
-
-    `arch` names the architecture where it is not to be looked for. Raises: WeightsError for a file
-    that is refused, ModelError where nothing fits, Cancelled.
-    """
-    from core.models.weights import files  # loads torch
-
-    card = files.card_of(Path(path), arch=arch, should_stop=should_stop)
-    add(card)
-    return card
-
-
-def add_id(name: str) -> ModelCard:
-    """Put `hf-hub:OWNER/NAME` or `hub/…:ENTRY` on the list, without loading anything of it.
-
-    Raises: ModelError for a name of another form, and for files (see `add_file`).
-    """
-    from core.catalog import catalog  # which itself asks for what was added
-
-    if not name.strip().lower().startswith(("hub/", "hf-hub:")):
-        raise ModelError(
-            f"“{name}” cannot be added by its name.",
-            "Name hf-hub:OWNER/NAME or hub/OWNER/REPO:ENTRY.",
-        )
-    card = catalog.load().resolve(name)
-    add(card)
-    return card
 
 
 def to_json(card: ModelCard) -> dict[str, Any]:

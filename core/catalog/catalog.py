@@ -1,8 +1,9 @@
-"""The catalog: every card, and how a person's text becomes one of them.
+"""The catalog shipped with the application: every card, found by name or by a filter.
 
 Reads `resources/catalog.json` (written by `core.catalog_build.build`). Loads no torch: the
-window shows the catalog before torch is imported. It does not know whether weights are here
-(`core.models.weights.weights`) nor how a model is built (`core.models.build`).
+window shows the catalog before torch is imported. It does not know what a person added
+(`core.models.resolve`), whether weights are here (`core.models.weights.weights`) nor how a model
+is built (`core.models.build`).
 """
 
 from __future__ import annotations
@@ -10,11 +11,9 @@ from __future__ import annotations
 import difflib
 import functools
 import json
-import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
 from typing import Any
 
 from core.catalog.card import ModelCard
@@ -41,13 +40,11 @@ _LARGEST_FIRST = ("top1", "top5", "num_classes", "top1_per_m", "images_per_s")
 
 TIMM_TABLE = "timm's results-imagenet.csv"
 
-_FORMS = (
+NAME_FORMS = (
     "Models are named like bundled/tf_efficientnet_lite0, torchvision/resnet50.IMAGENET1K_V2, "
     "timm/resnet50.a1_in1k, hf-hub:OWNER/NAME, hub/OWNER/REPO:ENTRY or file:PATH; a bare name such "
     "as resnet50 works too."
 )
-_ADDED_FORMS = ("hf-hub:", "hub/", "file:")
-"""How the names of models begin that are not in the shipped catalog."""
 
 
 @dataclass(frozen=True)
@@ -112,15 +109,12 @@ class Catalog:
         return {arch: tuple(cards) for arch, cards in found.items()}
 
     def resolve(self, text: str) -> ModelCard:
-        """The card that `text` names.
+        """The card of the catalog that `text` names: an id, or a bare name.
 
         A bare name (`resnet50`, `resnet50.a1_in1k`) means bundled, then torchvision, then timm:
         weights that are on this machine come first. Raises: ModelError with the candidates.
         """
         name = text.strip()
-        self._refuse_other_forms(name)
-        if name.lower().startswith(_ADDED_FORMS):
-            return _added_card(name)
         wanted = name.lower()
         places_to_look = (wanted,) if "/" in wanted else [f"{s}/{wanted}" for s in SHIPPED_SOURCES]
         for candidate in places_to_look:
@@ -129,25 +123,16 @@ class Catalog:
                 return card
         raise ModelError(f"There is no model “{name}”.", self._suggestion(wanted))
 
-    def _refuse_other_forms(self, name: str) -> None:
-        if not name:
-            raise ModelError("No model is named.", _FORMS)
-        if name.lower().startswith("run:"):
-            raise ModelError(
-                f"“{name}” is a run, not a pretrained model.",
-                f"A run is opened by `classify`. {_FORMS}",
-            )
-
     def nearest(self, query: str) -> str:
         """A sentence with the names nearest to words that nothing fits; empty where none is."""
         said = self._suggestion(query.strip().lower().replace("*", ""))
-        return "" if said.endswith(_FORMS) else said
+        return "" if said.endswith(NAME_FORMS) else said
 
     def _suggestion(self, wanted: str) -> str:
         """A sentence with the nearest names; the cards that contain the text come first."""
         source, _, bare = wanted.rpartition("/")
         if source and source not in SHIPPED_SOURCES:
-            return f"“{source}” is no source of models. {_FORMS}"
+            return f"“{source}” is no source of models. {NAME_FORMS}"
         arch, _, tag = bare.partition(".")
         same_arch = [
             card.id
@@ -165,7 +150,7 @@ class Catalog:
         near = list(dict.fromkeys((*inside, *near) if len(inside) > 1 else (*near, *inside)))
         if near:
             return f"Near to it: {_listed(near)}."
-        return _FORMS
+        return NAME_FORMS
 
     def search(self, query: str = "", *, sort: str = "", **wanted: Any) -> list[ModelCard]:
         """The cards that fit, in catalog order or by the column `sort`.
@@ -224,14 +209,6 @@ def sorted_cards(cards: list[ModelCard], sort: str) -> list[ModelCard]:
 def load() -> Catalog:
     """The catalog shipped with the application, read once per process."""
     return read(paths.resource("catalog.json").read_text(encoding="utf-8"))
-
-
-def with_added() -> Catalog:
-    """The shipped catalog, then what the person added (`core.catalog.added`), read anew."""
-    from core.catalog import added  # kept out of the shipped catalog's own path
-
-    shipped = load()
-    return replace(shipped, cards=(*shipped.cards, *added.cards()))
 
 
 def read(text: str) -> Catalog:
@@ -310,53 +287,6 @@ def card_of(row: dict[str, Any], shared: Shared | None = None) -> ModelCard:
         mean=mean,
         std=std,
         images_per_s=row.get("images_per_s"),
-    )
-
-
-def _added_card(name: str) -> ModelCard:
-    """The card of a model that a person named by its place; what is known of it from the list.
-
-    Raises: ModelError; for a file also as `core.models.weights.files.card_of`.
-    """
-    from core.catalog import added
-
-    kind = name.lower()
-    if kind in _ADDED_FORMS:
-        raise ModelError(f"“{name}” names no model.", _FORMS)
-    if kind.startswith("file:"):
-        return _file_card(added.file_id(name[len("file:") :]))
-    if kind.startswith("hub/"):
-        from core.models.weights import torch_hub
-
-        card = torch_hub.card_of(name)
-    else:
-        card = _hub_card(name)
-    return added.find(card.id) or card
-
-
-def _file_card(model_id: str) -> ModelCard:
-    from core.catalog import added
-
-    known = added.find(model_id)
-    if isinstance(known, added.FileCard) and known.is_current:
-        return known
-    from core.models.weights import files  # loads torch: the file must be read to know what it is
-
-    return files.card_of(Path(model_id.removeprefix(added.FILE_PREFIX)))
-
-
-def _hub_card(name: str) -> ModelCard:
-    repository = name.partition(":")[2]
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w.-]+)?", repository):
-        raise ModelError(f"“{name}” is not of the form hf-hub:OWNER/NAME.", _FORMS)
-    return ModelCard(
-        id=f"hf-hub:{repository}",
-        source="hf-hub",
-        arch=f"hf-hub:{repository}",
-        tag="",
-        family="",
-        num_classes=0,
-        weights=f"hf-hub:{repository}",
     )
 
 

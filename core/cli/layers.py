@@ -51,11 +51,11 @@ def layers(
     as_json: Json = False,
 ) -> None:
     """The layer tree of a model: shapes, parameters, MACs, memory. Needs no weights."""
-    from core.catalog import catalog
     from core.models.layers.rows import collapse, line_fits, to_csv, to_markdown, walk
     from core.models.layers.tree import layer_tree, to_json
+    from core.models.resolve import resolve_model
 
-    tree = layer_tree(catalog.load().resolve(model), num_classes=classes, depth=depth)
+    tree = layer_tree(resolve_model(model), num_classes=classes, depth=depth)
     if as_json:
         print_json(to_json(tree))
         return

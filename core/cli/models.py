@@ -78,11 +78,12 @@ def models(
     as_json: Json = False,
 ) -> None:
     """Search the catalog of pretrained models."""
-    from core.catalog import catalog, table_export
+    from core.catalog import table_export
     from core.catalog.domains import domain_backbones
     from core.catalog.presets import preset as preset_of
     from core.catalog.search import CardFilter
     from core.compute import benchmark
+    from core.models.resolve import with_added
     from core.models.weights import weights
 
     wanted = CardFilter(
@@ -102,7 +103,7 @@ def models(
             raise typer.BadParameter("--domain lists a few backbones; it takes no other filter.")
         _print_domain(domain_backbones(domain), as_json=as_json)
         return
-    cards_of_all = catalog.with_added()
+    cards_of_all = with_added()
     if preset is not None:
         need = preset_of(preset)
         wanted, sort = _both(need.filter, wanted), sort or need.sort
@@ -219,6 +220,7 @@ def compare(
     from core.catalog import catalog
     from core.compute import benchmark
     from core.images.decode import read_image
+    from core.models.resolve import resolve_model
     from core.models.weights import weights
 
     if image is not None:
@@ -226,7 +228,7 @@ def compare(
             raise AppError(f"There is no picture {image}.", "Give the path of an image file.")
         read_image(image)  # a broken one is said before anything is measured
     cards_of_all = catalog.load()
-    cards = [cards_of_all.resolve(name) for name in names]
+    cards = [resolve_model(name) for name in names]
     latencies: dict[str, Latency] = {}
     errors: dict[str, str] = {}
     guesses: dict[str, tuple[Guess, ...]] = {}

@@ -43,10 +43,10 @@ def list_weights(
     as_json: Json = False,
 ) -> None:
     """Whose weights are on this machine, where, and how large they are."""
-    from core.catalog import catalog
+    from core.models.resolve import with_added
     from core.models.weights import weights as places
 
-    cards = catalog.with_added().cards
+    cards = with_added().cards
     here = places.cards_here(cards)
     rows = [
         (card, places.state_of(card))
@@ -74,11 +74,11 @@ def list_weights(
 @weights.command()
 def where(model: Model, as_json: Json = False) -> None:
     """Where the weights of one model are, or would come from."""
-    from core.catalog import catalog
     from core.catalog.licences import licence_note
+    from core.models.resolve import resolve_model
     from core.models.weights.weights import state_of
 
-    card = catalog.load().resolve(model)
+    card = resolve_model(model)
     state = state_of(card)
     if as_json:
         print_json(_fields(card, state))
@@ -95,12 +95,12 @@ def where(model: Model, as_json: Json = False) -> None:
 @weights.command()
 def download(model: Model, as_json: Json = False) -> None:
     """Download the weights of one model. Ctrl+C cancels; nothing half-written stays."""
-    from core.catalog import catalog
     from core.catalog.licences import licence_note
+    from core.models.resolve import resolve_model
     from core.models.weights.download import download as fetch
     from core.models.weights.weights import state_of
 
-    card = catalog.load().resolve(model)
+    card = resolve_model(model)
     if licence_note(card):
         messages.print(escape(licence_note(card)), soft_wrap=True)
     with progress() as on_progress, stop_on_interrupt() as should_stop:
@@ -124,7 +124,7 @@ def import_file(
     as_json: Json = False,
 ) -> None:
     """Recognise a file of weights and put it on the list; it is neither copied nor changed."""
-    from core.catalog import added
+    from core.models.resolve import add_file
     from core.models.weights.files import report_of
 
     with progress() as on_progress, stop_on_interrupt() as should_stop:
@@ -133,7 +133,7 @@ def import_file(
         card = None
         if report.is_usable and not check:
             best = report.fits[0].card.id
-            card = added.add_file(file, arch=arch or best, should_stop=should_stop)
+            card = add_file(file, arch=arch or best, should_stop=should_stop)
     if as_json:
         print_json({"model": card.id if card else None, **_report(report)})
     else:
@@ -157,7 +157,8 @@ def remove(
     ] = False,
 ) -> None:
     """Take a model off the list of added ones; with --delete, move a download to the trash."""
-    from core.catalog import added, catalog
+    from core.catalog import added
+    from core.models.resolve import resolve_model
     from core.models.weights.weights import state_of
 
     name = added.file_id(model) if model.lower().startswith(added.FILE_PREFIX) else model
@@ -172,7 +173,7 @@ def remove(
             escape(f"{name} is off the list. The file itself was left alone."), soft_wrap=True
         )
         return
-    card = catalog.load().resolve(model)
+    card = resolve_model(model)
     state = state_of(card)
     if state.where != "downloaded" or state.path is None:
         raise AppError(

@@ -121,15 +121,15 @@ def _rehearse() -> None:
     number format that suits the default model here is timed and remembered."""
     import torch
 
-    from core.catalog import catalog
     from core.compute.device import resolve_compute
     from core.compute.embedder import Embedder
     from core.models.build import build
+    from core.models.resolve import resolve_model
     from core.recipe.recipe import Recipe
     from core.training.head_solver import fit_head
 
     recipe = Recipe()
-    built = build(catalog.load().resolve(recipe.model), num_classes=2)
+    built = build(resolve_model(recipe.model), num_classes=2)
     compute = resolve_compute(recipe, built)
     size = built.preprocessing
     blank = torch.zeros((compute.embed_batch_size, size.height, size.width, 3), dtype=torch.uint8)

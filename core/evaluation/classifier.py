@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from core.catalog import added, catalog
+from core.catalog import added
 from core.catalog.added import FILE_PREFIX as FILE_PREFIX
 from core.compute.device import Compute, resolve_compute
 from core.compute.embedder import Embedder, worker_pool
@@ -19,6 +19,7 @@ from core.errors import AppError, DecodeError, ModelError
 from core.events import OnProgress, ShouldStop, check_stop, never_stop, no_progress
 from core.images.decode import read_image
 from core.models.build import BuiltModel, bare_outline, build
+from core.models.resolve import resolve_model
 from core.recipe.recipe import Recipe
 from core.runs.checkpoints import Head, Reference, TaskHead, load_checkpoint
 from core.runs.run_folder import RunStore, is_run
@@ -106,7 +107,7 @@ class Classifier:
         if isinstance(ref, Path) or Path(text).exists():
             store.open(text)  # raises, naming the runs there are
         try:
-            card = catalog.load().resolve(text)
+            card = resolve_model(text)
         except ModelError as error:
             hint = f"{error.hint} Or give the folder or the name of a run.".strip()
             raise ModelError(error.message, hint) from error
@@ -127,7 +128,7 @@ class Classifier:
             raise ModelError(
                 f"The file {path.name} is no longer there.", f"It was at {path.absolute()}."
             )
-        card = catalog.load().resolve(added.file_id(path))
+        card = resolve_model(added.file_id(path))
         if card.num_classes == 0:
             raise ModelError(
                 f"{path.name} has no classifier of {card.arch}'s own form.",

@@ -18,13 +18,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from core.catalog import catalog
 from core.errors import AppError, DecodeError
 from core.evaluation.classifier import FILE_PREFIX
 from core.events import OnProgress, ShouldStop, check_stop, never_stop, no_progress
 from core.images.decode import read_image
 from core.models.build import BuiltModel, build
 from core.models.layers.activations import inner_features, spatial_features
+from core.models.resolve import resolve_model
 from core.models.weights.files import open_model_file
 from core.runs.checkpoints import load_checkpoint
 from core.runs.run_folder import RunStore, is_run
@@ -52,7 +52,7 @@ def open_model(ref: str, *, store: RunStore | None = None) -> BuiltModel:
         return open_model_file(Path(ref.removeprefix(FILE_PREFIX))).build()
     if ref.startswith("run:") or is_run(Path(ref)) or is_run(store.root / ref):
         return load_checkpoint(store.open(ref).best).built
-    return build(catalog.load().resolve(ref))
+    return build(resolve_model(ref))
 
 
 def write_features(

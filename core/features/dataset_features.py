@@ -58,14 +58,14 @@ def picture_features(
 
     Raises: AppError where the model cannot be used; Cancelled (what was computed stays cached).
     """
-    from core.catalog import catalog
     from core.compute.device import resolve_compute
     from core.compute.embedder import Embedder
     from core.features.cache import FeatureCache, embed_files
     from core.models.build import build
+    from core.models.resolve import resolve_model
 
     on_progress(0, 0, "opening the model")
-    card = catalog.load().resolve(recipe.model)
+    card = resolve_model(recipe.model)
     built = build(card, num_classes=max(2, len(index.classes)))
     check_stop(should_stop)
     compute = resolve_compute(recipe, built)
@@ -101,13 +101,13 @@ def cost_of_features(
 
     Raises: AppError where the model cannot be used; Cancelled.
     """
-    from core.catalog import catalog
     from core.compute.device import resolve_compute
     from core.compute.embedder import Embedder
     from core.features.cache import FeatureCache, embed_files
     from core.models.build import build
+    from core.models.resolve import resolve_model
 
-    built = build(catalog.load().resolve(recipe.model), num_classes=max(2, len(index.classes)))
+    built = build(resolve_model(recipe.model), num_classes=max(2, len(index.classes)))
     check_stop(should_stop)
     compute = resolve_compute(recipe, built)
     cache = FeatureCache.of(built, compute)
@@ -153,12 +153,12 @@ def cached_features(
 
     No picture is read. Raises: AppError where the model cannot be used; Cancelled.
     """
-    from core.catalog import catalog
     from core.compute.device import resolve_compute
     from core.features.cache import FeatureCache
     from core.models.build import build
+    from core.models.resolve import resolve_model
 
-    built = build(catalog.load().resolve(recipe.model), num_classes=max(2, len(index.classes)))
+    built = build(resolve_model(recipe.model), num_classes=max(2, len(index.classes)))
     check_stop(should_stop)
     cache = FeatureCache.of(built, resolve_compute(recipe, built))
     try:

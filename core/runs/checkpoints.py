@@ -19,12 +19,13 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from core.catalog import added, catalog
+from core.catalog import added
 from core.compute.device import Compute
 from core.errors import RunError
 from core.images.preprocess import Preprocessing
 from core.models import skeleton
 from core.models.build import BuiltModel, build
+from core.models.resolve import resolve_model
 from core.runs.run_folder import Checkpoint
 from core.system import atomic_files
 
@@ -189,7 +190,7 @@ def load_checkpoint(checkpoint: Checkpoint) -> LoadedCheckpoint:
         about = json.loads(checkpoint.description.read_text(encoding="utf-8"))
         classes = tuple(about["classes"])
         is_kept = "card" in about
-        card = added.from_json(about["card"]) if is_kept else catalog.load().resolve(about["model"])
+        card = added.from_json(about["card"]) if is_kept else resolve_model(about["model"])
         built = build(card, num_classes=len(classes), pretrained=False)
         skeleton.load(built.module, load_file(checkpoint.weights))
         built.preprocessing = _read_preprocessing(about["preprocessing"])

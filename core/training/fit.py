@@ -15,7 +15,6 @@ from typing import Any, Literal
 
 import torch
 
-from core.catalog import catalog
 from core.compute.deterministic import deterministic
 from core.compute.device import Compute, resolve_compute
 from core.compute.distributed import SINGLE_PROCESS, World
@@ -36,6 +35,7 @@ from core.events import (
     no_sink,
 )
 from core.models.build import BuiltModel, build
+from core.models.resolve import resolve_model
 from core.plan.step_cost import work_by_epoch
 from core.recipe import formats
 from core.recipe.plan import make_plan
@@ -343,7 +343,7 @@ def _work(job: TrainingContext) -> tuple[float, ...]:
 
 def new_model(recipe: Recipe, classes: int) -> BuiltModel:
     """The model as it begins: from scratch, with random numbers that the seed decides."""
-    card = catalog.load().resolve(recipe.model)
+    card = resolve_model(recipe.model)
     if recipe.strategy != "scratch":
         return build(card, num_classes=classes)
     with torch.random.fork_rng(devices=[]):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from core.catalog import catalog
 from core.models.build import build
+from core.models.resolve import resolve_model
 from core.recipe.plan import Plan, make_plan
 from core.recipe.recipe import Recipe
 
@@ -13,5 +13,5 @@ def plan_of(recipe: Recipe, num_classes: int) -> Plan:
 
     Raises: ModelError, WeightsError where the model is not known or cannot be outlined.
     """
-    card = catalog.load().resolve(recipe.model)
+    card = resolve_model(recipe.model)
     return make_plan(recipe, build(card, num_classes=num_classes, meta=True).group_sizes())

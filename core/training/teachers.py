@@ -8,11 +8,11 @@ from typing import Any
 
 from safetensors.torch import load_file, save_file
 
-from core.catalog import catalog
 from core.errors import AppError, ModelError, RunError
 from core.events import Notice, Progress, no_sink
 from core.features.cache import state_digest
 from core.models.build import bare_outline, build
+from core.models.resolve import resolve_model
 from core.recipe.recipe import Recipe
 from core.runs.checkpoints import Head, load_checkpoint
 from core.runs.run_folder import Run, RunStore, is_run
@@ -49,7 +49,7 @@ def open_expert(recipe: Recipe, classes: tuple[str, ...]) -> LoadedTeacher | Non
     if text.startswith("run:") or is_run(Path(text)) or is_run(store.root / text):
         return _open_run(store.open(text), classes)
     try:
-        card = catalog.load().resolve(text)
+        card = resolve_model(text)
     except ModelError as error:
         raise ModelError(
             f"No teacher “{text}”: {error.message}",

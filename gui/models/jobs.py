@@ -58,12 +58,12 @@ def recognise_file(path: Path, link: JobContext) -> RecognisedFile:
 
 def list_catalog(link: JobContext) -> CatalogRows:
     """Every card, whether its weights are here, and its latency where it was measured here."""
-    from core.catalog import catalog
     from core.catalog.search import CardFilter
     from core.compute import benchmark
+    from core.models.resolve import with_added
     from core.models.weights import weights
 
-    known = catalog.with_added()
+    known = with_added()
     known.positions(CardFilter())  # it prepares what the first key would have to wait for
     here, latencies = weights.cards_here(known.cards), benchmark.known_latencies()
 

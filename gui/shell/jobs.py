@@ -62,10 +62,10 @@ def warm_up(link: JobContext) -> Machine:
 
 def list_models(link: JobContext) -> tuple[ModelCard, ...]:
     """The models whose weights are on this machine, those that come with the application first."""
-    from core.catalog import catalog
+    from core.models.resolve import with_added
     from core.models.weights import weights
 
-    cards = catalog.with_added().cards
+    cards = with_added().cards
     here = weights.cards_here(cards)
     return tuple(card for card in cards if card.id in here)
 

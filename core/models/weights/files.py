@@ -226,9 +226,9 @@ def _fits(
 ) -> list[Fit]:
     """How the state fits, the best first; ends at the first architecture that it is exactly."""
     if arch is not None:
-        base = catalog.load().resolve(arch)
-        if base.source not in ("bundled", "torchvision", "timm"):
+        if arch.lower().startswith(("file:", "hub/", "hf-hub:")):
             raise ModelError(f"“{arch}” is no architecture of the catalog.")
+        base = catalog.load().resolve(arch)
         fit = compare(base, state, outline_of)
         return [fit] if fit is not None else []
     found: list[Fit] = []

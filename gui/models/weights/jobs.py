@@ -42,17 +42,17 @@ def download(card: ModelCard, link: JobContext) -> ModelCard:
 
 def add_file(path: Path, link: JobContext) -> ModelCard:
     """Recognise a file of weights and put it on the list. Raises: AppError where it is refused."""
-    from core.catalog import added
+    from core.models import resolve
 
     link.on_progress(0, 0, "comparing with the catalog")
-    return added.add_file(path, should_stop=link.should_stop)
+    return resolve.add_file(path, should_stop=link.should_stop)
 
 
 def add_id(name: str, link: JobContext) -> ModelCard:
     """Put a model on the list by its id. Raises: ModelError for a name of another form."""
-    from core.catalog import added
+    from core.models import resolve
 
-    return added.add_id(name)
+    return resolve.add_id(name)
 
 
 def remove(card: ModelCard, link: JobContext) -> ModelCard:

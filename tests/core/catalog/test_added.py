@@ -10,7 +10,7 @@ import torch
 import torchvision
 from torch import nn
 
-from core.catalog import added, catalog
+from core.catalog import added
 from core.catalog.card import ModelCard
 from core.catalog.licences import licence_note
 from core.cli.app import main
@@ -18,6 +18,7 @@ from core.errors import ModelError, WeightsError
 from core.evaluation.classifier import Classifier
 from core.models.build import build
 from core.models.layers.tree import layer_tree
+from core.models.resolve import add_file, resolve_model, with_added
 from core.models.weights import weights
 from core.models.weights.files import open_model_file, report_of
 from core.system import paths
@@ -40,7 +41,7 @@ def tiny() -> nn.Module:
 )
 def test_torchvision_files_give_the_same_logits(tmp_path, arch):
     module = torchvision.models.get_model(arch, num_classes=6).eval()
-    card = added.add_file(saved(module, tmp_path / "x.pth"))
+    card = add_file(saved(module, tmp_path / "x.pth"))
     assert (card.arch, card.num_classes, card.base.partition("/")[0]) == (arch, 6, "torchvision")
     x = torch.randn(2, 3, 96, 96)
     with torch.no_grad():
@@ -55,7 +56,7 @@ def test_timm_files_give_the_same_logits(tmp_path, arch, wrap):
     if wrap == "wrapped":
         state = {"model": {f"module._orig_mod.{key}": value for key, value in state.items()}}
     torch.save(state, tmp_path / "x.pt")
-    card = added.add_file(tmp_path / "x.pt")
+    card = add_file(tmp_path / "x.pt")
     assert (card.arch, card.num_classes) == (arch, 6)
     x = torch.randn(2, 3, 160, 160)
     with torch.no_grad():
@@ -74,7 +75,7 @@ def test_more_torchvision_files_give_the_same_logits(tmp_path, arch, classes):
     module = torchvision.models.get_model(arch, num_classes=classes, **kwargs).eval()
     if hasattr(module, "transform_input"):
         module.transform_input = True
-    card = added.add_file(saved(module, tmp_path / "x.pth"))
+    card = add_file(saved(module, tmp_path / "x.pth"))
     assert (card.arch, card.num_classes) == (arch, classes)
     x = torch.randn(1, 3, *card.input_size)
     with torch.no_grad():
@@ -87,7 +88,7 @@ def test_a_backbone_without_its_classifier_is_taken_for_features_and_training(tm
     report = report_of(tmp_path / "body.pth")
     assert report.is_usable
     assert report.fits[0].classifier == "missing"
-    card = added.add_file(tmp_path / "body.pth")
+    card = add_file(tmp_path / "body.pth")
     assert (card.arch, card.num_classes) == ("test_resnet", 0)
     built = build(card, num_classes=7)
     assert built.module(torch.zeros(1, 3, 160, 160)).shape == (1, 7)
@@ -104,7 +105,7 @@ def test_a_classifier_of_another_form_is_left_out_and_named(tmp_path):
     assert report.is_usable
     assert report.fits[0].classifier == "replaced"
     assert "fc.0.weight" in report.sentences()[1]
-    built = build(added.add_file(tmp_path / "x.pth"), num_classes=3)
+    built = build(add_file(tmp_path / "x.pth"), num_classes=3)
     assert torch.equal(built.module.conv1.weight, module.conv1.weight)
 
 
@@ -123,7 +124,7 @@ def test_a_report_names_what_does_not_fit(tmp_path, tiny):
     assert fit.unexpected == ("strange.weight",)
     assert fit.other_shape[0][0] == first
     with pytest.raises(ModelError, match="not those of test_resnet"):
-        added.add_file(tmp_path / "x.pth", arch="timm/test_resnet")
+        add_file(tmp_path / "x.pth", arch="timm/test_resnet")
     assert added.cards() == ()
 
 
@@ -141,7 +142,7 @@ def test_what_is_no_weights_is_refused_in_a_sentence(tmp_path, content, said, su
     path = tmp_path / f"x{suffix}"
     path.write_bytes(content)
     with pytest.raises(WeightsError, match=said):
-        added.add_file(path)
+        add_file(path)
     with pytest.raises(WeightsError, match="is a folder"):
         report_of(tmp_path)
 
@@ -154,18 +155,18 @@ def test_a_cut_off_file_is_refused_in_a_sentence(tmp_path, tiny, suffix):
     (save_file if suffix == ".safetensors" else torch.save)(tiny.state_dict(), path)
     path.write_bytes(path.read_bytes()[:-5000])
     with pytest.raises(WeightsError, match="cannot be read as weights"):
-        added.add_file(path)
+        add_file(path)
 
 
 def test_the_file_is_left_alone_and_the_card_outlives_it(tmp_path, tiny):
     path = saved(tiny, tmp_path / "net.pth")
     before = (path.read_bytes(), path.stat().st_mtime_ns)
-    card = added.add_file(path)
+    card = add_file(path)
     assert (path.read_bytes(), path.stat().st_mtime_ns) == before
-    assert catalog.with_added().cards[-1] == card == catalog.load().resolve(f"file:{path}")
+    assert with_added().cards[-1] == card == resolve_model(f"file:{path}")
     assert weights.state_of(card).where == "imported"
     moved = path.rename(tmp_path / "elsewhere.pth")
-    assert catalog.load().resolve(card.id) == card
+    assert resolve_model(card.id) == card
     state = weights.state_of(card)
     assert (state.where, state.path, state.size_bytes) == ("none", path, None)
     with pytest.raises(WeightsError, match=r"no longer there.*It was at") as caught:
@@ -177,14 +178,14 @@ def test_the_file_is_left_alone_and_the_card_outlives_it(tmp_path, tiny):
     path.write_bytes(saved(timm.create_model("test_vit"), moved).read_bytes())
     with pytest.raises(WeightsError, match="no longer what it was"):
         build(card)
-    assert catalog.load().resolve(card.id).arch == "test_vit"
+    assert resolve_model(card.id).arch == "test_vit"
 
 
 def test_a_list_that_cannot_be_read_is_set_aside(tmp_path, tiny):
     path = paths.data_dir() / "models.json"
     path.write_text("{broken", encoding="utf-8")
     assert added.cards() == ()
-    added.add_file(saved(tiny, tmp_path / "net.pth"))
+    add_file(saved(tiny, tmp_path / "net.pth"))
     assert len(added.cards()) == 1
     assert path.with_suffix(".damaged.json").read_text(encoding="utf-8") == "{broken"
 

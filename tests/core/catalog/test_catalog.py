@@ -10,6 +10,7 @@ import pytest
 
 from core.catalog import catalog
 from core.errors import ModelError
+from core.models.resolve import resolve_model
 from core.system import paths
 
 
@@ -64,8 +65,8 @@ def test_each_weights_variant_of_torchvision_is_a_card_with_its_own_accuracy(
         ("hf-hub:timm/resnet18.a1_in1k", "hf-hub:timm/resnet18.a1_in1k"),
     ],
 )
-def test_a_name_means_the_card_a_person_expects(cards: catalog.Catalog, text: str, expected: str):
-    assert cards.resolve(text).id == expected
+def test_a_name_means_the_card_a_person_expects(text: str, expected: str):
+    assert resolve_model(text).id == expected
 
 
 @pytest.mark.parametrize(
@@ -83,11 +84,9 @@ def test_a_name_means_the_card_a_person_expects(cards: catalog.Catalog, text: st
         ("run:digits", "bundled/"),
     ],
 )
-def test_an_unknown_name_is_answered_with_the_nearest_ones(
-    cards: catalog.Catalog, text: str, named: str
-):
+def test_an_unknown_name_is_answered_with_the_nearest_ones(text: str, named: str):
     with pytest.raises(ModelError) as caught:
-        cards.resolve(text)
+        resolve_model(text)
     assert text in caught.value.message
     assert named in caught.value.hint
 

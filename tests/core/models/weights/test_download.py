@@ -18,6 +18,7 @@ import pytest
 from core.catalog import catalog
 from core.cli import subprocess_work
 from core.errors import Cancelled, WeightsError
+from core.models.resolve import resolve_model
 from core.models.weights import weights
 from core.models.weights.download import download
 
@@ -157,7 +158,7 @@ def test_a_cancel_in_the_middle_is_quick_and_leaves_nothing(server, tmp_path, pl
 
 def _hub_or_url(place: str, server: str):
     if place.startswith("hf-hub:"):
-        return catalog.load().resolve(place)
+        return resolve_model(place)
     return card(place.format(server))
 
 

@@ -8,11 +8,12 @@ import pytest
 import torch
 from PIL import Image
 
-from core.catalog import added, catalog
+from core.catalog import added
 from core.cli.app import main
 from core.errors import AppError, ModelError
 from core.evaluation.classifier import Classifier
 from core.models.build import build
+from core.models.resolve import add_id, resolve_model, with_added
 from core.models.weights import torch_hub, weights
 
 HUBCONF = '''
@@ -72,7 +73,7 @@ def test_nothing_of_a_repository_runs_before_a_yes(repo):
     assert "def small" in sources.text
     assert not sources.is_trusted
     assert str(repo) in sources.warning
-    card = catalog.load().resolve(ref(repo, "small"))
+    card = resolve_model(ref(repo, "small"))
     assert weights.state_of(card).where == "imported"
     for ask in (
         lambda: torch_hub.entries(str(repo)),
@@ -149,12 +150,12 @@ def test_a_repository_that_misbehaves_is_one_sentence(repo, code, said):
 def test_an_entry_that_gives_no_model_is_one_sentence(repo, entry, said):
     torch_hub.trust(str(repo))
     with pytest.raises(ModelError, match=said):
-        build(catalog.load().resolve(ref(repo, entry)))
+        build(resolve_model(ref(repo, entry)))
 
 
 def test_a_model_of_a_repository_classifies_and_takes_a_new_head(repo, capsys):
     torch_hub.trust(str(repo))
-    card = catalog.load().resolve(ref(repo, "small"))
+    card = resolve_model(ref(repo, "small"))
     built = build(card)
     assert built.num_classes == 5
     assert (built.preprocessing.width, built.preprocessing.interpolation) == (224, "bilinear")
@@ -163,7 +164,7 @@ def test_a_model_of_a_repository_classifies_and_takes_a_new_head(repo, capsys):
     with_head = build(card, num_classes=7)
     assert with_head.module(torch.zeros(2, 3, 224, 224)).shape == (2, 7)
     assert torch.equal(with_head.module[0].weight, built.module[0].weight)
-    assert build(catalog.load().resolve(ref(repo, "plain"))).num_classes == 3
+    assert build(resolve_model(ref(repo, "plain"))).num_classes == 3
     classifier = Classifier.open(ref(repo, "small"))
     (answer,) = classifier.classify([Image.new("RGB", (300, 200))], top=2)
     assert len(answer.top) == 2
@@ -183,8 +184,8 @@ def test_a_run_on_a_repositorys_model_trains_and_opens_again(repo, tmp_path, mak
 
 
 def test_a_repository_is_put_on_the_list_without_running(repo):
-    card = added.add_id(ref(repo, "small"))
-    assert catalog.with_added().cards[-1] == card
+    card = add_id(ref(repo, "small"))
+    assert with_added().cards[-1] == card
     assert not (repo / "ran").exists()
     assert added.remove(card.id)
 
@@ -192,7 +193,7 @@ def test_a_repository_is_put_on_the_list_without_running(repo):
 @pytest.mark.parametrize("name", ["hub/", "hub/owner/net", "hub/net:entry", "hub/owner/net:"])
 def test_a_name_of_another_form_is_refused(name):
     with pytest.raises(ModelError):
-        catalog.load().resolve(name)
+        resolve_model(name)
 
 
 def test_the_command_line_asks_or_is_told(repo, capsys):

@@ -14,6 +14,7 @@ import torch
 from core.catalog import catalog
 from core.errors import WeightsError
 from core.models.build import build
+from core.models.resolve import resolve_model
 from core.models.weights import weights
 
 CARDS = catalog.load()
@@ -86,7 +87,7 @@ def test_a_hub_that_is_told_to_stay_offline_is_the_same_sentence(empty_cache, mo
     with pytest.raises(WeightsError, match="are not on this machine"):
         build(CARDS.resolve("timm/resnet18.a1_in1k"))
     with pytest.raises(WeightsError, match="are not on this machine"):
-        build(CARDS.resolve("hf-hub:timm/resnet18.a1_in1k"), meta=True)
+        build(resolve_model("hf-hub:timm/resnet18.a1_in1k"), meta=True)
 
 
 class Harmful:

@@ -33,7 +33,8 @@ from core.advice.rules import (
     published_rules,
 )
 from core.catalog import domains
-from core.compute.device import Compute, resolve_compute
+from core.compute.choose import resolve_compute
+from core.compute.device import Compute
 from core.data.dataset import DatasetIndex
 from core.data.splits import HonestSets, honest_sets
 from core.events import OnProgress, ShouldStop, check_stop, never_stop, no_progress

@@ -1,4 +1,7 @@
-"""The catalog's entry: what is known of one model with one set of weights. No torch here."""
+"""The catalog's entry: what is known of one model with one set of weights, and how fast it is here.
+
+No torch here.
+"""
 
 from __future__ import annotations
 
@@ -72,3 +75,32 @@ class ModelCard:
         if self.top1 is None or not self.params:
             return None
         return self.top1 / (self.params / 1e6)
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Milliseconds of a forward pass of one image, batch 1, in eval mode, without decoding.
+
+    `median_ms` with its quartiles `low_ms` and `high_ms` over `passes` passes after warm-up.
+    """
+
+    card_id: str
+    median_ms: float
+    low_ms: float
+    high_ms: float
+    passes: int
+    input_size: tuple[int, int]
+    device: str
+    device_name: str
+    """What its maker calls it; empty where not known."""
+    precision: str
+    memory_format: str
+    threads: int
+    torch_version: str
+
+    @property
+    def settings(self) -> str:
+        """Where and how it was measured, e.g. `cpu, float32, 2 threads, torch 2.15.0`."""
+        place = self.device_name or self.device
+        threads = f"{self.threads} thread{'s' * (self.threads != 1)}, " * (self.device == "cpu")
+        return f"{place}, {self.precision}, {threads}torch {self.torch_version}"

@@ -8,12 +8,8 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Collection, Iterable, Mapping
-from typing import TYPE_CHECKING
 
-from core.catalog.card import ModelCard
-
-if TYPE_CHECKING:
-    from core.compute.benchmark import Latency
+from core.catalog.card import Latency, ModelCard
 
 HEADINGS = (
     "model", "family", "params M", "GMACs", "activations M", "top-1 %", "top-5 %",

@@ -12,9 +12,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from core.catalog.card import ModelCard
 from core.errors import ModelError
 from core.models import skeleton
-from core.models.build import build, has_classifier
+from core.models.build import build
 from core.models.groups import layer_groups
 from core.models.head import find_heads
+from core.models.outline import has_classifier
 
 _ATEN = torch.ops.aten
 _CONVOLUTIONS = frozenset((_ATEN.convolution.default, _ATEN._convolution.default))

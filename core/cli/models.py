@@ -25,12 +25,11 @@ from core.cli.console import (
 from core.errors import AppError
 
 if TYPE_CHECKING:
-    from core.catalog.card import ModelCard
+    from core.catalog.card import Latency, ModelCard
     from core.catalog.catalog import Catalog
     from core.catalog.domains import DomainBackbone
     from core.catalog.search import CardFilter
     from core.catalog_build.build import Rebuilt
-    from core.compute.benchmark import Latency
     from core.evaluation.classifier import Guess
 
 _LISTED = 12

@@ -112,7 +112,7 @@ def _reason(error: BaseException, *, is_dataset: bool = False) -> str:
             from core.data.sources.download_worker import reason_of as reason_of_dataset
 
             return reason_of_dataset(error)
-        from core.models.weights.weights import reason_of
+        from core.models.weights.reach import reason_of
 
         return reason_of(error)
     return "it was stopped"

@@ -11,13 +11,13 @@ import json
 import platform
 import statistics
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from core.catalog.card import ModelCard
+from core.catalog.card import Latency, ModelCard
 from core.errors import AppError, ModelError
 from core.events import OnProgress, ShouldStop, check_stop, never_stop, no_progress
 from core.system import atomic_files, paths
@@ -32,35 +32,6 @@ _FEWEST = 5
 _ENOUGH_SECONDS = 6.0
 """After so long a large model is not run more often than `_FEWEST` times."""
 _LEFT_FREE_BYTES = 300e6
-
-
-@dataclass(frozen=True, slots=True)
-class Latency:
-    """Milliseconds of a forward pass of one image, batch 1, in eval mode, without decoding.
-
-    `median_ms` with its quartiles `low_ms` and `high_ms` over `passes` passes after warm-up.
-    """
-
-    card_id: str
-    median_ms: float
-    low_ms: float
-    high_ms: float
-    passes: int
-    input_size: tuple[int, int]
-    device: str
-    device_name: str
-    """What its maker calls it; empty where not known."""
-    precision: str
-    memory_format: str
-    threads: int
-    torch_version: str
-
-    @property
-    def settings(self) -> str:
-        """Where and how it was measured, e.g. `cpu, float32, 2 threads, torch 2.15.0`."""
-        place = self.device_name or self.device
-        threads = f"{self.threads} thread{'s' * (self.threads != 1)}, " * (self.device == "cpu")
-        return f"{place}, {self.precision}, {threads}torch {self.torch_version}"
 
 
 def known_latencies() -> dict[str, Latency]:
@@ -98,11 +69,11 @@ def measure(
     import torch
 
     from core.compute.device import accelerator_name, fast_precision, resolve_device
-    from core.models import build, skeleton
+    from core.models import outline, skeleton
 
     on_progress(0, _PASSES, f"building {card.id}")
     place = resolve_device(device)
-    card, _ = build.bare_outline(card)
+    card, _ = outline.bare_outline(card)
     _refuse_too_large(card)
     check_stop(should_stop)
     module = skeleton.library_module(card, meta=False).requires_grad_(False)

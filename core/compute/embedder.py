@@ -8,14 +8,11 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import torch
 
+from core.compute.device import Compute
 from core.models.build import BuiltModel
-
-if TYPE_CHECKING:
-    from core.compute.device import Compute
 
 
 class Embedder:

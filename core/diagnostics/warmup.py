@@ -121,7 +121,7 @@ def _rehearse() -> None:
     number format that suits the default model here is timed and remembered."""
     import torch
 
-    from core.compute.device import resolve_compute
+    from core.compute.choose import resolve_compute
     from core.compute.embedder import Embedder
     from core.models.build import build
     from core.models.resolve import resolve_model

@@ -13,12 +13,14 @@ from PIL import Image
 
 from core.catalog import added
 from core.catalog.added import FILE_PREFIX as FILE_PREFIX
-from core.compute.device import Compute, resolve_compute
+from core.compute.choose import resolve_compute
+from core.compute.device import Compute
 from core.compute.embedder import Embedder, worker_pool
 from core.errors import AppError, DecodeError, ModelError
 from core.events import OnProgress, ShouldStop, check_stop, never_stop, no_progress
 from core.images.decode import read_image
-from core.models.build import BuiltModel, bare_outline, build
+from core.models.build import BuiltModel, build
+from core.models.outline import bare_outline
 from core.models.resolve import resolve_model
 from core.recipe.recipe import Recipe
 from core.runs.checkpoints import Head, Reference, TaskHead, load_checkpoint

@@ -49,7 +49,7 @@ def open_model(ref: str, *, store: RunStore | None = None) -> BuiltModel:
     """
     store = store or RunStore()
     if ref.startswith(FILE_PREFIX):
-        return open_model_file(Path(ref.removeprefix(FILE_PREFIX))).build()
+        return build(open_model_file(Path(ref.removeprefix(FILE_PREFIX))).file_card)
     if ref.startswith("run:") or is_run(Path(ref)) or is_run(store.root / ref):
         return load_checkpoint(store.open(ref).best).built
     return build(resolve_model(ref))

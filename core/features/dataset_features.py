@@ -58,7 +58,7 @@ def picture_features(
 
     Raises: AppError where the model cannot be used; Cancelled (what was computed stays cached).
     """
-    from core.compute.device import resolve_compute
+    from core.compute.choose import resolve_compute
     from core.compute.embedder import Embedder
     from core.features.cache import FeatureCache, embed_files
     from core.models.build import build
@@ -101,7 +101,7 @@ def cost_of_features(
 
     Raises: AppError where the model cannot be used; Cancelled.
     """
-    from core.compute.device import resolve_compute
+    from core.compute.choose import resolve_compute
     from core.compute.embedder import Embedder
     from core.features.cache import FeatureCache, embed_files
     from core.models.build import build
@@ -153,7 +153,7 @@ def cached_features(
 
     No picture is read. Raises: AppError where the model cannot be used; Cancelled.
     """
-    from core.compute.device import resolve_compute
+    from core.compute.choose import resolve_compute
     from core.features.cache import FeatureCache
     from core.models.build import build
     from core.models.resolve import resolve_model

@@ -15,8 +15,9 @@ from typing import Any, Literal
 
 import torch
 
+from core.compute.choose import resolve_compute
 from core.compute.deterministic import deterministic
-from core.compute.device import Compute, resolve_compute
+from core.compute.device import Compute
 from core.compute.distributed import SINGLE_PROCESS, World
 from core.data.dataset import DatasetIndex
 from core.data.splits import HonestSets, honest_sets

@@ -11,7 +11,8 @@ from safetensors.torch import load_file, save_file
 from core.errors import AppError, ModelError, RunError
 from core.events import Notice, Progress, no_sink
 from core.features.cache import state_digest
-from core.models.build import bare_outline, build
+from core.models.build import build
+from core.models.outline import bare_outline
 from core.models.resolve import resolve_model
 from core.recipe.recipe import Recipe
 from core.runs.checkpoints import Head, load_checkpoint

@@ -16,8 +16,7 @@ from gui.models.weights.commands import WeightCommands
 from gui.models.weights.hub_commands import HubCommands
 
 if TYPE_CHECKING:
-    from core.catalog.card import ModelCard
-    from core.compute.benchmark import Latency
+    from core.catalog.card import Latency, ModelCard
     from gui.models.jobs import CatalogRows, RecognisedFile
 
 

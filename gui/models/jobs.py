@@ -15,9 +15,8 @@ from gui.kit.workers import JobContext
 from gui.models.rows import ModelRow, make_row
 
 if TYPE_CHECKING:
-    from core.catalog.card import ModelCard
+    from core.catalog.card import Latency, ModelCard
     from core.catalog.catalog import Catalog
-    from core.compute.benchmark import Latency
 
 
 @dataclass(frozen=True, slots=True)

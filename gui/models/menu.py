@@ -14,8 +14,7 @@ from gui.kit import text_tables
 from gui.kit.words import count
 
 if TYPE_CHECKING:
-    from core.catalog.card import ModelCard
-    from core.compute.benchmark import Latency
+    from core.catalog.card import Latency, ModelCard
     from gui.models.rows import ModelRow
 
 

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 from core.catalog.search import ADDED_SOURCES
 
 if TYPE_CHECKING:
-    from core.catalog.card import ModelCard
-    from core.compute.benchmark import Latency
+    from core.catalog.card import Latency, ModelCard
     from core.models.weights.weights import WeightsState
 
 SortKey = str | float

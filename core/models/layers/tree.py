@@ -19,10 +19,10 @@ from torch import Tensor, nn
 
 from core.catalog.card import ModelCard
 from core.models import skeleton
-from core.models.build import bare_outline, has_classifier, outline_of
 from core.models.groups import layer_groups
 from core.models.head import Heads, find_heads
 from core.models.layers.details import Kind, detail_of, kind_of, kind_of_parameter
+from core.models.outline import bare_outline, has_classifier, outline_of
 from core.recipe.plan import GroupSizes, make_plan
 from core.recipe.recipe import Recipe
 

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlparse
 from core.catalog.card import ModelCard
 from core.errors import WeightsError
 from core.events import OnProgress, ShouldStop, never_stop, no_progress
-from core.models.weights import weights
+from core.models.weights import reach, torch_hub, weights
 from core.system.subprocesses import Child
 
 _SPARE_BYTES = 64 << 20
@@ -39,9 +39,9 @@ def download(
     if state.is_here and state.path is not None:
         return state.path
     folder, request = _request(card)
-    on_progress(0, 0, f"connecting to {weights.address_of(card)[0]}")
-    if not weights.is_reachable(card, should_stop=should_stop):
-        raise weights.not_here(card, "the network cannot be reached")
+    on_progress(0, 0, f"connecting to {reach.address_of(card)[0]}")
+    if not reach.is_reachable(card, should_stop=should_stop):
+        raise reach.not_here(card, "the network cannot be reached")
     with _nothing_left_behind(folder, request), Child(request) as child:
         name, total = "", 0
         for message in child.messages(should_stop=should_stop):
@@ -57,7 +57,7 @@ def download(
                 return Path(message["path"])
             elif message["event"] == "failed":
                 raise _failure(card, message, folder, total)
-        raise weights.not_here(card, "the download was ended from outside")
+        raise reach.not_here(card, "the download was ended from outside")
 
 
 def require_space(card: ModelCard, folder: Path, size_bytes: int) -> None:
@@ -83,7 +83,7 @@ def _failure(card: ModelCard, message: dict[str, Any], folder: Path, total: int)
             f"The weights of {card.id} cannot be kept: {folder} is not writable.",
             f"Make it writable, or name another folder in {_variable(card)}.",
         )
-    return weights.not_here(card, message["reason"])
+    return reach.not_here(card, message["reason"])
 
 
 def _request(card: ModelCard) -> tuple[Path, dict[str, Any]]:
@@ -107,7 +107,7 @@ def _request(card: ModelCard) -> tuple[Path, dict[str, Any]]:
             "beside": [] if is_timm else ["config.json"],
         }
     if card.weights.startswith(("http://", "https://")) and card.source != "hub":
-        folder = weights.hub_cache()
+        folder = torch_hub.hub_cache()
         name = unquote(Path(urlparse(card.weights).path).name)
         return folder, {"do": "url", "url": card.weights, "path": str(folder / name)}
     if card.source == "bundled":

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from core.catalog import catalog
@@ -19,7 +18,7 @@ from core.catalog.card import ModelCard
 from core.errors import AppError, ModelError, WeightsError
 from core.events import ShouldStop, check_stop, never_stop
 from core.models import skeleton
-from core.models.build import BuiltModel, build, outline_of
+from core.models.outline import outline_of
 from core.models.weights.matching import Fit, compare
 from core.models.weights.state_files import MODEL_SUFFIXES, read_state
 
@@ -60,11 +59,6 @@ class ModelFile:
     def file_card(self) -> FileCard:
         """The card of the file itself."""
         return _file_card(self.path, self.card, self.num_classes)
-
-    def build(self) -> BuiltModel:
-        """The model with the file's weights, on the CPU, in eval mode."""
-        with torch.inference_mode(False):  # the head is found by following gradients
-            return build(self.file_card)
 
 
 @dataclass(frozen=True, slots=True)

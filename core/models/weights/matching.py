@@ -92,7 +92,7 @@ class Fit:
 
 
 Outline = Callable[[ModelCard], tuple[ModelCard, Any, Any]]
-"""`core.models.build.outline_of`: the card, its module on meta tensors, where its heads are."""
+"""`core.models.outline.outline_of`: the card, its module on meta tensors, where its heads are."""
 
 
 def compare(card: ModelCard, state: dict[str, Tensor], outline_of: Outline) -> Fit | None:

@@ -15,6 +15,7 @@ import contextlib
 import datetime
 import hashlib
 import json
+import os
 import re
 import sys
 from dataclasses import dataclass
@@ -160,10 +161,16 @@ def folder_of(card: ModelCard) -> Path | None:
     return cached_folder(repo_of(card))
 
 
+def hub_cache() -> Path:
+    """Where torch.hub keeps downloaded files, by torch's own rule."""
+    home = os.environ.get("TORCH_HOME")
+    if home is None:
+        home = str(Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "torch")
+    return Path(home).expanduser() / "hub" / "checkpoints"
+
+
 def cached_folder(repo: str | Repo) -> Path | None:
     """The local folder, or where torch.hub keeps the repository it has downloaded."""
-    from core.models.weights.weights import hub_cache  # which asks this file about hub cards
-
     repo = parse(repo)
     if repo.folder is not None:
         return repo.folder if (repo.folder / "hubconf.py").is_file() else None

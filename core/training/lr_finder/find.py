@@ -22,8 +22,8 @@ from torch import Tensor
 
 from core.batches.augment import TrainingView
 from core.batches.streaming import TrainingImages
+from core.compute.choose import resolve_compute
 from core.compute.deterministic import deterministic
-from core.compute.device import resolve_compute
 from core.data.dataset import DatasetIndex
 from core.data.splits import honest_sets
 from core.errors import DatasetError, DivergedError

@@ -6,7 +6,7 @@ import csv
 from dataclasses import replace
 
 from core.catalog import catalog, table_export
-from core.compute.benchmark import Latency
+from core.catalog.card import Latency
 
 
 def test_csv_holds_one_line_a_card_and_numbers_that_a_spreadsheet_reads():

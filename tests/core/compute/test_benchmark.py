@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from core.catalog import catalog
+from core.catalog.card import Latency
 from core.compute import benchmark
 from core.errors import AppError, ModelError
 from core.events import Cancelled
@@ -46,7 +47,7 @@ def test_what_is_known_is_read_without_torch():
 
 def test_figures_of_another_torch_or_another_machine_do_not_count():
     card = catalog.load().resolve("timm/test_resnet.r160_in1k")
-    found = benchmark.Latency(
+    found = Latency(
         card.id, 1.0, 0.9, 1.1, 30, (160, 160), "cpu", "", "float32", "contiguous", 2, "0.1"
     )
     benchmark._remember(found)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from core.catalog import catalog
-from core.models import build as building
+from core.models import outline
 from core.models.build import build, freeze_backbone
 from core.models.layers.tree import layer_tree
 
@@ -26,9 +26,9 @@ class Tokens(nn.Module):
 def test_the_head_behind_tokens_is_linear_in_their_mean():
     module = Tokens()
     names = set(module.state_dict())
-    building._add_classifier(module, 7, lambda: 5)
+    outline.add_classifier(module, 7, lambda: 5)
     images = torch.rand(2, 3, 2, 2)
-    head = module.get_submodule(building.HEAD)
+    head = module.get_submodule(outline.HEAD)
     expected = head(Tokens.forward(module, images).mean(1))
     assert torch.equal(module(images), expected)
     assert expected.shape == (2, 7)
@@ -45,7 +45,7 @@ def test_every_encoder_of_timm_without_a_place_for_a_classifier_gets_one():
     built = build(smallest, num_classes=7, meta=True)
     freeze_backbone(built)
     trains = {name for name, p in built.module.named_parameters() if p.requires_grad}
-    assert trains == {f"{building.HEAD}.weight", f"{building.HEAD}.bias"}
+    assert trains == {f"{outline.HEAD}.weight", f"{outline.HEAD}.bias"}
     tree = layer_tree(smallest, num_classes=7)
     assert tree.trainable_params == 7 * (built.feature_dim + 1)
     assert tree.params == smallest.params + tree.trainable_params
@@ -53,6 +53,6 @@ def test_every_encoder_of_timm_without_a_place_for_a_classifier_gets_one():
 
 def test_the_classifier_of_an_ordinary_encoder_stays_where_timm_puts_it():
     module = timm.create_model("test_vit", num_classes=0)
-    building._add_classifier(module, 7, lambda: 1)
-    assert not hasattr(module, building.HEAD)
+    outline.add_classifier(module, 7, lambda: 1)
+    assert not hasattr(module, outline.HEAD)
     assert module(torch.zeros(1, 3, 160, 160)).shape == (1, 7)

@@ -53,7 +53,7 @@ def folder(tmp_path_factory, make_image_folder):
 @pytest.fixture(autouse=True)
 def one_core(monkeypatch):
     """Threads that wait for each other take many times as long where other tests run too."""
-    monkeypatch.setattr("core.compute.device.psutil.cpu_count", lambda logical=True: 1)
+    monkeypatch.setattr("core.compute.choose.psutil.cpu_count", lambda logical=True: 1)
 
 
 def of_kind(events, kind):

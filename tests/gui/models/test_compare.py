@@ -11,8 +11,8 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QApplication
 
+from core.catalog.card import Latency
 from core.compute import benchmark
-from core.compute.benchmark import Latency
 from core.errors import AppError
 from core.events import check_stop
 from gui.models import jobs

@@ -13,9 +13,10 @@ from core.catalog import catalog
 from core.errors import WeightsError
 from core.images.decode import read_image
 from core.models.build import BuiltModel, build
-from core.models.weights import weights
+from core.models.weights import load
+from core.models.weights.weights import BUNDLED_PACKAGES
 
-LITES = tuple(weights.BUNDLED_PACKAGES)
+LITES = tuple(BUNDLED_PACKAGES)
 
 
 @pytest.fixture(scope="module")
@@ -37,24 +38,24 @@ def top(built: BuiltModel, photo: Path, *, k: int) -> list[str]:
 
 @pytest.mark.parametrize("arch", LITES)
 def test_every_entry_of_the_file_has_its_place_in_the_model(arch: str, lites):
-    state = weights._bundled_state(arch)
+    state = load._bundled_state(arch)
     module = lites[arch].module
-    mapped = weights.mapped_in_order(state, module.state_dict(), model=arch)
+    mapped = load.mapped_in_order(state, module.state_dict(), model=arch)
     assert list(mapped) == list(module.state_dict())
     assert all(torch.equal(mapped[name], value) for name, value in module.state_dict().items())
 
 
 def test_lite0_has_296_entries_on_both_sides(lites):
-    assert len(weights._bundled_state(LITES[0])) == len(lites[LITES[0]].module.state_dict()) == 296
+    assert len(load._bundled_state(LITES[0])) == len(lites[LITES[0]].module.state_dict()) == 296
 
 
 def test_weights_in_another_order_are_refused_by_name(lites):
     target = lites[LITES[0]].module.state_dict()
     turned = dict(reversed(list(target.items())))
     with pytest.raises(WeightsError, match=r"classifier\.bias"):
-        weights.mapped_in_order(turned, target, model="lite0")
+        load.mapped_in_order(turned, target, model="lite0")
     with pytest.raises(WeightsError, match="295 entries"):
-        weights.mapped_in_order(dict(list(target.items())[1:]), target, model="lite0")
+        load.mapped_in_order(dict(list(target.items())[1:]), target, model="lite0")
 
 
 @pytest.mark.parametrize(("arch", "size_px"), [*zip(LITES, (224, 240, 260), strict=True)])

@@ -19,7 +19,7 @@ from core.catalog import catalog
 from core.cli import subprocess_work
 from core.errors import Cancelled, WeightsError
 from core.models.resolve import resolve_model
-from core.models.weights import weights
+from core.models.weights import reach, weights
 from core.models.weights.download import download
 
 CONTENT = bytes(range(256)) * 12_000
@@ -188,7 +188,7 @@ def test_every_way_of_a_full_disk_is_known():
 
 
 def test_without_a_network_it_is_the_sentence_with_what_is_here(server, monkeypatch):
-    monkeypatch.setattr(weights, "_reachable", lambda address, **limits: False)
+    monkeypatch.setattr(reach, "_reachable", lambda address, **limits: False)
     with pytest.raises(WeightsError, match="the network cannot be reached"):
         download(card(f"{server}/net-{DIGEST[:8]}.pth"))
 

@@ -15,7 +15,7 @@ from core.catalog import catalog
 from core.errors import WeightsError
 from core.models.build import build
 from core.models.resolve import resolve_model
-from core.models.weights import weights
+from core.models.weights import load, reach, weights
 
 CARDS = catalog.load()
 
@@ -46,7 +46,7 @@ def test_without_a_network_one_sentence_names_what_is_here(name, empty_cache, mo
     def refuse(*args, **kwargs):
         raise socket.gaierror(-3, "Temporary failure in name resolution")
 
-    monkeypatch.setattr(weights.socket, "create_connection", refuse)
+    monkeypatch.setattr(reach.socket, "create_connection", refuse)
     with pytest.raises(WeightsError) as caught:
         build(CARDS.resolve(name))
     assert name in caught.value.message
@@ -61,9 +61,9 @@ def test_a_network_that_does_not_answer_is_given_up_after_seconds(empty_cache, m
         over.wait(60)
         raise TimeoutError
 
-    monkeypatch.setattr(weights.socket, "create_connection", hang)
+    monkeypatch.setattr(reach.socket, "create_connection", hang)
     start = time.perf_counter()
-    reached = weights._reachable(("nowhere.invalid", 443), seconds=0.2)
+    reached = reach._reachable(("nowhere.invalid", 443), seconds=0.2)
     seconds = time.perf_counter() - start
     over.set()
     assert not reached
@@ -71,7 +71,7 @@ def test_a_network_that_does_not_answer_is_given_up_after_seconds(empty_cache, m
 
 
 def test_a_download_that_fails_half_way_is_the_same_sentence(empty_cache, monkeypatch):
-    monkeypatch.setattr(weights, "_reachable", lambda address, **limits: True)
+    monkeypatch.setattr(reach, "_reachable", lambda address, **limits: True)
 
     def fail(*args, **kwargs):
         raise urllib.error.URLError("connection reset")
@@ -82,7 +82,7 @@ def test_a_download_that_fails_half_way_is_the_same_sentence(empty_cache, monkey
 
 
 def test_a_hub_that_is_told_to_stay_offline_is_the_same_sentence(empty_cache, monkeypatch):
-    monkeypatch.setattr(weights, "_reachable", lambda address, **limits: True)
+    monkeypatch.setattr(reach, "_reachable", lambda address, **limits: True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(WeightsError, match="are not on this machine"):
         build(CARDS.resolve("timm/resnet18.a1_in1k"))
@@ -115,10 +115,10 @@ def test_a_proxy_is_what_is_knocked_at(monkeypatch):
     monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
     monkeypatch.delenv("no_proxy", raising=False)
     card = CARDS.resolve("torchvision/resnet18")
-    assert weights.address_of(card) == ("proxy.example", 3128)
+    assert reach.address_of(card) == ("proxy.example", 3128)
 
 
 def test_old_names_of_densenet_weights_become_the_present_ones():
     old = "features.denseblock1.denselayer2.norm.1.running_mean"
-    assert weights._densenet_key(old) == "features.denseblock1.denselayer2.norm1.running_mean"
-    assert weights._densenet_key("features.norm0.weight") == "features.norm0.weight"
+    assert load._densenet_key(old) == "features.denseblock1.denselayer2.norm1.running_mean"
+    assert load._densenet_key("features.norm0.weight") == "features.norm0.weight"

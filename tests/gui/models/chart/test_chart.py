@@ -10,9 +10,8 @@ import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtWidgets import QApplication
 
-from core.catalog.card import ModelCard
+from core.catalog.card import Latency, ModelCard
 from core.catalog.search import CardFilter
-from core.compute.benchmark import Latency
 from gui.kit.theme import Theme
 from gui.models.chart.chart import ModelChart
 from gui.models.chart.points import (

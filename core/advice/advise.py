@@ -40,9 +40,9 @@ from core.data.splits import HonestSets, honest_sets
 from core.events import OnProgress, ShouldStop, check_stop, never_stop, no_progress
 from core.models.build import BuiltModel, build
 from core.models.resolve import resolve_model
+from core.plan.layer_plan import plan_of
 from core.recipe.plan import Plan
 from core.recipe.recipe import Recipe
-from core.training.plan_of import plan_of
 
 _SURE_BELOW = 0.5
 """Between photographs (0.20–0.23) and steel defects or digits (0.82–0.85), measured with Lite0."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from core.errors import AppError
+
 Domain = Literal["similar", "somewhat", "different"]
 PlannedStrategy = Literal["feature-extraction", "partial", "full"]
 
@@ -195,3 +197,16 @@ def _by_size_and_domain(images_per_class: float, domain: Domain) -> RuleRow:
     }[size, domain]
     kind = "similar" if domain == "similar" else "different"
     return RuleRow(rule, f"{size} and {kind}", says, decided=False)
+
+
+def parse_budget(text: str) -> float:
+    """Seconds of `90`, `90s`, `10m` or `1.5h`. Raises: AppError."""
+    units = {"s": 1, "m": 60, "h": 3600}
+    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
+    try:
+        seconds = float(number) * units[unit]
+    except ValueError:
+        seconds = -1
+    if not seconds > 0:
+        raise AppError(f"“{text}” is not a time budget.", "Write for example 90s, 10m or 1.5h.")
+    return seconds

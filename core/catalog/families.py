@@ -1,12 +1,18 @@
-"""Which family an architecture belongs to, in the words of the field.
+"""Which family an architecture belongs to, in the words of the field, and what is known of it.
 
 By the beginning of the name; the first line that fits decides, so the special stands above the
-general. A name without a line is its own family, without its size.
+general. A name without a line is its own family, without its size. The texts on families are in
+`resources/families.toml`; a family without an entry is not described.
 """
 
 from __future__ import annotations
 
+import functools
 import re
+import tomllib
+from dataclasses import dataclass
+
+from core.system import paths
 
 _PREFIXES: tuple[tuple[str, str], ...] = (
     (r"(tf_|gc_)?efficientnetv2|efficientnet_v2", "EfficientNetV2"),
@@ -138,3 +144,24 @@ def family_of(arch: str) -> str:
         if pattern.match(arch):
             return family
     return re.split(r"[_\d]", arch, maxsplit=1)[0] or arch
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyText:
+    """`year` is that of the paper or of the first publication."""
+
+    year: int
+    ideas: str
+    use: str
+
+
+def family_text(family: str) -> FamilyText | None:
+    """What there is to say of a family, if anything."""
+    return described_families().get(family)
+
+
+@functools.cache
+def described_families() -> dict[str, FamilyText]:
+    """All texts by family, read once per process."""
+    text = paths.resource("families.toml").read_text(encoding="utf-8")
+    return {family: FamilyText(**entry) for family, entry in tomllib.loads(text).items()}

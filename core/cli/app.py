@@ -215,9 +215,8 @@ def advise(
 ) -> None:
     """Which strategy, why, and what to expect: rules and measured evidence."""
     from core.advice.advise import advise as ask
-    from core.advice.budget import parse_budget
     from core.advice.check import check as try_arms
-    from core.advice.rules import DOMAINS, describe
+    from core.advice.rules import DOMAINS, describe, parse_budget
 
     if domain != "auto" and domain not in DOMAINS:
         raise typer.BadParameter(f"--domain takes auto, {', '.join(DOMAINS)}; not “{domain}”.")

@@ -54,7 +54,7 @@ def health(
     with progress() as on_progress, stop_on_interrupt() as should_stop:
         vectors = None
         if features:
-            from core.evaluation.frozen_features import frozen_features
+            from core.features.dataset_features import frozen_features
 
             vectors = frozen_features(
                 index,

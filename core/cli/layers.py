@@ -142,7 +142,7 @@ def _print_tree(out: Console, tree: LayerTree, shown: Shown, *, is_search: bool)
 
 def _explain(out: Console, tree: LayerTree, lines: Sequence[LayerLine]) -> None:
     """Each text once: of the layers shown, then of the layer groups from the stem to the head."""
-    from core.models.layer_words import explain_depth, explain_kind
+    from core.models.layers.explain import explain_depth, explain_kind
 
     said: dict[str, list[str]] = {}
     for line in lines:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,6 @@ import torch
 from core.errors import RunError
 from core.evaluation.classifier import Classifier
 from core.evaluation.metrics import make_report, score_tasks
-from core.evaluation.predictions import make_predictions
 from core.events import OnProgress, ShouldStop, never_stop, no_progress
 from core.runs.dataset_record import root_of
 from core.runs.report import Report
@@ -109,3 +109,17 @@ def _selected_on(split: str, unreadable: int) -> str:
         "test": "test images: no choice was made on them",
     }.get(split, f"no {split} image chose anything")
     return note + (f"; {unreadable} unreadable file(s) left out" if unreadable else "")
+
+
+def make_predictions(
+    probabilities: torch.Tensor, labels: torch.Tensor, files: Sequence[str]
+) -> tuple[Prediction, ...]:
+    """One prediction per image, in the order of the rows.
+
+    `probabilities`: float [N, C], each row summing to 1; `labels`: int64 [N]; `files`: N paths
+    relative to the dataset. Where classes tie, the first one is predicted, as the report counts it.
+    """
+    predicted = probabilities.argmax(1)
+    probability = probabilities.gather(1, predicted.unsqueeze(1)).squeeze(1)
+    rows = zip(files, labels.tolist(), predicted.tolist(), probability.tolist(), strict=True)
+    return tuple(Prediction(*row) for row in rows)

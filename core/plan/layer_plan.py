@@ -375,3 +375,16 @@ def _fewest_rates(
         else:
             waiting += reversed(index.children.get(path, ()))
     return rates
+
+
+def plan_of(recipe: Recipe, num_classes: int) -> Plan:
+    """What trains of the recipe's model with a new head for so many classes.
+
+    From the model's outline: no weights, a moment. Raises: ModelError, WeightsError where the model
+    is not known or cannot be outlined.
+    """
+    from core.models.build import build  # loads torch, which the rest of this file does without
+    from core.models.resolve import resolve_model
+
+    card = resolve_model(recipe.model)
+    return make_plan(recipe, build(card, num_classes=num_classes, meta=True).group_sizes())

@@ -9,9 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from core.evaluation.evaluate import Evaluation
+from core.evaluation.evaluate import Evaluation, make_predictions
 from core.evaluation.metrics import make_report, score_tasks
-from core.evaluation.predictions import make_predictions
 from core.events import CheckpointSaved, EpochDone, Notice
 from core.runs.checkpoints import Head, TaskHead, make_reference, save_checkpoint
 from core.training.context import (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
-from core.models.layer_words import explain_depth, explain_kind
+from core.models.layers.explain import explain_depth, explain_kind
 from core.models.layers.rows import shape_text
 from gui.kit import theme
 from gui.kit.basics import ElidedLabel, label

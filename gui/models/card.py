@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from core.catalog.card import ModelCard
-from core.models.family_texts import family_text
+from core.catalog.families import family_text
 from gui.kit import theme
 from gui.kit.basics import ElidedLabel, button, label, separator
 from gui.kit.theme import Theme, set_role

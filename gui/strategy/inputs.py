@@ -16,8 +16,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from core.advice.budget import parse_budget
-from core.advice.rules import DOMAINS, Domain, Thresholds
+from core.advice.rules import DOMAINS, Domain, Thresholds, parse_budget
 from core.errors import AppError
 from gui.kit import theme
 from gui.kit.basics import Card, ElidedLabel, Stat, label, row

@@ -32,8 +32,8 @@ def plan_of(values: dict[str, Any], classes: int, link: JobContext) -> Plan:
 
     Raises: AppError for a value the recipe refuses or a model that cannot be outlined.
     """
+    from core.plan.layer_plan import plan_of as plan_of_recipe
     from core.recipe.recipe import make_recipe
-    from core.training.plan_of import plan_of as plan_of_recipe
 
     check_stop(link.should_stop)
     return plan_of_recipe(make_recipe(values), classes)

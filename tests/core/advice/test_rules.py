@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.advice.budget import parse_budget
-from core.advice.rules import Thresholds, decide, describe, published_rules
+from core.advice.rules import Thresholds, decide, describe, parse_budget, published_rules
 from core.errors import AppError
 
 

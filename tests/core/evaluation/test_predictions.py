@@ -4,9 +4,8 @@ import pytest
 import torch
 
 from core.data.sources.scan import scan
-from core.evaluation.evaluate import evaluate_images
+from core.evaluation.evaluate import evaluate_images, make_predictions
 from core.evaluation.metrics import make_report
-from core.evaluation.predictions import make_predictions
 from core.recipe.recipe import Recipe
 from core.runs.run_folder import RunStore
 from core.training.fit import fit

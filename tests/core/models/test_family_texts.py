@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from core.catalog import catalog
-from core.models.family_texts import described_families, family_text
+from core.catalog.families import described_families, family_text
 
 FAMILIES = Counter(card.family for card in catalog.load().cards)
 

@@ -8,7 +8,7 @@ from typing import get_args
 
 import pytest
 
-from core.models.layer_words import explain_depth, explain_kind
+from core.models.layers.explain import explain_depth, explain_kind
 
 
 def test_every_kind_is_explained_in_sentences_of_its_own():
@@ -51,5 +51,5 @@ def test_the_depth_goes_from_edges_to_objects_and_the_head_transfers_least():
 
 
 def test_the_words_come_without_torch():
-    code = "import sys; import core.models.layer_words; assert 'torch' not in sys.modules"
+    code = "import sys; import core.models.layers.explain; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -16,6 +16,7 @@ from core.models.layers.tree import layer_tree
 from core.plan.layer_plan import (
     LayerPlan,
     factor_at,
+    plan_of,
     read_factor,
     trains_alike,
     with_factor,
@@ -25,7 +26,6 @@ from core.plan.layer_plan import (
 from core.plan.layer_text import plan_to_csv, plan_to_markdown
 from core.recipe.plan import make_plan
 from core.recipe.recipe import make_recipe, read_recipe
-from core.training.plan_of import plan_of
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from core.errors import AppError
+from core.plan.layer_plan import plan_of
 from core.recipe.plan import make_plan
 from core.recipe.recipe import make_recipe
 from core.training.context import notices_of_rates
-from core.training.plan_of import plan_of
 
 _SIZES = {"stem": 10, "layer1": 100, "layer2": 200, "layer3": 400, "head": 20}
 _GROUPS = [(name, {f"{name}.weight": size}) for name, size in _SIZES.items()]

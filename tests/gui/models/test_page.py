@@ -13,10 +13,10 @@ from PySide6.QtWidgets import QApplication, QPushButton
 
 from core.catalog.card import ModelCard
 from core.catalog.domains import domain_backbones
+from core.catalog.families import family_text
 from core.catalog.presets import PRESETS
 from core.catalog.search import CardFilter
 from core.errors import ModelError
-from core.models.family_texts import family_text
 from core.models.layers.rows import LayerLine, collapse
 from core.models.layers.tree import LayerNode
 from gui.layers import jobs

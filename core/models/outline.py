@@ -121,7 +121,7 @@ def data_config(card: ModelCard, module: nn.Module) -> dict[str, Any]:
             "std": tuple(preset.std),
             "crop_mode": "center",
         }
-    config = dict(timm.data.resolve_modeldata_config(module))
+    config = dict(timm.data.resolve_model_data_config(module))
     crop = _LITE_CROP if card.source == "bundled" else config["crop_pct"]
     if card.source == "hub" and not getattr(module, "pretrained_cfg", None):
         config["interpolation"] = "bilinear"  # as torchvision's classic preprocessing

@@ -10,6 +10,7 @@ from PySide6.QtGui import QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import QSplitter, QStackedWidget, QTabWidget, QWidget
 
 from core.errors import AppError
+from core.models.resolve import resolve_model
 from gui.base.page import Page
 from gui.base.session import Session
 from gui.kit import theme
@@ -261,7 +262,7 @@ class ModelsPage(Page):
         if self._listing is None:
             return
         card = replace(
-            self._listing.catalog.resolve(backbone.id),
+            resolve_model(backbone.id),
             license=backbone.license,
             pretraining=backbone.pretraining,
             input_size=backbone.input_size,

@@ -7,15 +7,15 @@ import sys
 
 import pytest
 
-from core.catalog import catalog
 from core.catalog.domains import DomainBackbone, domain_backbones, domain_names, examples
 from core.errors import ModelError
+from core.models.resolve import resolve_model
 from core.system import paths
 
 
 @pytest.mark.parametrize("backbone", domain_backbones(), ids=lambda backbone: backbone.id)
 def test_a_backbone_has_a_licence_a_source_and_an_id_that_resolves(backbone: DomainBackbone):
-    card = catalog.load().resolve(backbone.id)
+    card = resolve_model(backbone.id)
     assert card.id == backbone.id
     assert backbone.license
     assert backbone.source == f"https://huggingface.co/{card.weights.removeprefix('hf-hub:')}"

@@ -15,7 +15,7 @@ from core.catalog.card import ModelCard
 from core.errors import ModelError, WeightsError
 from core.events import check_stop
 from core.models.weights import download as downloads
-from core.models.weights import torch_hub, weights
+from core.models.weights import reach, torch_hub, weights
 from core.models.weights.torch_hub import Entry
 from core.models.weights.weights import WeightsState
 from gui.models.rows import make_row
@@ -150,7 +150,7 @@ def test_a_download_can_be_cancelled(models, qtbot, monkeypatch) -> None:
 
 
 def test_without_a_network_one_sentence_says_what_is_here(models, qtbot, monkeypatch) -> None:
-    monkeypatch.setattr(weights, "_reachable", lambda address, **options: False)
+    monkeypatch.setattr(reach, "_reachable", lambda address, **options: False)
     models.choose(RESNET)
     models.card.weights.download_button.click()
     qtbot.waitUntil(lambda: "network cannot be reached" in models.notices.text)

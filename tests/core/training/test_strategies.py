@@ -304,7 +304,7 @@ def test_a_step_that_cannot_fit_is_refused_before_it_is_made(monkeypatch) -> Non
     sizes, take = [], stepper.step
     monkeypatch.setattr(dry_runs, "available_bytes", lambda: 1_000)
     monkeypatch.setattr(
-        stepper, "take", lambda v, *a, **k: (sizes.append(len(v)), take(v, *a, **k))[1]
+        stepper, "step", lambda v, *a, **k: (sizes.append(len(v)), take(v, *a, **k))[1]
     )
     before = everything(stepper)
     with stepper.trainee.working(), pytest.raises(MemoryShortError, match="GB of memory") as caught:

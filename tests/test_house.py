@@ -395,7 +395,7 @@ def test_files_that_the_docs_name_are_there(page: Path) -> None:
             "import core.data.sources.samples, core.recipe.recipe, core.system.libraries\n"
             "from core.catalog import catalog\n"
             "from core.models.weights import weights\n"
-            "from core.runs.run_folder import RunStore\n"
+            "from core.runs.store import RunStore\n"
             "weights.is_here(catalog.load().cards[0])\n"
             "RunStore().runs()",
             "torch torchvision timm sklearn scipy",

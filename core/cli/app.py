@@ -278,7 +278,7 @@ def evaluate(
 ) -> None:
     """Evaluate a run once more, from its files."""
     from core.evaluation.evaluate import evaluate as judge
-    from core.runs.run_folder import RunStore
+    from core.runs.store import RunStore
 
     with progress() as on_progress, stop_on_interrupt() as should_stop:
         report = judge(

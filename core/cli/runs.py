@@ -29,7 +29,7 @@ def list_runs(
     """All runs, newest first."""
     if context.invoked_subcommand is not None:
         return
-    from core.runs.run_folder import RunStore
+    from core.runs.store import RunStore
 
     store = RunStore()
     every = store.runs()
@@ -88,7 +88,7 @@ def note(
     ] = None,
 ) -> None:
     """Write a note about a run; without a text, read it."""
-    from core.runs.run_folder import RunStore
+    from core.runs.store import RunStore
 
     opened = RunStore().open(run)
     if text is None:
@@ -103,6 +103,6 @@ def archive(
     back: Annotated[bool, typer.Option("--back", help="Bring it back.")] = False,
 ) -> None:
     """Put a run aside: it stays on the disk and is listed only with --archived."""
-    from core.runs.run_folder import RunStore
+    from core.runs.store import RunStore
 
     RunStore().open(run).set_archived(not back)

@@ -67,7 +67,8 @@ def train(
     )
     like = recipe_file.read_text(encoding="utf-8") if recipe_file else ""
     from core.compute import distributed
-    from core.runs.run_folder import Run, RunStore, create_run
+    from core.runs.run_folder import Run, create_run
+    from core.runs.store import RunStore
     from core.training.fit import fit
     from core.training.torchrun import fit_together, processes_of
 
@@ -114,7 +115,7 @@ def train(
 def _cross_validate(
     recipe: Recipe, index: DatasetIndex, folds: int, start: float, *, as_json: bool
 ) -> None:
-    from core.runs.run_folder import RunStore
+    from core.runs.store import RunStore
     from core.training.cross_validation import cross_validate
 
     with progress() as on_progress, stop_on_interrupt() as should_stop:
@@ -157,7 +158,7 @@ def resume(
 ) -> None:
     """Go on with a fine-tuning that was stopped or cut off, or whose loss was no number."""
     from core.compute import distributed
-    from core.runs.run_folder import RunStore
+    from core.runs.store import RunStore
     from core.training.fit import resume as go_on
     from core.training.torchrun import processes_of, resume_together
 

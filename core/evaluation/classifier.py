@@ -24,7 +24,8 @@ from core.models.outline import bare_outline
 from core.models.resolve import resolve_model
 from core.recipe.recipe import Recipe
 from core.runs.checkpoints import Head, Reference, TaskHead, load_checkpoint
-from core.runs.run_folder import RunStore, is_run
+from core.runs.run_folder import is_run
+from core.runs.store import RunStore
 
 Picture = Path | Image.Image
 

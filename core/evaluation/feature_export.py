@@ -27,7 +27,8 @@ from core.models.layers.activations import inner_features, spatial_features
 from core.models.resolve import resolve_model
 from core.models.weights.files import open_model_file
 from core.runs.checkpoints import load_checkpoint
-from core.runs.run_folder import RunStore, is_run
+from core.runs.run_folder import is_run
+from core.runs.store import RunStore
 
 _BATCH = 16
 

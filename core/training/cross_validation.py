@@ -17,7 +17,7 @@ from core.errors import Cancelled, DatasetError
 from core.evaluation.metrics import wilson_interval
 from core.events import ShouldStop, Sink, check_stop, never_stop, no_sink
 from core.recipe.recipe import Recipe
-from core.runs.run_folder import RunStore
+from core.runs.store import RunStore
 from core.training.fit import fit
 
 

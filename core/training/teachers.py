@@ -16,7 +16,8 @@ from core.models.outline import bare_outline
 from core.models.resolve import resolve_model
 from core.recipe.recipe import Recipe
 from core.runs.checkpoints import Head, load_checkpoint
-from core.runs.run_folder import Run, RunStore, is_run
+from core.runs.run_folder import Run, is_run
+from core.runs.store import RunStore
 from core.system import atomic_files
 from core.training.context import FrozenFeatures, TrainingContext, embed
 from core.training.distillation import LoadedTeacher, Teacher

@@ -72,7 +72,8 @@ def list_models(link: JobContext) -> tuple[ModelCard, ...]:
 
 def list_runs(link: JobContext) -> tuple[RunSummary, ...]:
     """All runs but those stopped before there was a model: a summary does not tell these apart."""
-    from core.runs.run_folder import Run, RunStore
+    from core.runs.run_folder import Run
+    from core.runs.store import RunStore
 
     return tuple(
         run
@@ -149,7 +150,7 @@ def save_pasted(image: QImage, link: JobContext) -> Path:
 def train(values: dict[str, Any], dataset: DatasetIndex, link: JobContext) -> RunResult:
     """One run from the form's values. Raises: AppError for a value the recipe refuses."""
     from core.recipe.recipe import new_recipe
-    from core.runs.run_folder import RunStore
+    from core.runs.store import RunStore
     from core.training.fit import fit
     from core.training.torchrun import fit_together, processes_of
 
@@ -167,7 +168,7 @@ def train(values: dict[str, Any], dataset: DatasetIndex, link: JobContext) -> Ru
 
 def resume_run(path: Path, link: JobContext) -> RunResult:
     """Go on with a stopped run; what it told before is told again first, for the curves."""
-    from core.runs.run_folder import RunStore
+    from core.runs.store import RunStore
     from core.training.fit import resume
     from core.training.torchrun import processes_of, resume_together
 

@@ -28,7 +28,7 @@ from core.diagnostics.warmup import warm_up
 from core.events import EpochDone, StepDone
 from core.models.build import build
 from core.recipe.recipe import Recipe
-from core.runs.run_folder import RunStore
+from core.runs.store import RunStore
 from core.training.fit import fit
 from core.training.loop.model import FineTunedModel
 from helpers import REPOSITORY
@@ -147,7 +147,7 @@ _PEAK = """
     from core.evaluation.classifier import Classifier
     from core.recipe.recipe import Recipe
     from core.training.fit import fit
-    from core.runs.run_folder import RunStore
+    from core.runs.store import RunStore
     folder, what = Path(sys.argv[1]), sys.argv[2]
     index = scan(folder)
     if what == "train":

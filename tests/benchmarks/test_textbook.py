@@ -25,7 +25,7 @@ from core.data.sources.scan import scan
 from core.diagnostics.warmup import warm_up
 from core.models.build import build, freeze_backbone
 from core.recipe.recipe import Recipe
-from core.runs.run_folder import RunStore
+from core.runs.store import RunStore
 from core.training.fit import fit
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3600)]

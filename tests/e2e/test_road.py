@@ -161,7 +161,7 @@ def test_closing_during_a_real_run_saves_it(
 ) -> None:
     from PySide6.QtWidgets import QMessageBox, QPushButton
 
-    from core.runs.run_folder import RunStore
+    from core.runs.store import RunStore
 
     _drop(window, make_image_folder(tmp_path / "shapes", per_class=40))
     qtbot.waitUntil(lambda: window.session.scan_state == "ready", timeout=60_000)

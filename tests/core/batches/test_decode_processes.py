@@ -24,7 +24,7 @@ from core.errors import DecodeError
 from core.events import EpochDone, Notice, StepDone
 from core.images.preprocess import Preprocessing
 from core.recipe.recipe import Recipe
-from core.runs.run_folder import RunStore
+from core.runs.store import RunStore
 from core.training.fit import fit
 from helpers import REPOSITORY
 

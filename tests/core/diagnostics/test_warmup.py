@@ -19,7 +19,7 @@ from core.evaluation.classifier import Classifier
 from core.data.sources.scan import scan
 from core.recipe.recipe import Recipe
 from core.training.fit import fit
-from core.runs.run_folder import RunStore
+from core.runs.store import RunStore
 index = scan(Path(sys.argv[1]))
 result = fit(Recipe(), index, RunStore().create("x", Recipe()))
 Classifier.open(result.run).classify([index.path(0)])

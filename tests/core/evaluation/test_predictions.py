@@ -7,7 +7,7 @@ from core.data.sources.scan import scan
 from core.evaluation.evaluate import evaluate_images, make_predictions
 from core.evaluation.metrics import make_report
 from core.recipe.recipe import Recipe
-from core.runs.run_folder import RunStore
+from core.runs.store import RunStore
 from core.training.fit import fit
 
 

@@ -13,7 +13,7 @@ from core.cli.app import main
 from core.errors import AppError
 from core.recipe.recipe import Recipe
 from core.runs.queue import Queue
-from core.runs.run_folder import RunStore
+from core.runs.store import RunStore
 from helpers import REPOSITORY
 
 

@@ -12,7 +12,8 @@ from core.errors import RunError
 from core.events import EpochDone, Notice, RunEnded, RunStarted, from_json, to_json
 from core.recipe.recipe import Recipe
 from core.runs.report import ClassScore, Report
-from core.runs.run_folder import Run, RunStore, create_run
+from core.runs.run_folder import Run, create_run
+from core.runs.store import RunStore
 from core.system import atomic_files
 
 REPORT = Report(

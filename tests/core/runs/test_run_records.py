@@ -11,7 +11,8 @@ from core.errors import RunError
 from core.events import EpochDone, RunEnded, RunResumed, RunStarted, StepDone
 from core.recipe.recipe import Recipe
 from core.runs import tensorboard
-from core.runs.run_folder import Run, RunStore
+from core.runs.run_folder import Run
+from core.runs.store import RunStore
 from core.runs.tensorboard import TensorBoardLog
 from core.training.fit import fit
 

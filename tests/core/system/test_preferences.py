@@ -11,7 +11,7 @@ import pytest
 
 from core.errors import AppError
 from core.recipe.recipe import Recipe, new_recipe
-from core.runs.run_folder import RunStore
+from core.runs.store import RunStore
 from core.system import disk_cache, paths, preferences
 from core.system.preferences import Preferences
 

@@ -11,7 +11,8 @@ from core.data.sources.scan import scan
 from core.errors import Cancelled, DatasetError
 from core.events import RunStarted
 from core.recipe.recipe import Recipe
-from core.runs.run_folder import Run, RunStore
+from core.runs.run_folder import Run
+from core.runs.store import RunStore
 from core.training.cross_validation import cross_validate
 
 RECIPE = Recipe(precision="float32", selection_folds=2)

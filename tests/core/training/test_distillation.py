@@ -21,7 +21,8 @@ from core.features.cache import state_digest
 from core.models.build import build
 from core.recipe.recipe import Recipe
 from core.runs.checkpoints import Head
-from core.runs.run_folder import Run, RunStore
+from core.runs.run_folder import Run
+from core.runs.store import RunStore
 from core.training.distillation import Teacher, soft_loss
 from core.training.fit import fit, resume
 from core.training.losses import Loss

@@ -28,7 +28,8 @@ from core.models.build import build
 from core.recipe.plan import make_plan
 from core.recipe.recipe import Recipe
 from core.runs.checkpoints import Head
-from core.runs.run_folder import Run, RunResult, RunStore, create_run
+from core.runs.run_folder import Run, RunResult, create_run
+from core.runs.store import RunStore
 from core.training.fit import fit, resume
 from core.training.loop.model import FineTunedModel
 

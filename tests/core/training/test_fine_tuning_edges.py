@@ -21,7 +21,8 @@ from core.recipe.plan import make_plan
 from core.recipe.recipe import Recipe
 from core.runs import checkpoints
 from core.runs.checkpoints import Head, make_reference, save_checkpoint
-from core.runs.run_folder import Run, RunStore, create_run
+from core.runs.run_folder import Run, create_run
+from core.runs.store import RunStore
 from core.training.fit import fit, resume
 from core.training.loop import state
 from core.training.loop.batches import Batches, TrainingSet, Unreadable

@@ -27,7 +27,7 @@ from core.features import cache
 from core.models.build import build
 from core.recipe.recipe import Recipe
 from core.runs.checkpoints import load_checkpoint
-from core.runs.run_folder import RunStore
+from core.runs.store import RunStore
 from core.system import paths
 from core.training.fit import fit
 

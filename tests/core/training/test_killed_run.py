@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 from core.data.sources.scan import scan
 from core.events import EpochDone, RunResumed
 from core.recipe.recipe import Recipe
-from core.runs.run_folder import Run, RunStore
+from core.runs.run_folder import Run
+from core.runs.store import RunStore
 from core.system import atomic_files
 from core.training.fit import fit, resume
 from helpers import REPOSITORY

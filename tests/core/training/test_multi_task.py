@@ -21,7 +21,8 @@ from core.evaluation.evaluate import evaluate
 from core.events import EpochDone, Notice, RunStarted, StepDone
 from core.models.build import build
 from core.recipe.recipe import Recipe, make_recipe
-from core.runs.run_folder import Run, RunStore
+from core.runs.run_folder import Run
+from core.runs.store import RunStore
 from core.training.fit import fit, resume
 from core.training.losses import Loss
 from core.training.multi_task import TaskPlan, plan_tasks

@@ -21,7 +21,7 @@ from core.models.build import build
 from core.recipe.plan import make_plan
 from core.recipe.recipe import Recipe
 from core.runs.checkpoints import Head
-from core.runs.run_folder import RunStore
+from core.runs.store import RunStore
 from core.training.fit import fit, resume
 from core.training.loop import dry_run as dry_runs
 from core.training.loop.dry_run import dry_run

@@ -15,7 +15,8 @@ from core.errors import RunError
 from core.events import EpochDone, Event, RunStarted, StepDone
 from core.features.cache import Features, joined
 from core.recipe.recipe import Recipe
-from core.runs.run_folder import Run, RunStore
+from core.runs.run_folder import Run
+from core.runs.store import RunStore
 from core.training.fit import fit, resume
 from core.training.torchrun import fit_together, resume_together
 

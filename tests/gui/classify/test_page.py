@@ -7,7 +7,8 @@ from pathlib import Path
 
 from core.events import RunEnded, never_stop, no_progress
 from core.recipe.recipe import make_recipe
-from core.runs.run_folder import RunStatus, RunStore, RunSummary
+from core.runs.run_folder import RunStatus, RunSummary
+from core.runs.store import RunStore
 from gui.classify import page as classify
 from gui.kit.workers import JobContext
 from gui.shell import jobs

@@ -19,7 +19,8 @@ from core.errors import AppError
 from core.events import EpochDone, RunEnded, never_stop, no_progress
 from core.recipe.recipe import Recipe, make_recipe
 from core.runs.report import ClassScore, Report
-from core.runs.run_folder import Prediction, Run, RunStore, create_run
+from core.runs.run_folder import Prediction, Run, create_run
+from core.runs.store import RunStore
 from gui.base.live_run import LiveRun
 from gui.kit.workers import JobContext
 from gui.pictures.entries import PredictionEntries

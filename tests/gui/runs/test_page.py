@@ -13,7 +13,8 @@ from PySide6.QtWidgets import QApplication, QMessageBox
 from core.events import EpochDone, RunEnded, StepDone, to_json
 from core.recipe.recipe import make_recipe
 from core.runs.report import ClassScore, Report
-from core.runs.run_folder import Run, RunStore, create_run
+from core.runs.run_folder import Run, create_run
+from core.runs.store import RunStore
 from gui.base.live_run import LiveRun
 from gui.kit.workers import JobContext
 from gui.runs import jobs as run_jobs

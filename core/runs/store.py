@@ -1,4 +1,4 @@
-"""The folder of all runs: the name of a new run, the list of runs, a run found by name. No torch."""
+"""The folder of all runs: a name for a new run, all runs as a list, a run by its name. No torch."""
 
 from __future__ import annotations
 

@@ -366,7 +366,7 @@ def _domain(
         return (
             "somewhat",
             "assumed",
-            f"{built.card.id} has no pretrained classifier to measure the domain with; "
+            f"{built.card.full_name} has no pretrained classifier to measure the domain with; "
             "“somewhat different” is assumed. Say the domain yourself if you know better.",
         )
     share = evidence.head_entropy

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from core.catalog.names import full_name, shown_name
+
 LABEL_SETS = {
     1000: "ImageNet-1k",
     11221: "ImageNet-21k, MIIL's part",
@@ -63,6 +65,16 @@ class ModelCard:
     std: tuple[float, ...] | None = None
     images_per_s: float | None = None
     """Published throughput; `Catalog.throughput_hardware` says on what."""
+
+    @property
+    def shown_name(self) -> str:
+        """What it is called where a person reads it."""
+        return shown_name(self.id)
+
+    @property
+    def full_name(self) -> str:
+        """The shown name with the id in brackets, as messages name it."""
+        return full_name(self.id)
 
     @property
     def label_set(self) -> str:

@@ -18,6 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from core import events
+from core.catalog.names import full_name
 from core.errors import AppError
 from core.events import OnProgress
 
@@ -95,8 +96,9 @@ def run_sink(on_progress: OnProgress) -> Callable[[events.Event], None]:
             case events.RunStarted():
                 steps_per_epoch, tasks = max(1, event.steps_per_epoch), event.tasks
                 messages.print(
-                    f"{event.model}, {event.strategy}, {event.device} in {event.precision}: "
-                    f"{event.train_images:,} training and {event.report_images:,} report images"
+                    f"{full_name(event.model)}, {event.strategy}, {event.device} in "
+                    f"{event.precision}: {event.train_images:,} training and "
+                    f"{event.report_images:,} report images"
                 )
             case events.StepDone():
                 on_progress(event.step % steps_per_epoch, steps_per_epoch, f"epoch {event.epoch}")

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from core.catalog.names import full_name
 from core.cli.arguments import Json
 from core.cli.console import answer_console, number, print_json
 from core.errors import ModelError
@@ -65,7 +66,7 @@ def layers(
         shown = [(0, line) for _, line in walk(lines) if line_fits(line, search)]
         if not shown:
             raise ModelError(
-                f"No layer of {tree.model} has “{search}” in its path, class or kind.",
+                f"No layer of {full_name(tree.model)} has “{search}” in its path, class or kind.",
                 "Kinds: " + ", ".join(_kinds(line for _, line in walk(lines))) + ".",
             )
     elif opens_all:

@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
+from core.catalog.names import full_name
 from core.cli.arguments import Dataset, Json, Sample, dataset_path, recipe_from, scan_dataset
 from core.cli.console import answer_console, messages, print_json, progress, stop_on_interrupt
 from core.events import Notice
@@ -121,7 +122,7 @@ def _print_curve(curve: RateCurve, recipe: Recipe) -> None:
     out.print(f"Rates by layer group: {escape(shares)}.")
     ended = "the loss ran away" if curve.end == "diverged" else "the highest rate was reached"
     out.print(
-        f"{len(curve.points)} steps in {curve.seconds:.0f} s; {ended}. {curve.model}, "
+        f"{len(curve.points)} steps in {curve.seconds:.0f} s; {ended}. {full_name(curve.model)}, "
         f"{curve.strategy}."
     )
 

@@ -85,7 +85,7 @@ def where(model: Model, as_json: Json = False) -> None:
         return
     out = answer_console()
     size = f", {_mb(state)} MB" if state.size_bytes is not None else ""
-    out.print(escape(f"{card.id}: {state.where}{size}: {_place(state)}"), soft_wrap=True)
+    out.print(escape(f"{card.full_name}: {state.where}{size}: {_place(state)}"), soft_wrap=True)
     if state.where != "imported":
         out.print(escape(f"From {state.origin}"), soft_wrap=True)
     if licence_note(card):
@@ -109,7 +109,9 @@ def download(model: Model, as_json: Json = False) -> None:
     if as_json:
         print_json(_fields(card, state))
         return
-    answer_console().print(escape(f"{card.id}: {_mb(state)} MB: {_place(state)}"), soft_wrap=True)
+    answer_console().print(
+        escape(f"{card.full_name}: {_mb(state)} MB: {_place(state)}"), soft_wrap=True
+    )
 
 
 @weights.command("import")
@@ -177,7 +179,7 @@ def remove(
     state = state_of(card)
     if state.where != "downloaded" or state.path is None:
         raise AppError(
-            f"There is no download of {card.id} to delete.",
+            f"There is no download of {card.full_name} to delete.",
             "Bundled weights and your own files are left alone.",
         )
     import send2trash  # type: ignore[import-untyped]
@@ -191,7 +193,7 @@ def remove(
                 send2trash.send2trash(str(path))
         except send2trash.TrashPermissionError as error:
             raise AppError(f"{path} cannot be moved to the trash: {error}.") from error
-    out.print(escape(f"The download of {card.id} is in the trash."), soft_wrap=True)
+    out.print(escape(f"The download of {card.full_name} is in the trash."), soft_wrap=True)
 
 
 @weights.command("child", hidden=True)

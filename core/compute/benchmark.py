@@ -71,7 +71,7 @@ def measure(
     from core.compute.device import accelerator_name, fast_precision, resolve_device
     from core.models import outline, skeleton
 
-    on_progress(0, _PASSES, f"building {card.id}")
+    on_progress(0, _PASSES, f"building {card.full_name}")
     place = resolve_device(device)
     card, _ = outline.bare_outline(card)
     _refuse_too_large(card)
@@ -91,7 +91,7 @@ def measure(
         seconds = _timed(module, image, on_progress, should_stop)
     except torch.OutOfMemoryError as error:
         raise AppError(
-            f"{card.id} does not fit into the memory of {accelerator_name(place) or place}.",
+            f"{card.full_name} does not fit into the memory of {accelerator_name(place) or place}.",
             "Choose a smaller model.",
         ) from error
     finally:
@@ -122,7 +122,8 @@ def _refuse_too_large(card: ModelCard) -> None:
     available = psutil.virtual_memory().available
     if needed > available:
         raise AppError(
-            f"{card.id} needs about {needed / 1e9:.1f} GB of memory and {available / 1e9:.1f} GB "
+            f"{card.full_name} needs about {needed / 1e9:.1f} GB of memory and "
+            f"{available / 1e9:.1f} GB "
             "are free.",
             "Close other programs, or choose a smaller model.",
         )
@@ -151,7 +152,7 @@ def _warm_up(
         except (RuntimeError, NotImplementedError) as error:
             if position == len(wishes) - 1:
                 raise ModelError(
-                    f"{card.id} cannot be run on {image.device.type}: {_first_line(error)}.",
+                    f"{card.full_name} cannot be run on {image.device.type}: {_first_line(error)}.",
                     "Choose another model.",
                 ) from error
     raise AssertionError("a layout is always tried")

@@ -118,7 +118,8 @@ class Classifier:
             card, _ = bare_outline(card)  # only the model itself can tell its classes
         if card.num_classes == 0:
             raise ModelError(
-                f"{card.id} has no classifier of its own.", "Train it on your classes first."
+                f"{card.full_name} has no classifier of its own.",
+                "Train it on your classes first.",
             )
         # In float32: the published figures of a pretrained model are made that way.
         built = build(card)

@@ -8,6 +8,7 @@ from typing import Any
 
 from safetensors.torch import load_file, save_file
 
+from core.catalog.names import full_name
 from core.errors import AppError, ModelError, RunError
 from core.events import Notice, Progress, no_sink
 from core.features.cache import state_digest
@@ -95,11 +96,12 @@ def notices_of_teacher(recipe: Recipe, expert: LoadedTeacher | None) -> list[Not
     if recipe.teacher is None:
         return []
     if expert is None:
-        text = f"{recipe.teacher} is not asked: distill_weight is 0."
+        text = f"The teacher model {recipe.teacher} is not used: distill_weight is 0."
     else:
         text = (
-            f"Taught by {expert.name}: its word counts {recipe.distill_weight:.0%} of the loss, at "
-            f"temperature {recipe.distill_temperature:g}."
+            f"Teacher model: {full_name(expert.name)}. Its answers weigh "
+            f"{recipe.distill_weight:.0%} of the loss, at temperature "
+            f"{recipe.distill_temperature:g}."
         )
     return [Notice("info", text)]
 
@@ -112,7 +114,7 @@ def check_unchanged(expert: LoadedTeacher | None, before: dict[str, Any]) -> Non
     was = before.get("teacher") or {}
     if expert is not None and was.get("digest") not in (None, expert.digest):
         raise RunError(
-            f"The teacher {expert.name} has other weights than when the run began.",
+            f"The teacher {full_name(expert.name)} has other weights than when the run began.",
             "Put its files back as they were, or train anew with the run's settings.",
         )
 
@@ -169,7 +171,8 @@ def _fitted(
         job.tell(
             Notice(
                 "info",
-                f"{expert.name} was pretrained for other classes: it teaches with a head on its "
+                f"{full_name(expert.name)} was pretrained for other classes: it teaches with a "
+                "head on its "
                 f"own frozen features, right on {judged.accuracy:.1%} of the {len(chosen):,} "
                 "selection images.",
             )
@@ -200,7 +203,8 @@ def _tell_seen_pictures(
         job.tell(
             Notice(
                 "warning",
-                f"The teacher {expert.name} was trained on {seen:,} of the {len(reported):,} "
+                f"The teacher {full_name(expert.name)} was trained on {seen:,} of the "
+                f"{len(reported):,} "
                 "pictures of the report: what it tells of them may flatter the report.",
             )
         )

@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from core.catalog.names import shown_name
 from gui.base.page import Page
 from gui.base.session import IN_TRAINING, Picture, Session
 from gui.kit import theme
@@ -24,7 +25,6 @@ from gui.kit.drop_zone import DropZone
 from gui.kit.inputs import ComboBox
 from gui.kit.settings import Settings
 from gui.kit.theme import Theme
-from gui.kit.words import name_model
 from gui.pictures.answers import AnswerBars, PictureView
 from gui.shell.commands import FALLBACK_CLASSIFIER, Commands
 
@@ -177,7 +177,7 @@ class ClassifyPage(Page):
         # Outputs without names are features: there is nothing such a model could answer.
         models = [(card.id, card.label_set) for card in self.session.models if card.label_set]
         models = models or [(FALLBACK_CLASSIFIER, "ImageNet-1k")]
-        choices += [(model_id, f"{name_model(model_id)} · {labels}") for model_id, labels in models]
+        choices += [(model_id, f"{shown_name(model_id)} · {labels}") for model_id, labels in models]
         choices += [(file, f"File {Path(file).name}") for file in self._files]
         return choices
 

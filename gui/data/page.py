@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from core.catalog.names import shown_name
 from core.errors import AppError
 from gui.base.page import Page
 from gui.base.session import Session
@@ -34,7 +35,7 @@ from gui.kit.basics import button, label
 from gui.kit.drop_zone import DropZone
 from gui.kit.settings import Settings
 from gui.kit.theme import Theme
-from gui.kit.words import count, duration, isolate, name_model, quote
+from gui.kit.words import count, duration, isolate, quote
 from gui.kit.workers import JobRunner, JobSpec
 from gui.labelling.map.view import MapView
 from gui.labelling.view import LabellingView
@@ -298,7 +299,7 @@ class DataPage(Page):
         if not cost.missing:
             self.health.look_for_label_errors()
             return
-        model = name_model(self.session.model_id)
+        model = shown_name(self.session.model_id)
         question = QMessageBox(self.window())
         question.setIcon(QMessageBox.Icon.Question)
         question.setWindowTitle("Look for label errors")

@@ -90,10 +90,3 @@ def file_size(size_bytes: float) -> str:
             number = size_bytes / scale
             return f"{number:,.0f} {unit}" if number >= 100 else f"{number:.3g} {unit}"
     return f"{size_bytes:.0f} bytes"
-
-
-def name_model(model_id: str) -> str:
-    """`bundled/tf_efficientnet_lite0` → `EfficientNet-Lite0`; others keep their id's last part."""
-    name = model_id.rpartition("/")[2]
-    lite = name.removeprefix("tf_efficientnet_lite")
-    return f"EfficientNet-Lite{lite}" if lite != name else name

@@ -5,10 +5,11 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
+from core.catalog.names import shown_name
 from gui.kit import theme
 from gui.kit.basics import Card, button, label, row
 from gui.kit.theme import Theme
-from gui.kit.words import count, duration, name_model
+from gui.kit.words import count, duration
 from gui.labelling.commands import FeatureCommands
 
 _REFRESH_MS = 200
@@ -93,7 +94,7 @@ class FeatureStateView(Card):
 
 def describe_features(features: FeatureCommands) -> str:
     """Where the features stand, in a sentence."""
-    model = name_model(features.model_id)
+    model = shown_name(features.model_id)
     if features.trouble:
         return features.trouble
     if features.is_waiting:

@@ -66,7 +66,7 @@ class LayerCommands(QObject):
         self._runner.submit(
             JobSpec(
                 "layers",
-                f"Layers of {card.id}",
+                f"Layers of {card.shown_name}",
                 partial(layer_jobs.work_out_layers, question),
                 on_success=self._layers_found,
                 on_failure=self.layers_failed.emit,

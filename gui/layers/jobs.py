@@ -43,8 +43,8 @@ def work_out_layers(question: LayerQuestion, link: JobContext) -> Layers:
     except (RuntimeError, TypeError, ValueError, AttributeError, KeyError, IndexError) as error:
         # The libraries' own models, outlined without numbers: some of them may resist.
         raise ModelError(
-            f"The layers of {question.card.id} cannot be worked out without its weights: "
-            f"{type(error).__name__}.",
+            f"The layers of {question.card.shown_name} cannot be worked out without its "
+            f"weights: {type(error).__name__}.",
             "It can still be used.",
         ) from error
     return Layers(question, tree, collapse(tree.layers))

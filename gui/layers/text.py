@@ -98,7 +98,7 @@ def model_text(layers: Layers) -> str:
         head = f"a new head for {count(question.num_classes, 'class', 'classes')}"
     number = sum(1 for _, line in walk(layers.lines) if not line.is_run)
     cost = f"{layers.tree.macs / 1e9:,.2f} GMACs an image"
-    return f"{question.card.id} · {head} · {cost} · {count(number, 'layer')}"
+    return f"{question.card.shown_name} · {head} · {cost} · {count(number, 'layer')}"
 
 
 # -- the schedule ----------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from typing import Any
 from PySide6.QtCore import QObject
 from PySide6.QtGui import QUndoCommand, QUndoStack
 
+from core.catalog.names import shown_name
 from core.errors import AppError
 from gui.base.session import Session
 from gui.kit.words import count
@@ -102,7 +103,7 @@ class PlanHistory(QObject):
             values = with_strategy(values, "feature-extraction")
         places = count(len(rates), "layer")
         self.dropped = (
-            f"The rates set by hand for {places} belong to {_short(before.model)} and were "
+            f"The rates set by hand for {places} belong to {shown_name(before.model)} and were "
             f"dropped. Undo (Ctrl+Z) brings them and the model back."
         )
         return PlanRequest(after.model, values)
@@ -158,10 +159,6 @@ def _architecture(model: str) -> str:
     return model
 
 
-def _short(model: str) -> str:
-    return model.rpartition("/")[2]
-
-
 def _changed_keys(before: PlanRequest, after: PlanRequest) -> set[str]:
     """Keys of the recipe that have another value now; a default need not stand there."""
     old, new = _in_full(before.values), _in_full(after.values)
@@ -180,7 +177,7 @@ def _in_full(values: dict[str, Any]) -> dict[str, Any]:
 
 def _name_change(before: PlanRequest, after: PlanRequest, changed: set[str]) -> str:
     if after.model != before.model:
-        return f"use {_short(after.model)}"
+        return f"use {shown_name(after.model)}"
     if "layer_rates" in changed and not after.values.get("layer_rates"):
         return "clear the layer rates"
     if "strategy" in changed:

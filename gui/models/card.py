@@ -23,7 +23,6 @@ from gui.kit.basics import ElidedLabel, button, label, separator
 from gui.kit.theme import Theme, set_role
 from gui.kit.words import count
 from gui.models.facts import card_facts
-from gui.models.rows import short_name
 from gui.models.weights.panel import WeightsBox
 
 if TYPE_CHECKING:
@@ -119,7 +118,7 @@ class ModelCardView(QWidget):
         card = row.card
         is_new = self._card is None or self._card.id != card.id
         self._card = card
-        name = short_name(card)
+        name = card.shown_name
         self.name.setText(_breakable(name))
         self.name.setAccessibleName(name)
         self.weights.show_row(row)

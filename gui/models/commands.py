@@ -71,7 +71,7 @@ class ModelCommands(QObject):
         self._measuring[card.id] = self._runner.submit(
             JobSpec(
                 f"measure {card.id}",
-                f"Timing {card.id}",
+                f"Timing {card.shown_name}",
                 partial(jobs.measure_latency, card),
                 on_success=self._measured,
                 on_failure=self._not_measured,

@@ -24,7 +24,6 @@ from gui.kit.basics import button, label, separator
 from gui.kit.theme import Theme, set_role
 from gui.kit.words import count
 from gui.models.facts import LATENCY, Fact, best_of
-from gui.models.rows import short_name
 
 if TYPE_CHECKING:
     from core.catalog.card import ModelCard
@@ -54,7 +53,7 @@ class CompareList(QObject):
             return ""
         if len(self.cards) == MOST_COMPARED:
             return (
-                f"{short_name(card)} was not marked: {MOST_COMPARED} models can be compared at a "
+                f"{card.shown_name} was not marked: {MOST_COMPARED} models can be compared at a "
                 "time. Take one out of the comparison first."
             )
         self.cards.append(card)
@@ -226,7 +225,7 @@ class CompareView(QWidget):
         column = QVBoxLayout(made)
         column.setContentsMargins(0, 0, 0, theme.XS)
         column.setSpacing(theme.XS)
-        name = label(f"{number}  {_breakable(short_name(card))}", "heading", wraps=True)
+        name = label(f"{number}  {_breakable(card.shown_name)}", "heading", wraps=True)
         name.setToolTip(card.id)
         column.addWidget(name)
         column.addWidget(label(card.source, "muted-small"))
@@ -242,7 +241,7 @@ class CompareView(QWidget):
             ("remove", remove, "Take out of the comparison:"),
         ):
             pressed.setObjectName(f"{key}:{card.id}")
-            pressed.setAccessibleName(f"{what} {card.id}")
+            pressed.setAccessibleName(f"{what} {card.shown_name}")
             self.buttons[f"{key}:{card.id}"] = pressed
             line.addWidget(pressed)
         line.addStretch(1)
@@ -253,7 +252,7 @@ class CompareView(QWidget):
         text = fact.text or ("not measured" if fact.name == LATENCY else "unknown")
         cell = label(f"{_BEST} {text}" if is_best else text, "body", wraps=True)
         cell.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        cell.setAccessibleName(f"{fact.name} of {card.id}: {text}{', the best' * is_best}")
+        cell.setAccessibleName(f"{fact.name} of {card.shown_name}: {text}{', the best' * is_best}")
         if is_best:
             set_role(cell, role="number")
         elif not fact.text:
@@ -277,10 +276,10 @@ class CompareView(QWidget):
         made = self.buttons.get(f"measure:{card.id}")
         if made is None:
             return
-        is_on = card.id in self._measured_now
+        is_on, name = card.id in self._measured_now, card.shown_name
         made.setText("Cancel" if is_on else "Measure here")
         made.setAccessibleName(
-            f"Cancel timing {card.id}" if is_on else f"Measure the latency of {card.id} here"
+            f"Cancel timing {name}" if is_on else f"Measure the latency of {name} here"
         )
         cell = self.cells.get((LATENCY, card.id))
         if cell is not None:

@@ -272,7 +272,7 @@ class ModelsPage(Page):
         self._show_card(card)
         bound = f" ({backbone.restriction})" if backbone.restriction else ""
         self.notices.show_notice(
-            f"{card.id}, for {', '.join(backbone.domains)} pictures: {backbone.why} "
+            f"{card.shown_name}, for {', '.join(backbone.domains)} pictures: {backbone.why} "
             f"Licence: {backbone.license}{bound}."
         )
 
@@ -320,7 +320,7 @@ class ModelsPage(Page):
 
     def _use(self, card: ModelCard) -> None:
         self.commands.models.use_model(card)
-        text = f"{card.id} is what the next run trains."
+        text = f"{card.shown_name} is what the next run trains."
         if card.id not in self._here:
             text += " Its weights are fetched when it starts, which needs a network."
         dropped = self.commands.layers.history.dropped

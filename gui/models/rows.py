@@ -92,11 +92,6 @@ class ModelRow:
         return None if self.latency is None else self.latency.median_ms
 
 
-def short_name(card: ModelCard) -> str:
-    """The name without its source: what stands in the table, on the card and in the chart."""
-    return card.id.rpartition("/")[2]
-
-
 def make_row(
     card: ModelCard,
     *,
@@ -109,7 +104,7 @@ def make_row(
     latency_ms = None if latency is None else latency.median_ms
     where = ("here" if is_here else "online") if state is None else _WHERE[state.where]
     cells: tuple[tuple[str, SortKey | None], ...] = (
-        (short_name(card), short_name(card).lower()),
+        (card.shown_name, card.shown_name.lower()),
         (number_text(card.params, 1e6), card.params),
         (number_text(card.macs, 1e9), card.macs),
         ("" if card.top1 is None else f"{card.top1:.1f}", card.top1),

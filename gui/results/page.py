@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from core.catalog.names import shown_name
 from gui.base.page import Page
 from gui.base.session import Session
 from gui.kit import theme
@@ -311,7 +312,9 @@ class ResultsPage(Page):
             return
         from core.evaluation.tables import to_markdown
 
-        title = f"{results.dataset}: {results.summary.model}, {results.summary.strategy}"
+        title = (
+            f"{results.dataset}: {shown_name(results.summary.model)}, {results.summary.strategy}"
+        )
         QGuiApplication.clipboard().setText(to_markdown(results.report, title=title))
         self.session.notice("results", "The report is in the clipboard, as Markdown.")
 

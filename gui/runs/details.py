@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QGridLayout, QScrollArea, QVBoxLayout, QWidget
 
+from core.catalog.names import shown_name
 from gui.kit import theme
 from gui.kit.basics import Card, ElidedLabel, button, label, separator
 from gui.kit.theme import Theme, set_role
-from gui.kit.words import count, duration, isolate, name_model, strategy_in_words
+from gui.kit.words import count, duration, isolate, strategy_in_words
 from gui.runs.note_edit import NoteEdit
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ class RunDetailsPanel(Card):
         self.title.setText(isolate(run.name))
         facts = [
             strategy_in_words(run.strategy),
-            name_model(run.model),
+            shown_name(run.model),
             count(run.classes, "class", "classes"),
             f"started {run.started:%Y-%m-%d %H:%M}",
         ]
@@ -204,7 +205,7 @@ class RunDetailsPanel(Card):
             key = _KEY_WORDS.get(difference.key, difference.key.replace("_", " "))
             grid.addWidget(label(key, "muted"), row, 0, Qt.AlignmentFlag.AlignTop)
             before, after = (
-                name_model(value) if difference.key == "model" else value
+                shown_name(value) if difference.key == "model" else value
                 for value in difference.values
             )
             grid.addWidget(label(f"{before} → {after}", wraps=True), row, 1)

@@ -18,6 +18,7 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QIcon, QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QTableView
 
+from core.catalog.names import shown_name
 from gui.kit import theme
 from gui.kit.table import (
     ROW_PX,
@@ -29,7 +30,7 @@ from gui.kit.table import (
     set_widths,
 )
 from gui.kit.theme import Theme
-from gui.kit.words import isolate, name_model, strategy_in_words
+from gui.kit.words import isolate, strategy_in_words
 
 if TYPE_CHECKING:
     from core.runs.run_folder import RunSummary
@@ -111,8 +112,8 @@ class RunsModel(ColumnTable["RunSummary"]):
                 ),
                 _column(
                     "Model",
-                    lambda run: name_model(run.model),
-                    lambda run: name_model(run.model).lower(),
+                    lambda run: shown_name(run.model),
+                    lambda run: shown_name(run.model).lower(),
                 ),
                 _column(
                     "Selection",

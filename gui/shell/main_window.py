@@ -30,12 +30,13 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from core.catalog.names import shown_name
 from core.errors import AppError
 from gui.base.page import Page
 from gui.base.session import PageName, PageNotice, Session
 from gui.kit.settings import Settings, ThemeChoice
 from gui.kit.theme import Theme
-from gui.kit.words import name_model, strategy_in_words
+from gui.kit.words import strategy_in_words
 from gui.kit.workers import Job, JobRunner
 from gui.shell import crashes, menus
 from gui.shell.commands import Commands
@@ -238,7 +239,7 @@ class MainWindow(QMainWindow):
         device = "looking …"
         if machine is not None:
             device = f"{machine.accelerator or 'CPU'}, {machine.precision}"
-        model = name_model(self.session.model_id)
+        model = shown_name(self.session.model_id)
         self.context.show_values(
             dataset="No dataset"
             if dataset is None

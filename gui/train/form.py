@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QSignalBlocker, QSize, Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QLineEdit, QToolButton, QVBoxLayout, QWidget
 
+from core.catalog.names import shown_name
 from core.errors import AppError
 from core.recipe.presets import PRESETS, preset_values
 from core.recipe.recipe import Recipe, make_recipe
@@ -15,7 +16,7 @@ from gui.kit import theme
 from gui.kit.basics import button, label, row
 from gui.kit.inputs import ComboBox, NumberBox
 from gui.kit.theme import Theme
-from gui.kit.words import count, name_model
+from gui.kit.words import count
 from gui.train.fields import (
     CHOICES,
     EMPTY,
@@ -176,9 +177,9 @@ class RecipeForm(QWidget):
         self._cards = tuple(cards)
         self.model.clear()
         for card in self._cards:
-            self.model.addItem(name_model(card.id), card.id)
+            self.model.addItem(card.shown_name, card.id)
         if current and self.model.findData(current) < 0:
-            self.model.insertItem(0, name_model(current), current)
+            self.model.insertItem(0, shown_name(current), current)
         self.model.setCurrentIndex(max(0, self.model.findData(current)))
         self.model.setEnabled(bool(cards))
         self._show_facts()
@@ -196,7 +197,7 @@ class RecipeForm(QWidget):
     def show_teachers(self, runs: Sequence[RunSummary]) -> None:
         """Who can teach: these runs, then the models on offer; who is chosen stays so."""
         offered = [(f"run:{run.name}", f"Run {run.name}") for run in runs]
-        offered += [(card.id, name_model(card.id)) for card in self._cards]
+        offered += [(card.id, card.shown_name) for card in self._cards]
         self._offer("teacher", offered)
 
     def show_tasks(self, names: Sequence[str]) -> None:

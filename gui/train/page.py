@@ -9,6 +9,7 @@ from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QDesktopServices, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QScrollArea, QStackedWidget, QVBoxLayout, QWidget
 
+from core.catalog.names import shown_name
 from gui.base.live_run import LiveRun
 from gui.base.page import Page
 from gui.base.session import Session
@@ -16,7 +17,7 @@ from gui.kit import theme
 from gui.kit.basics import Card, button, label, row
 from gui.kit.settings import Settings
 from gui.kit.theme import Theme
-from gui.kit.words import count, name_model
+from gui.kit.words import count
 from gui.shell.commands import Commands
 from gui.train.augmentation import AugmentationPreview
 from gui.train.form import RecipeForm
@@ -299,7 +300,7 @@ class TrainPage(Page):
         live = self.session.live_run
         self.plan.show_plan(
             plan,
-            model=name_model(values["model"]),
+            model=shown_name(values["model"]),
             image_px=card.input_size[1] if card is not None and card.input_size else None,
             # The form is free while a run is on: then the picture is of the next one.
             epoch=live.epoch if live is not None and self._is_of(live, values) else None,

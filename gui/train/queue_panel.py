@@ -6,10 +6,11 @@ from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QListWidget, QListWidgetItem, QToolButton
 
+from core.catalog.names import shown_name
 from gui.kit import theme
 from gui.kit.basics import Card, button, label, row
 from gui.kit.theme import Theme
-from gui.kit.words import isolate, name_model, strategy_in_words
+from gui.kit.words import isolate, strategy_in_words
 from gui.runs.table import STATUS_ICONS
 from gui.train.queue_commands import QueueCommands, describe
 from gui.train.queue_jobs import Change, QueueRow
@@ -157,7 +158,7 @@ class QueuePanel(Card):
         self.list.setFixedHeight(_ROW_PX * rows + 6)
 
     def _item(self, entry: QueueRow) -> QListWidgetItem:
-        parts = [isolate(entry.name), strategy_in_words(entry.strategy), name_model(entry.model)]
+        parts = [isolate(entry.name), strategy_in_words(entry.strategy), shown_name(entry.model)]
         words = entry.said or _WORDS[entry.state]
         item = QListWidgetItem(" · ".join([*filter(None, parts), words]))
         item.setData(Qt.ItemDataRole.UserRole, entry.id)

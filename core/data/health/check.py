@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from core.catalog.names import full_name
 from core.data.dataset import NO_LABEL, NO_SPLIT, SPLITS, DatasetIndex
 from core.data.health.findings import (
     KINDS,
@@ -240,6 +241,7 @@ def _by_features(
     """
     from core.data.health.label_errors import FOLDS, UNLIKE, label_errors, unlike_their_class
 
+    name = full_name(features.model)
     usable = np.flatnonzero(features.is_ok & (index.labels != NO_LABEL))
     vectors, labels = features.vectors[usable], index.labels[usable]
     unit = np.arange(len(index))
@@ -267,7 +269,7 @@ def _by_features(
         )  # fmt: skip
     if errors.judged:
         methods.append(
-            f"Label errors: {FOLDS}-fold logistic heads on the frozen features of {features.model} "
+            f"Label errors: {FOLDS}-fold logistic heads on the frozen features of {name} "
             f"foretold {errors.accuracy:.1%} of the labels of {errors.judged:,} pictures; "
             "confident learning (cleanlab) names the labels that do not hold."
         )
@@ -287,7 +289,7 @@ def _by_features(
         score = float(deviations / (deviations + UNLIKE))
         found.append(_one(index, "unlike its class", i, why, "note", "exclude", score=score))
     methods.append(
-        f"Unlike their class: mean angle of the frozen features of {features.model} to the nearest "
+        f"Unlike their class: mean angle of the frozen features of {name} to the nearest "
         f"ten of the class, its logarithm more than {UNLIKE:g} robust deviations above the "
         "class's median."
     )

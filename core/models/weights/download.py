@@ -65,7 +65,8 @@ def require_space(card: ModelCard, folder: Path, size_bytes: int) -> None:
     free = shutil.disk_usage(_existing(folder)).free
     if size_bytes and free < size_bytes + _SPARE_BYTES:
         raise WeightsError(
-            f"The weights of {card.id} take {_mb(size_bytes)}, and {_mb(free)} are free where "
+            f"The weights of {card.full_name} take {_mb(size_bytes)}, and {_mb(free)} are free "
+            "where "
             f"they are kept: {folder}.",
             f"Make room there, or name another folder in {_variable(card)}.",
         )
@@ -75,12 +76,13 @@ def _failure(card: ModelCard, message: dict[str, Any], folder: Path, total: int)
     if message["reason"] == "full":
         needs = f" ({_mb(total)})" if total else ""
         return WeightsError(
-            f"The disk is full: the weights of {card.id}{needs} could not be kept in {folder}.",
+            f"The disk is full: the weights of {card.full_name}{needs} could not be kept in "
+            f"{folder}.",
             f"Make room there, or name another folder in {_variable(card)}. Nothing was left over.",
         )
     if message["reason"] == "not writable":
         return WeightsError(
-            f"The weights of {card.id} cannot be kept: {folder} is not writable.",
+            f"The weights of {card.full_name} cannot be kept: {folder} is not writable.",
             f"Make it writable, or name another folder in {_variable(card)}.",
         )
     return reach.not_here(card, message["reason"])
@@ -118,7 +120,7 @@ def _request(card: ModelCard) -> tuple[Path, dict[str, Any]]:
         )
     if card.source == "hub":
         raise WeightsError(
-            f"{card.id} is fetched by the code of its repository, when it is loaded first."
+            f"{card.full_name} is fetched by the code of its repository, when it is loaded first."
         )
     raise WeightsError(
         f"The file {Path(card.weights).name} is no longer there.", f"It was at {card.weights}."

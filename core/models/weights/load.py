@@ -28,7 +28,8 @@ def pretrained_module(card: ModelCard) -> nn.Module:
     """
     if card.source == "torchvision" and card.num_classes == 0:
         raise WeightsError(
-            f"{card.id} holds the convolutions of a detector's backbone only; its classifier is "
+            f"{card.full_name} holds the convolutions of a detector's backbone only; its "
+            "classifier is "
             "not a number.",
             f"Choose torchvision/{card.arch}.",
         )

@@ -37,7 +37,7 @@ def fetching(card: ModelCard) -> Iterator[None]:
         yield
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            f"The weights file of {card.id} is refused: reading it could run code.",
+            f"The weights file of {card.full_name} is refused: reading it could run code.",
             "Only plain tensors are loaded.",
         ) from error
     except Exception as error:
@@ -71,7 +71,7 @@ def not_here(card: ModelCard, reason: str) -> WeightsError:
     """The one sentence of weights that cannot be had, with what can be used instead."""
     here = bundled_here()
     return WeightsError(
-        f"The weights of {card.id} are not on this machine and cannot be fetched: {reason}.",
+        f"The weights of {card.full_name} are not on this machine and cannot be fetched: {reason}.",
         f"Here without a network: {', '.join(here)}." if here else "",
     )
 

@@ -314,10 +314,11 @@ def module_of(card: ModelCard, *, pretrained: bool) -> nn.Module:
                 f"The repository {repo.text} is not on this machine and cannot be fetched: {text}",
                 "Connect to the network, or name a local folder of it.",
             ) from error
-        raise ModelError(f"{card.id} could not be loaded: {text}", _advice(text)) from error
+        raise ModelError(f"{card.full_name} could not be loaded: {text}", _advice(text)) from error
     if not isinstance(module, torch.nn.Module):
         raise ModelError(
-            f"{card.id} gives a {type(module).__name__}, not a model.", "Choose another entry."
+            f"{card.full_name} gives a {type(module).__name__}, not a model.",
+            "Choose another entry.",
         )
     return module.to(device="cpu", dtype=torch.float32).eval()
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from gui.kit.words import count, isolate, name_model
+from core.catalog.names import shown_name
+from gui.kit.words import count, isolate
 
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
@@ -45,7 +46,7 @@ class MapPoints:
 
     def say_layout(self) -> str:
         """How the points came to stand where they stand."""
-        model = name_model(self.model)
+        model = shown_name(self.model)
         if self.layout == "PCA":
             return (
                 f"The two principal components of the features of {model}: "

@@ -343,7 +343,8 @@ class ModelChart(QWidget):
     def _told(self, position: int) -> str:
         assert self._shown is not None
         point = self._shown.points[position]
-        text = f"{point.card.id}: {point.top1:.1f} % at {cost_text(point.cost, self._shown.axis)}"
+        name = point.card.full_name
+        text = f"{name}: {point.top1:.1f} % at {cost_text(point.cost, self._shown.axis)}"
         return text + (", on the front" if position in self._shown.front else "")
 
     def focusInEvent(self, event: QFocusEvent) -> None:
@@ -415,7 +416,10 @@ class ModelChart(QWidget):
         assert self._shown is not None
         point, axis = self._shown.points[position], self._shown.axis
         size = point.card.macs if axis.key == "params" else point.card.params
-        lines = [point.card.id, f"{point.top1:.2f} % top-1 · {cost_text(point.cost, axis)}"]
+        lines = [
+            point.card.full_name,
+            f"{point.top1:.2f} % top-1 · {cost_text(point.cost, axis)}",
+        ]
         if size is not None:
             unit, scale = ("GMACs", 1e9) if axis.key == "params" else ("M parameters", 1e6)
             lines[1] += f" · {short_figure(size / scale)} {unit}"

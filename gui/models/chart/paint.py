@@ -159,7 +159,7 @@ def _paint_names(painter: QPainter, scene: Scene, pixels: npt.NDArray[np.float64
         at = QPointF(*pixels[position])
         if not plot.contains(at):
             continue
-        name = scene.shown.points[position].card.arch
+        name = scene.shown.points[position].card.shown_name.partition(".")[0]
         width, height = metrics.horizontalAdvance(name) + 6.0, float(metrics.height())
         lift = float(scene.radii[position]) + 3
         for left, top in (

@@ -92,7 +92,7 @@ class ChartPoints:
         if not self.points:
             return self.note()
         best = " · ".join(
-            f"{point.card.id} {point.top1:.1f} % at {cost_text(point.cost, self.axis)}"
+            f"{point.card.shown_name} {point.top1:.1f} % at {cost_text(point.cost, self.axis)}"
             for point in (self.points[position] for position in self.front)
         )
         return f"{self.note()} No model is better for less than these: {best}."

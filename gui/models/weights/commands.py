@@ -12,7 +12,6 @@ from PySide6.QtCore import QObject, Signal
 from core.errors import AppError
 from gui.kit.words import quote
 from gui.kit.workers import Job, JobContext, JobRunner, JobSpec
-from gui.models.rows import short_name
 from gui.models.weights import jobs
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ class WeightCommands(QObject):
         self._downloads[card.id] = self._runner.submit(
             JobSpec(
                 f"download {card.id}",
-                f"Fetching the weights of {card.id}",
+                f"Fetching the weights of {card.shown_name}",
                 partial(jobs.download, card),
                 on_success=self._downloaded,
                 on_failure=self._not_downloaded,
@@ -73,7 +72,7 @@ class WeightCommands(QObject):
 
     def _downloaded(self, card: ModelCard) -> None:
         self._forget_ended()
-        self.told.emit(f"The weights of {card.id} are on this machine now.")
+        self.told.emit(f"The weights of {card.shown_name} are on this machine now.")
         self._list_again()
 
     def _not_downloaded(self, error: AppError) -> None:
@@ -123,7 +122,7 @@ class WeightCommands(QObject):
 
     def _added(self, card: ModelCard) -> None:
         self.added.emit(card.id)
-        self.told.emit(f"{short_name(card)} is among the models now, as {card.id}.")
+        self.told.emit(f"{card.shown_name} is among the models now, as {card.id}.")
         self._list_again()
 
     def remove(self, card: ModelCard) -> None:
@@ -131,7 +130,7 @@ class WeightCommands(QObject):
         self._runner.submit(
             JobSpec(
                 "remove-model",
-                f"Removing {card.id}",
+                f"Removing {card.shown_name}",
                 partial(jobs.remove, card),
                 on_success=self._removed,
                 on_failure=self.failed.emit,
@@ -142,5 +141,5 @@ class WeightCommands(QObject):
 
     def _removed(self, card: ModelCard) -> None:
         what = "its file" if card.source == "file" else "what it was loaded from"
-        self.told.emit(f"{short_name(card)} is off the list; {what} stays where it is.")
+        self.told.emit(f"{card.shown_name} is off the list; {what} stays where it is.")
         self._list_again()

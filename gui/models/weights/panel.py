@@ -14,7 +14,7 @@ from core.catalog.search import ADDED_SOURCES
 from gui.kit import theme
 from gui.kit.basics import button, label, row
 from gui.kit.theme import Theme, set_role
-from gui.kit.words import file_size, name_model
+from gui.kit.words import file_size
 
 if TYPE_CHECKING:
     from core.catalog.card import ModelCard
@@ -117,7 +117,7 @@ def weights_text(shown: ModelRow) -> str:
     card, state = shown.card, shown.state
     size = "" if state is None or state.size_bytes is None else f", {file_size(state.size_bytes)}"
     if state is not None and state.where == "bundled":
-        return f"{name_model(card.id)} comes with Graftwork{size}: it works without a network."
+        return f"{card.shown_name} comes with Graftwork{size}: it works without a network."
     if state is not None and state.where == "imported":
         kind = "a folder of yours" if state.path and state.path.is_dir() else "a file of yours"
         base = card.base if isinstance(card, FileCard) else ""

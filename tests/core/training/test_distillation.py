@@ -133,7 +133,7 @@ def test_a_run_says_who_taught_and_its_report_too(folder) -> None:
     run = train(folder, RECIPE.with_values(teacher=MODEL, mixup=0.2))
     assert of_kind(run, RunStarted)[0].teacher == MODEL
     said = " ".join(notice.text for notice in of_kind(run, Notice))
-    assert "Taught by" in said
+    assert "Teacher model:" in said
     assert "right on" in said  # the head it got for these classes, judged
     assert f"taught by {MODEL}" in run.read_report().selected_on
     assert not run.teacher.exists()  # done: nothing is left to go on with

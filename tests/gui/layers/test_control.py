@@ -405,7 +405,7 @@ def test_finish_of_the_wizard_is_one_step(bench, view, qtbot) -> None:
         {"model": "bundled/tf_efficientnet_lite0", "strategy": "full", "augmentation": "light",
          "gradual": True}
     )  # fmt: skip
-    assert bench.stack.undoText() == "use tf_efficientnet_lite0"
+    assert bench.stack.undoText() == "use EfficientNet-Lite0"
     bench.stack.undo()
     assert (bench.session.model_id, bench.session.recipe_values) == (RESNET, mine)
 

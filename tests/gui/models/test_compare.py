@@ -12,6 +12,7 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QApplication
 
 from core.catalog.card import Latency
+from core.catalog.names import shown_name
 from core.compute import benchmark
 from core.errors import AppError
 from core.events import check_stop
@@ -41,7 +42,7 @@ def test_space_in_the_table_marks_a_model_and_takes_the_mark_away(models, qtbot)
     assert models.comparison.list.ids == [LITE]
     assert models.switch.buttons["compare"].text() == " Compare (1)"
     said = models.table.table_model.index(0, 0).data(Qt.ItemDataRole.AccessibleTextRole)
-    assert said == "tf_efficientnet_lite0, number 1 of the comparison"
+    assert said == "EfficientNet-Lite0, number 1 of the comparison"
     qtbot.keyClick(models.table, Qt.Key.Key_Space)
     assert models.comparison.list.ids == []
 
@@ -73,7 +74,10 @@ def test_the_comparison_shows_figures_and_marks_the_best_in_words_too(models) ->
     assert cells["Parameters", LITE].text() == "★ 4,652,008"
     assert cells["Parameters", RESNET].text() == "25,557,032"
     assert cells["Top-1", RESNET].text() == "★ 80.86 %"
-    assert cells["Top-1", RESNET].accessibleName() == f"Top-1 of {RESNET}: 80.86 %, the best"
+    assert (
+        cells["Top-1", RESNET].accessibleName()
+        == f"Top-1 of {shown_name(RESNET)}: 80.86 %, the best"
+    )
     assert cells["Weights", LITE].text() == "bundled"
     assert cells["Latency here", LITE].text() == "not measured"
     models.switch.choose("table")

@@ -177,7 +177,7 @@ def test_each_filter_narrows_what_is_shown(models) -> None:
 
 def test_only_models_whose_weights_are_here(models) -> None:
     models.filters.weights.setCurrentText("Here")
-    here = {card.id.rpartition("/")[2] for card in models.session.models}
+    here = {card.shown_name for card in models.session.models}
     assert set(shown(models)) == here
     assert set(shown(models, "weights")) == {"bundled"}
     models.filters.weights.setCurrentText("Online")
@@ -239,7 +239,7 @@ def test_sorting_is_by_number_with_unknown_values_last_in_both_directions(models
     header.setSortIndicator(KEYS.index("params"), Qt.SortOrder.AscendingOrder)
     assert numbers(models, "params") == sorted(numbers(models, "params"))
     header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
-    assert shown(models)[0] == "tf_efficientnet_lite0"
+    assert shown(models)[0] == "EfficientNet-Lite0"
 
 
 def test_the_chosen_model_stays_chosen_while_the_filter_changes(models) -> None:

@@ -99,7 +99,7 @@ def test_the_latency_axis_draws_what_was_measured_here() -> None:
 
 def test_the_chart_in_words_names_the_front() -> None:
     twin = chart_points(ROWS, axis_of("params")).twin()
-    assert "timm/small 60.0 % at 1.00 M · timm/middle 80.0 % at 10.0 M" in twin
+    assert "small 60.0 % at 1.00 M · middle 80.0 % at 10.0 M" in twin
     assert "beaten" not in twin
 
 

@@ -85,11 +85,11 @@ class _Starter:
         self._sample = sample
 
     def start(self) -> None:
-        self._window.commands.look_around()
+        self._window.commands.start_up.begin()
         if self._path is not None:
-            self._window.commands.open_paths([self._path], "start")
+            self._window.commands.opening.open_paths([self._path], "start")
         elif self._sample:
-            self._window.commands.open_sample()
+            self._window.commands.opening.open_sample()
 
 
 def _let_python_look_at_signals() -> None:

@@ -93,7 +93,7 @@ class _Photographer:
 
     def shoot_all(self) -> None:
         window, commands, session = self._window, self._window.commands, self._window.session
-        commands.look_around()
+        commands.start_up.begin()
         self._wait(lambda: session.machine is not None and bool(session.models))
         self._shoot("start", "first")
         self._shoot_ready_made()
@@ -106,7 +106,7 @@ class _Photographer:
         self._shoot_models()
         with tempfile.TemporaryDirectory() as folder:
             self._shoot_refusals(Path(folder))
-        commands.open_sample()
+        commands.opening.open_sample()
         self._shoot("data", "busy")
         self._wait(lambda: session.scan_state == "ready" and window.runner.is_idle)
         self._shoot("data", "filled")
@@ -235,15 +235,15 @@ class _Photographer:
         window = self._window
         empty = folder / "nothing here"
         empty.mkdir()
-        window.commands.open_paths([empty], "start")
+        window.commands.opening.open_paths([empty], "start")
         self._wait(lambda: window.session.scan_state != "busy")
         self._shoot("data", "error")
         broken = folder / "broken.jpg"
         broken.write_bytes(b"\xff\xd8\xff\xe0 not a picture")
-        window.commands.add_pictures([broken])
+        window.commands.classify.add_pictures([broken])
         self._wait(lambda: bool(window.page("classify").notices.text))
         self._shoot("classify", "error")
-        window.commands.clear_pictures()
+        window.commands.classify.clear_pictures()
         window.page("data").notices.clear()
 
     def _shoot_advice(self) -> None:
@@ -328,7 +328,7 @@ class _Photographer:
             files = sorted(paths.sample_dir("digits").glob("val/[0-4]/*.png"))[::3]
             for path in files:
                 shutil.copy(path, Path(folder, f"{path.stem}-{path.parent.name}.png"))
-            window.commands.open_dataset(Path(folder))
+            window.commands.opening.open_dataset(Path(folder))
             self._wait(lambda: session.scan_state == "ready" and session.scanned_path is not None)
             self._wait(lambda: window.commands.features.state in ("missing", "ready"))
             self._shoot("data", "label-ask")
@@ -374,9 +374,9 @@ class _Photographer:
         window.start_training()
         self._wait(lambda: session.live_run is not None and len(session.live_run.steps) > 5)
         self._shoot("train", "fine-tuning")
-        window.commands.pause_training()
+        window.commands.train.pause()
         self._shoot("train", "paused")
-        window.commands.stop_training()
+        window.commands.train.stop()
         self._wait(self._has_ended)
         self._wait(lambda: window.runner.is_idle)
         self._shoot("train", "stopped")
@@ -411,10 +411,10 @@ class _Photographer:
         if dataset is None:
             return
         positions = dataset.indices("val")[::47][:6]
-        self._window.commands.add_pictures([dataset.path(int(positions[0]))])
+        self._window.commands.classify.add_pictures([dataset.path(int(positions[0]))])
         self._wait(self._all_answered)
         self._shoot("classify", "one")
-        self._window.commands.add_pictures([dataset.path(int(i)) for i in positions[1:]])
+        self._window.commands.classify.add_pictures([dataset.path(int(i)) for i in positions[1:]])
         self._wait(lambda: len(session.pictures) == len(positions))
         self._wait(self._all_answered)
         self._shoot("classify", "several")

@@ -10,18 +10,14 @@ from gui.kit.basics import ElidedLabel, label, row
 from gui.kit.notice_bar import NoticeBar
 from gui.kit.settings import Settings
 from gui.kit.theme import Theme
-from gui.shell.commands import Commands
 
 
 class Page(QWidget):
-    """A page knows the session and the commands, never another page."""
+    """A page knows the session and the commands it was given, never another page."""
 
-    def __init__(
-        self, title: str, session: Session, commands: Commands, settings: Settings, look: Theme
-    ) -> None:
+    def __init__(self, title: str, session: Session, settings: Settings, look: Theme) -> None:
         super().__init__()
         self.session = session
-        self.commands = commands
         self.settings = settings
         self.look = look
         self.setAccessibleName(title)

@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 from core.catalog.names import shown_name
 from gui.base.page import Page
 from gui.base.session import IN_TRAINING, Picture, Session
+from gui.classify.commands import FALLBACK_CLASSIFIER, ClassifyCommands
 from gui.kit import theme
 from gui.kit.basics import Card, ElidedLabel, button, label
 from gui.kit.drop_zone import DropZone
@@ -26,7 +27,6 @@ from gui.kit.inputs import ComboBox
 from gui.kit.settings import Settings
 from gui.kit.theme import Theme
 from gui.pictures.answers import AnswerBars, PictureView
-from gui.shell.commands import FALLBACK_CLASSIFIER, Commands
 
 if TYPE_CHECKING:
     from core.evaluation.classifier import Classification
@@ -43,9 +43,10 @@ class ClassifyPage(Page):
     paste_wanted = Signal()
 
     def __init__(
-        self, session: Session, commands: Commands, settings: Settings, look: Theme
+        self, session: Session, settings: Settings, look: Theme, *, commands: ClassifyCommands
     ) -> None:
-        super().__init__("Classify", session, commands, settings, look)
+        super().__init__("Classify", session, settings, look)
+        self._commands = commands
         self._current: Path | None = None
         self._can_try = session.can_try
         self._files: list[str] = []
@@ -96,7 +97,7 @@ class ClassifyPage(Page):
         self.paste_button = button(
             "Paste", self.paste_wanted.emit, icon=(self.look, "content-paste", "muted")
         )
-        self.clear_button = button("Clear", self.commands.clear_pictures)
+        self.clear_button = button("Clear", self._commands.clear_pictures)
         for made in (self.open_button, self.paste_button, self.clear_button):
             self.header.addWidget(made)
 
@@ -193,7 +194,7 @@ class ClassifyPage(Page):
         return self.model.itemText(position) if position >= 0 else Path(reference).name
 
     def _model_activated(self, position: int) -> None:
-        self.commands.choose_classifier(self.model.itemData(position))
+        self._commands.choose_classifier(self.model.itemData(position))
 
     # -- the pictures ------------------------------------------------------------------------
 

@@ -15,9 +15,9 @@ from PySide6.QtCore import QObject, Signal
 
 from core.errors import AppError
 from gui.base.session import Session
+from gui.data import jobs
 from gui.kit.words import count, quote
 from gui.kit.workers import JobRunner, JobSpec
-from gui.pictures import jobs
 
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex

@@ -22,6 +22,8 @@ from core.catalog.names import shown_name
 from core.errors import AppError
 from gui.base.page import Page
 from gui.base.session import Session
+from gui.classify.commands import ClassifyCommands
+from gui.data import jobs
 from gui.data.check import DatasetCheck
 from gui.data.check_line import CheckLine
 from gui.data.health import jobs as health_jobs
@@ -30,6 +32,7 @@ from gui.data.health.view import ProblemsView
 from gui.data.pictures_view import PicturesView
 from gui.data.split.view import SplitView
 from gui.data.totals import DatasetTotals
+from gui.edits.commands import DataCommands
 from gui.kit import theme
 from gui.kit.basics import button, label
 from gui.kit.drop_zone import DropZone
@@ -37,6 +40,7 @@ from gui.kit.settings import Settings
 from gui.kit.theme import Theme
 from gui.kit.words import count, duration, isolate, quote
 from gui.kit.workers import JobRunner, JobSpec
+from gui.labelling.commands import FeatureCommands, LabellingCommands, MapCommands
 from gui.labelling.map.view import MapView
 from gui.labelling.view import LabellingView
 from gui.pictures import jobs as picture_jobs
@@ -45,7 +49,6 @@ from gui.pictures.entries import FileEntries
 from gui.pictures.feed import GalleryFeed
 from gui.pictures.inspector import Inspector
 from gui.pictures.neighbours import NeighbourFinder
-from gui.shell.commands import Commands
 
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
@@ -63,13 +66,21 @@ class DataPage(Page):
     def __init__(
         self,
         session: Session,
-        commands: Commands,
         settings: Settings,
         look: Theme,
         runner: JobRunner,
+        *,
+        data: DataCommands,
+        features: FeatureCommands,
+        maps: MapCommands,
+        labelling: LabellingCommands,
+        classify: ClassifyCommands,
     ) -> None:
-        super().__init__("Data", session, commands, settings, look)
+        super().__init__("Data", session, settings, look)
         self._runner = runner
+        self._data = data
+        self._features, self._maps, self._labelling = features, maps, labelling
+        self._classifying = classify
         self.check = DatasetCheck(session, runner, self)
         self.health = HealthCheck(session, runner, self.check, self)
         self.train_button = button(
@@ -93,7 +104,7 @@ class DataPage(Page):
         self._inspected = ""
         self._troubles: dict[str, list[tuple[str, str]]] = {}
         session.dataset_changed.connect(self._show_dataset)
-        self.commands.data.history_changed.connect(self._history_read)
+        self._data.history_changed.connect(self._history_read)
         runner.progressed.connect(self._show_progress)
         self._show_dataset()
 
@@ -137,7 +148,7 @@ class DataPage(Page):
         self.inspector.closed.connect(self._inspector_closed)
         self.inspector.add_edits(
             PictureActions(
-                self.inspector, self.session, self.commands.data, self.look, self._inspected_files
+                self.inspector, self.session, self._data, self.look, self._inspected_files
             )
         )
         self.inspector.neighbour_chosen.connect(self._inspect_path)
@@ -157,7 +168,7 @@ class DataPage(Page):
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
         self.tabs.tabBar().setAccessibleName("Pictures, problems and split")
-        self.problems = ProblemsView(self.session, self.commands.data, self.look, self.health)
+        self.problems = ProblemsView(self.session, self._data, self.look, self.health)
         self.problems.picture_chosen.connect(self._inspect_file)
         self.problems.picture_moved_to.connect(self._follow_file)
         self.problems.findings_changed.connect(self._show_findings)
@@ -165,8 +176,8 @@ class DataPage(Page):
         self.problems.line.report_wanted.connect(self._ask_where)
         self.health.cost_told.connect(self._confirm_label_errors)
         self._strip_feed = GalleryFeed(self.problems.strip, self._runner, key="cells of problems")
-        self.split_view = SplitView(self.look, self.commands.data, self._runner)
-        self.pictures = PicturesView(self.session, self.commands.data, self.look)
+        self.split_view = SplitView(self.look, self._data, self._runner)
+        self.pictures = PicturesView(self.session, self._data, self.look)
         self.pictures.passed.connect(self._follow_file)
         self.pictures.opened.connect(self._inspect_file)
         self.pictures.wrong_wanted.connect(self._ask_for_wrong)
@@ -180,13 +191,15 @@ class DataPage(Page):
 
     def _add_features_tabs(self) -> None:
         """What the features of the pictures give: their map, and suggested labels."""
-        self.map_view = MapView(self.session, self.commands, self.look)
+        self.map_view = MapView(self.session, self._data, self._features, self._maps, self.look)
         self.map_view.passed.connect(self._follow_file)
         self.map_view.opened.connect(self._inspect_file)
         self._map_feed = GalleryFeed(self.map_view.map, self._runner, key="cell of map")
         self._chosen_feed = GalleryFeed(self.map_view.strip, self._runner, key="cells of map")
         self.pictures.found_changed.connect(self._filter_map)
-        self.labelling = LabellingView(self.session, self.commands, self.look)
+        self.labelling = LabellingView(
+            self.session, self._data, self._features, self._labelling, self.look
+        )
         self.labelling.passed.connect(self._follow_file)
         self.labelling.opened.connect(self._inspect_file)
         self._label_feed = GalleryFeed(self.labelling.grid, self._runner, key="cells to label")
@@ -237,9 +250,9 @@ class DataPage(Page):
         # The same folder opened again, checked or edited, is no other dataset.
         is_other = self._shown is None or self._shown.opened != dataset.opened
         self._shown = dataset
-        self.totals.show_dataset(dataset, self.commands.data.plan)
+        self.totals.show_dataset(dataset, self._data.plan)
         self.split_view.show_dataset(dataset)
-        pictures = self.commands.data.pictures
+        pictures = self._data.pictures
         assert pictures is not None
         self.problems.show_dataset(pictures)
         self._list_troubles()
@@ -256,7 +269,7 @@ class DataPage(Page):
     def _history_read(self) -> None:
         """Who drew the split and which findings are dismissed stand in the journal alone."""
         if self._shown is not None and self._shown is self.session.dataset:
-            self.totals.show_dataset(self._shown, self.commands.data.plan)
+            self.totals.show_dataset(self._shown, self._data.plan)
 
     def _list_troubles(self) -> None:
         findings = self.problems.findings
@@ -362,14 +375,14 @@ class DataPage(Page):
             JobSpec(
                 "wrong predictions",
                 "Reading predictions",
-                partial(picture_jobs.read_wrong, dataset, runs),
+                partial(jobs.read_wrong, dataset, runs),
                 on_success=self._show_wrong,
                 on_failure=self._wrong_failed,
                 is_quiet=True,
             )
         )
 
-    def _show_wrong(self, found: picture_jobs.WrongPredictions) -> None:
+    def _show_wrong(self, found: jobs.WrongPredictions) -> None:
         source = f"the run {found.run}" if found.run else "No run on this dataset tells of any."
         self.pictures.show_wrong(found.predicted, source)
 
@@ -390,7 +403,7 @@ class DataPage(Page):
         self._inspected = file
         path = dataset.root / file
         facts = [("Folder", isolate(file.rpartition("/")[0]) or dataset.name)]
-        pictures = self.commands.data.pictures
+        pictures = self._data.pictures
         i = None if pictures is None else pictures.position.get(file)
         if i is not None:
             facts.append(("Class", isolate(dataset.class_of(i)) or "no label yet"))
@@ -433,7 +446,7 @@ class DataPage(Page):
             self._inspect_file(path.relative_to(self._shown.root).as_posix())
 
     def _show_neighbours(self, neighbours: Neighbours) -> None:
-        pictures = self.commands.data.pictures
+        pictures = self._data.pictures
         if pictures is None or neighbours.file != self._inspected:
             return
         files = [file for file in neighbours.files if file in pictures.position]
@@ -453,4 +466,4 @@ class DataPage(Page):
         galleries.get(self.tabs.currentWidget(), self.pictures.grid).setFocus()
 
     def _classify(self, path: Path) -> None:
-        self.commands.add_pictures([path])
+        self._classifying.add_pictures([path])

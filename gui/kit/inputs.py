@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QPointF, QSize, Qt
-from PySide6.QtGui import QPainter, QPaintEvent, QPen, QPolygonF, QWheelEvent
-from PySide6.QtWidgets import QComboBox, QSizePolicy, QSpinBox
+from PySide6.QtCore import QPointF, QSize, Qt, Signal
+from PySide6.QtGui import (
+    QAction,
+    QKeyEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QPolygonF,
+    QWheelEvent,
+)
+from PySide6.QtWidgets import QComboBox, QLineEdit, QSizePolicy, QSpinBox, QToolButton
 
 from gui.kit import theme
+from gui.kit.theme import Theme
 
 
 class ComboBox(QComboBox):
@@ -49,3 +58,30 @@ class NumberBox(QSpinBox):
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         event.ignore()
+
+
+class SearchField(QLineEdit):
+    """One line of words; Down goes on into what was found."""
+
+    down_pressed = Signal()
+
+    def __init__(self, look: Theme, *, name: str, hint: str) -> None:
+        super().__init__()
+        self.setAccessibleName(name)
+        self.setPlaceholderText(hint)
+        self.setClearButtonEnabled(True)
+        self.setAcceptDrops(False)  # drops belong to the window
+        icon = QAction(self)
+        icon.setEnabled(False)
+        look.give_icon(icon, "magnify")
+        self.addAction(icon, QLineEdit.ActionPosition.LeadingPosition)
+        for made in self.findChildren(QToolButton):
+            made.setAccessibleName("Clear the search" if made.isEnabled() else "Search")
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() == Qt.Key.Key_Down:
+            self.down_pressed.emit()
+        elif event.key() == Qt.Key.Key_Escape and self.text():
+            self.clear()
+        else:
+            super().keyPressEvent(event)

@@ -1,7 +1,4 @@
-"""Asking for features of pictures, for the map drawn of them, and for suggested labels.
-
-Attached to `Commands` as `features`, `maps` and `labelling`.
-"""
+"""Asking for features of pictures, for the map drawn of them, and for suggested labels."""
 
 from __future__ import annotations
 

@@ -13,18 +13,19 @@ from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QSlider, QVBoxLayout, QWidget
 
 from gui.base.session import Session
+from gui.edits.commands import DataCommands
 from gui.kit import theme
 from gui.kit.basics import Card, ElidedLabel, button, label, row
 from gui.kit.theme import Theme
 from gui.kit.view_switch import ViewSwitch
 from gui.kit.words import count
 from gui.labelling.class_naming import ClassNaming
+from gui.labelling.commands import FeatureCommands, LabellingCommands
 from gui.labelling.feature_state import describe_features
 from gui.labelling.jobs import Learned
 from gui.labelling.queue import LabellingQueue, QueueEntries, describe_acceptance
 from gui.pictures.class_chooser import ClassChooser
 from gui.pictures.gallery import Gallery
-from gui.shell.commands import Commands
 
 _LEARN_MS = 120
 _SETTLE_MS = 3000
@@ -73,11 +74,18 @@ class LabellingView(QWidget):
     opened = Signal(object)
     """The file of a picture to look at closely."""
 
-    def __init__(self, session: Session, commands: Commands, look: Theme) -> None:
+    def __init__(
+        self,
+        session: Session,
+        data: DataCommands,
+        features: FeatureCommands,
+        labelling: LabellingCommands,
+        look: Theme,
+    ) -> None:
         super().__init__()
         self._session = session
-        self._data = commands.data
-        self._features, self._labelling = commands.features, commands.labelling
+        self._data = data
+        self._features, self._labelling = features, labelling
         self._look = look
         self.queue: LabellingQueue | None = None
         self._chooser: ClassChooser | None = None

@@ -1,4 +1,4 @@
-"""What a person can ask of the layer tree. Attached to `Commands` as `layers`; main thread only."""
+"""What a person can ask of the layer tree."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from PySide6.QtCore import QObject, Signal
 
 from core.errors import AppError
 from gui.base.session import Session
+from gui.kit import jobs as kit_jobs
 from gui.kit.workers import JobRunner, JobSpec
 from gui.layers import jobs as layer_jobs
 from gui.layers.undo import PlanHistory, PlanRequest, with_strategy
-from gui.results import jobs as result_jobs
 
 if TYPE_CHECKING:
     from core.advice.advise import Advice
@@ -45,6 +45,8 @@ class LayerCommands(QObject):
     layers_failed = Signal(object)
     tree_wanted = Signal()
     """The Models page is to show the tree of the session's model."""
+    advice_remembered = Signal()
+    """There is a preset of that name, or another one."""
 
     def __init__(self, session: Session, runner: JobRunner, parent: QObject) -> None:
         super().__init__(parent)
@@ -98,7 +100,7 @@ class LayerCommands(QObject):
             JobSpec(
                 "layers-file",
                 f"Writing {path.name}",
-                partial(result_jobs.save_text, path, text),
+                partial(kit_jobs.save_text, path, text),
                 on_success=self._saved,
                 on_failure=self._save_failed,
                 is_quiet=True,
@@ -160,6 +162,7 @@ class LayerCommands(QObject):
         """It makes a preset, as long as its dataset is open and its model shown."""
         self._advice = advice.recipe
         self._advised_on = self._session.dataset
+        self.advice_remembered.emit()
 
     def _advice_for(self, layers: Layers) -> Recipe | None:
         advised = self._advice

@@ -12,11 +12,10 @@ from PySide6.QtWidgets import QFileDialog
 from core.errors import AppError
 from gui.base.session import Session
 from gui.kit.notice_bar import NoticeBar
+from gui.layers.commands import LayerCommands
 from gui.layers.view import LayerView
-from gui.shell.commands import Commands
 
 if TYPE_CHECKING:
-    from core.advice.advise import Advice
     from core.models.layers.rows import LayerLine
     from core.plan.layer_plan import LayerPlan
 
@@ -27,12 +26,12 @@ class LayerControl(QObject):
     """Main thread only. A click is answered at once: nothing here waits for a job."""
 
     def __init__(
-        self, view: LayerView, session: Session, commands: Commands, notices: NoticeBar
+        self, view: LayerView, session: Session, commands: LayerCommands, notices: NoticeBar
     ) -> None:
         super().__init__(view)
         self._view = view
         self._session = session
-        self._commands = commands.layers
+        self._commands = commands
         self._notices = notices
         view.shown.connect(self._show_plan)
         view.tick_wanted.connect(self._tick)
@@ -43,7 +42,7 @@ class LayerControl(QObject):
         view.bar.follow(self._commands.history.stack)
         session.recipe_changed.connect(self._show_plan)
         session.models_changed.connect(self._show_plan)
-        commands.advice.advised.connect(self._remember_advice)
+        commands.advice_remembered.connect(self._show_plan)
 
     # -- showing -----------------------------------------------------------------------------
 
@@ -103,10 +102,6 @@ class LayerControl(QObject):
             if not any(card.id == now for card in self._session.models):
                 text += " Its weights are fetched when it starts, which needs a network."
             self._notices.show_notice(f"{text} Undo (Ctrl+Z) takes it back.")
-
-    def _remember_advice(self, advice: Advice) -> None:
-        self._commands.remember_advice(advice)
-        self._show_plan()
 
     # -- files -------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 from core.plan.layer_text import plan_to_csv, plan_to_markdown
 from gui.kit import theme
 from gui.kit.basics import label
+from gui.kit.inputs import SearchField
 from gui.kit.theme import Theme
 from gui.kit.words import count
 from gui.layers.bar import LayerBar
@@ -29,7 +30,6 @@ from gui.layers.schedule import LayerSchedule
 from gui.layers.text import model_text
 from gui.layers.totals import LayerTotals
 from gui.layers.tree import LayerTreeView
-from gui.models.filters import SearchField
 
 if TYPE_CHECKING:
     from core.errors import AppError

@@ -10,11 +10,11 @@ from PySide6.QtCore import QObject
 from gui.kit.notice_bar import NoticeBar
 from gui.kit.view_switch import ViewSwitch
 from gui.models.chart.view import ModelChartView
+from gui.models.commands import ModelCommands
 from gui.models.compare import CompareList, CompareView
 from gui.models.facts import compared_facts
 from gui.models.rows import WEIGHTS_COLUMN
 from gui.models.table import ModelTable
-from gui.shell.commands import Commands
 
 if TYPE_CHECKING:
     from core.catalog.card import ModelCard
@@ -31,7 +31,7 @@ class CompareControl(QObject):
         table: ModelTable,
         chart: ModelChartView,
         switch: ViewSwitch,
-        commands: Commands,
+        commands: ModelCommands,
         notices: NoticeBar,
         row_of: Callable[[ModelCard], ModelRow | None],
     ) -> None:
@@ -39,7 +39,7 @@ class CompareControl(QObject):
         self.list = CompareList(self)
         self._view, self._table, self._chart = view, table, chart
         self._switch, self._notices, self._row_of = switch, notices, row_of
-        self._commands = commands.models
+        self._commands = commands
         self._catalog: Catalog | None = None
         self.list.changed.connect(self._show)
         for made in (table, chart):

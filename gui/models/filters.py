@@ -7,10 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, get_args
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
-from PySide6.QtGui import QAction, QKeyEvent
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import (
     QHBoxLayout,
-    QLineEdit,
     QMenu,
     QToolButton,
     QVBoxLayout,
@@ -23,7 +22,7 @@ from core.catalog.presets import PRESETS, Preset, preset
 from core.catalog.search import CardFilter
 from gui.kit import theme
 from gui.kit.basics import button
-from gui.kit.inputs import ComboBox
+from gui.kit.inputs import ComboBox, SearchField
 from gui.kit.theme import Theme, set_role
 
 if TYPE_CHECKING:
@@ -68,33 +67,6 @@ _WEIGHTS, _ANSWERS = "weights", "head"
 """The choices that are no fields of `CardFilter`."""
 _FEWEST_OF_DATA = 5
 _SOURCES: tuple[Source, ...] = get_args(Source)
-
-
-class SearchField(QLineEdit):
-    """One line of words; Down goes on into what was found."""
-
-    down_pressed = Signal()
-
-    def __init__(self, look: Theme, *, name: str, hint: str) -> None:
-        super().__init__()
-        self.setAccessibleName(name)
-        self.setPlaceholderText(hint)
-        self.setClearButtonEnabled(True)
-        self.setAcceptDrops(False)  # drops belong to the window
-        icon = QAction(self)
-        icon.setEnabled(False)
-        look.give_icon(icon, "magnify")
-        self.addAction(icon, QLineEdit.ActionPosition.LeadingPosition)
-        for made in self.findChildren(QToolButton):
-            made.setAccessibleName("Clear the search" if made.isEnabled() else "Search")
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.key() == Qt.Key.Key_Down:
-            self.down_pressed.emit()
-        elif event.key() == Qt.Key.Key_Escape and self.text():
-            self.clear()
-        else:
-            super().keyPressEvent(event)
 
 
 class ModelFilters(QWidget):

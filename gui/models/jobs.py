@@ -1,6 +1,6 @@
 """What the Models page has done in worker threads: the catalog as rows, files of weights.
 
-As in `gui.shell.jobs`, core is imported inside the functions.
+Core is imported inside the functions: what stands behind it takes seconds to load.
 """
 
 from __future__ import annotations
@@ -37,6 +37,16 @@ class RecognisedFile:
 
     reference: str
     text: str
+
+
+def list_models(link: JobContext) -> tuple[ModelCard, ...]:
+    """The models whose weights are on this machine, those that come with the application first."""
+    from core.models.resolve import with_added
+    from core.models.weights import weights
+
+    cards = with_added().cards
+    here = weights.cards_here(cards)
+    return tuple(card for card in cards if card.id in here)
 
 
 def recognise_file(path: Path, link: JobContext) -> RecognisedFile:

@@ -19,10 +19,12 @@ from gui.kit.settings import Settings
 from gui.kit.theme import Theme
 from gui.kit.view_switch import ViewSwitch
 from gui.kit.words import count
+from gui.layers.commands import LayerCommands
 from gui.layers.control import LayerControl
 from gui.layers.view import LayerView
 from gui.models.card import ModelCardView
 from gui.models.chart.view import ModelChartView
+from gui.models.commands import ModelCommands
 from gui.models.compare import CompareView
 from gui.models.compare_control import CompareControl
 from gui.models.filters import ModelFilter, ModelFilters
@@ -31,7 +33,6 @@ from gui.models.no_match import NoModelFits
 from gui.models.rows import make_row
 from gui.models.table import ModelTable
 from gui.models.weights.control import WeightsControl
-from gui.shell.commands import Commands
 
 if TYPE_CHECKING:
     from core.catalog.card import ModelCard
@@ -55,9 +56,17 @@ class ModelsPage(Page):
     """The table on the left; on the right the chosen model as a card or as a tree of layers."""
 
     def __init__(
-        self, session: Session, commands: Commands, settings: Settings, look: Theme
+        self,
+        session: Session,
+        settings: Settings,
+        look: Theme,
+        *,
+        commands: ModelCommands,
+        layers: LayerCommands,
     ) -> None:
-        super().__init__("Models", session, commands, settings, look)
+        super().__init__("Models", session, settings, look)
+        self._commands = commands
+        self._layer_commands = layers
         self._listing: CatalogRows | None = None
         self._expected = ""
         self._here: frozenset[str] = frozenset()
@@ -113,19 +122,20 @@ class ModelsPage(Page):
         self.tabs.tabBar().setAccessibleName("Card and layers")
         self.card = ModelCardView(self.look)
         self.layers = LayerView(self.look)
-        self.layer_control = LayerControl(self.layers, self.session, self.commands, self.notices)
+        self.layer_control = LayerControl(
+            self.layers, self.session, self._layer_commands, self.notices
+        )
         self.tabs.addTab(self.card, "Card")
         self.tabs.addTab(self.layers, "Layers")
         self.tabs.setMinimumWidth(240)
         return self.tabs
 
     def _connect(self) -> None:
-        models = self.commands.models
-        models.catalog_listed.connect(self._show_listing)
-        models.catalog_failed.connect(self._show_failure)
-        self.commands.layers.layers_known.connect(self._show_layers)
-        self.commands.layers.layers_failed.connect(self._show_layer_error)
-        self.commands.layers.tree_wanted.connect(self._show_tree)
+        self._commands.catalog_listed.connect(self._show_listing)
+        self._commands.catalog_failed.connect(self._show_failure)
+        self._layer_commands.layers_known.connect(self._show_layers)
+        self._layer_commands.layers_failed.connect(self._show_layer_error)
+        self._layer_commands.tree_wanted.connect(self._show_tree)
         self.layers.room_wanted.connect(self._give_room)
         self.filters.changed.connect(self._filter)
         self.filters.need_chosen.connect(self._show_need)
@@ -143,7 +153,7 @@ class ModelsPage(Page):
         self.menu.use_wanted.connect(self._use)
         self.menu.compare_wanted.connect(self.comparison.toggle)
         self.switch.chosen.connect(self._show_view)
-        self.commands.models.weights.added.connect(self._expect)
+        self._commands.weights.added.connect(self._expect)
         self.card.use_wanted.connect(self._use)
         self.card.variant_chosen.connect(self.choose)
         self.tabs.currentChanged.connect(self._tab_changed)
@@ -157,7 +167,7 @@ class ModelsPage(Page):
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
         # Every time: weights may have been fetched meanwhile. The catalog itself is read once.
-        self.commands.models.list_catalog()
+        self._commands.list_catalog()
         self._share_width()
         self._want_layers()
 
@@ -319,11 +329,11 @@ class ModelsPage(Page):
         self.card.show_chosen(self.session.model_id)
 
     def _use(self, card: ModelCard) -> None:
-        self.commands.models.use_model(card)
+        self._commands.use_model(card)
         text = f"{card.shown_name} is what the next run trains."
         if card.id not in self._here:
             text += " Its weights are fetched when it starts, which needs a network."
-        dropped = self.commands.layers.history.dropped
+        dropped = self._layer_commands.history.dropped
         self.notices.show_notice(f"{text} {dropped}".strip())
 
     def _copy_rows(self) -> None:
@@ -387,7 +397,7 @@ class ModelsPage(Page):
             return
         if self.layers.shown_model not in ("", card.id):
             self.layers.show_waiting(card.id)
-        self.commands.layers.show_layers(card)
+        self._layer_commands.show_layers(card)
 
     def _show_layers(self, layers: Layers) -> None:
         card = self.card.card

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, SignalInstance
+from PySide6.QtGui import QImage
 
 from gui.kit.workers import JobRunner, JobSpec
-from gui.labelling.map.map import EmbeddingMap
 from gui.pictures import jobs
-from gui.pictures.gallery import Gallery
+
+
+class ShowsPictures(Protocol):
+    """A widget that asks for pictures and is given them: a gallery, the embedding map."""
+
+    @property
+    def wanted(self) -> SignalInstance:
+        """Emits the paths in sight and the side of their cells in pixels."""
+
+    def fill(self, path: Path, image: QImage, error: str = "") -> None: ...
 
 
 class GalleryFeed(QObject):
-    """Each new wish of the gallery replaces the one before."""
+    """Reads the pictures that a gallery wants; a newer request replaces the one before."""
 
-    def __init__(self, gallery: Gallery | EmbeddingMap, runner: JobRunner, *, key: str) -> None:
+    def __init__(self, gallery: ShowsPictures, runner: JobRunner, *, key: str) -> None:
         """`key`: of the jobs; every gallery needs its own."""
+        assert isinstance(gallery, QObject)
         super().__init__(gallery)
         self._gallery = gallery
         self._runner = runner

@@ -1,6 +1,6 @@
-"""What the galleries, the inspector and the Data page have done in worker threads.
+"""The jobs of the galleries and the inspector: pictures decoded, at the size they are shown in.
 
-As in `jobs`: each function calls core, imported inside, and hands back values.
+Core is imported inside the functions: what stands behind it takes seconds to load.
 """
 
 from __future__ import annotations
@@ -16,16 +16,25 @@ from PySide6.QtGui import QImage
 from core.errors import AppError
 from core.events import check_stop
 from gui.kit.workers import JobContext
-from gui.shell.jobs import read_interruptible
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from core.data.dataset import DatasetIndex
     from core.images.metadata import ImageMetadata
 
+PREVIEW_PX = 640
+THUMBNAIL_PX = 128
 _COARSE = 4
 """A picture this many times smaller than its cell is shown pixel by pixel, not smeared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """A decoded small picture; `image` is null where the file could not be read."""
+
+    path: Path
+    image: QImage
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +55,37 @@ class Inspected:
     image: QImage
     metadata: ImageMetadata | None
     error: str = ""
+
+
+def read_thumbnails(paths: Sequence[Path], short_side: int, link: JobContext) -> None:
+    """Send one `Thumbnail` per file; a broken file sends its reason."""
+    for path in paths:
+        check_stop(link.should_stop)
+        link.sink(_read_thumbnail(path, short_side, link))
+
+
+def read_interruptible(path: Path, short_side: int, link: JobContext) -> Image.Image:
+    """The picture of a file; a drive that does not answer keeps no job from being cancelled.
+
+    Raises: DecodeError, Cancelled.
+    """
+    from core.images.decode import read_image
+    from core.system.threads import run_interruptible
+
+    return run_interruptible(
+        lambda _stopping: read_image(path, short_side=short_side),
+        note="Reading pictures",
+        name=path.name,
+        on_progress=link.on_progress,
+        should_stop=link.should_stop,
+    )
+
+
+def _read_thumbnail(path: Path, short_side: int, link: JobContext) -> Thumbnail:
+    try:
+        return Thumbnail(path, _to_qimage(read_interruptible(path, short_side, link)))
+    except AppError as error:
+        return Thumbnail(path, QImage(), str(error))
 
 
 def read_cells(paths: Sequence[Path], side_px: int, link: JobContext) -> None:
@@ -92,57 +132,6 @@ def inspect_picture(path: Path, side_px: int, link: JobContext) -> Inspected:
     if min(picture.size) > 2 * side_px:
         picture.thumbnail((2 * side_px, 2 * side_px))
     return Inspected(path, _to_qimage(picture), metadata)
-
-
-@dataclass(frozen=True)
-class WrongPredictions:
-    """What a run took for another class than the dataset has it now; `run` is empty where no run
-    on the dataset keeps its predictions."""
-
-    run: str
-    predicted: dict[str, str]
-    """File → the class that was answered."""
-
-
-def read_wrong(dataset: DatasetIndex, runs: Sequence[Path], link: JobContext) -> WrongPredictions:
-    """Of the first of these runs that is on this dataset and keeps its predictions."""
-    from core.runs.run_folder import Run
-
-    for path in runs:
-        check_stop(link.should_stop)
-        try:
-            run = Run(path)
-            if run.read_dataset().get("root") != str(dataset.root):
-                continue
-            said, classes = run.read_predictions(), run.read_classes()
-        except AppError:  # damaged or gone: the next one may tell
-            continue
-        if said:
-            names = {
-                file: {dataset.classes[label], dataset.keys[label]}
-                for file, label in zip(dataset.files, dataset.labels.tolist(), strict=True)
-                if label >= 0
-            }
-            wrong = {
-                each.file: classes[each.predicted]
-                for each in sorted(said, key=lambda each: -each.probability)
-                if each.file in names and classes[each.predicted] not in names[each.file]
-            }
-            return WrongPredictions(run.summary().name, wrong)
-    return WrongPredictions("", {})
-
-
-def verify_dataset(opened: tuple[Path, ...], link: JobContext) -> DatasetIndex:
-    """Scan once more and decode every picture to its end."""
-    from core.data.open_dataset import open_dataset
-
-    return open_dataset(
-        opened[0] if len(opened) == 1 else opened,
-        verify=True,
-        allow_unlabelled=True,
-        on_progress=link.on_progress,
-        should_stop=link.should_stop,
-    )
 
 
 def _to_qimage(picture: Image.Image) -> QImage:

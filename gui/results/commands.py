@@ -10,6 +10,7 @@ from PySide6.QtCore import QObject, Signal
 
 from core.errors import AppError
 from gui.base.session import Session
+from gui.kit import jobs as kit_jobs
 from gui.kit.workers import Job, JobRunner, JobSpec
 from gui.results import jobs
 from gui.results.jobs import RunResults
@@ -147,7 +148,7 @@ class ResultsCommands(QObject):
             JobSpec(
                 _SAVE,
                 f"Writing {path.name}",
-                partial(jobs.save_text, path, text),
+                partial(kit_jobs.save_text, path, text),
                 on_success=self._saved,
                 on_failure=self._save_failed,
                 is_quiet=True,

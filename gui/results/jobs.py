@@ -95,16 +95,3 @@ def evaluate_again(path: Path, split: str | None, link: JobContext) -> RunResult
         f"the report of the run says {before.top1:.1%} of {before.n:,}. Images were changed, or "
         "this machine reckons a little differently.",
     )
-
-
-def save_text(path: Path, text: str, link: JobContext) -> Path:
-    """Raises: AppError where the file cannot be written."""
-    from core.system import atomic_files
-
-    try:
-        atomic_files.write_text(path, text)
-    except OSError as error:
-        raise AppError(
-            f"{path} cannot be written: {error.strerror or error}.", "Choose another place."
-        ) from error
-    return path

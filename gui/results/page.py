@@ -21,6 +21,8 @@ from PySide6.QtWidgets import (
 from core.catalog.names import shown_name
 from gui.base.page import Page
 from gui.base.session import Session
+from gui.classify.commands import ClassifyCommands
+from gui.edits.commands import DataCommands
 from gui.kit import theme
 from gui.kit.basics import button, label
 from gui.kit.empty_state import BlankState
@@ -39,7 +41,7 @@ from gui.results.jobs import RunResults
 from gui.results.predictions import PredictionView
 from gui.results.scores import ScoreTable
 from gui.results.summary import ResultSummary
-from gui.shell.commands import Commands
+from gui.runs.commands import RunsCommands
 
 if TYPE_CHECKING:
     from core.runs.run_folder import Prediction, RunSummary
@@ -53,13 +55,19 @@ class ResultsPage(Page):
     def __init__(
         self,
         session: Session,
-        commands: Commands,
         settings: Settings,
         look: Theme,
         runner: JobRunner,
+        *,
+        runs: RunsCommands,
+        classify: ClassifyCommands,
+        data: DataCommands,
     ) -> None:
-        super().__init__("Results", session, commands, settings, look)
+        super().__init__("Results", session, settings, look)
         self._runner = runner
+        self._runs = runs
+        self._classifying = classify
+        self._data = data
         self._shown: RunResults | None = None
         self.asked = ResultsCommands(session, runner, self)
         self._make_header()
@@ -136,7 +144,7 @@ class ResultsPage(Page):
         self.pictures = PredictionView(self.look, self.asked)
         self.pictures.opened.connect(self._inspect)
         self.pictures.passed.connect(self._follow)
-        self.edits = ResultEdits(self.pictures, self.session, self.commands.data, self.look)
+        self.edits = ResultEdits(self.pictures, self.session, self._data, self.look)
         self.edits.changed.connect(self._offer_training)
         self._feed = GalleryFeed(self.pictures.gallery, self._runner, key="cells of results")
         self._splitter.addWidget(self.pictures)
@@ -293,8 +301,8 @@ class ResultsPage(Page):
     def _classify(self, path: Path) -> None:
         """With the model of the run that is shown."""
         if self._shown is not None and self.session.classifier != str(self._shown.path):
-            self.commands.choose_classifier(str(self._shown.path))
-        self.commands.add_pictures([path])
+            self._classifying.choose_classifier(str(self._shown.path))
+        self._classifying.add_pictures([path])
 
     def _offer_training(self) -> None:
         """Once pictures of the run were edited, it is worth a new one."""
@@ -302,7 +310,7 @@ class ResultsPage(Page):
 
     def _train_again(self) -> None:
         if self._shown is not None:
-            self.commands.runs.use_settings(self._shown.path)
+            self._runs.use_settings(self._shown.path)
 
     # -- taking along ------------------------------------------------------------------------
 

@@ -1,11 +1,11 @@
-"""What a person can ask of the Runs page. Attached to `Commands`."""
+"""What a person can ask of the Runs page."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal
 
@@ -16,10 +16,16 @@ from gui.kit.workers import JobContext, JobRunner, JobSpec
 from gui.runs import jobs
 from gui.runs.jobs import RunCurves, RunDetails, Trashed
 
+if TYPE_CHECKING:
+    from core.runs.run_folder import RunSummary
+
 
 class RunsCommands(QObject):
     """Main thread only."""
 
+    refreshed = Signal()
+    """The runs on the disk were read again."""
+    refresh_failed = Signal(object)
     details_read = Signal(object)
     curves_read = Signal(object)
 
@@ -27,14 +33,29 @@ class RunsCommands(QObject):
         self,
         session: Session,
         runner: JobRunner,
-        refresh: Callable[[], None],
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._session = session
         self._runner = runner
-        self.refresh = refresh
         self._said = ""
+
+    def refresh(self) -> None:
+        """Read which runs there are, of the command line and of other windows too."""
+        self._runner.submit(
+            JobSpec(
+                "runs",
+                "Reading the runs",
+                jobs.list_runs,
+                on_success=self._listed,
+                on_failure=self.refresh_failed.emit,
+                is_quiet=True,
+            )
+        )
+
+    def _listed(self, runs: tuple[RunSummary, ...]) -> None:
+        self._session.set_runs(runs)
+        self.refreshed.emit()
 
     def read_details(self, path: Path, other: Path | None) -> None:
         """What the table does not say of a run, compared with another; the answer is a signal."""

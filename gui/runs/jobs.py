@@ -13,7 +13,7 @@ from core.events import EpochDone, check_stop
 from gui.kit.workers import JobContext
 
 if TYPE_CHECKING:
-    from core.runs.run_folder import Run
+    from core.runs.run_folder import Run, RunSummary
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,18 @@ class Trashed:
 
     paths: tuple[Path, ...]
     problem: str = ""
+
+
+def list_runs(link: JobContext) -> tuple[RunSummary, ...]:
+    """All runs but those stopped before there was a model: a summary does not tell these apart."""
+    from core.runs.run_folder import Run
+    from core.runs.store import RunStore
+
+    return tuple(
+        run
+        for run in RunStore().runs()
+        if run.status != "stopped" or Run(run.path).best.weights.is_file()
+    )
 
 
 def read_details(path: Path, other: Path | None, link: JobContext) -> RunDetails:

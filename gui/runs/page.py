@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, QTimer, QUrl
+from PySide6.QtCore import Qt, QTimer, QUrl, Signal
 from PySide6.QtGui import QDesktopServices, QShowEvent
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -28,10 +28,10 @@ from gui.kit.drop_zone import DropZone
 from gui.kit.settings import Settings
 from gui.kit.theme import Theme
 from gui.kit.words import count
+from gui.runs.commands import RunsCommands
 from gui.runs.details import RunDetailsPanel
 from gui.runs.jobs import RunCurves, RunDetails
 from gui.runs.table import RunTable
-from gui.shell.commands import Commands
 
 if TYPE_CHECKING:
     from core.runs.run_folder import RunSummary
@@ -47,10 +47,15 @@ MOST_CURVES = 6
 class RunsPage(Page):
     """The table on the left, what is chosen on the right; empty, an invitation to train."""
 
+    classify_wanted = Signal(Path)
+    """A run to classify with."""
+    resume_wanted = Signal(Path)
+
     def __init__(
-        self, session: Session, commands: Commands, settings: Settings, look: Theme
+        self, session: Session, settings: Settings, look: Theme, *, commands: RunsCommands
     ) -> None:
-        super().__init__("Runs", session, commands, settings, look)
+        super().__init__("Runs", session, settings, look)
+        self._commands = commands
         self._question: QMessageBox | None = None
         self._asked_for: list[RunSummary] = []
         self._pair: tuple[RunSummary, RunSummary | None] | None = None
@@ -83,8 +88,8 @@ class RunsPage(Page):
         self.stack.addWidget(self._empty)
         self.stack.addWidget(self._make_filled())
         session.runs_changed.connect(self._show_runs)
-        commands.runs.details_read.connect(self._show_details)
-        commands.runs.curves_read.connect(self._show_curves)
+        commands.details_read.connect(self._show_details)
+        commands.curves_read.connect(self._show_curves)
         self._show_runs()
 
     def _make_filled(self) -> QWidget:
@@ -115,7 +120,7 @@ class RunsPage(Page):
         self.details.folder_wanted.connect(self._open_folder)
         self.details.trash_wanted.connect(self._ask_to_trash)
         self.details.archive_wanted.connect(self._archive)
-        self.details.note_changed.connect(self.commands.runs.write_note)
+        self.details.note_changed.connect(self._commands.write_note)
         splitter.addWidget(self.details)
         splitter.setStretchFactor(0, 1)
         splitter.setStretchFactor(1, 0)
@@ -127,7 +132,7 @@ class RunsPage(Page):
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
         if not event.spontaneous() and self.session.machine is not None:
-            self.commands.refresh_runs()  # runs of the command line and of other windows too
+            self._commands.refresh()  # runs of the command line and of other windows too
 
     def _show_runs(self, _changed: object = None) -> None:
         every = self.session.runs
@@ -180,10 +185,10 @@ class RunsPage(Page):
     def _read_details(self) -> None:
         if self._pair is not None:
             run, other = self._pair
-            self.commands.runs.read_details(run.path, other.path if other is not None else None)
+            self._commands.read_details(run.path, other.path if other is not None else None)
         chosen = self.table.selected
         if chosen:
-            self.commands.runs.read_curves([run.path for run in chosen[:MOST_CURVES]])
+            self._commands.read_curves([run.path for run in chosen[:MOST_CURVES]])
         elif self.overlay is not None:
             self.overlay.hide()
 
@@ -239,18 +244,17 @@ class RunsPage(Page):
     def _classify(self) -> None:
         run = self._one()
         if run is not None:
-            self.commands.choose_classifier(str(run.path))
-            self.session.show_page("classify")
+            self.classify_wanted.emit(run.path)
 
     def _resume(self) -> None:
         run = self._one()
         if run is not None and run.can_resume:
-            self.commands.resume_run(run.path)
+            self.resume_wanted.emit(run.path)
 
     def _use_settings(self) -> None:
         run = self._one()
         if run is not None:
-            self.commands.runs.use_settings(run.path)
+            self._commands.use_settings(run.path)
 
     def _open_folder(self) -> None:
         run = self._one()
@@ -262,7 +266,7 @@ class RunsPage(Page):
         if chosen:
             is_archived = not all(run.is_archived for run in chosen)
             paths = [run.path for run in chosen]
-            self.commands.runs.set_archived(paths, is_archived=is_archived)
+            self._commands.set_archived(paths, is_archived=is_archived)
 
     # -- the trash ---------------------------------------------------------------------------
 
@@ -298,7 +302,7 @@ class RunsPage(Page):
         return is_live or run.status == "running"
 
     def _trash(self) -> None:
-        self.commands.runs.move_to_trash([run.path for run in self._asked_for])
+        self._commands.move_to_trash([run.path for run in self._asked_for])
 
     def _question_closed(self, _result: int) -> None:
         if self._question is not None:

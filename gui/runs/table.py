@@ -20,6 +20,7 @@ from PySide6.QtWidgets import QAbstractItemView, QTableView
 
 from core.catalog.names import shown_name
 from gui.kit import theme
+from gui.kit.run_status import STATUS_ICONS
 from gui.kit.table import (
     ROW_PX,
     SORT_ROLE,
@@ -39,13 +40,6 @@ _DATASET, _STATUS, _STARTED, _MODEL, _SELECTION = 0, 1, 4, 5, 6
 _WIDTHS = (0, 112, 76, 136, 130, 170, 84)
 _SHOWN_FROM = {_MODEL: 780, _SELECTION: 860}
 """Width of the table in pixels from which a column has room; the details say it anyway."""
-STATUS_ICONS = {
-    "done": ("check-circle-outline", "good"),
-    "stopped": ("stop-circle-outline", "muted"),
-    "failed": ("alert-circle-outline", "bad"),
-    "running": ("progress-clock", "accent"),
-    "interrupted": ("lightning-bolt-outline", "warning"),
-}
 
 
 def _column(

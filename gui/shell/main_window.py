@@ -34,15 +34,15 @@ from core.catalog.names import shown_name
 from core.errors import AppError
 from gui.base.page import Page
 from gui.base.session import PageName, PageNotice, Session
+from gui.data.drops import DATASET_SUFFIXES, Destination, find_destination, image_suffixes
 from gui.kit.settings import Settings, ThemeChoice
 from gui.kit.theme import Theme
 from gui.kit.words import strategy_in_words
 from gui.kit.workers import Job, JobRunner
 from gui.shell import crashes, menus
 from gui.shell.commands import Commands
-from gui.shell.drops import DATASET_SUFFIXES, Destination, find_destination, image_suffixes
 from gui.shell.frame import ContextLine, DropOverlay, Rail, StatusLine
-from gui.shell.pages import PAGES, make_page
+from gui.shell.pages import PAGES, Parts, make_page
 
 if TYPE_CHECKING:
     from gui.shell.settings_dialog import SettingsDialog
@@ -70,6 +70,10 @@ class MainWindow(QMainWindow):
         self._sheet: menus.ShortcutSheet | None = None
         self._settings_dialog: SettingsDialog | None = None
         self._is_leaving = False
+        self._parts = Parts(
+            self.session, self.runner, settings, look, self.commands,
+            self.ask_for_folder, self.ask_for_images, self.paste,
+        )  # fmt: skip
         self._pages: dict[PageName, Page] = {}
         self._prepared: set[PageName] = set()
         self.setWindowTitle("Graftwork")
@@ -127,7 +131,7 @@ class MainWindow(QMainWindow):
         return self.settings.recent_datasets
 
     def _open_recent(self, path: Path) -> None:
-        self.commands.open_paths([path], self.current_page)
+        self.commands.opening.open_paths([path], self.current_page)
 
     def _connect_session(self) -> None:
         session = self.session
@@ -145,7 +149,7 @@ class MainWindow(QMainWindow):
         return {
             "open_folder": self.ask_for_folder,
             "open_file": self.ask_for_file,
-            "open_sample": self.commands.open_sample,
+            "open_sample": self.commands.opening.open_sample,
             "open_images": self.ask_for_images,
             "paste": self.paste,
             "settings": self.show_settings,
@@ -153,8 +157,8 @@ class MainWindow(QMainWindow):
             "undo": self._undo_step,
             "redo": self._redo_step,
             "start_training": self.start_training,
-            "pause_training": self.commands.pause_training,
-            "stop_training": self.commands.stop_training,
+            "pause_training": self.commands.train.pause,
+            "stop_training": self.commands.train.stop,
             **{f"page_{name}": self._show_page_of_action for name, _text, _icon in PAGES},
             "theme_system": self._choose_system_theme,
             "theme_light": self._choose_light_theme,
@@ -169,7 +173,7 @@ class MainWindow(QMainWindow):
     def page(self, name: PageName) -> Page:
         """The page of that name, built at the first call."""
         if name not in self._pages:
-            made = make_page(self, name)
+            made = make_page(self._parts, name)
             made.notices.undo_wanted.connect(self._undo_step)
             made.notices.redo_wanted.connect(self._redo_step)
             self._pages[name] = made
@@ -263,7 +267,10 @@ class MainWindow(QMainWindow):
         self._train_page().start()
 
     def _cancel(self, job: Job) -> None:
-        self.commands.cancel(job)
+        if job.work.key == "train":
+            self.commands.train.stop()  # what it learned is saved first
+        else:
+            self.runner.cancel(job)
 
     def _choose_theme(self, choice: ThemeChoice) -> None:
         self.settings.theme = choice
@@ -294,7 +301,7 @@ class MainWindow(QMainWindow):
                 self.runner,
                 self.look,
                 self._choose_theme,
-                self.commands.refresh_runs,
+                self.commands.runs.refresh,
             )
         self._settings_dialog.show_now()
 
@@ -321,7 +328,7 @@ class MainWindow(QMainWindow):
         dialog.open()
 
     def _folder_chosen(self, path: str) -> None:
-        self.commands.open_paths([Path(path)], self.current_page)
+        self.commands.opening.open_paths([Path(path)], self.current_page)
 
     def ask_for_file(self) -> None:
         """A table or an archive; several together are one dataset."""
@@ -334,7 +341,7 @@ class MainWindow(QMainWindow):
         dialog.open()
 
     def _files_chosen(self, paths: list[str]) -> None:
-        self.commands.open_paths([Path(path) for path in paths], self.current_page)
+        self.commands.opening.open_paths([Path(path) for path in paths], self.current_page)
 
     def ask_for_images(self) -> None:
         dialog = QFileDialog(self, "Classify images", str(self.settings.last_folder))
@@ -346,7 +353,7 @@ class MainWindow(QMainWindow):
         dialog.open()
 
     def _images_chosen(self, paths: list[str]) -> None:
-        self.commands.add_pictures([Path(path) for path in paths])
+        self.commands.classify.add_pictures([Path(path) for path in paths])
 
     def paste(self) -> None:
         """Whatever picture or file the clipboard holds."""
@@ -359,11 +366,11 @@ class MainWindow(QMainWindow):
     def _take(self, mime: QMimeData) -> bool:
         """Open what a drop or the clipboard brings; false where there is nothing of use."""
         if mime.hasUrls():
-            self.commands.open_paths(_local_paths(mime), self.current_page)
+            self.commands.opening.open_paths(_local_paths(mime), self.current_page)
             return True
         image = mime.imageData() if mime.hasImage() else None
         if isinstance(image, QImage) and not image.isNull():
-            self.commands.paste_picture(image)
+            self.commands.classify.paste_picture(image)
             return True
         return False
 
@@ -453,7 +460,7 @@ class MainWindow(QMainWindow):
     def _leave(self) -> None:
         self._is_leaving = True
         self.session.notice(self.current_page, "The run is being saved; then the window closes.")
-        self.commands.stop_training()
+        self.commands.train.stop()
         self.runner.stop_all()
         if self.runner.is_idle:
             self._jobs_are_idle()

@@ -16,7 +16,7 @@ from gui.kit.drop_zone import DropZone
 from gui.kit.links import LinkList
 from gui.kit.settings import Settings
 from gui.kit.theme import Theme
-from gui.shell.commands import Commands
+from gui.start.ready_made_commands import ReadyMadeCommands
 from gui.start.ready_made_dialog import ReadyMadeDialog
 from gui.start.recover_card import RecoverCard
 
@@ -28,11 +28,16 @@ class StartPage(Page):
     """The first thing a person sees; must be built without anything heavy."""
 
     folder_wanted = Signal()
+    sample_wanted = Signal()
+    dataset_wanted = Signal(Path)
+    run_wanted = Signal(Path)
+    resume_wanted = Signal(Path)
 
     def __init__(
-        self, session: Session, commands: Commands, settings: Settings, look: Theme
+        self, session: Session, settings: Settings, look: Theme, *, ready_made: ReadyMadeCommands
     ) -> None:
-        super().__init__("Start", session, commands, settings, look)
+        super().__init__("Start", session, settings, look)
+        self._ready_made = ready_made
         self.set_subtitle("Train an image classifier from a folder of labelled pictures.")
         columns = QHBoxLayout()
         columns.setSpacing(theme.L)
@@ -50,7 +55,7 @@ class StartPage(Page):
         column = QVBoxLayout()
         column.setSpacing(theme.M)
         self.recover = RecoverCard(self.look)
-        self.recover.recover_wanted.connect(self.commands.resume_run)
+        self.recover.recover_wanted.connect(self.resume_wanted)
         column.addWidget(self.recover)
         self.drop_zone = DropZone(
             self.look,
@@ -64,7 +69,7 @@ class StartPage(Page):
         sample = Card()
         self.sample_button = button(
             "Try it with the sample",
-            self.commands.open_sample,
+            self.sample_wanted.emit,
             icon=(self.look, "numeric", "accent"),
         )
         words = QVBoxLayout()
@@ -89,7 +94,7 @@ class StartPage(Page):
 
     def open_ready_made(self) -> ReadyMadeDialog:
         """The dialog of published datasets; does not block."""
-        dialog = ReadyMadeDialog(self.window(), self.look, self.commands.ready_made)
+        dialog = ReadyMadeDialog(self.window(), self.look, self._ready_made)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.open()
         return dialog
@@ -122,15 +127,18 @@ class StartPage(Page):
         return area
 
     def _show_datasets(self) -> None:
+        open_dataset = self.dataset_wanted.emit
         self.datasets.show_links(
             [
-                (path.name, str(path.parent), "folder-image", partial(self._open, path))
+                (
+                    path.name,
+                    str(path.parent),
+                    "folder-image",
+                    partial(open_dataset, path),
+                )
                 for path in self.settings.recent_datasets[:4]
             ]
         )
-
-    def _open(self, path: Path) -> None:
-        self.commands.open_paths([path], "start")
 
     def _show_runs(self) -> None:
         self.recover.show_runs(self.session.runs)
@@ -139,7 +147,7 @@ class StartPage(Page):
             accuracy = "" if run.report_accuracy is None else f"{run.report_accuracy:.1%} · "
             detail = f"{accuracy}{run.classes} classes · {run.started:%d %b %H:%M}"
             links.append(
-                (run.dataset, detail, "chart-line", partial(self.commands.open_run, run.path))
+                (run.dataset, detail, "chart-line", partial(self.run_wanted.emit, run.path))
             )
         self.runs.show_links(links)
 

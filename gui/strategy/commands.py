@@ -1,4 +1,4 @@
-"""What a person can ask of the Strategy page: advice, and a check of it. Attached to `Commands`."""
+"""What a person can ask of the Strategy page: advice, and a check of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The jobs of the Strategy page and the plan picture. Core is imported in them, as in `jobs`."""
+"""The jobs of the Strategy page. Core is imported in them, as in `jobs`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from core.advice.rules import Domain, Thresholds
-from core.events import check_stop
 from gui.kit.workers import JobContext
 
 if TYPE_CHECKING:
     from core.advice.advise import Advice
     from core.advice.check import Check
     from core.data.dataset import DatasetIndex
-    from core.recipe.plan import Plan
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,18 +23,6 @@ class Question:
     domain: Domain | Literal["auto"]
     budget_seconds: float | None
     thresholds: Thresholds
-
-
-def plan_of(values: dict[str, Any], classes: int, link: JobContext) -> Plan:
-    """What trains with these recipe values (with `model`), for so many classes.
-
-    Raises: AppError for a value the recipe refuses or a model that cannot be outlined.
-    """
-    from core.plan.layer_plan import plan_of as plan_of_recipe
-    from core.recipe.recipe import make_recipe
-
-    check_stop(link.should_stop)
-    return plan_of_recipe(make_recipe(values), classes)
 
 
 def advise(question: Question, link: JobContext) -> Advice:

@@ -16,8 +16,8 @@ from gui.kit.drop_zone import DropZone
 from gui.kit.settings import Settings
 from gui.kit.theme import Theme
 from gui.kit.workers import JobRunner
-from gui.shell.commands import Commands
 from gui.strategy.advice import AdviceView
+from gui.strategy.commands import AdviceCommands
 from gui.strategy.inputs import BudgetStep, DataStep, DomainStep
 from gui.strategy.jobs import Question
 from gui.strategy.step_bar import StepBar
@@ -42,13 +42,15 @@ class StrategyPage(Page):
     def __init__(
         self,
         session: Session,
-        commands: Commands,
         settings: Settings,
         look: Theme,
         runner: JobRunner,
+        *,
+        commands: AdviceCommands,
     ) -> None:
-        super().__init__("Strategy", session, commands, settings, look)
+        super().__init__("Strategy", session, settings, look)
         self._runner = runner
+        self._commands = commands
         self._step = _DATA
         self._reached = _DATA
         self._asked: Question | None = None
@@ -68,11 +70,10 @@ class StrategyPage(Page):
         session.dataset_changed.connect(self._show_dataset)
         session.models_changed.connect(self._show_models)
         runner.progressed.connect(self._show_progress)
-        advice = commands.advice
-        advice.advised.connect(self._show_advice)
-        advice.advice_ended.connect(self._go_without_advice)
-        advice.checked.connect(self._show_check)
-        advice.check_ended.connect(self._show_no_check)
+        commands.advised.connect(self._show_advice)
+        commands.advice_ended.connect(self._go_without_advice)
+        commands.checked.connect(self._show_check)
+        commands.check_ended.connect(self._show_no_check)
         self._show_models()
         self._show_dataset()
 
@@ -125,7 +126,7 @@ class StrategyPage(Page):
         self._asking_note = label("", "muted")
         self._asking_note.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         column.addWidget(self._asking_note)
-        self.cancel_button = button("Cancel", self.commands.advice.cancel)
+        self.cancel_button = button("Cancel", self._commands.cancel)
         column.addWidget(self.cancel_button, 0, Qt.AlignmentFlag.AlignHCenter)
         column.addStretch(1)
         return busy
@@ -230,7 +231,7 @@ class StrategyPage(Page):
         self._asking_note.setText("")
         self._show_buttons()
         self._focus_step()
-        self.commands.advice.ask(question)
+        self._commands.ask(question)
         job = self._runner.find("advice")
         if job is not None and self._runner.is_waiting(job):
             self._asking_note.setText("Waits until the machine is free: something else computes.")
@@ -270,7 +271,7 @@ class StrategyPage(Page):
     def _check(self) -> None:
         if self._answered is not None and self.advice_view.advice is not None:
             self.advice_view.show_checking("Waiting for the machine …")
-            self.commands.advice.check(self._answered, self.advice_view.advice)
+            self._commands.check(self._answered, self.advice_view.advice)
 
     def _show_check(self, check: Check) -> None:
         self.advice_view.show_check(check)
@@ -308,7 +309,7 @@ class StrategyPage(Page):
     def _start_anew(self) -> None:
         """Another dataset or model: what was answered does not hold for it."""
         if self._asked is not None:
-            self.commands.advice.drop()
+            self._commands.drop()
             self.domain_step.show_measured("")
         self._asked = self._answered = None
         self._answer.setCurrentIndex(0)

@@ -1,4 +1,4 @@
-"""Asking for varied pictures. Attached to `Commands` as `previews`."""
+"""Asking for varied pictures."""
 
 from __future__ import annotations
 

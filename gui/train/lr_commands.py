@@ -1,4 +1,4 @@
-"""Asking for a learning rate, and taking it. Attached to `Commands` as `rates`."""
+"""Asking for a learning rate, and taking it."""
 
 from __future__ import annotations
 

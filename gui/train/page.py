@@ -18,9 +18,13 @@ from gui.kit.basics import Card, button, label, row
 from gui.kit.settings import Settings
 from gui.kit.theme import Theme
 from gui.kit.words import count
-from gui.shell.commands import Commands
+from gui.layers.commands import LayerCommands
 from gui.train.augmentation import AugmentationPreview
+from gui.train.augmentation_commands import PreviewCommands
+from gui.train.commands import TrainCommands
 from gui.train.form import RecipeForm
+from gui.train.lr_commands import RateCommands
+from gui.train.plan_commands import PlanCommands
 from gui.train.plan_picture import PlanPicture
 from gui.train.queue_panel import MOST_ROWS, QueuePanel
 from gui.train.run_view import RunView
@@ -63,9 +67,21 @@ class TrainPage(Page):
     """Left the recipe, right the run."""
 
     def __init__(
-        self, session: Session, commands: Commands, settings: Settings, look: Theme
+        self,
+        session: Session,
+        settings: Settings,
+        look: Theme,
+        *,
+        commands: TrainCommands,
+        plans: PlanCommands,
+        previews: PreviewCommands,
+        rates: RateCommands,
+        layers: LayerCommands,
     ) -> None:
-        super().__init__("Train", session, commands, settings, look)
+        super().__init__("Train", session, settings, look)
+        self._commands = commands
+        self._plans, self._previews = plans, previews
+        self._rates, self._layers = rates, layers
         columns = QHBoxLayout()
         columns.setSpacing(theme.L)
         self.body.addLayout(columns, 1)
@@ -90,9 +106,9 @@ class TrainPage(Page):
         self.run_view: RunView | None = None
         self._is_own_change = False
         self._shown_epoch: int | None = None
-        commands.plans.planned.connect(self._show_plan)
-        commands.previews.made.connect(self.preview.show_rows)
-        commands.previews.refused.connect(self.preview.show_error)
+        plans.planned.connect(self._show_plan)
+        previews.made.connect(self.preview.show_rows)
+        previews.refused.connect(self.preview.show_error)
         self._run_of: tuple[LiveRun, Path | None] | None = None
         self._values_of: tuple[LiveRun, dict[str, Any]] | None = None
         session.models_changed.connect(self._show_models)
@@ -120,8 +136,8 @@ class TrainPage(Page):
         self.form = RecipeForm(self.look)
         self.form.model_chosen.connect(self.session.set_model)
         self.form.values_changed.connect(self._form_changed)
-        self.form.layers_wanted.connect(self.commands.layers.show_tree)
-        self.form.rates_cleared.connect(self.commands.layers.clear_rates)
+        self.form.layers_wanted.connect(self._layers.show_tree)
+        self.form.rates_cleared.connect(self._layers.clear_rates)
         card.body.addWidget(self.form)
         area = QScrollArea()
         area.setWidgetResizable(True)
@@ -136,10 +152,10 @@ class TrainPage(Page):
             "Resume this run", self._resume, icon=(self.look, "play-circle-outline", "accent")
         )
         self.pause_button = button(
-            "Pause", self.commands.pause_training, icon=(self.look, "pause", "muted")
+            "Pause", self._commands.pause, icon=(self.look, "pause", "muted")
         )
         self.stop_button = button(
-            "Stop and save", self.commands.stop_training, icon=(self.look, "stop", "bad")
+            "Stop and save", self._commands.stop, icon=(self.look, "stop", "bad")
         )
         self.queue_button = button(
             "Add to the queue", self._add_to_queue, icon=(self.look, "playlist-plus", "muted")
@@ -181,18 +197,18 @@ class TrainPage(Page):
     # -- doing -------------------------------------------------------------------------------
 
     def start(self) -> None:
-        self.commands.start_training(self.values())
+        self._commands.start(self.values())
 
     def values(self) -> dict[str, Any]:
         return self.form.values()
 
     def _add_to_queue(self) -> None:
-        self.commands.queue.add(self.values())
+        self._commands.queue.add(self.values())
 
     def _resume(self) -> None:
         live = self.session.live_run
         if live is not None and live.resumable is not None:
-            self.commands.resume_run(live.resumable)
+            self._commands.resume(live.resumable)
 
     def find_rate(self) -> None:
         self.open_rate_finder()
@@ -201,7 +217,7 @@ class TrainPage(Page):
         """The learning-rate finder, at work on what the form says."""
         from gui.train.lr_finder import RateFinder  # brings the plots: only when wanted
 
-        finder = RateFinder(self, self.look, self.commands.rates, self.values)
+        finder = RateFinder(self, self.look, self._rates, self.values)
         finder.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         finder.show_now()
         return finder
@@ -277,7 +293,7 @@ class TrainPage(Page):
         if self.session.machine is None or not values.get("model"):
             return  # the libraries are still being loaded
         classes = len(dataset.classes) if dataset is not None else 2
-        self.commands.plans.ask(values, classes)
+        self._plans.ask(values, classes)
 
     def _ask_for_preview(self) -> None:
         """Have pictures varied as the form says; only where somebody looks."""
@@ -291,7 +307,7 @@ class TrainPage(Page):
         )
         self.preview.setVisible(can_show)
         if can_show and self.preview.is_open and self.session.machine is not None:
-            self.commands.previews.ask(values, self.preview.pick, self.preview.roll)
+            self._previews.ask(values, self.preview.pick, self.preview.roll)
 
     def _show_plan(self, plan: Plan) -> None:
         values = self.form.values()

@@ -1,4 +1,4 @@
-"""Asking for the plan of a recipe, to be drawn. Attached to `Commands` as `plans`."""
+"""Asking for the plan of a recipe, to be drawn."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from core.errors import AppError
 from gui.base.session import Session
 from gui.kit.workers import JobRunner, JobSpec
-from gui.strategy import jobs
+from gui.train import jobs
 
 if TYPE_CHECKING:
     from core.recipe.plan import Plan

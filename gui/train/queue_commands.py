@@ -1,4 +1,4 @@
-"""What a person can ask of the queue of trainings. Attached to `Commands` as `queue`.
+"""What a person can ask of the queue of trainings.
 
 The queue itself lives on the disk; here stands whether this window works it off.
 """

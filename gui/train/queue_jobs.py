@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from core.errors import AppError
 from gui.kit.workers import JobContext
-from gui.shell.jobs import ProgressFromEvents
+from gui.train.jobs import ProgressFromEvents
 
 if TYPE_CHECKING:
     from core.runs.queue import EntryState, QueueEntry

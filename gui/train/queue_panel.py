@@ -9,9 +9,9 @@ from PySide6.QtWidgets import QListWidget, QListWidgetItem, QToolButton
 from core.catalog.names import shown_name
 from gui.kit import theme
 from gui.kit.basics import Card, button, label, row
+from gui.kit.run_status import STATUS_ICONS
 from gui.kit.theme import Theme
 from gui.kit.words import isolate, strategy_in_words
-from gui.runs.table import STATUS_ICONS
 from gui.train.queue_commands import QueueCommands, describe
 from gui.train.queue_jobs import Change, QueueRow
 

@@ -41,7 +41,7 @@ def view(qtbot, qapp):
     view = LayerView(look)
     qtbot.addWidget(view)
     look.dress(view)
-    control = LayerControl(view, session, commands, NoticeBar(look, holder))
+    control = LayerControl(view, session, commands.layers, NoticeBar(look, holder))
     card = catalog.load().resolve(MODEL)
     session.set_model(card.id)
     view.resize(900, 700)

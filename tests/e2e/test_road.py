@@ -32,7 +32,7 @@ def window(qtbot) -> Iterator[MainWindow]:
     qtbot.addWidget(made)
     made.show()
     qtbot.waitUntil(lambda: made.painted_at is not None)
-    made.commands.look_around()
+    made.commands.start_up.begin()
     yield made
     made.runner.shut_down()
     crashes.stop_log()
@@ -147,11 +147,11 @@ def test_a_run_folder_dropped_later_classifies_again(
     folder = make_image_folder(tmp_path / "shapes")
     _drop_and_train(window, qtbot, folder)
     run = window.session.live_run.result.run
-    window.commands.choose_classifier("bundled/tf_efficientnet_lite0")
+    window.commands.classify.choose_classifier("bundled/tf_efficientnet_lite0")
     _drop(window, run)
     assert window.current_page == "results"
     assert window.session.shown_run == run
-    window.commands.choose_classifier(str(run))
+    window.commands.classify.choose_classifier(str(run))
     image = sorted((folder / "val" / "circle").iterdir())[0]
     assert _classify(window, qtbot, image) == "circle"
 

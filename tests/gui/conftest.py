@@ -39,12 +39,15 @@ from core.recipe.recipe import make_recipe
 from core.runs.report import ClassScore, Report
 from core.runs.run_folder import RunResult
 from gui.app import make_window
+from gui.classify import jobs as classify_jobs
+from gui.data import jobs as data_jobs
 from gui.data.health import jobs as health_jobs
 from gui.kit.workers import Job, JobContext
-from gui.pictures import jobs as picture_jobs
-from gui.shell import crashes, jobs
+from gui.models import jobs as model_jobs
+from gui.runs import jobs as run_jobs
+from gui.shell import crashes, start_up
 from gui.shell.main_window import MainWindow
-from gui.strategy import jobs as strategy_jobs
+from gui.train import jobs as train_jobs
 
 
 @pytest.fixture
@@ -213,7 +216,7 @@ class FakeCore:
             answer = SimpleNamespace(
                 file=path.name, top=top, unlike_training=True, error="", tasks=()
             )
-            link.sink(jobs.Answer(path, answer, by))
+            link.sink(classify_jobs.Answer(path, answer, by))
 
 
 def _epoch(epoch: int, accuracy: float) -> EpochDone:
@@ -264,14 +267,18 @@ def fake_core(image_folder: Path, tmp_path: Path, monkeypatch) -> FakeCore:
         name="insects",
     )
     fake = FakeCore(dataset, tmp_path / "runs" / "insects-20260101-000000")
-    for name in ("scan_folder", "scan_sample", "train", "resume_run", "classify"):
-        monkeypatch.setattr(jobs, name, getattr(fake, name))
-    monkeypatch.setattr(picture_jobs, "verify_dataset", fake.verify_dataset)
+    for module, names in (
+        (data_jobs, ("scan_folder", "scan_sample", "verify_dataset")),
+        (train_jobs, ("train", "resume_run")),
+        (classify_jobs, ("classify",)),
+    ):
+        for name in names:
+            monkeypatch.setattr(module, name, getattr(fake, name))
     monkeypatch.setattr(health_jobs, "look_at_health", fake.look_at_health)
-    monkeypatch.setattr(jobs, "warm_up", _fake_machine)
-    monkeypatch.setattr(strategy_jobs, "plan_of", _fake_plan)
-    monkeypatch.setattr(jobs, "list_models", _fake_models)
-    monkeypatch.setattr(jobs, "list_runs", _no_runs)
+    monkeypatch.setattr(start_up, "warm_up", _fake_machine)
+    monkeypatch.setattr(train_jobs, "plan_of", _fake_plan)
+    monkeypatch.setattr(model_jobs, "list_models", _fake_models)
+    monkeypatch.setattr(run_jobs, "list_runs", _no_runs)
     return fake
 
 

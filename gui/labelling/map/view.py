@@ -15,11 +15,13 @@ from PySide6.QtWidgets import (
 )
 
 from gui.base.session import Session
+from gui.edits.commands import DataCommands
 from gui.kit import theme
 from gui.kit.basics import ElidedLabel, button, label, row
 from gui.kit.theme import Theme
 from gui.kit.view_switch import ViewSwitch
 from gui.kit.words import count, isolate
+from gui.labelling.commands import FeatureCommands, MapCommands
 from gui.labelling.feature_state import FeatureStateView
 from gui.labelling.map.map import EmbeddingMap
 from gui.labelling.map.paint import PointSprites
@@ -27,7 +29,6 @@ from gui.labelling.map.points import MapPoints, points_of
 from gui.pictures.actions import PictureActions
 from gui.pictures.entries import FileEntries, NoEntries
 from gui.pictures.gallery import Gallery
-from gui.shell.commands import Commands
 
 _SIDE_PX = 244
 _LABEL_ROLE = Qt.ItemDataRole.UserRole
@@ -42,10 +43,17 @@ class MapView(QWidget):
     """The file of a picture to look at closely."""
     wanted = Signal(object, int)
 
-    def __init__(self, session: Session, commands: Commands, look: Theme) -> None:
+    def __init__(
+        self,
+        session: Session,
+        data: DataCommands,
+        features: FeatureCommands,
+        maps: MapCommands,
+        look: Theme,
+    ) -> None:
         super().__init__()
         self._session = session
-        self._features, self._maps = commands.features, commands.maps
+        self._features, self._maps = features, maps
         self._look = look
         self._files: frozenset[str] | None = None
         self._filter_text = ""
@@ -54,12 +62,12 @@ class MapView(QWidget):
         column.setContentsMargins(0, theme.S, 0, 0)
         column.addWidget(self.stack)
         self.ask = FeatureStateView(
-            look, commands.features, heading="A map of the pictures", action="Draw the map",
+            look, features, heading="A map of the pictures", action="Draw the map",
             purpose="Pictures that the model finds alike lie close together: classes show as "
             "islands, doubtful labels as strangers on one.",
         )  # fmt: skip
         self.stack.addWidget(self.ask)
-        self.stack.addWidget(self._make_map(commands))
+        self.stack.addWidget(self._make_map(data))
         self._features.changed.connect(self._follow)
         self._maps.drawn.connect(self._show_map)
         self._maps.ended.connect(self._drawn)
@@ -68,7 +76,7 @@ class MapView(QWidget):
 
     # -- building ----------------------------------------------------------------------------
 
-    def _make_map(self, commands: Commands) -> QWidget:
+    def _make_map(self, data: DataCommands) -> QWidget:
         made = QWidget()
         column = QVBoxLayout(made)
         column.setContentsMargins(0, 0, 0, 0)
@@ -80,7 +88,7 @@ class MapView(QWidget):
         self.map.selection_changed.connect(self._show_selection)
         self.map.wanted.connect(self.wanted)
         self.actions_of_map = PictureActions(
-            self.map, self._session, commands.data, self._look, self._acted_on
+            self.map, self._session, data, self._look, self._acted_on
         )
         self.map.menu_wanted.connect(self._show_menu)
         across = QHBoxLayout()
@@ -89,7 +97,7 @@ class MapView(QWidget):
         side = QVBoxLayout()
         side.setSpacing(theme.S)
         side.addWidget(self._make_legend(), 2)
-        side.addWidget(self._make_chosen(commands), 5)
+        side.addWidget(self._make_chosen(data), 5)
         across.addLayout(side)
         column.addLayout(across, 1)
         self.twin = label("", "small", wraps=True)
@@ -138,7 +146,7 @@ class MapView(QWidget):
         self.rings.toggled.connect(self.map.show_rings)
         return self.legend
 
-    def _make_chosen(self, commands: Commands) -> QWidget:
+    def _make_chosen(self, data: DataCommands) -> QWidget:
         self.selection = QWidget()
         self.selection.setFixedWidth(_SIDE_PX)
         column = QVBoxLayout(self.selection)
@@ -150,7 +158,7 @@ class MapView(QWidget):
         self.strip.current_changed.connect(self._pass_in_strip)
         self.strip.opened.connect(self._open_in_strip)
         self.actions_of_strip = PictureActions(
-            self.strip, self._session, commands.data, self._look, self._chosen_in_strip
+            self.strip, self._session, data, self._look, self._chosen_in_strip
         )
         self.strip.menu_wanted.connect(self.actions_of_strip.show_menu)
         column.addWidget(self.strip, 1)

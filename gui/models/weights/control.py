@@ -12,8 +12,8 @@ from gui.kit.add_menu import AddMenu
 from gui.kit.notice_bar import NoticeBar
 from gui.kit.theme import Theme
 from gui.models.card import ModelCardView
+from gui.models.commands import ModelCommands
 from gui.models.weights.hub_dialog import HubDialog
-from gui.shell.commands import Commands
 
 
 class WeightsControl(QObject):
@@ -23,14 +23,14 @@ class WeightsControl(QObject):
         self,
         page: QWidget,
         card: ModelCardView,
-        commands: Commands,
+        commands: ModelCommands,
         notices: NoticeBar,
         look: Theme,
     ) -> None:
         super().__init__(page)
         self._page = page
         self._card = card
-        self._commands = commands.models
+        self._commands = commands
         self._look = look
         weights = self._commands.weights
         self.add_menu = AddMenu(look, page)

@@ -1,6 +1,6 @@
 """What is done about weights in worker threads: downloads, files and repositories that are added.
 
-As in `gui.shell.jobs`, core is imported inside the functions.
+Core is imported inside the functions: what stands behind it takes seconds to load.
 """
 
 from __future__ import annotations

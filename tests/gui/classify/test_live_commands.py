@@ -11,8 +11,8 @@ from gui.kit.workers import Job, JobSpec
 @pytest.fixture
 def run(window, fake_core, qtbot):
     """A fine-tuning in its second epoch."""
-    window.commands.look_around()
-    window.commands.open_dataset(fake_core.dataset.root)
+    window.commands.start_up.begin()
+    window.commands.opening.open_dataset(fake_core.dataset.root)
     qtbot.waitUntil(lambda: window.session.dataset is not None)
     qtbot.waitUntil(lambda: window.session.machine is not None)
     window.session.set_recipe_values({"strategy": "full", "max_epochs": 2})
@@ -33,7 +33,7 @@ def test_the_model_in_training_answers_while_it_trains(window, run, fake_core, q
     assert page.model.itemData(0) == IN_TRAINING
     assert page.model.itemText(0) == "The model in training"
     choose_the_model_in_training(page)
-    window.commands.add_pictures([fake_core.dataset.path(0)])
+    window.commands.classify.add_pictures([fake_core.dataset.path(0)])
     qtbot.waitUntil(lambda: page.answer.text() == "ant" and page.answer.isVisible())
     assert page._by.text() == "Answered by the model in training, step 4 (epoch 2)"
     assert run.is_on
@@ -57,14 +57,14 @@ def test_what_is_still_asked_when_the_run_ends_is_answered_by_what_it_left(
     page = window.page("classify")
     choose_the_model_in_training(page)
     monkeypatch.setattr(fake_core, "_answer", lambda paths, link, by: None)  # too late for it
-    window.commands.add_pictures([fake_core.dataset.path(0)])
+    window.commands.classify.add_pictures([fake_core.dataset.path(0)])
     qtbot.waitUntil(lambda: bool(window.session.pictures))
     qtbot.waitUntil(lambda: window.session.pictures[0].asked == IN_TRAINING)
     assert "next step of the training" in page.waiting.text()
     monkeypatch.undo()
     # What `undo` took back of the fakes is not needed any more but for the classifying itself.
-    monkeypatch.setattr("gui.shell.jobs.classify", fake_core.classify)
-    monkeypatch.setattr("gui.shell.jobs.list_runs", lambda link: ())
+    monkeypatch.setattr("gui.classify.jobs.classify", fake_core.classify)
+    monkeypatch.setattr("gui.runs.jobs.list_runs", lambda link: ())
     fake_core.train_gate.set()
     qtbot.waitUntil(lambda: not window.session.pictures[0].is_waiting)
     assert fake_core.classified_with == [str(fake_core.run_path)]
@@ -90,7 +90,7 @@ def test_a_paused_run_answers_too() -> None:
     from types import SimpleNamespace
 
     from gui.kit.workers import JobContext
-    from gui.shell.jobs import ProgressFromEvents
+    from gui.train.jobs import ProgressFromEvents
 
     answers, held = [], iter([True, True, False])
     questions = [[], ["a.png"], []]

@@ -9,9 +9,10 @@ from core.events import RunEnded, never_stop, no_progress
 from core.recipe.recipe import make_recipe
 from core.runs.run_folder import RunStatus, RunSummary
 from core.runs.store import RunStore
+from gui.classify import jobs
 from gui.classify import page as classify
 from gui.kit.workers import JobContext
-from gui.shell import jobs
+from gui.runs.jobs import list_runs
 
 # Before any test puts its fake in its place.
 real_classify = jobs.classify
@@ -29,10 +30,10 @@ def test_each_picture_has_its_thumbnail_made_once(
 
     monkeypatch.setattr(classify, "_thumbnail", count)
     paths = sorted(image_folder.rglob("*.png"))
-    window.commands.add_pictures(paths)
+    window.commands.classify.add_pictures(paths)
     page = window.page("classify")
     qtbot.waitUntil(lambda: page.list.count() == 8 and "90%" in page.list.item(7).text())
-    window.commands.choose_classifier("bundled/tf_efficientnet_lite1")
+    window.commands.classify.choose_classifier("bundled/tf_efficientnet_lite1")
     qtbot.waitUntil(lambda: "90%" in page.list.item(0).text())
     assert sorted(made) == paths
 
@@ -58,7 +59,7 @@ def test_a_picture_dropped_again_moves_to_the_top(window, fake_core, image_folde
     paths = [image_folder / "ant" / f"{i}.png" for i in range(3)]
     page = window.page("classify")
     for dropped in (paths, paths[:1]):
-        window.commands.add_pictures(dropped)
+        window.commands.classify.add_pictures(dropped)
         top = dropped[-1].name
         qtbot.waitUntil(
             lambda name=top: page.list.count() and page.list.item(0).text() == f"{name}\nant · 90%"
@@ -87,7 +88,7 @@ def test_runs_without_a_model_are_neither_offered_nor_taken_of_their_own_accord(
     assert page.model.count() == 2
     assert page.model.currentData() == str(good.path)
     assert window.page("start").runs.names == ["good"]
-    window.commands.add_pictures([image_folder / "ant" / "0.png"])
+    window.commands.classify.add_pictures([image_folder / "ant" / "0.png"])
     qtbot.waitUntil(lambda: page.answer.text() == "ant")
     assert fake_core.classified_with == [str(good.path)]
 
@@ -100,7 +101,7 @@ def test_a_run_stopped_before_it_had_a_model_is_not_listed(tmp_path, monkeypatch
         run.append_event(RunEnded("stopped", -1, 0.0))
     run.make_checkpoint_folder().weights.write_bytes(b"")
     link = JobContext(no_progress, print, never_stop)
-    assert [listed.dataset for listed in jobs.list_runs(link)] == ["late"]
+    assert [listed.dataset for listed in list_runs(link)] == ["late"]
 
 
 def test_a_run_deleted_while_it_is_offered_is_named_and_offered_no_more(
@@ -110,12 +111,12 @@ def test_a_run_deleted_while_it_is_offered_is_named_and_offered_no_more(
     page = window.page("classify")
     window.session.set_runs((_summary(tmp_path / "gone", "done", 0.9),))
     assert page.model.count() == 2
-    window.commands.add_pictures([image_folder / "ant" / "0.png"])
+    window.commands.classify.add_pictures([image_folder / "ant" / "0.png"])
     qtbot.waitUntil(lambda: page.notices.text != "")
     assert page.notices.text.startswith("The run gone is no longer there.")
     qtbot.waitUntil(lambda: "gone" not in page.model.itemText(0))
     monkeypatch.setattr(jobs, "classify", fake_core.classify)
-    window.commands.choose_classifier("bundled/tf_efficientnet_lite1")
+    window.commands.classify.choose_classifier("bundled/tf_efficientnet_lite1")
     assert page.notices.text == ""
     qtbot.waitUntil(lambda: page.answer.text() == "ant")
 
@@ -125,6 +126,6 @@ def test_the_refusal_to_train_without_a_dataset_goes_when_one_is_opened(
 ) -> None:
     window.actions_by_name["start_training"].trigger()
     assert window.page("train").notices.text
-    window.commands.open_dataset(fake_core.dataset.root)
+    window.commands.opening.open_dataset(fake_core.dataset.root)
     qtbot.waitUntil(lambda: window.session.scan_state == "ready")
     assert window.page("train").notices.text == ""

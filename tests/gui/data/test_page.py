@@ -13,20 +13,20 @@ from PySide6.QtWidgets import QApplication
 
 from core.data.dataset import Problem
 from core.errors import AppError
+from gui.data import jobs
 from gui.data.check import describe_difference
 from gui.data.health.rows import FindingRow, list_findings
 from gui.data.health.table import FindingModel
 from gui.data.split.table import SplitModel
 from gui.data.totals import describe_balance
 from gui.edits.picture_index import PictureIndex
-from gui.pictures import jobs
 from gui.pictures.class_table import ClassModel
 
 
 @pytest.fixture
 def data(window, fake_core, qtbot):
     """The Data page with the fake dataset on it, the full check done."""
-    window.commands.open_dataset(fake_core.dataset.root)
+    window.commands.opening.open_dataset(fake_core.dataset.root)
     qtbot.waitUntil(lambda: window.session.scan_state == "ready")
     page = window.page("data")
     qtbot.waitUntil(lambda: page.check.state == "done")
@@ -71,7 +71,7 @@ def test_classes_counts_and_who_made_the_split(data) -> None:
 def test_what_the_scan_decided_is_said(window, data, fake_core, qtbot) -> None:
     note = "“valid” was read as val."
     fake_core.dataset = replace(fake_core.dataset, notes=(note,))
-    window.commands.open_dataset(fake_core.dataset.root)
+    window.commands.opening.open_dataset(fake_core.dataset.root)
     qtbot.waitUntil(lambda: data.totals.notes_line.text() == note)
     assert not data.totals.notes_line.isHidden()
 
@@ -95,7 +95,7 @@ def test_all_classes_are_shown_until_some_are_chosen(data, qtbot) -> None:
 def test_sorting_by_a_column_keeps_what_was_chosen_true(window, data, fake_core, qtbot) -> None:
     labels = np.array([0, 0, 0, 0, 1, 1, 0, 0], np.int32)
     fake_core.dataset = replace(fake_core.dataset, labels=labels)
-    window.commands.open_dataset(fake_core.dataset.root)
+    window.commands.opening.open_dataset(fake_core.dataset.root)
     qtbot.waitUntil(lambda: data.pictures.table.class_model.index(0, 3).data() == "6")
     data.pictures.table.sortByColumn(3, Qt.SortOrder.AscendingOrder)
     assert data.pictures.table.model().index(0, 0).data() == "bee"
@@ -258,7 +258,7 @@ def test_the_full_check_replaces_the_dataset_and_says_what_it_found(
     window, fake_core, cut_short, monkeypatch, qtbot
 ) -> None:
     _check_finds(monkeypatch, cut_short)
-    window.commands.open_dataset(fake_core.dataset.root)
+    window.commands.opening.open_dataset(fake_core.dataset.root)
     qtbot.waitUntil(lambda: window.session.dataset is cut_short)
     page = window.page("data")
     assert page.totals.stats["images"].value == "7"
@@ -271,7 +271,7 @@ def test_the_full_check_shows_its_progress_and_can_be_cancelled_and_taken_up_aga
 ) -> None:
     gate = threading.Event()
     _check_finds(monkeypatch, cut_short, gate)
-    window.commands.open_dataset(fake_core.dataset.root)
+    window.commands.opening.open_dataset(fake_core.dataset.root)
     page = window.page("data")
     qtbot.waitUntil(lambda: "1 / 8" in page.check_line.text.text())
     assert window.status.text == "Ready"
@@ -288,7 +288,7 @@ def test_the_full_check_gives_way_to_a_run_and_goes_on_after_it(
 ) -> None:
     gate = threading.Event()
     _check_finds(monkeypatch, cut_short, gate)
-    window.commands.open_dataset(fake_core.dataset.root)
+    window.commands.opening.open_dataset(fake_core.dataset.root)
     page = window.page("data")
     qtbot.waitUntil(lambda: page.check.state == "busy")
     window.start_training()
@@ -301,7 +301,7 @@ def test_the_full_check_gives_way_to_a_run_and_goes_on_after_it(
 
 def test_a_check_that_fails_keeps_the_dataset(window, fake_core, monkeypatch, qtbot) -> None:
     _check_finds(monkeypatch, AppError("The folder vanished."))
-    window.commands.open_dataset(fake_core.dataset.root)
+    window.commands.opening.open_dataset(fake_core.dataset.root)
     page = window.page("data")
     qtbot.waitUntil(lambda: "The folder vanished." in page.notices.text)
     assert window.session.dataset is fake_core.dataset

@@ -12,8 +12,8 @@ from core.data.health.check import HealthFinding, HealthReport
 from core.data.journal import Journal
 from core.data.splits import SplitPlan
 from gui.app import make_window
+from gui.data import jobs
 from gui.data.split.table import SplitBar
-from gui.pictures import jobs
 
 _SHIFT, _CTRL = Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.ControlModifier
 
@@ -21,7 +21,7 @@ _SHIFT, _CTRL = Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.ControlMo
 @pytest.fixture
 def edit(window, fake_core, qtbot):
     """`edit(do)` calls it and waits until its edit is shown; the Data page is open."""
-    window.commands.open_dataset(fake_core.dataset.root)
+    window.commands.opening.open_dataset(fake_core.dataset.root)
     qtbot.waitUntil(lambda: window.session.scan_state == "ready")
     page = window.page("data")
     data = window.commands.data
@@ -124,7 +124,7 @@ def test_an_edit_keeps_the_filter_the_selection_and_the_place(page, edit, qtbot)
     pictures.filters.choose("all", split="train")
     qtbot.keyClick(pictures.grid, Qt.Key.Key_End)
     assert _names(page) == ["bee/0.png", "bee/1.png", "bee/2.png"]
-    edit(lambda: page.commands.data.exclude(["bee/0.png"]))
+    edit(lambda: page.window().commands.data.exclude(["bee/0.png"]))
     assert _names(page) == ["bee/1.png", "bee/2.png"]
     assert pictures.grid.current == 1
     assert pictures.grid.selected.tolist() == [1]
@@ -142,26 +142,26 @@ def test_classes_are_renamed_and_merged_from_the_table(page, edit, fake_core) ->
     table.selectAll()
     edit(lambda: table._merge("Ameise"))
     assert page.session.dataset.class_counts() == {"Ameise": 8}
-    edit(page.commands.data.undo)
-    edit(page.commands.data.undo)
+    edit(page.window().commands.data.undo)
+    edit(page.window().commands.data.undo)
     assert page.session.dataset.class_counts() == {"ant": 4, "bee": 4}
     assert not _kinds(fake_core.dataset.root)
 
 
 def test_a_split_is_drawn_and_the_folders_own_comes_back(page, edit) -> None:
-    edit(lambda: page.commands.data.draw_split(SplitPlan(val=0.5, seed=1)))
+    edit(lambda: page.window().commands.data.draw_split(SplitPlan(val=0.5, seed=1)))
     assert page.session.dataset.split_counts() == {"train": 4, "val": 4}
     assert page.notices.text == "A new split is drawn: 4 train, 4 val."
-    edit(lambda: page.commands.data.draw_split(None))
+    edit(lambda: page.window().commands.data.draw_split(None))
     assert page.session.dataset.split_counts() == {"train": 6, "val": 2}
 
 
 def test_a_split_that_cannot_be_drawn_is_not_written(page, edit, fake_core) -> None:
-    edit(lambda: page.commands.data.move(["ant/0.png", "bee/0.png"], "test"))
+    edit(lambda: page.window().commands.data.move(["ant/0.png", "bee/0.png"], "test"))
     assert page.session.dataset.split_counts()["test"] == 2
-    edit(page.commands.data.undo)
+    edit(page.window().commands.data.undo)
     fake_core.dataset.splits[0] = 2  # a test of the folder's own
-    edit(lambda: page.commands.data.draw_split(SplitPlan(test=0.25)))
+    edit(lambda: page.window().commands.data.draw_split(SplitPlan(test=0.25)))
     assert "has a test of its own" in page.notices.text
     assert not _kinds(fake_core.dataset.root)
 
@@ -173,7 +173,9 @@ def test_edits_of_an_earlier_session_are_in_force_and_can_be_undone(
     later = make_window()
     qtbot.addWidget(later)
     later.show()
-    later.commands.open_dataset(fake_core.dataset.root)  # as scanned: the fake knows no journal
+    later.commands.opening.open_dataset(
+        fake_core.dataset.root
+    )  # as scanned: the fake knows no journal
     qtbot.waitUntil(lambda: later.session.dataset is not None and len(later.session.dataset) == 6)
     later.show_page("data")
     assert later.actions_by_name["undo"].isEnabled()
@@ -249,7 +251,7 @@ def test_every_picture_can_be_excluded_and_the_page_survives_it(page, edit, qtbo
     assert page.pictures.caption.text() == "8 of All classes: 8 pictures selected"
     edit(lambda: qtbot.keyClick(grid, Qt.Key.Key_Delete))
     assert len(page.session.dataset) == 0
-    edit(page.commands.data.undo)
+    edit(page.window().commands.data.undo)
     assert len(grid.entries) == 8
 
 
@@ -325,7 +327,7 @@ def test_an_answered_finding_goes_and_the_next_one_is_current(problems, page, ed
     assert problems.table.model.rowCount() == 3
     assert problems.table.current_row == 0
     assert page.tabs.tabText(1) == "Problems (3)"
-    edit(page.commands.data.undo)
+    edit(page.window().commands.data.undo)
     assert problems.table.model.rowCount() == 4
 
 
@@ -335,7 +337,7 @@ def test_all_of_a_kind_are_answered_in_one_step(problems, page, edit, fake_core)
     edit(problems.all_action.trigger)
     assert _kinds(fake_core.dataset.root) == ["relabel", "relabel"]
     assert problems.table.model.rowCount() == 2
-    edit(page.commands.data.undo)
+    edit(page.window().commands.data.undo)
     assert _kinds(fake_core.dataset.root) == []
     assert problems.table.model.rowCount() == 4
 
@@ -348,7 +350,7 @@ def test_a_dismissed_finding_does_not_come_back_unless_that_is_undone(
     assert problems.table.model.rowCount() == 3
     assert page.notices.text == "1 picture kept as it is."
     page.health.start()
-    edit(page.commands.data.undo)
+    edit(page.window().commands.data.undo)
     assert problems.table.model.rowCount() == 4
 
 
@@ -396,7 +398,7 @@ def test_shares_that_leave_nothing_to_train_on_are_refused_at_once(page, edit, q
 
 def test_folds_are_drawn_and_shown_again_in_a_later_session(page, edit, window) -> None:
     view = page.split_view
-    edit(lambda: page.commands.data.draw_split(SplitPlan(folds=4, fold=2, seed=7)))
+    edit(lambda: page.window().commands.data.draw_split(SplitPlan(folds=4, fold=2, seed=7)))
     assert view.form.method.currentData() == "folds"
     assert (view.form.fold.value(), view.form.folds.value(), view.form.seed.value()) == (3, 4, 7)
     assert page.session.dataset.split_counts() == {"train": 6, "val": 2}

@@ -80,7 +80,7 @@ def test_the_geometry_of_the_window_is_kept(window) -> None:
 
 
 def test_everything_fits_into_1024_by_700(window, fake_core, qtbot) -> None:
-    window.commands.open_dataset(fake_core.dataset.root)
+    window.commands.opening.open_dataset(fake_core.dataset.root)
     qtbot.waitUntil(lambda: window.session.scan_state == "ready")
     fake_core.train_gate.set()
     window.start_training()

@@ -58,9 +58,9 @@ def instant_features(monkeypatch) -> None:
 
 @pytest.fixture
 def page(window, fake_core, flat, qtbot):
-    window.commands.look_around()
+    window.commands.start_up.begin()
     qtbot.waitUntil(lambda: bool(window.session.models) and window.session.machine is not None)
-    window.commands.open_dataset(flat)
+    window.commands.opening.open_dataset(flat)
     qtbot.waitUntil(lambda: window.session.scan_state == "ready")
     window.show_page("data")
     page = window.page("data")
@@ -84,7 +84,7 @@ def label_some(page, qtbot):
             file = view._current_file()
             # sorted: 1 blue, 2 red
             qtbot.keyClick(view.grid, Qt.Key.Key_1 if int(file[:2]) % 2 else Qt.Key.Key_2)
-        qtbot.waitUntil(lambda: not page.commands.data.is_busy and not view.queue.gone)
+        qtbot.waitUntil(lambda: not page.window().commands.data.is_busy and not view.queue.gone)
 
     return label
 
@@ -108,7 +108,7 @@ def test_a_folder_without_labels_opens_where_labels_are_given(page) -> None:
 
 
 def test_labelled_folders_have_no_tab_to_label(window, fake_core, qtbot) -> None:
-    window.commands.open_dataset(fake_core.dataset.root)
+    window.commands.opening.open_dataset(fake_core.dataset.root)
     qtbot.waitUntil(lambda: window.session.scan_state == "ready")
     page = window.page("data")
     assert not page.tabs.isTabVisible(page.tabs.indexOf(page.labelling))
@@ -159,8 +159,8 @@ def test_all_that_are_sure_are_accepted_as_one_step_back(page, label_some, qtbot
     assert page.session.dataset.class_counts() == {"blue": 8, "red": 8}
     assert view.classes.progress_text.text() == "16 of 16 labelled"
     assert page.session.dataset.split_counts() == {"train": 12, "val": 4}
-    qtbot.waitUntil(lambda: not page.commands.data.is_busy)
-    page.commands.data.undo()
+    qtbot.waitUntil(lambda: not page.window().commands.data.is_busy)
+    page.window().commands.data.undo()
     qtbot.waitUntil(lambda: len(page.session.dataset.unlabelled) == 10)
 
 
@@ -180,7 +180,7 @@ def test_enter_accepts_x_rejects_and_s_skips(page, label_some, qtbot) -> None:
     wanted = view.queue.suggestion(accepted)[0]
     qtbot.keyClick(view.grid, Qt.Key.Key_Return)
     qtbot.waitUntil(lambda: accepted not in view.queue.files and not view.queue.gone)
-    pictures = page.commands.data.pictures
+    pictures = page.window().commands.data.pictures
     assert pictures.class_of(accepted) == wanted
 
 
@@ -214,7 +214,7 @@ def test_an_undone_label_is_the_next_to_be_given(page, label_some, qtbot) -> Non
     view = page.labelling
     first = view._current_file()
     label_some(1)
-    page.commands.data.undo()
+    page.window().commands.data.undo()
     qtbot.waitUntil(lambda: view.queue.files[0] == first)
     assert view.classes.progress_text.text() == "0 of 16 labelled"
 

@@ -44,7 +44,7 @@ def test_a_real_run_trains_what_is_ticked_and_leaves_the_rest_bit_for_bit(
     commands = Commands(session, runner, Settings(), holder)
     view = LayerView(look)
     qtbot.addWidget(view)
-    control = LayerControl(view, session, commands, NoticeBar(look, holder))
+    control = LayerControl(view, session, commands.layers, NoticeBar(look, holder))
     dataset = scan(make_image_folder(tmp_path / "shapes", per_class={"train": 8, "val": 3}))
     session.end_scan(dataset)
     session.set_model(MODEL)
@@ -59,9 +59,9 @@ def test_a_real_run_trains_what_is_ticked_and_leaves_the_rest_bit_for_bit(
     said = {n for g in view.plan.plan.groups if g.is_trained for n in g.parameters}
     quick = {"max_epochs": 500, "patience": 500, "batch_size": 8, "precision": "float32",
              "device": "cpu"}  # fmt: skip
-    commands.start_training({**session.recipe_values, **quick, "model": session.model_id})
+    commands.train.start({**session.recipe_values, **quick, "model": session.model_id})
     qtbot.waitUntil(lambda: (session.live_run.epoch or 0) >= 3, timeout=120_000)
-    commands.stop_training()  # a run that is stopped keeps what it trained, better or not
+    commands.train.stop()  # a run that is stopped keeps what it trained, better or not
     qtbot.waitUntil(lambda: not session.live_run.is_on, timeout=120_000)
     result = session.live_run.result
     assert result is not None, session.live_run.error

@@ -6,8 +6,8 @@ import pytest
 
 from core.catalog.card import ModelCard
 from core.errors import AppError
+from gui.data.drops import find_destination
 from gui.models import jobs
-from gui.shell.drops import find_destination
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_a_dropped_file_becomes_the_classifier(
     assert "resnet18" in classify.notices.text
     assert drop(window, [next(fake_core.dataset.root.rglob("*.png"))])
     qtbot.waitUntil(lambda: fake_core.classified_with == [f"file:{weights}"])
-    window.commands.choose_classifier("bundled/tf_efficientnet_lite0")
+    window.commands.classify.choose_classifier("bundled/tf_efficientnet_lite0")
     assert classify.model.findText("File insects.pth") >= 0
 
 

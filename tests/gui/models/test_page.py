@@ -34,7 +34,7 @@ def models(window, fake_core, qtbot):
     window.show_page("models")
     page = window.page("models")
     qtbot.waitUntil(lambda: page.table.table_model.rowCount() > 1900)
-    window.commands.look_around()
+    window.commands.start_up.begin()
     qtbot.waitUntil(lambda: window.session.machine is not None)
     return page
 

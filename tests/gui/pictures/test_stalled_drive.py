@@ -11,7 +11,6 @@ from core.images import decode, thumbnails
 from core.system import threads
 from gui.kit.workers import JobContext, JobRunner, JobSpec
 from gui.pictures import jobs as picture_jobs
-from gui.shell import jobs
 
 
 @pytest.fixture
@@ -27,7 +26,7 @@ def stalled(monkeypatch) -> threading.Event:
 @pytest.mark.parametrize(
     "read",
     [
-        lambda path, link: jobs.read_thumbnails((path,), 64, link),
+        lambda path, link: picture_jobs.read_thumbnails((path,), 64, link),
         lambda path, link: picture_jobs.read_cells((path,), 64, link),
         lambda path, link: picture_jobs.inspect_picture(path, 64, link),
     ],

@@ -432,7 +432,7 @@ def test_a_mistake_is_relabelled_marked_and_trained_again(
     gallery.setFocus()
     qtbot.keyClick(gallery, Qt.Key.Key_Delete)
     assert "is not the dataset that is open" in results.notices.text
-    window.commands.open_dataset(fake_core.dataset.root)
+    window.commands.opening.open_dataset(fake_core.dataset.root)
     qtbot.waitUntil(lambda: data.history is not None and not data.is_busy)
     window.show_page("results")
     gallery.setFocus()

@@ -18,7 +18,6 @@ from core.runs.store import RunStore
 from gui.base.live_run import LiveRun
 from gui.kit.workers import JobContext
 from gui.runs import jobs as run_jobs
-from gui.shell import jobs
 
 _LEFT = Qt.MouseButton.LeftButton
 
@@ -64,8 +63,8 @@ def store(tmp_path) -> Path:
 
 @pytest.fixture
 def page(qtbot, window, fake_core, store, monkeypatch):
-    monkeypatch.setattr(jobs, "list_runs", lambda link: tuple(RunStore(store).runs()))
-    window.commands.look_around()
+    monkeypatch.setattr(run_jobs, "list_runs", lambda link: tuple(RunStore(store).runs()))
+    window.commands.start_up.begin()
     qtbot.waitUntil(lambda: len(window.session.runs) == 4)
     qtbot.waitUntil(lambda: window.session.machine is not None)
     window.show_page("runs")
@@ -175,7 +174,8 @@ def test_a_run_can_classify_and_give_its_settings_to_the_next(qtbot, window, pag
 
 def test_only_what_can_be_resumed_offers_it(page, store, window, monkeypatch):
     resumed = []
-    monkeypatch.setattr(window.commands, "resume_run", resumed.append)
+    monkeypatch.setattr(window.commands.train, "resume", lambda path: None)
+    page.resume_wanted.connect(resumed.append)
     choose(page, store, "bugs-20261002-100000")
     assert not page.details.resume.isVisible()
     choose(page, store, "bugs-20261004-100000")
@@ -248,7 +248,7 @@ def test_a_run_that_ends_appears_and_the_choice_stays(qtbot, window, page, store
     choose(page, store, "bugs-20261001-100000")
     done = RunEnded("done", 2, 0.93)
     make_run(store, "new-20261006-100000", end=done, accuracy=0.5)
-    window.commands.refresh_runs()
+    window.commands.runs.refresh()
     qtbot.waitUntil(lambda: page.table.shown == 5)
     assert [run.name for run in page.table.selected] == ["bugs-20261001-100000"]
 
@@ -369,7 +369,7 @@ def test_not_now_leaves_the_run_as_it_is(window, page, store, qtbot) -> None:
     card = window.page("start").recover
     qtbot.mouseClick(card.later_button, _LEFT)
     assert not card.isVisible()
-    window.commands.refresh_runs()
+    window.commands.runs.refresh()
     qtbot.waitUntil(lambda: window.runner.find("runs") is None)
     assert not card.isVisible()
     assert Run(store / "bugs-20261004-100000").summary().can_resume

@@ -106,7 +106,7 @@ def test_a_broken_image_is_named_with_its_reason_and_earlier_results_stay(
 
 
 def _train(window, fake_core, qtbot) -> None:
-    window.commands.open_dataset(fake_core.dataset.root)
+    window.commands.opening.open_dataset(fake_core.dataset.root)
     qtbot.waitUntil(lambda: window.session.scan_state == "ready")
     window.start_training()
     qtbot.waitUntil(lambda: len(window.session.live_run.epochs) == 2)

@@ -9,9 +9,11 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QMessageBox, QPushButton
 
 from core.errors import AppError, Cancelled
+from gui.data import jobs as data_jobs
 from gui.kit.workers import JobContext
-from gui.shell import jobs
+from gui.shell import start_up
 from gui.strategy import jobs as strategy_jobs
+from gui.train import jobs as train_jobs
 
 _LEFT = Qt.MouseButton.LeftButton
 
@@ -51,8 +53,8 @@ def hold(fake_core, monkeypatch):
 @pytest.fixture
 def ready(window, fake_core, qtbot):
     """The window with a dataset, the machine known and nothing under way."""
-    window.commands.look_around()
-    window.commands.open_dataset(fake_core.dataset.root)
+    window.commands.start_up.begin()
+    window.commands.opening.open_dataset(fake_core.dataset.root)
     qtbot.waitUntil(lambda: window.session.machine is not None)
     qtbot.waitUntil(lambda: window.session.scan_state == "ready")
     return window
@@ -97,14 +99,14 @@ def test_closing_while_idle_asks_nothing(ready, qtbot) -> None:
 
 
 def test_closing_before_anything_was_opened(window, fake_core, qtbot) -> None:
-    window.commands.look_around()
+    window.commands.start_up.begin()
     assert window.close()
     assert_gone(window, qtbot)
 
 
 def test_closing_while_scanning_stops_the_scan(window, fake_core, hold, qtbot) -> None:
-    scan = hold(jobs, "scan_folder")
-    window.commands.open_dataset(fake_core.dataset.root)
+    scan = hold(data_jobs, "scan_folder")
+    window.commands.opening.open_dataset(fake_core.dataset.root)
     qtbot.waitUntil(scan.has_begun.is_set)
     assert window.close()
     assert_gone(window, qtbot)
@@ -148,7 +150,7 @@ def test_closing_while_training_stops_saves_and_closes(ready, qtbot) -> None:
 
 def test_closing_while_paused_asks_and_the_stop_ends_the_pause(ready, fake_core, qtbot) -> None:
     live = train(ready, qtbot)
-    ready.commands.pause_training()
+    ready.commands.train.pause()
     assert live.phase == "paused"
     fake_core.train_gate.set()
     assert not ready.close()
@@ -183,9 +185,9 @@ def test_a_run_that_fails_while_it_is_stopped_lets_the_window_close(
 
 
 def test_closing_while_a_run_waits_for_its_turn(window, fake_core, hold, qtbot) -> None:
-    warm_up = hold(jobs, "warm_up")
-    window.commands.look_around()
-    window.commands.open_dataset(fake_core.dataset.root)
+    warm_up = hold(start_up, "warm_up")
+    window.commands.start_up.begin()
+    window.commands.opening.open_dataset(fake_core.dataset.root)
     qtbot.waitUntil(warm_up.has_begun.is_set)
     qtbot.waitUntil(lambda: window.session.scan_state == "ready")
     window.start_training()
@@ -199,7 +201,7 @@ def test_closing_while_a_run_waits_for_its_turn(window, fake_core, hold, qtbot) 
 
 def test_closing_while_pictures_wait_for_the_run(ready, fake_core, image_folder, qtbot) -> None:
     train(ready, qtbot)
-    ready.commands.add_pictures([image_folder / "ant" / "0.png"])
+    ready.commands.classify.add_pictures([image_folder / "ant" / "0.png"])
     qtbot.waitUntil(lambda: ready.runner.find("classify") is not None)
     assert ready.runner.is_waiting(ready.runner.find("classify"))
     ready.close()
@@ -210,7 +212,7 @@ def test_closing_while_pictures_wait_for_the_run(ready, fake_core, image_folder,
 
 def test_closing_while_a_plan_is_drawn(ready, hold, qtbot) -> None:
     qtbot.waitUntil(lambda: ready.runner.is_idle)
-    plan = hold(strategy_jobs, "plan_of")
+    plan = hold(train_jobs, "plan_of")
     ready.show_page("train")
     ready.session.set_recipe_values({"strategy": "partial"})
     qtbot.waitUntil(plan.has_begun.is_set)
@@ -223,14 +225,14 @@ def test_closing_while_a_plan_is_drawn(ready, hold, qtbot) -> None:
 
 
 def test_a_scan_is_cancelled(window, fake_core, hold, qtbot) -> None:
-    scan = hold(jobs, "scan_folder")
-    window.commands.open_dataset(fake_core.dataset.root)
+    scan = hold(data_jobs, "scan_folder")
+    window.commands.opening.open_dataset(fake_core.dataset.root)
     qtbot.waitUntil(scan.has_begun.is_set)
     cancel(window, qtbot)
     qtbot.waitUntil(lambda: "cancelled" in window.page("data").notices.text)
     qtbot.waitUntil(lambda: window.status.text == "Ready")
     scan.gate.set()
-    window.commands.open_dataset(fake_core.dataset.root)
+    window.commands.opening.open_dataset(fake_core.dataset.root)
     qtbot.waitUntil(lambda: window.session.scan_state == "ready")
 
 
@@ -245,7 +247,7 @@ def test_a_run_is_stopped_and_saved(ready, qtbot) -> None:
 
 def test_a_paused_run_is_stopped(ready, qtbot) -> None:
     live = train(ready, qtbot)
-    ready.commands.pause_training()
+    ready.commands.train.pause()
     cancel(ready, qtbot)
     qtbot.waitUntil(lambda: live.phase == "stopped")
 
@@ -253,9 +255,9 @@ def test_a_paused_run_is_stopped(ready, qtbot) -> None:
 def test_what_a_run_waits_for_is_cancelled_and_its_turn_comes(
     window, fake_core, hold, qtbot
 ) -> None:
-    warm_up = hold(jobs, "warm_up")
-    window.commands.look_around()
-    window.commands.open_dataset(fake_core.dataset.root)
+    warm_up = hold(start_up, "warm_up")
+    window.commands.start_up.begin()
+    window.commands.opening.open_dataset(fake_core.dataset.root)
     qtbot.waitUntil(warm_up.has_begun.is_set)
     qtbot.waitUntil(lambda: window.session.scan_state == "ready")
     window.start_training()
@@ -263,7 +265,7 @@ def test_what_a_run_waits_for_is_cancelled_and_its_turn_comes(
     # The foremost job has the button, which is what the run waits for.
     cancel(window, qtbot)
     qtbot.waitUntil(lambda: window.session.live_run.phase == "training")
-    window.commands.stop_training()
+    window.commands.train.stop()
     qtbot.waitUntil(lambda: window.session.live_run.phase == "stopped")
 
 
@@ -283,10 +285,10 @@ def test_advice_is_cancelled(ready, hold, qtbot) -> None:
 
 def test_after_a_scan_that_failed_the_window_works(window, fake_core, qtbot) -> None:
     fake_core.fails_with = AppError("The folder holds no images.")
-    window.commands.open_dataset(fake_core.dataset.root)
+    window.commands.opening.open_dataset(fake_core.dataset.root)
     qtbot.waitUntil(lambda: "no images" in window.page("data").notices.text)
     fake_core.fails_with = None
-    window.commands.open_dataset(fake_core.dataset.root)
+    window.commands.opening.open_dataset(fake_core.dataset.root)
     qtbot.waitUntil(lambda: window.session.scan_state == "ready")
     assert not window.page("data").notices.text
     assert window.close()

@@ -11,8 +11,8 @@ from PySide6.QtGui import QColor, QDragEnterEvent, QGuiApplication, QImage, Qt
 from PySide6.QtWidgets import QApplication, QWidget
 
 from core.errors import AppError
-from gui.shell import jobs
-from gui.shell.drops import find_destination
+from gui.data import jobs
+from gui.data.drops import find_destination
 
 
 def all_answered(window) -> bool:
@@ -103,7 +103,7 @@ def test_a_table_stays_among_the_recent_datasets(window, fake_core, tmp_path) ->
     table = tmp_path / "labels.csv"
     table.write_text("path,label")
     dataset = dataclasses.replace(fake_core.dataset, sources=(table,))
-    window.commands._scanned(dataset)
+    window.commands.opening._scanned(dataset)
     assert window.settings.recent_datasets == [table]
     window.recent.fill()
     assert [action.text() for action in window.recent.actions()] == ["labels.csv"]
@@ -121,10 +121,10 @@ def test_an_image_dropped_on_any_page_is_classified(
 
 
 def test_no_child_of_the_window_keeps_a_drop_for_itself(qtbot, window, fake_core) -> None:
-    window.commands.look_around()
+    window.commands.start_up.begin()
     for page in PAGES:
         window.show_page(page)
-    window.commands.open_sample()
+    window.commands.opening.open_sample()
     qtbot.waitUntil(lambda: window.session.dataset is not None)
     window.start_training()
     fake_core.train_gate.set()

@@ -11,15 +11,15 @@ PAGES = ("start", "models", "data", "strategy", "train", "results", "classify", 
 
 
 def _fill(window, fake_core, qtbot, image_folder) -> None:
-    window.commands.look_around()
+    window.commands.start_up.begin()
     for page in PAGES:
         window.show_page(page)
-    window.commands.open_dataset(image_folder)
+    window.commands.opening.open_dataset(image_folder)
     qtbot.waitUntil(lambda: window.session.scan_state == "ready")
     fake_core.train_gate.set()
     window.start_training()
     qtbot.waitUntil(lambda: window.session.live_run.result is not None)
-    window.commands.add_pictures([image_folder / "ant" / f"{i}.png" for i in range(2)])
+    window.commands.classify.add_pictures([image_folder / "ant" / f"{i}.png" for i in range(2)])
     qtbot.waitUntil(lambda: window.page("classify").answer.text() == "ant")
 
 
@@ -51,7 +51,7 @@ def test_every_plot_and_matrix_has_a_text_twin(window, fake_core, qtbot, image_f
 
 def test_the_road_by_keyboard_alone(window, fake_core, qtbot, image_folder) -> None:
     window.activateWindow()
-    window.commands.look_around()
+    window.commands.start_up.begin()
     start = window.page("start")
     start.sample_button.setFocus()
     qtbot.keyClick(start.sample_button, Qt.Key.Key_Space)

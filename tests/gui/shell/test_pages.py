@@ -16,15 +16,16 @@ from core.errors import AppError
 from core.events import Notice
 from core.runs.report import Report
 from core.runs.run_folder import RunSummary
+from gui.classify import jobs as classify_jobs
+from gui.data import jobs as data_jobs
 from gui.results.confusion import describe_confusion
-from gui.shell import jobs
 
 
 @pytest.fixture
 def data(window, fake_core, qtbot):
     """The Data page with the fake dataset on it."""
-    window.commands.look_around()
-    window.commands.open_dataset(fake_core.dataset.root)
+    window.commands.start_up.begin()
+    window.commands.opening.open_dataset(fake_core.dataset.root)
     qtbot.waitUntil(lambda: window.session.scan_state == "ready")
     qtbot.waitUntil(lambda: len(window.session.models) == 3)
     return window.page("data")
@@ -94,8 +95,8 @@ def test_data_says_what_it_scans(window, fake_core, monkeypatch, qtbot, image_fo
         gate.wait(5)
         return fake_core.dataset
 
-    monkeypatch.setattr(jobs, "scan_folder", slow)
-    window.commands.open_dataset(image_folder)
+    monkeypatch.setattr(data_jobs, "scan_folder", slow)
+    window.commands.opening.open_dataset(image_folder)
     page = window.page("data")
     qtbot.waitUntil(lambda: page._busy_count.text() == "reading · 3 / 8")
     assert "Scanning “insects”" in page._busy_text.text()
@@ -171,7 +172,7 @@ def test_a_report_names_its_dataset_and_says_when_the_window_holds_another(
     assert view.of_dataset.text() == "“insects” · run insects-20260101-000000"
     assert view.of_another.isHidden()
     fake_core.dataset = replace(fake_core.dataset, root=tmp_path / "other", name="other")
-    window.commands.open_dataset(fake_core.dataset.root)
+    window.commands.opening.open_dataset(fake_core.dataset.root)
     qtbot.waitUntil(lambda: window.session.dataset is fake_core.dataset)
     assert view.of_another.text() == "This result is of “insects”."
     assert not view.of_another.isHidden()
@@ -278,7 +279,7 @@ def test_a_crash_in_training_is_logged_and_shown_once_and_nothing_is_lost(
 def test_classify_shows_the_picture_its_answers_and_the_badge(
     window, fake_core, image_folder, qtbot
 ) -> None:
-    window.commands.add_pictures([image_folder / "ant" / "0.png"])
+    window.commands.classify.add_pictures([image_folder / "ant" / "0.png"])
     page = window.page("classify")
     qtbot.waitUntil(lambda: page.answer.text() == "ant")
     assert [guess.label for guess in page.bars.guesses] == ["ant", "bee"]
@@ -289,7 +290,7 @@ def test_classify_shows_the_picture_its_answers_and_the_badge(
 
 
 def test_several_pictures_make_a_list(window, fake_core, image_folder, qtbot) -> None:
-    window.commands.add_pictures([image_folder / "ant" / f"{i}.png" for i in range(3)])
+    window.commands.classify.add_pictures([image_folder / "ant" / f"{i}.png" for i in range(3)])
     page = window.page("classify")
     qtbot.waitUntil(lambda: page.list.count() == 3 and "90%" in page.list.item(2).text())
     assert page.list.isVisible()
@@ -297,10 +298,10 @@ def test_several_pictures_make_a_list(window, fake_core, image_folder, qtbot) ->
 
 
 def test_another_model_answers_again(window, fake_core, image_folder, qtbot) -> None:
-    window.commands.look_around()
+    window.commands.start_up.begin()
     page = window.page("classify")
     qtbot.waitUntil(lambda: page.model.count() == 3)
-    window.commands.add_pictures([image_folder / "ant" / "0.png"])
+    window.commands.classify.add_pictures([image_folder / "ant" / "0.png"])
     qtbot.waitUntil(lambda: len(fake_core.classified_with) == 1)
     page.model.setCurrentIndex(2)
     page.model.activated.emit(2)
@@ -311,7 +312,7 @@ def test_another_model_answers_again(window, fake_core, image_folder, qtbot) -> 
 def test_an_answer_names_the_model_that_gave_it_after_a_run_has_ended(
     window, data, fake_core, image_folder, qtbot
 ) -> None:
-    window.commands.add_pictures([image_folder / "ant" / "0.png"])
+    window.commands.classify.add_pictures([image_folder / "ant" / "0.png"])
     page = window.page("classify")
     qtbot.waitUntil(lambda: page.answer.text() == "ant")
     said = page._by.text()
@@ -324,7 +325,7 @@ def test_an_answer_names_the_model_that_gave_it_after_a_run_has_ended(
 
 
 def test_a_run_that_ends_leaves_a_model_chosen_by_hand(window, data, fake_core, qtbot) -> None:
-    window.commands.choose_classifier("bundled/tf_efficientnet_lite1")
+    window.commands.classify.choose_classifier("bundled/tf_efficientnet_lite1")
     fake_core.train_gate.set()
     _train(window, qtbot)
     qtbot.waitUntil(lambda: window.session.live_run.phase == "done")
@@ -337,8 +338,8 @@ def test_no_model_is_named_where_nothing_was_answered(
     def refuse(reference: str, paths: tuple[Path, ...], link) -> None:
         raise AppError("The weights are missing.")
 
-    monkeypatch.setattr(jobs, "classify", refuse)
-    window.commands.add_pictures([image_folder / "ant" / "0.png"])
+    monkeypatch.setattr(classify_jobs, "classify", refuse)
+    window.commands.classify.add_pictures([image_folder / "ant" / "0.png"])
     page = window.page("classify")
     qtbot.waitUntil(lambda: page.waiting.text() == "Not classified.")
     assert not page._by.isVisible()
@@ -346,7 +347,7 @@ def test_no_model_is_named_where_nothing_was_answered(
 
 def test_classifying_waits_visibly_for_a_run(window, data, fake_core, image_folder, qtbot) -> None:
     _train(window, qtbot)
-    window.commands.add_pictures([image_folder / "ant" / "0.png"])
+    window.commands.classify.add_pictures([image_folder / "ant" / "0.png"])
     page = window.page("classify")
     qtbot.waitUntil(lambda: "Waits for the training run" in page.waiting.text())
     said = "“Classifying a picture” waits for the training run"
@@ -356,7 +357,7 @@ def test_classifying_waits_visibly_for_a_run(window, data, fake_core, image_fold
 
 
 def test_clear_empties_the_page(window, fake_core, image_folder, qtbot) -> None:
-    window.commands.add_pictures([image_folder / "ant" / "0.png"])
+    window.commands.classify.add_pictures([image_folder / "ant" / "0.png"])
     page = window.page("classify")
     qtbot.waitUntil(lambda: page.answer.text() == "ant")
     qtbot.mouseClick(page.clear_button, Qt.MouseButton.LeftButton)

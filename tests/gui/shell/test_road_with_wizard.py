@@ -38,8 +38,8 @@ def _advise(question, link) -> Advice:
 def ready(window, fake_core, monkeypatch, qtbot):
     """The window with a dataset open."""
     monkeypatch.setattr(jobs, "advise", _advise)
-    window.commands.look_around()
-    window.commands.open_dataset(fake_core.dataset.root)
+    window.commands.start_up.begin()
+    window.commands.opening.open_dataset(fake_core.dataset.root)
     qtbot.waitUntil(lambda: window.session.machine is not None)
     qtbot.waitUntil(lambda: window.session.scan_state == "ready")
     fake_core.train_gate.set()

@@ -17,6 +17,7 @@ from core.recipe.recipe import make_recipe
 from gui.kit.words import strategy_in_words
 from gui.strategy import jobs
 from gui.strategy.jobs import Question
+from gui.train.jobs import plan_of
 
 _SIZES = {"stem": 900, "blocks.0": 2_000, "blocks.1": 4_000, "head": 100}
 _GROUPS = [(name, {f"{name}.weight": size}) for name, size in _SIZES.items()]
@@ -83,9 +84,9 @@ def fake_advice(fake_core, monkeypatch) -> FakeAdvice:
 
 @pytest.fixture
 def page(qtbot, window, fake_core, fake_advice):
-    window.commands.look_around()
+    window.commands.start_up.begin()
     qtbot.waitUntil(lambda: bool(window.session.models))
-    window.commands.open_dataset(fake_core.dataset.root)
+    window.commands.opening.open_dataset(fake_core.dataset.root)
     qtbot.waitUntil(lambda: window.session.scan_state == "ready")
     window.show_page("strategy")
     return window.page("strategy")
@@ -248,5 +249,5 @@ def test_the_plan_of_recipe_values_is_made_in_a_job():
     from gui.kit.workers import JobContext
 
     link = JobContext(lambda *_: None, lambda _: None, lambda: False)
-    plan = jobs.plan_of({"strategy": "partial", "layer_groups": 1}, 3, link)
+    plan = plan_of({"strategy": "partial", "layer_groups": 1}, 3, link)
     assert [group.is_trained for group in plan.groups][-3:] == [False, True, True]

@@ -8,8 +8,8 @@ from PySide6.QtCore import Qt
 
 @pytest.fixture
 def page(window, fake_core, qtbot):
-    window.commands.look_around()
-    window.commands.open_dataset(fake_core.dataset.root)
+    window.commands.start_up.begin()
+    window.commands.opening.open_dataset(fake_core.dataset.root)
     qtbot.waitUntil(lambda: window.session.dataset is not None)
     qtbot.waitUntil(lambda: window.session.machine is not None)
     window.show_page("train")

@@ -62,8 +62,8 @@ def core(fake_core, monkeypatch) -> FakeFinder:
 
 @pytest.fixture
 def page(window, fake_core, core, qtbot):
-    window.commands.look_around()
-    window.commands.open_dataset(fake_core.dataset.root)
+    window.commands.start_up.begin()
+    window.commands.opening.open_dataset(fake_core.dataset.root)
     qtbot.waitUntil(lambda: window.session.dataset is not None)
     qtbot.waitUntil(lambda: window.session.machine is not None)
     qtbot.waitUntil(lambda: bool(window.session.model_id))

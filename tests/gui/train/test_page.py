@@ -16,8 +16,8 @@ from gui.base.live_run import LiveRun
 
 @pytest.fixture
 def page(window, fake_core, qtbot):
-    window.commands.look_around()
-    window.commands.open_dataset(fake_core.dataset.root)
+    window.commands.start_up.begin()
+    window.commands.opening.open_dataset(fake_core.dataset.root)
     qtbot.waitUntil(lambda: window.session.dataset is not None)
     qtbot.waitUntil(lambda: window.session.machine is not None)
     window.show_page("train")
@@ -127,7 +127,7 @@ def test_a_wrong_value_is_refused_in_words_and_nothing_begins(
 
         make_recipe(values)
 
-    monkeypatch.setattr("gui.shell.jobs.train", refuse)
+    monkeypatch.setattr("gui.train.jobs.train", refuse)
     choose(page, qtbot, "full")
     page.form.box("learning_rate").setText("fast")
     qtbot.mouseClick(page.start_button, Qt.MouseButton.LeftButton)

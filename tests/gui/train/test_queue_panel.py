@@ -10,7 +10,7 @@ from PySide6.QtCore import Qt
 from core.errors import AppError
 from core.recipe.recipe import Recipe
 from core.runs.queue import Queue
-from gui.shell import jobs
+from gui.runs import jobs
 from gui.train import queue_jobs
 from gui.train.queue_panel import QueuePanel
 
@@ -32,7 +32,7 @@ def trained(fake_core, monkeypatch) -> list[str]:
 
 @pytest.fixture
 def page(window, fake_core, qtbot):
-    window.commands.open_dataset(fake_core.dataset.root)
+    window.commands.opening.open_dataset(fake_core.dataset.root)
     qtbot.waitUntil(lambda: window.session.dataset is not None)
     window.show_page("train")
     return window.page("train")
@@ -45,7 +45,7 @@ def panel(page) -> QueuePanel:
 
 def add(page, qtbot, waiting: int) -> None:
     qtbot.mouseClick(page.queue_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: page.commands.queue.waiting == waiting)
+    qtbot.waitUntil(lambda: page.window().commands.queue.waiting == waiting)
 
 
 def test_the_panel_is_there_only_while_something_is_in_it(page, panel, qtbot) -> None:
@@ -62,7 +62,7 @@ def test_the_panel_is_there_only_while_something_is_in_it(page, panel, qtbot) ->
 def test_the_form_is_free_during_a_run_and_what_is_added_then_follows_it(
     window, page, panel, fake_core, trained, qtbot
 ) -> None:
-    window.commands.start_training({})
+    window.commands.train.start({})
     qtbot.waitUntil(lambda: bool(fake_core.trained_with))
     assert page.form.isEnabled()
     add(page, qtbot, 1)
@@ -96,7 +96,7 @@ def test_a_stop_holds_the_queue_and_says_what_still_waits(
         add(page, qtbot, waiting)
     qtbot.mouseClick(panel.go_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: bool(fake_core.trained_with))
-    window.commands.stop_training()
+    window.commands.train.stop()
     qtbot.waitUntil(lambda: [e.state for e in Queue().entries()] == ["stopped", "waiting"])
     qtbot.waitUntil(lambda: not window.commands.queue.is_going)
     assert "queue holds: 1 training" in page.notices.text
@@ -127,14 +127,14 @@ def test_one_that_fails_is_shown_with_its_reason_and_the_next_is_trained(
 
 def test_what_waited_is_there_after_a_restart(page, panel, window, qtbot) -> None:
     Queue().add([page.session.dataset.root], "yesterday", Recipe())
-    window.commands.refresh_runs()  # what every start does
+    window.commands.runs.refresh()  # what every start does
     qtbot.waitUntil(lambda: panel.list.count() == 1)
     assert "yesterday" in panel.list.item(0).text()
     assert not window.commands.queue.is_going
 
 
 def test_a_value_the_recipe_refuses_is_said_when_it_is_added(page, qtbot) -> None:
-    page.commands.queue.add({"learning_rate": "fast", "strategy": "full"})
+    page.window().commands.queue.add({"learning_rate": "fast", "strategy": "full"})
     qtbot.waitUntil(lambda: "fast" in page.notices.text)
     assert Queue().entries() == ()
 

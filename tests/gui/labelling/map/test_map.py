@@ -61,9 +61,9 @@ def features_of_fakes(monkeypatch):
 
 @pytest.fixture
 def page(window, fake_core, features_of_fakes, qtbot):
-    window.commands.look_around()
+    window.commands.start_up.begin()
     qtbot.waitUntil(lambda: bool(window.session.models) and window.session.machine is not None)
-    window.commands.open_dataset(fake_core.dataset.root)
+    window.commands.opening.open_dataset(fake_core.dataset.root)
     qtbot.waitUntil(lambda: window.session.scan_state == "ready")
     window.show_page("data")
     return window.page("data")
@@ -73,7 +73,7 @@ def page(window, fake_core, features_of_fakes, qtbot):
 def drawn(page, qtbot):
     """The Data page with its map."""
     page.tabs.setCurrentWidget(page.map_view)
-    maps = page.commands.maps
+    maps = page.window().commands.maps
     qtbot.waitUntil(lambda: maps.map is not None and not maps.is_drawing)
     return page
 
@@ -82,7 +82,7 @@ def test_a_long_computation_is_asked_for_with_its_time(page, features_of_fakes, 
     features_of_fakes.missing = 5
     view = page.map_view
     page.tabs.setCurrentWidget(view)
-    qtbot.waitUntil(lambda: page.commands.features.state == "missing")
+    qtbot.waitUntil(lambda: page.window().commands.features.state == "missing")
     assert "has still to see 5 of 8 pictures, once: about 1 min 5 s" in view.ask.cost.text()
     assert features_of_fakes.read == 0
     view.ask.start_button.click()
@@ -102,7 +102,7 @@ def test_features_that_are_there_are_drawn_without_asking(drawn) -> None:
 def test_a_model_that_cannot_be_used_says_why(page, features_of_fakes, qtbot) -> None:
     features_of_fakes.fails_with = AppError("The weights are not here.", "Download them.")
     page.tabs.setCurrentWidget(page.map_view)
-    qtbot.waitUntil(lambda: page.commands.features.trouble != "")
+    qtbot.waitUntil(lambda: page.window().commands.features.trouble != "")
     assert "The weights are not here." in page.map_view.ask.cost.text()
     assert page.map_view.ask.start_button.isVisible()
 
@@ -110,9 +110,9 @@ def test_a_model_that_cannot_be_used_says_why(page, features_of_fakes, qtbot) ->
 def test_another_model_has_another_map(drawn, features_of_fakes, qtbot) -> None:
     features_of_fakes.missing = 3
     drawn.session.set_model("bundled/tf_efficientnet_lite1")
-    qtbot.waitUntil(lambda: drawn.commands.features.state == "missing")
+    qtbot.waitUntil(lambda: drawn.window().commands.features.state == "missing")
     assert drawn.map_view.ask.isVisible()
-    assert drawn.commands.maps.map is None
+    assert drawn.window().commands.maps.map is None
 
 
 def test_a_stranger_among_another_class_is_told_and_marked(drawn) -> None:
@@ -168,7 +168,7 @@ def test_excluded_pictures_leave_the_map_and_come_back(drawn, qtbot) -> None:
     qtbot.keyClick(view.map, Qt.Key.Key_Delete)
     qtbot.waitUntil(lambda: len(view.map.points) == 6)
     assert view.map.selected_files == ()
-    drawn.commands.data.undo()
+    drawn.window().commands.data.undo()
     qtbot.waitUntil(lambda: len(view.map.points) == 8)
 
 

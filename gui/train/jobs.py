@@ -1,0 +1,118 @@
+"""The jobs of the Train page: a run from a recipe, a run resumed, the plan of a recipe.
+
+Core is imported inside the functions: what stands behind it takes seconds to load.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.events import (
+    EpochDone,
+    Event,
+    Progress,
+    RunEnded,
+    RunStarted,
+    StepDone,
+    check_stop,
+)
+from core.system.load import LoadSampler
+from gui.classify.jobs import Answer
+from gui.kit.workers import JobContext
+
+if TYPE_CHECKING:
+    from core.data.dataset import DatasetIndex
+    from core.recipe.plan import Plan
+    from core.runs.run_folder import RunResult
+    from core.training.live_model import CurrentModel
+
+
+def train(values: dict[str, Any], dataset: DatasetIndex, link: JobContext) -> RunResult:
+    """One run from the form's values. Raises: AppError for a value the recipe refuses."""
+    from core.recipe.recipe import new_recipe
+    from core.runs.store import RunStore
+    from core.training.fit import fit
+    from core.training.torchrun import fit_together, processes_of
+
+    recipe = new_recipe(values)
+    if processes_of(recipe) > 1:
+        hear = ProgressFromEvents(link).hear
+        return fit_together(recipe, dataset, sink=hear, should_stop=link.should_stop)
+    run = RunStore().create(dataset.name or dataset.root.name, recipe)
+    listener = ProgressFromEvents(link)
+    return fit(
+        recipe, dataset, run, sink=listener.hear, should_stop=link.should_stop,
+        between_steps=listener.answer,
+    )  # fmt: skip
+
+
+def resume_run(path: Path, link: JobContext) -> RunResult:
+    """Go on with a stopped run; what it told before is told again first, for the curves."""
+    from core.runs.store import RunStore
+    from core.training.fit import resume
+    from core.training.torchrun import processes_of, resume_together
+
+    run = RunStore().open(path)  # a run that failed is known by its name alone
+    listener = ProgressFromEvents(link)
+    for event in run.read_events():
+        if not isinstance(event, RunEnded):
+            listener.hear(event)
+    if processes_of(run.read_recipe()) > 1:
+        return resume_together(run, sink=listener.hear, should_stop=link.should_stop)
+    return resume(
+        run, sink=listener.hear, should_stop=link.should_stop, between_steps=listener.answer
+    )
+
+
+class ProgressFromEvents:
+    """Passes a run's events on, makes the status line's progress of them, samples the load, and
+    answers what is asked of the model meanwhile."""
+
+    def __init__(self, link: JobContext) -> None:
+        self._link = link
+        self._load: LoadSampler | None = None
+        self._device = "cpu"
+        self._epochs = 0
+        self._steps = 0  # in an epoch; 0 where a head is fitted to cached features
+
+    def hear(self, event: Event) -> None:
+        self._link.sink(event)
+        if isinstance(event, RunStarted):
+            self._epochs, self._steps = event.epochs, event.steps_per_epoch
+            self._device = event.device
+        elif isinstance(event, StepDone):
+            most = self._epochs * self._steps
+            self._link.on_progress(event.step, most, "training")
+        elif isinstance(event, Progress):
+            self._link.on_progress(event.done, event.total, event.note)
+        elif isinstance(event, EpochDone) and not self._steps:
+            self._link.on_progress(event.epoch, self._epochs, "training the head")
+
+    def answer(self, model: CurrentModel) -> None:
+        """Answer what the window asks of the model, between two steps and while it is paused."""
+        if self._load is None:
+            self._load = LoadSampler(self._device)
+        if load := self._load.sample():
+            self._link.sink(load)
+        while (paths := self._link.take_questions()) or self._link.is_held():
+            if not paths:
+                continue
+            classifier = model.classifier()
+            by = f"the model in training, step {model.step:,} (epoch {model.epoch:,})"
+            for path, answer in zip(paths, classifier.classify(paths, top=5), strict=True):
+                self._link.sink(Answer(path, answer, by))
+            if not self._link.is_held():
+                return  # the next ones after the next step
+
+
+def plan_of(values: dict[str, Any], classes: int, link: JobContext) -> Plan:
+    """What trains with these recipe values (with `model`), for so many classes.
+
+    Raises: AppError for a value the recipe refuses or a model that cannot be outlined.
+    """
+    from core.plan.layer_plan import plan_of as plan_of_recipe
+    from core.recipe.recipe import make_recipe
+
+    check_stop(link.should_stop)
+    return plan_of_recipe(make_recipe(values), classes)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject
 from PySide6.QtGui import QImage
 
 from core.errors import AppError
+from gui.base.commands import CommandSet
 from gui.base.session import IN_TRAINING, Picture, Session
 from gui.classify import jobs
 from gui.classify.jobs import Answer
 from gui.kit.words import count
-from gui.kit.workers import JobRunner, JobSpec
+from gui.kit.workers import JobRunner
 from gui.pictures import jobs as picture_jobs
 from gui.pictures.jobs import Thumbnail
 from gui.runs.commands import RunsCommands
@@ -22,8 +22,8 @@ from gui.runs.commands import RunsCommands
 FALLBACK_CLASSIFIER = "bundled/tf_efficientnet_lite0"
 
 
-class ClassifyCommands(QObject):
-    """Main thread only.
+class ClassifyCommands(CommandSet):
+    """Shows pictures at once, and answers as they come.
 
     While a run is on, its own thread answers for the model in training, between two steps: it has
     the compute slot and the weights. What is still open when the run ends goes to what it left.
@@ -36,9 +36,7 @@ class ClassifyCommands(QObject):
         runs: RunsCommands,
         parent: QObject | None = None,
     ) -> None:
-        super().__init__(parent)
-        self._session = session
-        self._runner = runner
+        super().__init__(session, runner, parent)
         self._runs = runs
         self._queued_pictures: list[Path] = []
         self._broken: dict[Path, str] = {}
@@ -68,34 +66,21 @@ class ClassifyCommands(QObject):
         """
         self._begin_action(left_out)
         self._session.show_page("classify")
-        self._runner.submit(
-            JobSpec(
-                "previews",
-                "Reading pictures",
-                partial(picture_jobs.read_thumbnails, tuple(paths), picture_jobs.PREVIEW_PX),
-                on_item=self._preview_read,
-                on_success=self._previews_read,
-                on_failure=self._failed,
-                is_quiet=True,
-                queues_up=True,
-            )
-        )
+        self._runner.start(
+            picture_jobs.read_thumbnails, tuple(paths), picture_jobs.PREVIEW_PX,
+            title="Reading pictures", key="previews", on_item=self._preview_read,
+            on_done=self._previews_read, on_failed=self._failed, quiet=True, queue_up=True,
+        )  # fmt: skip
 
     def paste_picture(self, image: QImage) -> None:
         """Keep a picture of the clipboard as a file and classify it."""
         self._begin_action()
         self._session.show_page("classify")
-        self._runner.submit(
-            JobSpec(
-                "paste",
-                "Reading the clipboard",
-                partial(jobs.save_pasted, image),
-                on_success=self._pasted,
-                on_failure=self._failed,
-                is_quiet=True,
-                queues_up=True,
-            )
-        )
+        self._runner.start(
+            jobs.save_pasted, image,
+            title="Reading the clipboard", on_done=self._pasted, on_failed=self._failed, quiet=True,
+            queue_up=True,
+        )  # fmt: skip
 
     def _pasted(self, path: Path) -> None:
         self.add_pictures([path])
@@ -133,18 +118,11 @@ class ClassifyCommands(QObject):
         if self._session.classifier == IN_TRAINING and self._ask_model_in_training(paths):
             return
         what = "a picture" if len(paths) == 1 else count(len(paths), "picture")
-        self._runner.submit(
-            JobSpec(
-                "classify",
-                f"Classifying {what}",
-                partial(jobs.classify, self._session.classifier, tuple(paths)),
-                on_item=self._answered,
-                on_failure=self._failed,
-                on_cancel=self._cancelled,
-                needs_compute=True,
-                queues_up=True,
-            )
-        )
+        self._runner.start(
+            jobs.classify, self._session.classifier, tuple(paths),
+            title=f"Classifying {what}", key="classify", on_item=self._answered,
+            on_failed=self._failed, on_cancel=self._cancelled, needs_compute=True, queue_up=True,
+        )  # fmt: skip
 
     def _answered(self, answer: Answer) -> None:
         error = answer.classification.error

@@ -8,16 +8,16 @@ while a run is on, and never a dataset that is no longer open.
 from __future__ import annotations
 
 from collections import Counter
-from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from PySide6.QtCore import QObject, Signal
 
 from core.errors import AppError
+from gui.base.commands import CommandSet
 from gui.base.session import Session
 from gui.data import jobs
 from gui.kit.words import count, quote
-from gui.kit.workers import JobRunner, JobSpec
+from gui.kit.workers import JobRunner
 
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
@@ -26,22 +26,19 @@ CheckState = Literal["none", "waiting", "busy", "done", "cancelled", "failed"]
 _KEY = "verify"
 
 
-class DatasetCheck(QObject):
+class DatasetCheck(CommandSet):
     """One check at a time, of the session's dataset. Main thread only."""
 
     changed = Signal()
 
     def __init__(self, session: Session, runner: JobRunner, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self._session = session
-        self._runner = runner
+        super().__init__(session, runner, parent)
         self._checked: DatasetIndex | None = None
         self._sound: DatasetIndex | None = None  # as scanned, and found the same by the check
         self.state: CheckState = "none"
         self.progress: tuple[int, int] = (0, 0)
         session.dataset_changed.connect(self._follow)
         session.run_changed.connect(self._follow)
-        runner.progressed.connect(self._show_progress)
         self._follow()
 
     # -- asking ------------------------------------------------------------------------------
@@ -90,27 +87,19 @@ class DatasetCheck(QObject):
             return
         self.progress = (0, len(dataset))
         self._set_state("busy")
-        self._runner.submit(
-            JobSpec(
-                _KEY,
-                "Checking every picture",
-                partial(jobs.verify_dataset, dataset.opened),
-                on_success=self._verified,
-                on_failure=self._failed,
-                on_cancel=self._cancelled,
-                is_quiet=True,
-            )
-        )
+        self._runner.start(
+            jobs.verify_dataset, dataset.opened,
+            title="Checking every picture", key=_KEY, on_done=self._verified,
+            on_failed=self._failed, on_cancel=self._cancelled,
+            on_progress=self._show_progress, quiet=True,
+        )  # fmt: skip
 
     # -- hearing -----------------------------------------------------------------------------
 
-    def _show_progress(self, job: object) -> None:
-        mine = self._runner.find(_KEY)
-        if mine is not None and job is mine:
-            done, total, note = mine.progress
-            if note == "Checking pictures":
-                self.progress = (done, total)
-                self.changed.emit()
+    def _show_progress(self, done: int, total: int, note: str) -> None:
+        if note == "Checking pictures":
+            self.progress = (done, total)
+            self.changed.emit()
 
     def _verified(self, found: DatasetIndex) -> None:
         before = self._session.dataset

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,20 +10,21 @@ from PySide6.QtCore import QObject
 
 from core.errors import AppError
 from core.system import paths as app_paths
+from gui.base.commands import CommandSet
 from gui.base.session import PageName, Session
 from gui.classify.commands import ClassifyCommands
 from gui.data import jobs
 from gui.data.drops import find_destination
 from gui.kit.settings import Settings
-from gui.kit.workers import JobRunner, JobSpec
+from gui.kit.workers import JobRunner
 from gui.models.commands import ModelCommands
 
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
 
 
-class OpenCommands(QObject):
-    """Main thread only."""
+class OpenCommands(CommandSet):
+    """What is opened decides the page that is shown."""
 
     def __init__(
         self,
@@ -35,15 +35,13 @@ class OpenCommands(QObject):
         classify: ClassifyCommands,
         parent: QObject | None = None,
     ) -> None:
-        super().__init__(parent)
-        self._session = session
-        self._runner = runner
+        super().__init__(session, runner, parent)
         self._settings = settings
         self._models = models
         self._classify = classify
 
     def open_paths(self, paths: Sequence[Path], page: PageName) -> None:
-        """Whatever was dropped or chosen; `page` is where a refusal is shown."""
+        """Open whatever was dropped or chosen; a refusal is shown on `page`."""
         self._session.notice(page, "")
         try:
             destination = find_destination(paths)
@@ -69,19 +67,19 @@ class OpenCommands(QObject):
             self._session.notice(shown, destination.rest, "warning")
 
     def open_recent(self, path: Path) -> None:
-        """A dataset of the list on Start; a refusal is shown there."""
+        """Open a dataset of the list on Start; a refusal is shown there."""
         self.open_paths([path], "start")
 
     def open_dataset(self, path: Path, *more: Path) -> None:
-        """A folder, table or archive, or several of these as one dataset."""
+        """Scan a folder, table or archive, or several of these as one dataset."""
         title = f"Scanning “{path.name}”" + (f" and {len(more)} more" if more else "")
-        self._scan(partial(jobs.scan_folder, (path, *more) if more else path), path, title)
+        self._scan(path, title, jobs.scan_folder, (path, *more) if more else path)
 
     def open_sample(self) -> None:
-        """The handwritten digits, written first where they are missing."""
+        """Open the handwritten digits, written first where they are missing."""
         # Writing it imports scikit-learn: not beside the libraries that are being loaded.
         is_written = app_paths.sample_dir("digits").is_dir()
-        self._scan(jobs.scan_sample, None, "Opening the sample", needs_compute=not is_written)
+        self._scan(None, "Opening the sample", jobs.scan_sample, needs_compute=not is_written)
 
     def open_run(self, path: Path) -> None:
         """Show a run's results; from there it can classify."""
@@ -89,20 +87,19 @@ class OpenCommands(QObject):
         self._session.show_page("results")
 
     def _scan(
-        self, function: Any, path: Path | None, title: str, *, needs_compute: bool = False
+        self,
+        path: Path | None,
+        title: str,
+        function: Callable[..., DatasetIndex],
+        *args: Any,
+        needs_compute: bool = False,
     ) -> None:
         # Submitted first: it replaces an earlier scan, whose end must not be taken for this one's.
-        self._runner.submit(
-            JobSpec(
-                "scan",
-                title,
-                function,
-                on_success=self._scanned,
-                on_failure=self._scan_failed,
-                on_cancel=self._scan_cancelled,
-                needs_compute=needs_compute,
-            )
-        )
+        self._runner.start(
+            function, *args,
+            title=title, key="scan", on_done=self._scanned, on_failed=self._scan_failed,
+            on_cancel=self._scan_cancelled, needs_compute=needs_compute,
+        )  # fmt: skip
         for page in ("start", "data"):
             self._session.notice(page, "")
         self._session.begin_scan(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +38,7 @@ from gui.kit.drop_zone import DropZone
 from gui.kit.settings import Settings
 from gui.kit.theme import Theme
 from gui.kit.words import count, duration, isolate, quote
-from gui.kit.workers import JobRunner, JobSpec
+from gui.kit.workers import JobRunner
 from gui.labelling.commands import FeatureCommands, LabellingCommands, MapCommands
 from gui.labelling.map.view import MapView
 from gui.labelling.view import LabellingView
@@ -174,7 +173,7 @@ class DataPage(Page):
         self.problems.findings_changed.connect(self._show_findings)
         self.problems.line.labels_wanted.connect(self._ask_for_label_errors)
         self.problems.line.report_wanted.connect(self._ask_where)
-        self.health.cost_told.connect(self._confirm_label_errors)
+        self.health.cost_measured.connect(self._confirm_label_errors)
         self._strip_feed = GalleryFeed(self.problems.strip, self._runner, key="cells of problems")
         self.split_view = SplitView(self.look, self._data, self._runner)
         self.pictures = PicturesView(self.session, self._data, self.look)
@@ -344,22 +343,13 @@ class DataPage(Page):
         dataset, report = self._shown, self.health.report
         if dataset is None or report is None:
             return
-        self._runner.submit(
-            JobSpec(
-                "health report",
-                "Saving a report",
-                partial(health_jobs.save_report, dataset, report, Path(path)),
-                on_success=self._report_saved,
-                on_failure=self._report_failed,
-                is_quiet=True,
-            )
-        )
+        self._runner.start(
+            health_jobs.save_report, dataset, report, Path(path),
+            title="Saving a report", on_done=self._report_saved, page="data", quiet=True,
+        )  # fmt: skip
 
     def _report_saved(self, path: Path) -> None:
         self.session.notice("data", f"The report is saved as {path}.")
-
-    def _report_failed(self, error: AppError) -> None:
-        self.session.notice_error("data", error)
 
     # -- wrong predictions -------------------------------------------------------------------
 
@@ -371,16 +361,11 @@ class DataPage(Page):
         shown = self.session.shown_run
         newest = tuple(run.path for run in self.session.usable_runs)
         runs = newest if shown is None else (shown, *newest)
-        self._runner.submit(
-            JobSpec(
-                "wrong predictions",
-                "Reading predictions",
-                partial(jobs.read_wrong, dataset, runs),
-                on_success=self._show_wrong,
-                on_failure=self._wrong_failed,
-                is_quiet=True,
-            )
-        )
+        self._runner.start(
+            jobs.read_wrong, dataset, runs,
+            title="Reading predictions", on_done=self._show_wrong, on_failed=self._wrong_failed,
+            quiet=True,
+        )  # fmt: skip
 
     def _show_wrong(self, found: jobs.WrongPredictions) -> None:
         source = f"the run {found.run}" if found.run else "No run on this dataset tells of any."
@@ -426,15 +411,10 @@ class DataPage(Page):
             width = self._splitter.width()
             side = self.inspector.sizeHint().width()
             self._splitter.setSizes([width - side, side])
-        self._runner.submit(
-            JobSpec(
-                "inspect",
-                "Reading a picture",
-                partial(picture_jobs.inspect_picture, path, _PREVIEW_PX),
-                on_success=self.inspector.show_inspected,
-                is_quiet=True,
-            )
-        )
+        self._runner.start(
+            picture_jobs.inspect_picture, path, _PREVIEW_PX,
+            title="Reading a picture", on_done=self.inspector.show_inspected, quiet=True,
+        )  # fmt: skip
         if is_other:
             self.neighbours.ask(dataset, file)
 

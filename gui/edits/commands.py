@@ -7,19 +7,19 @@ dataset as the journal has it. The user's files are never written.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QUndoStack
 
 from core.errors import AppError
+from gui.base.commands import CommandSet
 from gui.base.session import Session
 from gui.edits import jobs
 from gui.edits.jobs import Ask, Edited, Written
 from gui.edits.text import say_edits, steps
 from gui.edits.undo import JournalStack
-from gui.kit.workers import JobRunner, JobSpec
+from gui.kit.workers import JobRunner
 
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _KEY = "edit"
 
 
-class DataCommands(QObject):
+class DataCommands(CommandSet):
     """Main thread only. One job at a time; what is asked meanwhile waits and goes together.
 
     Files are relative to the dataset, classes are keys (`DatasetIndex.keys`). What happened is
@@ -41,9 +41,7 @@ class DataCommands(QObject):
     """The journal was read and says something new, be it that a finding is dismissed."""
 
     def __init__(self, session: Session, runner: JobRunner, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self._session = session
-        self._runner = runner
+        super().__init__(session, runner, parent)
         self._waiting: list[Ask] = []
         self._scanned: DatasetIndex | None = None
         self._history: History | None = None
@@ -182,18 +180,12 @@ class DataCommands(QObject):
         if dataset is None:
             return
         seen = self._history.last if self._history is not None else -1
-        job = jobs.look if is_light else partial(jobs.edit, asks=asks)
-        self._runner.submit(
-            JobSpec(
-                _KEY,
-                "Editing the dataset",
-                partial(job, dataset, seen=seen),
-                on_success=self._edited,
-                on_failure=self._failed,
-                is_quiet=True,
-                queues_up=True,
-            )
-        )
+        job, arguments = (jobs.look, ()) if is_light else (jobs.edit, (asks,))
+        self._runner.start(
+            job, dataset, seen, *arguments,
+            title="Editing the dataset", key=_KEY, on_done=self._edited, on_failed=self._failed,
+            quiet=True, queue_up=True,
+        )  # fmt: skip
 
     def _edited(self, edited: Edited) -> None:
         dataset = self._session.dataset

@@ -45,17 +45,17 @@ class Edited:
     """The dataset looked up: made here, where it keeps nobody waiting."""
 
 
-def look(dataset: DatasetIndex, link: JobContext, *, seen: int) -> Edited:
+def look(dataset: DatasetIndex, seen: int, link: JobContext) -> Edited:
     """The dataset with the edits another window may have written since; cheap where none has."""
     from core.data.open_dataset import journal_of
 
     scanned = dataset.scanned
     if journal_of(scanned).last() == seen:
         return Edited(scanned, None, None)
-    return edit(dataset, link, asks=[Ask("look")], seen=seen)
+    return edit(dataset, seen, [Ask("look")], link)
 
 
-def edit(dataset: DatasetIndex, link: JobContext, *, asks: Sequence[Ask], seen: int) -> Edited:
+def edit(dataset: DatasetIndex, seen: int, asks: Sequence[Ask], link: JobContext) -> Edited:
     """Do what was asked, in order; `seen` is the last row of the journal that the window knows,
     below 0 where it knows nothing of it yet.
 

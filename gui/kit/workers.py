@@ -1,7 +1,7 @@
 """Threads of the window: the only file of gui/ that has any.
 
-A `Job` runs one function in a `QThread`; a `JobRunner` owns every job, brings its items and its
-end to the main thread and lets one job at a time have the compute slot. Nothing here knows what
+A `Job` runs one function in a `QThread`. A `JobRunner` keeps every job, delivers its items and its
+result in the main thread and lets one job at a time have the compute slot. Nothing here knows what
 the functions do.
 """
 
@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from PySide6.QtCore import QObject, QThread, QTimer, Signal
@@ -31,7 +32,7 @@ _QUESTIONS_AT_ONCE = 16
 
 
 class Mailbox:
-    """What a job has to say, until the window asks. Any thread may call.
+    """Keeps what a job has sent until the main thread collects it. Any thread may call.
 
     Of the items only `StepDone` is ever dropped, the oldest first; of the progress only the
     newest is kept.
@@ -76,10 +77,10 @@ class Mailbox:
 
 @dataclass(frozen=True, slots=True)
 class JobContext:
-    """The callables a job's function gets; `sink` takes any frozen object.
+    """What a job's function calls to report to the window; `sink` sends any frozen object.
 
     `take_questions` and `is_held` are for a job that answers while it works: what the window has
-    asked since, and whether it is paused just now (which takes a moment to say then).
+    asked since the last call, and whether the job is paused (then the call takes 0.05 s).
     """
 
     on_progress: OnProgress
@@ -91,27 +92,25 @@ class JobContext:
 
 @dataclass(frozen=True, slots=True)
 class JobSpec:
-    """What to run and whom to tell, always in the main thread.
-
-    The callbacks are bound methods. Jobs of one `key` replace each other unless they `queue_up`.
-    """
+    """What a job runs and what is called at its events: the arguments of `JobRunner.start`."""
 
     key: str
     title: str
     function: Callable[[JobContext], Any]
-    on_success: Callable[[Any], None] | None = None
-    on_failure: Callable[[AppError], None] | None = None
+    on_done: Callable[[Any], None] | None = None
+    on_failed: Callable[[AppError], None] | None = None
     on_cancel: Callable[[], None] | None = None
     on_item: Callable[[Any], None] | None = None
+    on_progress: OnProgress | None = None
+    page: str = "here"
     needs_compute: bool = False
-    queues_up: bool = False
-    is_quiet: bool = False
-    """Too short and too frequent for the status line."""
+    queue_up: bool = False
+    quiet: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Crash:
-    """An error nobody expected; `details` is its traceback."""
+    """An unexpected error, that is a bug; `details` is its traceback."""
 
     title: str
     message: str
@@ -119,15 +118,15 @@ class Crash:
 
 
 class Job(QThread):
-    """One call of one function in its own thread. Owned by a `JobRunner`."""
+    """One call of one function in its own thread. Made and kept by a `JobRunner`."""
 
     succeeded = Signal(object)
     failed = Signal(object)
     cancelled = Signal(object)
 
-    def __init__(self, work: JobSpec) -> None:
+    def __init__(self, spec: JobSpec) -> None:
         super().__init__()
-        self.work = work
+        self.spec = spec
         self.mailbox = Mailbox()
         self.progress: tuple[int, int, str] = (0, 0, "")
         self.phase_started_at = 0.0  # when the note of the progress last changed
@@ -141,16 +140,17 @@ class Job(QThread):
         self._questions: deque[Any] = deque()
 
     def ask_about(self, questions: Iterable[Any]) -> None:
-        """Put questions to the function, which takes them at its next boundary."""
+        """Queue questions for the function, which answers them at its next boundary."""
         self._questions.extend(questions)
 
     def withdraw(self) -> None:
+        """Drop the questions that are not answered yet."""
         self._questions.clear()
 
     def _take_questions(self) -> list[Any]:
-        """A few at a time: the function has its own work to do."""
+        """The next questions, a few at a time: the function has its own work to do."""
         taken: list[Any] = []
-        with suppress(IndexError):  # withdrawn meanwhile
+        with suppress(IndexError):  # another thread has withdrawn them
             while self._questions and len(taken) < _QUESTIONS_AT_ONCE:
                 taken.append(self._questions.popleft())
         return taken
@@ -159,15 +159,17 @@ class Job(QThread):
         return not self._goes_on.is_set() and not self._goes_on.wait(_HELD_SECONDS)
 
     def ask_to_stop(self) -> None:
+        """Make `should_stop` true, also of a job that is paused."""
         self._stop.set()
         self._goes_on.set()
 
     def pause(self) -> None:
-        """Hold the function at its next boundary: where it asks whether to stop, it waits."""
+        """Let the function wait at its next boundary, inside its call of `should_stop`."""
         if not self._stop.is_set():
             self._goes_on.clear()
 
     def go_on(self) -> None:
+        """End the pause."""
         self._goes_on.set()
 
     @property
@@ -183,9 +185,9 @@ class Job(QThread):
         return self._stop.is_set()
 
     def run(self) -> None:
-        if self.work.needs_compute:
+        if self.spec.needs_compute:
             _yield_to_window()
-        link = JobContext(
+        context = JobContext(
             self.mailbox.report,
             self.mailbox.post,
             self._should_stop,
@@ -193,8 +195,8 @@ class Job(QThread):
             self._is_held,
         )
         try:
-            check_stop(link.should_stop)
-            self.result = self.work.function(link)
+            check_stop(context.should_stop)
+            self.result = self.spec.function(context)
         except Cancelled:
             self.cancelled.emit(self)
         except AppError as error:
@@ -203,7 +205,7 @@ class Job(QThread):
             self.failed.emit(self)
         except BaseException as error:  # noqa: BLE001 - whatever leaves run() leaves the window waiting
             self.error = Crash(
-                self.work.title,
+                self.spec.title,
                 f"{type(error).__name__}: {error}",
                 traceback.format_exc(),
             )
@@ -213,7 +215,7 @@ class Job(QThread):
 
 
 def _yield_to_window() -> None:
-    """Let the window have the processor first: this thread and those it starts stand back.
+    """Give this thread, and those it starts, a lower priority than the window's.
 
     On Linux a thread has a niceness of its own and hands it on to the threads it makes; elsewhere
     a process has one for all of its threads, which would be of no use.
@@ -224,16 +226,21 @@ def _yield_to_window() -> None:
 
 
 class JobRunner(QObject):
-    """Owner of every job. Main thread only."""
+    """Starts jobs, keeps them and delivers what they send. Main thread only."""
 
     jobs_changed = Signal()
     progressed = Signal(object)
+    """The `Job`."""
+    failed = Signal(str, object)
+    """(page, AppError) of a job that was started without `on_failed`."""
     crashed = Signal(object)
+    """The `Crash`; the failure of the job is delivered as well."""
     idle = Signal()
+    """No job is left in its thread."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._threads: list[Job] = []  # started, and not yet seen to have left their thread
+        self._threads: list[Job] = []  # started, and not yet known to have left their thread
         self._current: list[Job] = []  # waiting or running, and still wanted
         self._waiting: deque[Job] = deque()
         self._slot: Job | None = None
@@ -242,20 +249,48 @@ class JobRunner(QObject):
         self._timer.setInterval(_DRAIN_MS)
         self._timer.timeout.connect(self._tick)
 
-    # -- asking ------------------------------------------------------------------------------
+    # -- starting and stopping ---------------------------------------------------------------
 
-    def submit(self, work: JobSpec) -> Job:
-        """Start the work, or let it wait for the compute slot."""
-        if not work.queues_up:
-            self.supersede(work.key)
-        job = Job(work)
+    def start(
+        self,
+        function: Callable[..., Any],
+        *args: Any,
+        title: str,
+        key: str = "",
+        on_done: Callable[[Any], None] | None = None,
+        on_failed: Callable[[AppError], None] | None = None,
+        on_cancel: Callable[[], None] | None = None,
+        on_item: Callable[[Any], None] | None = None,
+        on_progress: OnProgress | None = None,
+        page: str = "here",
+        needs_compute: bool = False,
+        queue_up: bool = False,
+        quiet: bool = False,
+    ) -> Job:
+        """Call `function(*args, context)` in a thread; `context` is a `JobContext`.
+
+        A job stops and replaces the earlier one of its `key` (empty: its title), unless it is to
+        `queue_up`. One that `needs_compute` waits for the compute slot. `quiet`: too short and too
+        frequent for the status line.
+
+        The callbacks come in the main thread: `on_item` for each object that was sent,
+        `on_progress`, and at the end one of `on_done` with the result, `on_failed` (without it:
+        the signal `failed`, which names `page`) and `on_cancel`. Connect bound methods.
+        """
+        spec = JobSpec(
+            key or title, title, partial(function, *args), on_done, on_failed, on_cancel, on_item,
+            on_progress, page, needs_compute, queue_up, quiet,
+        )  # fmt: skip
+        if not queue_up:
+            self.supersede(spec.key)
+        job = Job(spec)
         job.succeeded.connect(self._job_succeeded)
         job.failed.connect(self._job_failed)
         job.cancelled.connect(self._job_cancelled)
         if self._is_shut:
-            return job  # a timer's late question: nobody is left to hear the answer
+            return job  # asked by a late timer: no window is left for the result
         self._current.append(job)
-        if work.needs_compute:
+        if needs_compute:
             self._waiting.append(job)
             self._fill_slot()
         else:
@@ -264,27 +299,33 @@ class JobRunner(QObject):
         return job
 
     def supersede(self, key: str) -> None:
-        """Stop the jobs of this key and ignore whatever they still say."""
-        for job in [job for job in self._current if job.work.key == key]:
+        """Stop the jobs of this key and drop whatever they still send."""
+        for job in [job for job in self._current if job.spec.key == key]:
             self._current.remove(job)
             job.ask_to_stop()
             if job in self._waiting:
                 self._waiting.remove(job)
         self.jobs_changed.emit()
 
-    def cancel(self, job: Job) -> None:
-        """Ask a job to stop at its next boundary; one that waits never starts."""
+    def cancel(self, job: Job | str) -> None:
+        """Ask a job (or the one of this key) to stop at its next boundary; one that waits never
+        starts."""
+        if isinstance(job, str):
+            found = self.find(job)
+            if found is None:
+                return
+            job = found
         job.ask_to_stop()
         if job in self._waiting:
             self._waiting.remove(job)
             self._finish(job)
-            if job.work.on_cancel is not None:
-                job.work.on_cancel()
+            if job.spec.on_cancel is not None:
+                job.spec.on_cancel()
         self.jobs_changed.emit()
 
     def find(self, key: str) -> Job | None:
         """The wanted job of this key, waiting or running."""
-        return next((job for job in self._current if job.work.key == key), None)
+        return next((job for job in self._current if job.spec.key == key), None)
 
     def is_waiting(self, job: Job) -> bool:
         return job in self._waiting
@@ -292,7 +333,7 @@ class JobRunner(QObject):
     @property
     def jobs(self) -> tuple[Job, ...]:
         """Wanted jobs worth showing, the running ones first."""
-        shown = [job for job in self._current if not job.work.is_quiet]
+        shown = [job for job in self._current if not job.spec.quiet]
         return tuple(sorted(shown, key=self.is_waiting))
 
     @property
@@ -304,7 +345,7 @@ class JobRunner(QObject):
         return not self._threads and not self._waiting
 
     def stop_all(self) -> None:
-        """Ask every job to stop; `idle` tells when the last one has left its thread."""
+        """Ask every job to stop; `idle` is emitted when the last one has left its thread."""
         for job in [*self._waiting]:
             self.cancel(job)
         for job in self._threads:
@@ -358,9 +399,11 @@ class JobRunner(QObject):
                 job.phase_started_at = time.monotonic()
             job.progress = progress
             self.progressed.emit(job)
-        if job.work.on_item is not None:
+            if job.spec.on_progress is not None:
+                job.spec.on_progress(*progress)
+        if job.spec.on_item is not None:
             for item in items:
-                job.work.on_item(item)
+                job.spec.on_item(item)
 
     def _reap(self, job: Job) -> None:
         job.wait()
@@ -374,7 +417,7 @@ class JobRunner(QObject):
     # -- ends --------------------------------------------------------------------------------
 
     def _finish(self, job: Job) -> bool:
-        """Take leave of a job; false where nobody wants to hear of it any more."""
+        """Deliver what is left of a job and forget it; false for one that was superseded."""
         if job not in self._current:
             return False
         self._deliver(job)
@@ -384,8 +427,8 @@ class JobRunner(QObject):
 
     def _job_succeeded(self, job: Job) -> None:
         result, job.result = job.result, None
-        if self._finish(job) and job.work.on_success is not None:
-            job.work.on_success(result)
+        if self._finish(job) and job.spec.on_done is not None:
+            job.spec.on_done(result)
 
     def _job_failed(self, job: Job) -> None:
         if not self._finish(job):
@@ -397,9 +440,11 @@ class JobRunner(QObject):
                 f"“{error.title}” ended with an unexpected error.",
                 "Everything else is as it was; the details are in the log.",
             )
-        if job.work.on_failure is not None and error is not None:
-            job.work.on_failure(error)
+        if job.spec.on_failed is not None and error is not None:
+            job.spec.on_failed(error)
+        elif error is not None:
+            self.failed.emit(job.spec.page, error)
 
     def _job_cancelled(self, job: Job) -> None:
-        if self._finish(job) and job.work.on_cancel is not None:
-            job.work.on_cancel()
+        if self._finish(job) and job.spec.on_cancel is not None:
+            job.spec.on_cancel()

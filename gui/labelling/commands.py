@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from PySide6.QtCore import QObject, Signal
 
 from core.errors import AppError
+from gui.base.commands import CommandSet
 from gui.base.session import Session
-from gui.kit.workers import JobRunner, JobSpec
+from gui.kit.workers import JobRunner
 from gui.labelling import jobs as labelling_jobs
 from gui.labelling.map import jobs as map_jobs
 
@@ -18,14 +18,13 @@ if TYPE_CHECKING:
 
     from core.evaluation.embedding_map import PictureMap
     from core.features.dataset_features import FeatureCost, PictureFeatures
-    from gui.labelling.jobs import Learned
 
 FeatureState = Literal["unknown", "asking", "missing", "reading", "ready"]
 _KEPT = ("device", "precision")
 """Keys of the recipe that have a say in how features are computed."""
 
 
-class FeatureCommands(QObject):
+class FeatureCommands(CommandSet):
     """The features of the open dataset by the session's model, read once for all who want them.
 
     Main thread only. unknown: nobody has asked; asking: being counted; missing: `cost` says what
@@ -35,9 +34,7 @@ class FeatureCommands(QObject):
     changed = Signal()
 
     def __init__(self, session: Session, runner: JobRunner, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self._session = session
-        self._runner = runner
+        super().__init__(session, runner, parent)
         self._about: tuple[tuple[Path, ...], str] | None = None
         self.state: FeatureState = "unknown"
         self.cost: FeatureCost | None = None
@@ -81,28 +78,19 @@ class FeatureCommands(QObject):
         self._set("reading")
 
     def cancel(self) -> None:
-        job = self._runner.find("features")
-        if job is not None:
-            self._runner.cancel(job)
+        """Stop reading; what was read is kept in the cache."""
+        self._runner.cancel("features")
 
     def _submit(self, key: str, title: str, function: Any, on_success: Any) -> None:
         dataset = self._session.dataset
         assert dataset is not None
         values = {k: v for k, v in self._session.recipe_values.items() if k in _KEPT}
         values["model"] = self._session.model_id
-        self._runner.submit(
-            JobSpec(
-                key,
-                title,
-                # Of every picture there is: what is taken out now may come back.
-                partial(function, dataset.scanned, values),
-                on_success=on_success,
-                on_failure=self._failed,
-                on_cancel=self._cancelled,
-                needs_compute=True,
-                is_quiet=key == "feature cost",
-            )
-        )
+        self._runner.start(
+            function, dataset.scanned, values,
+            title=title, key=key, on_done=on_success, on_failed=self._failed,
+            on_cancel=self._cancelled, needs_compute=True, quiet=key == "feature cost",
+        )  # fmt: skip
 
     def _follow(self) -> None:
         """Another dataset or model: other features."""
@@ -169,23 +157,15 @@ class MapCommands(QObject):
         if features is None or features is self._drawn_of:
             return
         self._drawn_of = features
-        self._runner.submit(
-            JobSpec(
-                "map",
-                "Arranging the map",
-                partial(map_jobs.draw, features),
-                on_item=self._show,
-                on_success=self._done,
-                on_failure=self._failed,
-                on_cancel=self._cancelled,
-                needs_compute=True,
-            )
-        )
+        self._runner.start(
+            map_jobs.draw, features,
+            title="Arranging the map", key="map", on_item=self._show, on_done=self._done,
+            on_failed=self._failed, on_cancel=self._cancelled, needs_compute=True,
+        )  # fmt: skip
 
     def cancel(self) -> None:
-        job = self._runner.find("map")
-        if job is not None:
-            self._runner.cancel(job)
+        """Stop arranging; the map stays as far as it has come."""
+        self._runner.cancel("map")
 
     def _follow(self) -> None:
         if self._features.features is None and self._drawn_of is not None:
@@ -208,7 +188,7 @@ class MapCommands(QObject):
         self.ended.emit("Arranging was stopped; the map stays as far as it had come.")
 
 
-class LabellingCommands(QObject):
+class LabellingCommands(CommandSet):
     """Main thread only. The newest labels count."""
 
     learned = Signal(object)
@@ -221,29 +201,15 @@ class LabellingCommands(QObject):
         runner: JobRunner,
         parent: QObject | None = None,
     ) -> None:
-        super().__init__(parent)
-        self._session = session
+        super().__init__(session, runner, parent)
         self._features = features
-        self._runner = runner
 
     def learn(self) -> None:
         """Suggest labels from those there are now; `learned` answers, in a moment."""
         dataset, features = self._session.dataset, self._features.features
         if dataset is None or features is None:
             return
-        self._runner.submit(
-            JobSpec(
-                "suggest",
-                "Suggesting labels",
-                partial(labelling_jobs.learn, dataset, features),
-                on_success=self._tell,
-                on_failure=self._failed,
-                is_quiet=True,
-            )
-        )
-
-    def _tell(self, learned: Learned) -> None:
-        self.learned.emit(learned)
-
-    def _failed(self, error: AppError) -> None:
-        self._session.notice("here", str(error), "error")
+        self._runner.start(
+            labelling_jobs.learn, dataset, features,
+            title="Suggesting labels", on_done=self.learned.emit, quiet=True,
+        )  # fmt: skip

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal
 
-from core.errors import AppError
+from gui.base.commands import CommandSet
 from gui.base.session import Session
 from gui.kit import jobs as kit_jobs
-from gui.kit.workers import JobRunner, JobSpec
+from gui.kit.workers import JobRunner
 from gui.layers import jobs as layer_jobs
 from gui.layers.undo import PlanHistory, PlanRequest, with_strategy
 
@@ -35,7 +34,7 @@ _NAMES: dict[str, str] = {
 _OF_THE_ADVICE = ("strategy", "layer_groups", "layer_rates", "gradual", "open_every")
 
 
-class LayerCommands(QObject):
+class LayerCommands(CommandSet):
     """The layers of a model come back as a signal; a change of what trains goes to the session.
 
     `history` undoes these changes, and all others of the recipe.
@@ -49,9 +48,7 @@ class LayerCommands(QObject):
     """There is a preset of that name, or another one."""
 
     def __init__(self, session: Session, runner: JobRunner, parent: QObject) -> None:
-        super().__init__(parent)
-        self._session = session
-        self._runner = runner
+        super().__init__(session, runner, parent)
         self._remembered: dict[str, Layers] = {}
         self._advice: Recipe | None = None
         self._advised_on: object = None
@@ -65,19 +62,14 @@ class LayerCommands(QObject):
         if known is not None:
             self.layers_known.emit(known)
             return
-        self._runner.submit(
-            JobSpec(
-                "layers",
-                f"Layers of {card.shown_name}",
-                partial(layer_jobs.work_out_layers, question),
-                on_success=self._layers_found,
-                on_failure=self.layers_failed.emit,
-                is_quiet=True,
-                # Only until the libraries are loaded: a skeleton has no numbers to compute, and a
-                # person should not wait for a run's end to look at a model.
-                needs_compute=self._session.machine is None,
-            )
-        )
+        self._runner.start(
+            layer_jobs.work_out_layers, question,
+            title=f"Layers of {card.shown_name}", key="layers", on_done=self._layers_found,
+            on_failed=self.layers_failed.emit, quiet=True,
+            # Only until the libraries are loaded: a skeleton has no numbers to compute, and a
+            # person should not wait for a run's end to look at a model.
+            needs_compute=self._session.machine is None,
+        )  # fmt: skip
 
     def question_for(self, card: ModelCard) -> LayerQuestion:
         dataset = self._session.dataset
@@ -96,22 +88,13 @@ class LayerCommands(QObject):
 
     def save_table(self, path: Path, text: str) -> None:
         """Write a table of layers to a file."""
-        self._runner.submit(
-            JobSpec(
-                "layers-file",
-                f"Writing {path.name}",
-                partial(kit_jobs.save_text, path, text),
-                on_success=self._saved,
-                on_failure=self._save_failed,
-                is_quiet=True,
-            )
-        )
+        self._runner.start(
+            kit_jobs.save_text, path, text,
+            title=f"Writing {path.name}", on_done=self._saved, page="models", quiet=True,
+        )  # fmt: skip
 
     def _saved(self, path: Path) -> None:
         self._session.notice("models", f"The table of layers is saved as {path}.")
-
-    def _save_failed(self, error: AppError) -> None:
-        self._session.notice_error("models", error)
 
     # -- the plan ----------------------------------------------------------------------------
 
@@ -208,18 +191,17 @@ class LayerCommands(QObject):
 
     def clear_rates(self) -> None:
         """Let the strategy alone say what trains."""
-        wish = self.history.now
-        values = {key: value for key, value in wish.values.items() if key != "layer_rates"}
-        self.history.change("clear the layer rates", PlanRequest(wish.model, values))
+        now = self.history.now
+        values = {key: value for key, value in now.values.items() if key != "layer_rates"}
+        self.history.change("clear the layer rates", PlanRequest(now.model, values))
 
     def _take(self, layers: Layers, recipe: Recipe, text: str) -> None:
         """Make the recipe's layer fields, and its model, those of the next run: one step."""
         card = layers.question.card
         values = _with_layer_fields(self._session.recipe_values, recipe)
-        wish = PlanRequest(card.id, values)
-        if wish == self.history.now:
-            return
-        self.history.change(text, wish)
+        wanted = PlanRequest(card.id, values)
+        if wanted != self.history.now:
+            self.history.change(text, wanted)
 
 
 def _with_layer_fields(values: dict[str, Any], recipe: Recipe) -> dict[str, Any]:

@@ -1,16 +1,16 @@
-"""What a person can ask of the Models page. Main thread only, as `Commands`."""
+"""What a person can ask of the Models page: the catalog, timings, files of weights."""
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
 from core.errors import AppError
+from gui.base.commands import CommandSet
 from gui.base.session import Session
-from gui.kit.workers import Job, JobRunner, JobSpec
+from gui.kit.workers import Job, JobRunner
 from gui.models import jobs
 from gui.models.weights.commands import WeightCommands
 from gui.models.weights.hub_commands import HubCommands
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gui.models.jobs import CatalogRows, RecognisedFile
 
 
-class ModelCommands(QObject):
+class ModelCommands(CommandSet):
     """The catalog's rows come back as a signal."""
 
     catalog_listed = Signal(object)
@@ -31,25 +31,18 @@ class ModelCommands(QObject):
     """A reference to classify with."""
 
     def __init__(self, session: Session, runner: JobRunner, parent: QObject) -> None:
-        super().__init__(parent)
-        self._session = session
-        self._runner = runner
+        super().__init__(session, runner, parent)
         self._measuring: dict[str, Job] = {}
         self.weights = WeightCommands(runner, self.list_catalog, self)
         self.hub = HubCommands(runner, self)
 
     def list_catalog(self) -> None:
         """Read the catalog, and which weights are here by now."""
-        self._runner.submit(
-            JobSpec(
-                "catalog",
-                "Reading the catalog",
-                jobs.list_catalog,
-                on_success=self._listed,
-                on_failure=self.catalog_failed.emit,
-                is_quiet=True,
-            )
-        )
+        self._runner.start(
+            jobs.list_catalog,
+            title="Reading the catalog", on_done=self._listed, on_failed=self.catalog_failed.emit,
+            quiet=True,
+        )  # fmt: skip
 
     def _listed(self, listing: CatalogRows) -> None:
         here = listing.cards_here
@@ -68,17 +61,11 @@ class ModelCommands(QObject):
         """Time a model on this machine, as soon as nothing else computes."""
         if card.id in self._measuring:
             return
-        self._measuring[card.id] = self._runner.submit(
-            JobSpec(
-                f"measure {card.id}",
-                f"Timing {card.shown_name}",
-                partial(jobs.measure_latency, card),
-                on_success=self._measured,
-                on_failure=self._not_measured,
-                on_cancel=self._forget_measured,
-                needs_compute=True,
-            )
-        )
+        self._measuring[card.id] = self._runner.start(
+            jobs.measure_latency, card,
+            title=f"Timing {card.shown_name}", key=f"measure {card.id}", on_done=self._measured,
+            on_failed=self._not_measured, on_cancel=self._forget_measured, needs_compute=True,
+        )  # fmt: skip
         self.measuring_changed.emit()
 
     def cancel_measuring(self, card_id: str) -> None:
@@ -96,9 +83,9 @@ class ModelCommands(QObject):
 
     def _forget_measured(self) -> None:
         """Those that have ended, however they did."""
-        wanted = {job.work.key for job in self._runner.jobs}
+        wanted = {job.spec.key for job in self._runner.jobs}
         self._measuring = {
-            card_id: job for card_id, job in self._measuring.items() if job.work.key in wanted
+            card_id: job for card_id, job in self._measuring.items() if job.spec.key in wanted
         }
         self.measuring_changed.emit()
 
@@ -114,20 +101,12 @@ class ModelCommands(QObject):
         """Find out what a file of weights is, then classify with it."""
         self._session.show_page("classify")
         self._session.notice("classify", "")
-        self._runner.submit(
-            JobSpec(
-                "model-file",
-                f"Reading “{path.name}”",
-                partial(jobs.recognise_file, path),
-                on_success=self._file_recognised,
-                on_failure=self._file_refused,
-                needs_compute=True,
-            )
-        )
+        self._runner.start(
+            jobs.recognise_file, path,
+            title=f"Reading “{path.name}”", key="model-file", on_done=self._file_recognised,
+            page="classify", needs_compute=True,
+        )  # fmt: skip
 
     def _file_recognised(self, file: RecognisedFile) -> None:
         self.file_recognised.emit(file.reference)
         self._session.notice("classify", file.text)
-
-    def _file_refused(self, error: AppError) -> None:
-        self._session.notice_error("classify", error)

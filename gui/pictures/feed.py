@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from PySide6.QtCore import QObject, SignalInstance
 from PySide6.QtGui import QImage
 
-from gui.kit.workers import JobRunner, JobSpec
+from gui.kit.workers import JobRunner
 from gui.pictures import jobs
 
 
@@ -36,15 +35,10 @@ class GalleryFeed(QObject):
         gallery.wanted.connect(self._read)
 
     def _read(self, paths: tuple[Path, ...], side_px: int) -> None:
-        self._runner.submit(
-            JobSpec(
-                self._key,
-                "Reading thumbnails",
-                partial(jobs.read_cells, paths, side_px),
-                on_item=self._fill,
-                is_quiet=True,
-            )
-        )
+        self._runner.start(
+            jobs.read_cells, paths, side_px,
+            title="Reading thumbnails", key=self._key, on_item=self._fill, quiet=True,
+        )  # fmt: skip
 
     def _fill(self, cell: jobs.Cell) -> None:
         self._gallery.fill(cell.path, cell.image, cell.error)

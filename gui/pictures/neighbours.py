@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal
 
 from core.errors import AppError
+from gui.base.commands import CommandSet
 from gui.base.session import Session
-from gui.kit.workers import JobRunner, JobSpec
+from gui.kit.workers import JobRunner
 from gui.pictures import neighbours_jobs
 from gui.pictures.neighbours_jobs import Likeness, Neighbours
 
@@ -19,15 +19,13 @@ if TYPE_CHECKING:
 _KEY = "neighbours"
 
 
-class NeighbourFinder(QObject):
+class NeighbourFinder(CommandSet):
     """The newest question counts. Main thread only."""
 
     found = Signal(object)
 
     def __init__(self, session: Session, runner: JobRunner, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self._session = session
-        self._runner = runner
+        super().__init__(session, runner, parent)
         self._likeness: Likeness | None = None
         self._scanned: DatasetIndex | None = None
         self._model = ""
@@ -46,19 +44,12 @@ class NeighbourFinder(QObject):
         # Before the libraries are loaded, and beside a run, no model is opened for this.
         if self._session.machine is not None and not (live is not None and live.is_on):
             values = {"model": self._model} if self._model else None
-        self._runner.submit(
-            JobSpec(
-                _KEY,
-                "Looking for pictures like it",
-                partial(
-                    neighbours_jobs.find_neighbours, dataset.scanned, file, self._likeness, values
-                ),
-                on_success=self._found,
-                on_failure=self._failed,
-                needs_compute=values is not None and self._likeness is None,
-                is_quiet=True,
-            )
-        )
+        self._runner.start(
+            neighbours_jobs.find_neighbours, dataset.scanned, file, self._likeness, values,
+            title="Looking for pictures like it", key=_KEY, on_done=self._found,
+            on_failed=self._failed, needs_compute=values is not None and self._likeness is None,
+            quiet=True,
+        )  # fmt: skip
 
     def _found(self, neighbours: Neighbours) -> None:
         self._likeness = neighbours.likeness

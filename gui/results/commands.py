@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from PySide6.QtCore import QObject, Signal
 
 from core.errors import AppError
+from gui.base.commands import CommandSet
 from gui.base.session import Session
 from gui.kit import jobs as kit_jobs
-from gui.kit.workers import Job, JobRunner, JobSpec
+from gui.kit.workers import JobRunner
 from gui.results import jobs
 from gui.results.jobs import RunResults
 
 ResultsState = Literal["none", "busy", "ready", "failed"]
-_READ, _EVALUATE, _SAVE = "results", "evaluate", "save results"
+_READ, _EVALUATE = "results", "evaluate"
 
 
-class ResultsCommands(QObject):
+class ResultsCommands(CommandSet):
     """Follows the session's shown run. Main thread only."""
 
     changed = Signal()
     progressed = Signal()
 
     def __init__(self, session: Session, runner: JobRunner, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self._session = session
-        self._runner = runner
+        super().__init__(session, runner, parent)
         self.state: ResultsState = "none"
         self.results: RunResults | None = None
         self.failure = ""
@@ -36,9 +34,8 @@ class ResultsCommands(QObject):
         self.progress: tuple[int, int, str] = (0, 0, "")
         session.shown_run_changed.connect(self._show_run)
         session.run_changed.connect(self._follow_run)
-        runner.progressed.connect(self._job_progressed)
         runner.jobs_changed.connect(self.progressed)
-        self._read()  # tells no notice: the page that would show it is being built
+        self._read()  # clears no notice: the page that would show it is being built
 
     # -- reading -----------------------------------------------------------------------------
 
@@ -58,16 +55,11 @@ class ResultsCommands(QObject):
             return
         kept = self.results if self.results is not None and self.results.path == path else None
         self._set_state("busy", kept)
-        self._runner.submit(
-            JobSpec(
-                _READ,
-                "Reading the results",
-                partial(jobs.read_results, path),
-                on_success=self._has_read,
-                on_failure=self._failed,
-                is_quiet=True,
-            )
-        )
+        self._runner.start(
+            jobs.read_results, path,
+            title="Reading the results", key=_READ, on_done=self._has_read, on_failed=self._failed,
+            quiet=True,
+        )  # fmt: skip
 
     def _follow_run(self) -> None:
         """Once the run that is shown has ended it has more to tell than when it was read."""
@@ -102,23 +94,16 @@ class ResultsCommands(QObject):
             return
         split = results.report.split if results.report is not None else None
         self._session.notice("results", "")
-        self._runner.submit(
-            JobSpec(
-                _EVALUATE,
-                f"Evaluating {results.summary.name}",
-                partial(jobs.evaluate_again, results.path, split),
-                on_success=self._has_read,
-                on_failure=self._evaluation_failed,
-                on_cancel=self._evaluation_cancelled,
-                needs_compute=True,
-            )
-        )
+        self._runner.start(
+            jobs.evaluate_again, results.path, split,
+            title=f"Evaluating {results.summary.name}", key=_EVALUATE, on_done=self._has_read,
+            on_failed=self._evaluation_failed, on_cancel=self._evaluation_cancelled,
+            on_progress=self._evaluation_progressed, needs_compute=True,
+        )  # fmt: skip
         self.progressed.emit()
 
     def cancel_evaluation(self) -> None:
-        job = self._runner.find(_EVALUATE)
-        if job is not None:
-            self._runner.cancel(job)
+        self._runner.cancel(_EVALUATE)
 
     @property
     def is_evaluating(self) -> bool:
@@ -130,10 +115,9 @@ class ResultsCommands(QObject):
         job = self._runner.find(_EVALUATE)
         return job is not None and self._runner.is_waiting(job)
 
-    def _job_progressed(self, job: Job) -> None:
-        if job is self._runner.find(_EVALUATE):
-            self.progress = job.progress
-            self.progressed.emit()
+    def _evaluation_progressed(self, done: int, total: int, note: str) -> None:
+        self.progress = (done, total, note)
+        self.progressed.emit()
 
     def _evaluation_failed(self, error: AppError) -> None:
         self._session.notice_error("results", error)
@@ -144,19 +128,10 @@ class ResultsCommands(QObject):
         self.progressed.emit()
 
     def save(self, path: Path, text: str) -> None:
-        self._runner.submit(
-            JobSpec(
-                _SAVE,
-                f"Writing {path.name}",
-                partial(kit_jobs.save_text, path, text),
-                on_success=self._saved,
-                on_failure=self._save_failed,
-                is_quiet=True,
-            )
-        )
+        self._runner.start(
+            kit_jobs.save_text, path, text,
+            title=f"Writing {path.name}", on_done=self._saved, page="results", quiet=True,
+        )  # fmt: skip
 
     def _saved(self, path: Path) -> None:
         self._session.notice("results", f"The per-class table is saved as {path}.")
-
-    def _save_failed(self, error: AppError) -> None:
-        self._session.notice_error("results", error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +29,7 @@ from gui.kit.inputs import ComboBox
 from gui.kit.settings import Settings
 from gui.kit.theme import Theme
 from gui.kit.words import isolate, strategy_in_words
-from gui.kit.workers import JobRunner, JobSpec
+from gui.kit.workers import JobRunner
 from gui.pictures import jobs
 from gui.pictures.feed import GalleryFeed
 from gui.pictures.inspector import Inspector
@@ -288,15 +287,10 @@ class ResultsPage(Page):
             side = self.inspector.sizeHint().width()
             rest = self._splitter.width() - side
             self._splitter.setSizes([rest // 2, rest - rest // 2, side])
-        self._runner.submit(
-            JobSpec(
-                "inspect",
-                "Reading a picture",
-                partial(jobs.inspect_picture, path, _PREVIEW_PX),
-                on_success=self.inspector.show_inspected,
-                is_quiet=True,
-            )
-        )
+        self._runner.start(
+            jobs.inspect_picture, path, _PREVIEW_PX,
+            title="Reading a picture", on_done=self.inspector.show_inspected, quiet=True,
+        )  # fmt: skip
 
     def _classify(self, path: Path) -> None:
         """With the model of the run that is shown."""

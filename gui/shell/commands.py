@@ -34,6 +34,7 @@ class Commands(QObject):
         self, session: Session, runner: JobRunner, settings: Settings, parent: QObject | None = None
     ) -> None:
         super().__init__(parent)
+        runner.failed.connect(session.notice_error)
         self.data = DataCommands(session, runner, self)
         self.layers = LayerCommands(session, runner, self)
         self.models = ModelCommands(session, runner, self)

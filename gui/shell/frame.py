@@ -178,8 +178,8 @@ class StatusLine(QFrame):
             self._text.setText("Ready")
         else:
             self._cancel.setEnabled(not self._job.is_stopping)
-            self._cancel.setText("Stop" if self._job.work.key == "train" else "Cancel")
-            self._cancel.setAccessibleName(f"{self._cancel.text()} {self._job.work.title}")
+            self._cancel.setText("Stop" if self._job.spec.key == "train" else "Cancel")
+            self._cancel.setAccessibleName(f"{self._cancel.text()} {self._job.spec.title}")
             self._show_progress(self._job)
 
     def _show_progress(self, job: Job) -> None:
@@ -192,7 +192,7 @@ class StatusLine(QFrame):
         if job.is_stopping:
             note = "stopping"
         count = f" {done:,} / {total:,}" if total and not job.is_stopping else ""
-        words = f"{job.work.title}: {note}{count}" if note else job.work.title
+        words = f"{job.spec.title}: {note}{count}" if note else job.spec.title
         self._text.setText(words + self._describe_waiting(job))
 
     def _describe_waiting(self, job: Job) -> str:
@@ -202,10 +202,10 @@ class StatusLine(QFrame):
             return " · waits for its turn"
         if not waiting or holder is None:
             return ""
-        whom = "the training run" if holder.work.key == "train" else f"“{holder.work.title}”"
+        whom = "the training run" if holder.spec.key == "train" else f"“{holder.spec.title}”"
         more = f" and {len(waiting) - 1} more" if len(waiting) > 1 else ""
         verb = "wait" if more else "waits"
-        return f" · “{waiting[0].work.title}”{more} {verb} for {whom}"
+        return f" · “{waiting[0].spec.title}”{more} {verb} for {whom}"
 
 
 def _time_left(job: Job) -> str:

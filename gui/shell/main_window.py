@@ -267,7 +267,7 @@ class MainWindow(QMainWindow):
         self._train_page().start()
 
     def _cancel(self, job: Job) -> None:
-        if job.work.key == "train":
+        if job.spec.key == "train":
             self.commands.train.stop()  # what it learned is saved first
         else:
             self.runner.cancel(job)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import Qt
@@ -28,7 +27,7 @@ from gui.kit.inputs import ComboBox
 from gui.kit.notice_bar import NoticeBar
 from gui.kit.settings import ThemeChoice
 from gui.kit.theme import Theme
-from gui.kit.workers import JobRunner, JobSpec
+from gui.kit.workers import JobRunner
 from gui.shell import settings_jobs
 
 _WIDTH_PX = 620
@@ -218,16 +217,10 @@ class SettingsDialog(QDialog):
     def _measure(self) -> None:
         self._cache_dir.setText(str(paths.cache_dir()))
         self.cache_size.setText("Cache: measuring …")
-        self._runner.submit(
-            JobSpec(
-                "cache-size",
-                "Measuring the cache",
-                settings_jobs.measure_cache,
-                on_success=self._measured,
-                on_failure=self._failed,
-                is_quiet=True,
-            )
-        )
+        self._runner.start(
+            settings_jobs.measure_cache,
+            title="Measuring the cache", on_done=self._measured, on_failed=self._failed, quiet=True,
+        )  # fmt: skip
 
     def _measured(self, size: int) -> None:
         self.cache_size.setText(f"Cache: {_megabytes(size)}")
@@ -258,17 +251,11 @@ class SettingsDialog(QDialog):
 
     def _clear(self) -> None:
         kept = tuple(picture.path for picture in self._session.pictures)
-        job = self._runner.submit(
-            JobSpec(
-                "cache-clear",
-                "Clearing the cache",
-                partial(settings_jobs.clear_cache, kept),
-                on_success=self._cleared,
-                on_failure=self._failed,
-                on_cancel=self._measure,
-                needs_compute=True,
-            )
-        )
+        job = self._runner.start(
+            settings_jobs.clear_cache, kept,
+            title="Clearing the cache", on_done=self._cleared, on_failed=self._failed,
+            on_cancel=self._measure, needs_compute=True,
+        )  # fmt: skip
         if self._runner.is_waiting(job):
             self.notices.show_notice("The cache is cleared when what runs now has ended.")
 

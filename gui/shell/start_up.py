@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject
 
 from core.errors import AppError
+from gui.base.commands import CommandSet
 from gui.base.session import Session
-from gui.kit.workers import JobContext, JobRunner, JobSpec
+from gui.kit.workers import JobContext, JobRunner
 from gui.models import jobs as model_jobs
 from gui.runs.commands import RunsCommands
 
@@ -26,15 +27,13 @@ def warm_up(link: JobContext) -> Machine:
     return warmup.warm_up(on_progress=link.on_progress, should_stop=link.should_stop)
 
 
-class StartUp(QObject):
-    """Main thread only."""
+class StartUp(CommandSet):
+    """Each step starts the next one when it ends."""
 
     def __init__(
         self, session: Session, runner: JobRunner, runs: RunsCommands, parent: QObject
     ) -> None:
-        super().__init__(parent)
-        self._session = session
-        self._runner = runner
+        super().__init__(session, runner, parent)
         self._runs = runs
         runs.refreshed.connect(self._warm_up)
         runs.refresh_failed.connect(self._failed)
@@ -44,16 +43,11 @@ class StartUp(QObject):
 
         One after the other: three threads that import at once keep the window from its turn.
         """
-        self._runner.submit(
-            JobSpec(
-                "models",
-                "Reading the catalog",
-                model_jobs.list_models,
-                on_success=self._models_listed,
-                on_failure=self._failed,
-                is_quiet=True,
-            )
-        )
+        self._runner.start(
+            model_jobs.list_models,
+            title="Reading the catalog", key="models", on_done=self._models_listed,
+            on_failed=self._failed, quiet=True,
+        )  # fmt: skip
 
     def _models_listed(self, cards: tuple[ModelCard, ...]) -> None:
         self._session.set_models(cards)
@@ -65,16 +59,8 @@ class StartUp(QObject):
 
     def _warm_up(self) -> None:
         if self._session.machine is None and self._runner.find("warm-up") is None:
-            self._runner.submit(
-                JobSpec(
-                    "warm-up",
-                    "Loading libraries",
-                    warm_up,
-                    on_success=self._session.set_machine,
-                    on_failure=self._warm_up_failed,
-                    needs_compute=True,
-                )
-            )
-
-    def _warm_up_failed(self, error: AppError) -> None:
-        self._session.notice_error("start", error)
+            self._runner.start(
+                warm_up,
+                title="Loading libraries", key="warm-up", on_done=self._session.set_machine,
+                page="start", needs_compute=True,
+            )  # fmt: skip

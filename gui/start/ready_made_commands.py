@@ -7,27 +7,26 @@ there. One at a time.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
 from core.errors import AppError
-from gui.kit.workers import Job, JobRunner, JobSpec
+from gui.kit.workers import JobRunner
 from gui.start import ready_made_jobs
 
 _DOWNLOAD = "ready-made-download"
 
 
 class ReadyMadeCommands(QObject):
-    """Owned by `Commands`. `open_dataset` and `open_sample` are its."""
+    """`open_dataset` and `open_sample` are called for a set that is here and wanted."""
 
     listed = Signal(object)
     """The offers: a tuple of `Offer`."""
     progressed = Signal(str, int, object, str)
     """(id, per mille or -1 where unknown, (done, total), note) of the download under way."""
     ended = Signal(str)
-    """A download ended, well or not; the empty sentence where all is well."""
+    """A download ended; the text is empty where it succeeded."""
     failed = Signal(object)
 
     def __init__(
@@ -43,40 +42,30 @@ class ReadyMadeCommands(QObject):
         self._open_sample = open_sample
         self.downloading = ""
         """The id of the set that is being downloaded."""
-        runner.progressed.connect(self._tell_progress)
 
     def refresh(self) -> None:
-        self._runner.submit(
-            JobSpec(
-                "ready-made-list",
-                "Listing the ready-made datasets",
-                ready_made_jobs.list_offers,
-                on_success=self.listed.emit,
-                on_failure=self.failed.emit,
-                is_quiet=True,
-            )
-        )
+        """List the sets, and which of them are here; `listed` answers."""
+        self._runner.start(
+            ready_made_jobs.list_offers,
+            title="Listing the ready-made datasets", on_done=self.listed.emit,
+            on_failed=self.failed.emit, quiet=True,
+        )  # fmt: skip
 
     def download(self, name: str, title: str) -> None:
         """Get a set; nothing happens while another one is on its way."""
         if self.downloading:
             return
         self.downloading = name
-        self._runner.submit(
-            JobSpec(
-                _DOWNLOAD,
-                f"Downloading {title}",
-                partial(ready_made_jobs.download, name),
-                on_success=self._downloaded,
-                on_failure=self._download_failed,
-                on_cancel=self._download_cancelled,
-            )
-        )
+        self._runner.start(
+            ready_made_jobs.download, name,
+            title=f"Downloading {title}", key=_DOWNLOAD, on_done=self._downloaded,
+            on_failed=self._download_failed, on_cancel=self._download_cancelled,
+            on_progress=self._show_progress,
+        )  # fmt: skip
 
     def cancel(self) -> None:
-        job = self._runner.find(_DOWNLOAD)
-        if job is not None:
-            self._runner.cancel(job)
+        """Stop the download; nothing of it is kept."""
+        self._runner.cancel(_DOWNLOAD)
 
     def open(self, name: str) -> None:
         """Open a set that is here, as if its folder had been dropped."""
@@ -91,24 +80,19 @@ class ReadyMadeCommands(QObject):
             self.failed.emit(error)
 
     def remove(self, name: str) -> None:
-        self._runner.submit(
-            JobSpec(
-                "ready-made-remove",
-                "Moving a dataset to the trash",
-                partial(ready_made_jobs.remove, name),
-                on_success=self._removed,
-                on_failure=self.failed.emit,
-            )
-        )
+        """Move a set to the trash."""
+        self._runner.start(
+            ready_made_jobs.remove, name,
+            title="Moving a dataset to the trash", on_done=self._removed,
+            on_failed=self.failed.emit,
+        )  # fmt: skip
 
     def _removed(self, _folder: Path) -> None:
         self.refresh()
 
-    def _tell_progress(self, job: Job) -> None:
-        if job.work.key == _DOWNLOAD and self.downloading:
-            done, total, note = job.progress
-            share = round(1000 * done / total) if total else -1
-            self.progressed.emit(self.downloading, share, (done, total), note)
+    def _show_progress(self, done: int, total: int, note: str) -> None:
+        share = round(1000 * done / total) if total else -1
+        self.progressed.emit(self.downloading, share, (done, total), note)
 
     def _downloaded(self, _folder: Path) -> None:
         self._end("")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from core.errors import AppError
+from gui.base.commands import CommandSet
 from gui.base.session import Session
-from gui.kit.workers import JobRunner, JobSpec
+from gui.kit.workers import JobRunner
 from gui.train import augmentation_jobs
 
 if TYPE_CHECKING:
@@ -19,16 +19,14 @@ _WAIT_MS = 0
 """Several changes of one moment are one question; more waiting would be seen."""
 
 
-class PreviewCommands(QObject):
+class PreviewCommands(CommandSet):
     """Main thread only. The newest question counts."""
 
     made = Signal(object)
     refused = Signal(str)
 
     def __init__(self, session: Session, runner: JobRunner, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self._session = session
-        self._runner = runner
+        super().__init__(session, runner, parent)
         self._question: tuple[dict[str, Any], int, int] | None = None
         self._asked: tuple[DatasetIndex, tuple[dict[str, Any], int, int]] | None = None
         self._timer = QTimer(self)
@@ -50,16 +48,10 @@ class PreviewCommands(QObject):
             return
         self._asked = dataset, question
         values, pick, roll = question
-        self._runner.submit(
-            JobSpec(
-                "augmentation",
-                "Varying pictures",
-                partial(augmentation_jobs.vary, dataset, values, pick, roll),
-                on_success=self.made.emit,
-                on_failure=self._failed,
-                is_quiet=True,
-            )
-        )
+        self._runner.start(
+            augmentation_jobs.vary, dataset, values, pick, roll,
+            title="Varying pictures", on_done=self.made.emit, on_failed=self._failed, quiet=True,
+        )  # fmt: skip
 
     def _failed(self, error: AppError) -> None:
         self._asked = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +11,13 @@ from PySide6.QtCore import QObject
 from core.errors import AppError
 from core.events import Event
 from core.system.load import Load
+from gui.base.commands import CommandSet
 from gui.base.live_run import LiveRun
 from gui.base.session import Session
 from gui.classify.commands import ClassifyCommands
 from gui.classify.jobs import Answer
 from gui.kit.words import count, quote
-from gui.kit.workers import JobContext, JobRunner, JobSpec
+from gui.kit.workers import JobRunner
 from gui.runs.commands import RunsCommands
 from gui.train import jobs
 from gui.train.queue_commands import QueueCommands
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from core.runs.run_folder import RunResult
 
 
-class TrainCommands(QObject):
-    """Main thread only. One run at a time; `queue` holds the ones that wait."""
+class TrainCommands(CommandSet):
+    """One run at a time; `queue` holds the ones that wait."""
 
     def __init__(
         self,
@@ -37,12 +37,10 @@ class TrainCommands(QObject):
         classify: ClassifyCommands,
         parent: QObject | None = None,
     ) -> None:
-        super().__init__(parent)
-        self._session = session
-        self._runner = runner
+        super().__init__(session, runner, parent)
         self._runs = runs
         self._classify = classify
-        self.queue = QueueCommands(session, runner, self._submit, self)
+        self.queue = QueueCommands(session, runner, self._begin, self)
 
     def start(self, values: dict[str, Any]) -> None:
         """Train on the session's dataset; `values` are the recipe's."""
@@ -55,8 +53,7 @@ class TrainCommands(QObject):
             )
             return
         name = dataset.name or dataset.root.name
-        self._session.begin_run(LiveRun(name))
-        self._submit(name, partial(jobs.train, values, dataset))
+        self._begin(LiveRun(name), jobs.train, values, dataset)
 
     def resume(self, path: Path) -> None:
         """Go on with a fine-tuning that was stopped or cut off."""
@@ -64,8 +61,7 @@ class TrainCommands(QObject):
             return
         known = next((run for run in self._session.runs if run.path == path), None)
         name = known.dataset if known is not None else path.name
-        self._session.begin_run(LiveRun(name, path=path))
-        self._submit(name, partial(jobs.resume_run, path))
+        self._begin(LiveRun(name, path=path), jobs.resume_run, path)
 
     def _can_train(self) -> bool:
         """Show the Train page; false, with a notice there, where a run is on already."""
@@ -80,19 +76,14 @@ class TrainCommands(QObject):
         )
         return False
 
-    def _submit(self, name: str, function: Callable[[JobContext], RunResult]) -> None:
-        self._runner.submit(
-            JobSpec(
-                "train",
-                f"Training on {quote(name)}",
-                function,
-                on_success=self._trained,
-                on_failure=self._failed,
-                on_cancel=self._cancelled,
-                on_item=self._show_item,
-                needs_compute=True,
-            )
-        )
+    def _begin(self, live: LiveRun, function: Callable[..., RunResult], *args: Any) -> None:
+        self._session.begin_run(live)
+        self._runner.start(
+            function, *args,
+            title=f"Training on {quote(live.dataset)}", key="train", on_done=self._trained,
+            on_failed=self._failed, on_cancel=self._cancelled, on_item=self._show_item,
+            needs_compute=True,
+        )  # fmt: skip
 
     def pause(self) -> None:
         """Hold the run at its next step, or let it go on."""

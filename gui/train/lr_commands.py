@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal
@@ -10,27 +9,29 @@ from PySide6.QtCore import QObject, Signal
 from core.errors import AppError
 from core.events import Notice
 from core.training.lr_finder.curve import check_bounds, rate_text, rate_values
+from gui.base.commands import CommandSet
 from gui.base.session import Session
-from gui.kit.workers import Job, JobRunner, JobSpec
+from gui.kit.workers import JobRunner
 from gui.layers.undo import PlanHistory, PlanRequest
 from gui.train import lr_jobs
 from gui.train.lr_jobs import RateQuestion
 
 if TYPE_CHECKING:
-    from core.training.lr_finder.curve import RateCurve, RatePoint
+    from core.training.lr_finder.curve import RatePoint
 
 _KEY = "rates"
 
 
-class RateCommands(QObject):
-    """Main thread only. The answers are signals: they belong to the dialog that asked."""
+class RateCommands(CommandSet):
+    """The answers are signals: they belong to the dialog that asked."""
 
     point_made = Signal(object)
     progressed = Signal(int, int, str)
     noticed = Signal(str)
     found = Signal(object)
+    """`RateCurve`."""
     ended = Signal(str)
-    """Failed or cancelled, and why: there is no reading."""
+    """Failed or cancelled, and why: there is no curve."""
 
     def __init__(
         self,
@@ -39,11 +40,8 @@ class RateCommands(QObject):
         history: PlanHistory,
         parent: QObject | None = None,
     ) -> None:
-        super().__init__(parent)
-        self._session = session
-        self._runner = runner
+        super().__init__(session, runner, parent)
         self._history = history
-        runner.progressed.connect(self._tell_progress)
 
     def find(self, values: dict[str, Any], *, lowest: float, highest: float, steps: int) -> None:
         """Test rates on the session's dataset; an earlier test is dropped.
@@ -55,26 +53,19 @@ class RateCommands(QObject):
         if dataset is None:
             raise AppError("There is nothing to learn from yet.", "Open a folder of images first.")
         question = RateQuestion(dataset, values, lowest, highest, steps)
-        self._runner.submit(
-            JobSpec(
-                _KEY,
-                "Finding the learning rate",
-                partial(lr_jobs.find_rate, question),
-                on_item=self._hear,
-                on_success=self._found,
-                on_failure=self._failed,
-                on_cancel=self._cancelled,
-                needs_compute=True,
-            )
-        )
+        self._runner.start(
+            lr_jobs.find_rate, question,
+            title="Finding the learning rate", key=_KEY, on_item=self._show_item,
+            on_done=self.found.emit, on_failed=self._failed, on_cancel=self._cancelled,
+            on_progress=self.progressed.emit, needs_compute=True,
+        )  # fmt: skip
 
     def cancel(self) -> None:
-        job = self._runner.find(_KEY)
-        if job is not None:
-            self._runner.cancel(job)
+        """Stop the test; `ended` answers."""
+        self._runner.cancel(_KEY)
 
     def drop(self) -> None:
-        """Let go of a test that nobody waits for any more."""
+        """Stop a test whose result is not wanted any more."""
         self._runner.supersede(_KEY)
 
     @property
@@ -88,24 +79,17 @@ class RateCommands(QObject):
         """
         from core.recipe.recipe import make_recipe
 
-        wish = self._history.now
-        values = {**wish.values, **rate_values(make_recipe(wish.values), rate)}
+        now = self._history.now
+        values = {**now.values, **rate_values(make_recipe(now.values), rate)}
         self._history.change(
-            f"use the learning rate {rate_text(rate)}", PlanRequest(wish.model, values)
+            f"use the learning rate {rate_text(rate)}", PlanRequest(now.model, values)
         )
 
-    def _hear(self, heard: RatePoint | Notice) -> None:
-        if isinstance(heard, Notice):
-            self.noticed.emit(heard.text)
+    def _show_item(self, item: RatePoint | Notice) -> None:
+        if isinstance(item, Notice):
+            self.noticed.emit(item.text)
         else:
-            self.point_made.emit(heard)
-
-    def _tell_progress(self, job: Job) -> None:
-        if job.work.key == _KEY:
-            self.progressed.emit(*job.progress)
-
-    def _found(self, curve: RateCurve) -> None:
-        self.found.emit(curve)
+            self.point_made.emit(item)
 
     def _failed(self, error: AppError) -> None:
         self.ended.emit(str(error))

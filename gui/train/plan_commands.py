@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from core.errors import AppError
+from gui.base.commands import CommandSet
 from gui.base.session import Session
-from gui.kit.workers import JobRunner, JobSpec
+from gui.kit.workers import JobRunner
 from gui.train import jobs
 
 if TYPE_CHECKING:
@@ -18,15 +18,13 @@ if TYPE_CHECKING:
 _WAIT_MS = 150
 
 
-class PlanCommands(QObject):
+class PlanCommands(CommandSet):
     """Main thread only. The newest question counts; it waits until nobody types any more."""
 
     planned = Signal(object)
 
     def __init__(self, session: Session, runner: JobRunner, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self._session = session
-        self._runner = runner
+        super().__init__(session, runner, parent)
         self._question: tuple[dict[str, Any], int] | None = None
         self._answered: tuple[dict[str, Any], int] | None = None
         self._plan: Plan | None = None
@@ -48,16 +46,10 @@ class PlanCommands(QObject):
             return
         values, classes = self._question
         self._answered = self._question
-        self._runner.submit(
-            JobSpec(
-                "plan",
-                "Drawing the plan",
-                partial(jobs.plan_of, values, classes),
-                on_success=self._planned,
-                on_failure=self._failed,
-                is_quiet=True,
-            )
-        )
+        self._runner.start(
+            jobs.plan_of, values, classes,
+            title="Drawing the plan", on_done=self._planned, on_failed=self._failed, quiet=True,
+        )  # fmt: skip
 
     def _planned(self, plan: Plan) -> None:
         self._plan = plan

@@ -6,16 +6,15 @@ The queue itself lives on the disk; here stands whether this window works it off
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal
 
-from core.errors import AppError
+from gui.base.commands import CommandSet
 from gui.base.live_run import LiveRun
 from gui.base.session import Session
 from gui.kit.words import count, quote
-from gui.kit.workers import JobContext, JobRunner, JobSpec
+from gui.kit.workers import JobRunner
 from gui.train import queue_jobs
 from gui.train.queue_jobs import Change, QueueRow
 
@@ -23,11 +22,11 @@ if TYPE_CHECKING:
     from core.runs.queue import QueueEntry
     from core.runs.run_folder import RunResult
 
-    SubmitTraining = Callable[[str, Callable[[JobContext], RunResult]], None]
+    BeginRun = Callable[[LiveRun, Callable[..., RunResult], QueueEntry], None]
 
 
-class QueueCommands(QObject):
-    """Main thread only."""
+class QueueCommands(CommandSet):
+    """Which trainings wait, and whether this window trains them one after the other."""
 
     changed = Signal()
 
@@ -35,18 +34,16 @@ class QueueCommands(QObject):
         self,
         session: Session,
         runner: JobRunner,
-        submit_training: SubmitTraining,
+        begin_run: BeginRun,
         parent: QObject | None = None,
     ) -> None:
-        super().__init__(parent)
-        self._session = session
-        self._runner = runner
-        self._submit_training = submit_training
+        super().__init__(session, runner, parent)
+        self._begin_run = begin_run
         self.rows: tuple[QueueRow, ...] = ()
         self.is_going = False
-        """The next entry is trained as soon as no run is on."""
+        """Whether the next entry is trained as soon as no run is on."""
         self.held = ""
-        """Why it went no further, to be said with the end of the run; empty where it goes on."""
+        """Why the queue stopped, for the notice at the end of the run; empty where it goes on."""
         self._was_on = False
         session.run_changed.connect(self._follow_run)
 
@@ -57,7 +54,8 @@ class QueueCommands(QObject):
     # -- asking ------------------------------------------------------------------------------
 
     def refresh(self) -> None:
-        self._submit("queue", "Reading the queue", queue_jobs.list_queue)
+        """Read the queue, which other windows and the command line write as well."""
+        self._start("Reading the queue", queue_jobs.list_queue, key="queue")
 
     def add(self, values: dict[str, Any]) -> None:
         """Let a training on the session's dataset wait; `values` are the recipe's."""
@@ -66,19 +64,18 @@ class QueueCommands(QObject):
             self._session.notice("train", "There is nothing to train on yet. Open a folder first.")
             return
         name = dataset.name or dataset.root.name
-        function = partial(queue_jobs.add_to_queue, values, dataset.opened, name)
-        self._submit("queue-change", "Adding to the queue", function)
+        self._start("Adding to the queue", queue_jobs.add_to_queue, values, dataset.opened, name)
 
     def change(self, entry: int, change: Change) -> None:
-        self._submit(
-            "queue-change", "Changing the queue", partial(queue_jobs.change_queue, entry, change)
-        )
+        """Move an entry up or down, remove it, or let it wait again."""
+        self._start("Changing the queue", queue_jobs.change_queue, entry, change)
 
     def clear_ended(self) -> None:
-        self._submit("queue-change", "Clearing the queue", queue_jobs.clear_ended)
+        """Remove the entries that have ended."""
+        self._start("Clearing the queue", queue_jobs.clear_ended)
 
     def start(self) -> None:
-        """Work the queue off, from now or from the end of the run that is on."""
+        """Train what waits, from now or from the end of the run that is on."""
         self.is_going = True
         self.changed.emit()
         self._take_next()
@@ -88,7 +85,7 @@ class QueueCommands(QObject):
         self.is_going = False
         self.changed.emit()
 
-    # -- working it off ----------------------------------------------------------------------
+    # -- training what waits -----------------------------------------------------------------
 
     @property
     def _is_run_on(self) -> bool:
@@ -113,40 +110,29 @@ class QueueCommands(QObject):
     def _take_next(self) -> None:
         if not self.is_going or self._is_run_on or self._runner.find("queue-take") is not None:
             return
-        self._runner.submit(
-            JobSpec(
-                "queue-take",
-                "Looking at the queue",
-                queue_jobs.take_from_queue,
-                on_success=self._taken,
-                on_failure=self._failed,
-                is_quiet=True,
-            )
-        )
+        self._runner.start(
+            queue_jobs.take_from_queue,
+            title="Looking at the queue", key="queue-take", on_done=self._taken, page="train",
+            quiet=True,
+        )  # fmt: skip
 
     def _taken(self, entry: QueueEntry | None) -> None:
         if entry is None:
             self.hold()
             self.refresh()
             return
-        self._session.begin_run(LiveRun(entry.name))
-        self._submit_training(entry.name, partial(queue_jobs.train_entry, entry))
+        self._begin_run(LiveRun(entry.name), queue_jobs.train_entry, entry)
         self.refresh()
 
-    # -- hearing -----------------------------------------------------------------------------
-
-    def _submit(self, key: str, title: str, function: Callable[[JobContext], Any]) -> None:
-        self._runner.submit(
-            JobSpec(
-                key,
-                title,
-                function,
-                on_success=self._listed,
-                on_failure=self._failed,
-                is_quiet=True,
-                queues_up=key == "queue-change",
-            )
-        )
+    def _start(
+        self, title: str, function: Callable[..., Any], *args: Any, key: str = "queue-change"
+    ) -> None:
+        """Every change answers with the rows of the queue after it."""
+        self._runner.start(
+            function, *args,
+            title=title, key=key, on_done=self._listed, page="train", quiet=True,
+            queue_up=key == "queue-change",
+        )  # fmt: skip
 
     def _listed(self, rows: tuple[QueueRow, ...]) -> None:
         if rows == self.rows:
@@ -155,11 +141,8 @@ class QueueCommands(QObject):
         self.changed.emit()
         self._take_next()
 
-    def _failed(self, error: AppError) -> None:
-        self._session.notice_error("train", error)
-
 
 def describe(row: QueueRow) -> str:
-    """An entry in words, for those who listen to the screen."""
-    said = f": {row.said}" if row.said else ""
-    return f"{quote(row.name)}, {row.strategy}, {row.state}{said}"
+    """An entry in words, for a screen reader."""
+    reason = f": {row.failure}" if row.failure else ""
+    return f"{quote(row.name)}, {row.strategy}, {row.state}{reason}"

@@ -27,7 +27,7 @@ class QueueRow:
     strategy: str
     model: str
     state: EntryState
-    said: str
+    failure: str
     """The reason of a failure."""
 
 
@@ -40,10 +40,10 @@ def list_queue(link: JobContext) -> tuple[QueueRow, ...]:
 def _row(entry: QueueEntry) -> QueueRow:
     try:
         recipe = entry.recipe()
-        strategy, model, said = str(recipe.strategy), recipe.model, entry.error
+        strategy, model, failure = str(recipe.strategy), recipe.model, entry.error
     except AppError as error:  # of another version
-        strategy, model, said = "", "", str(error)
-    return QueueRow(entry.id, entry.name, strategy, model, entry.state, said)
+        strategy, model, failure = "", "", str(error)
+    return QueueRow(entry.id, entry.name, strategy, model, entry.state, failure)
 
 
 def add_to_queue(

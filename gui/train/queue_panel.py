@@ -159,10 +159,10 @@ class QueuePanel(Card):
 
     def _item(self, entry: QueueRow) -> QListWidgetItem:
         parts = [isolate(entry.name), strategy_in_words(entry.strategy), shown_name(entry.model)]
-        words = entry.said or _WORDS[entry.state]
+        words = entry.failure or _WORDS[entry.state]
         item = QListWidgetItem(" · ".join([*filter(None, parts), words]))
         item.setData(Qt.ItemDataRole.UserRole, entry.id)
-        item.setToolTip(entry.said or describe(entry))
+        item.setToolTip(entry.failure or describe(entry))
         item.setSizeHint(QSize(0, _ROW_PX))
         item.setIcon(self._theme.icon(*STATUS_ICONS.get(entry.state, ("clock-outline", "muted"))))
         return item

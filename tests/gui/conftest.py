@@ -82,7 +82,7 @@ def no_job_outlives_its_test(monkeypatch) -> Iterator[None]:
     for job in left:
         job.ask_to_stop()
         job.wait(2000)
-    assert not left, "still running: " + ", ".join(sorted(job.work.key for job in left))
+    assert not left, "still running: " + ", ".join(sorted(job.spec.key for job in left))
 
 
 @pytest.fixture(autouse=True)

@@ -6,21 +6,20 @@ on where it stopped, and one after an edit reads no picture.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from core.errors import AppError
+from gui.base.commands import CommandSet
 from gui.base.session import Session
 from gui.data.check import CheckState, DatasetCheck
 from gui.data.health import jobs
-from gui.kit.workers import JobRunner, JobSpec
+from gui.kit.workers import JobRunner
 
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
     from core.data.health.check import HealthReport
-    from core.features.dataset_features import FeatureCost
 
 _KEY, _LABELS, _COST = "health", "label errors", "cost of features"
 _AFTER_EDIT_MS = 1500
@@ -28,13 +27,13 @@ _MOST_AGAIN = 20_000
 """Images up to which every edit is followed by another look: it compares all pictures anew."""
 
 
-class HealthCheck(QObject):
+class HealthCheck(CommandSet):
     """One look at a time, at the session's dataset. Main thread only."""
 
     changed = Signal()
     found = Signal()
     """There is another report."""
-    cost_told = Signal(object)
+    cost_measured = Signal(object)
 
     def __init__(
         self,
@@ -43,9 +42,7 @@ class HealthCheck(QObject):
         check: DatasetCheck,
         parent: QObject | None = None,
     ) -> None:
-        super().__init__(parent)
-        self._session = session
-        self._runner = runner
+        super().__init__(session, runner, parent)
         self._check = check
         self._looked_at: DatasetIndex | None = None
         self._values: dict[str, Any] = {}
@@ -62,7 +59,6 @@ class HealthCheck(QObject):
         session.dataset_changed.connect(self._follow)
         session.run_changed.connect(self._follow)
         check.changed.connect(self._follow)
-        runner.progressed.connect(self._show_progress)
 
     # -- asking ------------------------------------------------------------------------------
 
@@ -79,23 +75,14 @@ class HealthCheck(QObject):
         self.progress = (0, 0, "")
         self._set_state("busy")
         # With the features of the last look where there are any: they are in the cache.
-        look = (
-            partial(jobs.look_for_label_errors, dataset, self._values)
-            if self.has_labels
-            else partial(jobs.look_at_health, dataset)
-        )
-        self._runner.submit(
-            JobSpec(
-                _KEY,
-                "Looking for problems",
-                look,
-                on_success=self._found,
-                on_failure=self._failed,
-                on_cancel=self._cancelled,
-                needs_compute=self.has_labels,
-                is_quiet=True,
-            )
-        )
+        look = jobs.look_for_label_errors if self.has_labels else jobs.look_at_health
+        arguments = (dataset, self._values) if self.has_labels else (dataset,)
+        self._runner.start(
+            look, *arguments,
+            title="Looking for problems", key=_KEY, on_done=self._found, on_failed=self._failed,
+            on_cancel=self._cancelled, on_progress=self._show_progress,
+            needs_compute=self.has_labels, quiet=True,
+        )  # fmt: skip
 
     def cancel(self) -> None:
         self._again.stop()
@@ -106,21 +93,16 @@ class HealthCheck(QObject):
         self.changed.emit()
 
     def ask_for_cost(self, values: dict[str, Any]) -> None:
-        """How long the look for label errors takes: `cost_told` answers."""
+        """How long the look for label errors takes: `cost_measured` answers."""
         dataset = self._session.dataset
         if dataset is None:
             return
         self._values = values
-        self._runner.submit(
-            JobSpec(
-                _COST,
-                "Timing a few pictures",
-                partial(jobs.ask_for_cost, dataset, values),
-                on_success=self._cost_told,
-                on_failure=self._failed,
-                needs_compute=True,
-            )
-        )
+        self._runner.start(
+            jobs.ask_for_cost, dataset, values,
+            title="Timing a few pictures", key=_COST, on_done=self.cost_measured.emit,
+            on_failed=self._failed, needs_compute=True,
+        )  # fmt: skip
 
     def look_for_label_errors(self) -> None:
         """With the model that the cost was asked for."""
@@ -133,17 +115,12 @@ class HealthCheck(QObject):
         self.is_looking_for_labels = True
         self.progress = (0, 0, "")
         self._set_state("busy")
-        self._runner.submit(
-            JobSpec(
-                _LABELS,
-                "Looking for label errors",
-                partial(jobs.look_for_label_errors, dataset, self._values),
-                on_success=self._labels_found,
-                on_failure=self._failed,
-                on_cancel=self._cancelled,
-                needs_compute=True,
-            )
-        )
+        self._runner.start(
+            jobs.look_for_label_errors, dataset, self._values,
+            title="Looking for label errors", key=_LABELS, on_done=self._labels_found,
+            on_failed=self._failed, on_cancel=self._cancelled, on_progress=self._show_progress,
+            needs_compute=True,
+        )  # fmt: skip
 
     # -- following ---------------------------------------------------------------------------
 
@@ -183,12 +160,9 @@ class HealthCheck(QObject):
 
     # -- hearing -----------------------------------------------------------------------------
 
-    def _show_progress(self, job: object) -> None:
-        for key in (_KEY, _LABELS):
-            mine = self._runner.find(key)
-            if mine is not None and job is mine:
-                self.progress = mine.progress
-                self.changed.emit()
+    def _show_progress(self, done: int, total: int, note: str) -> None:
+        self.progress = (done, total, note)
+        self.changed.emit()
 
     def _found(self, report: HealthReport) -> None:
         self.report = report
@@ -201,9 +175,6 @@ class HealthCheck(QObject):
         self.has_labels = True
         self.is_looking_for_labels = False
         self._found(report)
-
-    def _cost_told(self, cost: FeatureCost) -> None:
-        self.cost_told.emit(cost)
 
     def _failed(self, error: AppError) -> None:
         self.is_looking_for_labels = False

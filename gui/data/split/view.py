@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, QTimer
@@ -27,7 +26,7 @@ from gui.kit import theme
 from gui.kit.basics import Card, button, label, row
 from gui.kit.table import set_up_view
 from gui.kit.theme import Theme, set_role
-from gui.kit.workers import JobRunner, JobSpec
+from gui.kit.workers import JobRunner
 
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
@@ -166,16 +165,11 @@ class SplitView(QWidget):
             return
         self._previewed = plan
         self.heading.setText("Drawing a preview …")
-        self._runner.submit(
-            JobSpec(
-                "split preview",
-                "Drawing a split",
-                partial(jobs.preview_split, dataset, plan.to_json()),
-                on_success=self._show_preview,
-                on_failure=self._preview_failed,
-                is_quiet=True,
-            )
-        )
+        self._runner.start(
+            jobs.preview_split, dataset, plan.to_json(),
+            title="Drawing a split", on_done=self._show_preview, on_failed=self._preview_failed,
+            quiet=True,
+        )  # fmt: skip
 
     def _show_preview(self, dataset: DatasetIndex) -> None:
         if self._previewed is None:

@@ -43,7 +43,7 @@ class WeightsControl(QObject):
         card.shown.connect(self._show_download)
         weights.changed.connect(self._show_download)
         weights.failed.connect(notices.show_error)
-        weights.told.connect(notices.show_notice)
+        weights.noticed.connect(notices.show_notice)
 
     def open_hub(self) -> HubDialog:
         """The dialog that adds models of a torch.hub repository."""

@@ -6,12 +6,11 @@ Looking reads files. Nothing of a repository runs before `trust`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal
 
-from gui.kit.workers import JobContext, JobRunner, JobSpec
+from gui.kit.workers import JobRunner
 from gui.models.weights import jobs
 
 if TYPE_CHECKING:
@@ -35,41 +34,40 @@ class HubCommands(QObject):
 
     def look_at(self, name: str) -> None:
         """What would run; of a repository that is trusted already, at once what it offers."""
-        self._submit("Looking at the repository", partial(jobs.look_at_repository, name),
-                     self.sources_known.emit)  # fmt: skip
+        self._start(
+            "Looking at the repository", self.sources_known.emit, jobs.look_at_repository, name
+        )
 
     def trust(self, sources: Sources) -> None:
-        """The person's yes; it is kept, and the models are listed."""
+        """Keep the person's consent to run the repository's code, and list its models."""
         name = sources.repo.text
-        self._submit(f"Asking {name} for its models",
-                     partial(jobs.trust_repository, name),
-                     self.entries_known.emit)  # fmt: skip
+        self._start(
+            f"Asking {name} for its models", self.entries_known.emit, jobs.trust_repository, name
+        )
 
     def list_entries(self, sources: Sources) -> None:
+        """List the models of a repository that is trusted."""
         name = sources.repo.text
-        self._submit(f"Asking {name} for its models", partial(jobs.list_entries, name),
-                     self.entries_known.emit)  # fmt: skip
+        self._start(
+            f"Asking {name} for its models", self.entries_known.emit, jobs.list_entries, name
+        )
 
     def ask_for_help(self, sources: Sources, entry: str) -> None:
+        """Read what the repository says about one of its models."""
         name = sources.repo.text
-        self._submit(f"Asking {name} about {entry}",
-                     partial(jobs.help_of_entry, name, entry),
-                     self.help_known.emit)  # fmt: skip
+        self._start(
+            f"Asking {name} about {entry}", self.help_known.emit, jobs.help_of_entry, name, entry
+        )
 
     def stop(self) -> None:
-        """Nobody waits for an answer any more."""
+        """Stop a question whose answer is not wanted any more."""
         self._runner.supersede(_KEY)
 
-    def _submit(
-        self, title: str, function: Callable[[JobContext], Any], done: Callable[[Any], None]
+    def _start(
+        self, title: str, on_done: Callable[[Any], None], function: Callable[..., Any], *args: str
     ) -> None:
-        self._runner.submit(
-            JobSpec(
-                _KEY,
-                title,
-                function,
-                on_success=done,
-                on_failure=self.failed.emit,
-                on_cancel=self.cancelled.emit,
-            )
-        )
+        self._runner.start(
+            function, *args,
+            title=title, key=_KEY, on_done=on_done, on_failed=self.failed.emit,
+            on_cancel=self.cancelled.emit,
+        )  # fmt: skip

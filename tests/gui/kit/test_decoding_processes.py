@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 from PySide6.QtCore import QObject
 
-from gui.kit.workers import JobContext, JobRunner, JobSpec
+from gui.kit.workers import JobContext, JobRunner
 
 
 class Listener(QObject):
@@ -41,7 +41,7 @@ def test_a_job_decodes_in_processes_and_leaves_none_behind(qtbot, image_folder: 
             decoders.close()
 
     runner, listener = JobRunner(), Listener()
-    runner.submit(JobSpec("decode", "Decoding", work, on_success=listener.done))
+    runner.start(work, title="Decoding", on_done=listener.done)
     qtbot.waitUntil(lambda: listener.result is not None, timeout=30_000)
     read, children = listener.result
     assert read == len(paths)

@@ -10,19 +10,19 @@ from PySide6.QtCore import QObject
 
 from core.errors import AppError
 from core.events import EpochDone, StepDone, check_stop
-from gui.kit.workers import Crash, JobContext, JobRunner, JobSpec, Mailbox
+from gui.kit.workers import Crash, Job, JobContext, JobRunner, Mailbox
 
 
 class _Listener(QObject):
-    """Remembers what a job told, and in which thread."""
+    """Records what a job delivers, and in which thread."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.told: list[tuple[str, object]] = []
+        self.events: list[tuple[str, object]] = []
         self.threads: set[threading.Thread] = set()
 
     def _note(self, what: str, value: object = None) -> None:
-        self.told.append((what, value))
+        self.events.append((what, value))
         self.threads.add(threading.current_thread())
 
     def succeed(self, value: object) -> None:
@@ -37,9 +37,12 @@ class _Listener(QObject):
     def item(self, value: object) -> None:
         self._note("item", value)
 
+    def progress(self, *progress: object) -> None:
+        self._note("progress", progress)
+
     @property
     def kinds(self) -> list[str]:
-        return [kind for kind, _value in self.told]
+        return [kind for kind, _value in self.events]
 
 
 @pytest.fixture
@@ -54,13 +57,12 @@ def listener(qapp) -> _Listener:
     return _Listener()
 
 
-def _work(listener: _Listener, function, key: str = "work", **options) -> JobSpec:
-    return JobSpec(
-        key,
-        key,
+def _start(runner: JobRunner, listener: _Listener, function, key: str = "job", **options) -> Job:
+    return runner.start(
         function,
-        on_success=listener.succeed,
-        on_failure=listener.fail,
+        title=key,
+        on_done=listener.succeed,
+        on_failed=listener.fail,
         on_cancel=listener.cancel,
         on_item=listener.item,
         **options,
@@ -78,9 +80,9 @@ def test_a_result_arrives_in_the_main_thread_after_every_item(qtbot, runner, lis
             link.sink(number)
         return 3
 
-    runner.submit(_work(listener, count))
+    _start(runner, listener, count)
     qtbot.waitUntil(lambda: "success" in listener.kinds)
-    assert listener.told == [("item", 0), ("item", 1), ("item", 2), ("success", 3)]
+    assert listener.events == [("item", 0), ("item", 1), ("item", 2), ("success", 3)]
     assert listener.threads == {threading.main_thread()}
     qtbot.waitUntil(lambda: runner.is_idle)
 
@@ -89,11 +91,24 @@ def test_an_app_error_arrives_as_it_is(qtbot, runner, listener) -> None:
     def refuse(link: JobContext) -> None:
         raise AppError("“x” is no dataset.", "Drop another.")
 
-    runner.submit(_work(listener, refuse))
-    qtbot.waitUntil(lambda: bool(listener.told))
-    ((kind, error),) = listener.told
+    _start(runner, listener, refuse)
+    qtbot.waitUntil(lambda: bool(listener.events))
+    ((kind, error),) = listener.events
     assert kind == "failure"
     assert str(error) == "“x” is no dataset. Drop another."
+
+
+def test_a_failure_that_no_callback_takes_is_a_signal_with_the_page_to_show_it(
+    qtbot, runner, listener
+) -> None:
+    def refuse(name: str, context: JobContext) -> None:
+        raise AppError(f"“{name}” is no dataset.", "Drop another.")
+
+    with qtbot.waitSignal(runner.failed) as failed:
+        runner.start(refuse, "x", title="Reading", page="data", on_done=listener.succeed)
+    page, error = failed.args
+    assert (page, str(error)) == ("data", "“x” is no dataset. Drop another.")
+    assert listener.kinds == []
 
 
 def test_any_other_exception_is_a_crash_with_its_traceback(qtbot, runner, listener) -> None:
@@ -102,17 +117,17 @@ def test_any_other_exception_is_a_crash_with_its_traceback(qtbot, runner, listen
 
     crashes: list[Crash] = []
     runner.crashed.connect(crashes.append)
-    runner.submit(_work(listener, stumble))
-    qtbot.waitUntil(lambda: bool(listener.told))
+    _start(runner, listener, stumble)
+    qtbot.waitUntil(lambda: bool(listener.events))
     assert listener.kinds == ["failure"]
     assert "in stumble" in crashes[0].details
     assert crashes[0].message == "KeyError: 'lost'"
 
 
 def test_a_job_cancelled_while_it_runs_says_so(qtbot, runner, listener) -> None:
-    job = runner.submit(_work(listener, _wait_for_stop))
+    job = _start(runner, listener, _wait_for_stop)
     runner.cancel(job)
-    qtbot.waitUntil(lambda: bool(listener.told))
+    qtbot.waitUntil(lambda: bool(listener.events))
     assert listener.kinds == ["cancel"]
 
 
@@ -122,8 +137,8 @@ def test_a_job_cancelled_before_its_start_never_runs(qtbot, runner, listener) ->
     def mark(link: JobContext) -> None:
         ran.append("ran")
 
-    first = runner.submit(_work(_Listener(), _wait_for_stop, "first", needs_compute=True))
-    second = runner.submit(_work(listener, mark, "second", needs_compute=True))
+    first = _start(runner, _Listener(), _wait_for_stop, "first", needs_compute=True)
+    second = _start(runner, listener, mark, "second", needs_compute=True)
     assert runner.is_waiting(second)
     runner.cancel(second)
     assert listener.kinds == ["cancel"]
@@ -144,17 +159,17 @@ def test_compute_jobs_take_turns(qtbot, runner, listener) -> None:
         running.release()
 
     for key in ("a", "b", "c"):
-        runner.submit(_work(listener, compute, key, needs_compute=True))
+        _start(runner, listener, compute, key, needs_compute=True)
     gate.set()
-    qtbot.waitUntil(lambda: len(listener.told) == 3)
+    qtbot.waitUntil(lambda: len(listener.events) == 3)
     assert listener.kinds == ["success"] * 3
     assert len(together) == 3
 
 
 def test_a_light_job_does_not_wait_for_the_compute_slot(qtbot, runner, listener) -> None:
-    heavy = runner.submit(_work(_Listener(), _wait_for_stop, "heavy", needs_compute=True))
-    runner.submit(_work(listener, lambda link: "light", "light"))
-    qtbot.waitUntil(lambda: listener.told == [("success", "light")])
+    heavy = _start(runner, _Listener(), _wait_for_stop, "heavy", needs_compute=True)
+    _start(runner, listener, lambda link: "light", "light")
+    qtbot.waitUntil(lambda: listener.events == [("success", "light")])
     runner.cancel(heavy)
 
 
@@ -168,12 +183,12 @@ def test_what_a_superseded_job_says_is_ignored(qtbot, runner, listener) -> None:
         link.sink("stale")
         return "stale"
 
-    runner.submit(_work(listener, old, "scan"))
+    _start(runner, listener, old, "scan")
     assert started.wait(5)
-    runner.submit(_work(listener, lambda link: "new", "scan"))
+    _start(runner, listener, lambda link: "new", "scan")
     gate.set()
     qtbot.waitUntil(lambda: runner.is_idle)
-    assert listener.told == [("success", "new")]
+    assert listener.events == [("success", "new")]
 
 
 def test_progress_reaches_the_listeners_of_the_runner(qtbot, runner, listener) -> None:
@@ -183,19 +198,20 @@ def test_progress_reaches_the_listeners_of_the_runner(qtbot, runner, listener) -
         link.on_progress(3, 7, "reading")
         gate.wait(5)
 
-    job = runner.submit(_work(listener, work))
+    job = _start(runner, listener, work, on_progress=listener.progress)
     qtbot.waitUntil(lambda: job.progress == (3, 7, "reading"))
+    assert listener.events == [("progress", (3, 7, "reading"))]
     gate.set()
     qtbot.waitUntil(lambda: runner.is_idle)
 
 
 def test_shutting_down_waits_for_every_thread(qtbot, listener) -> None:
     runner = JobRunner()
-    job = runner.submit(_work(listener, _wait_for_stop))
+    job = _start(runner, listener, _wait_for_stop)
     runner.shut_down()
     assert job.isFinished()
     qtbot.wait(1)
-    assert listener.told == []
+    assert listener.events == []
 
 
 def test_a_full_mailbox_drops_old_steps_and_nothing_else() -> None:
@@ -212,6 +228,6 @@ def test_a_full_mailbox_drops_old_steps_and_nothing_else() -> None:
 
 def test_jobs_end_without_leaving_a_thread(qtbot, runner, listener) -> None:
     for number in range(20):
-        runner.submit(_work(listener, lambda link: None, f"job-{number}"))
+        _start(runner, listener, lambda link: None, f"job-{number}")
     qtbot.waitUntil(lambda: runner.is_idle)
     assert listener.kinds == ["success"] * 20

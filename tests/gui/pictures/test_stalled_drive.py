@@ -9,7 +9,7 @@ import pytest
 from core.errors import Cancelled
 from core.images import decode, thumbnails
 from core.system import threads
-from gui.kit.workers import JobContext, JobRunner, JobSpec
+from gui.kit.workers import JobContext, JobRunner
 from gui.pictures import jobs as picture_jobs
 
 
@@ -46,11 +46,7 @@ def test_pictures_on_a_stalled_drive_can_be_cancelled(tmp_path, stalled, read):
 
 def test_the_window_closes_while_a_drive_does_not_answer(qtbot, tmp_path, stalled):
     runner = JobRunner()
-    job = runner.submit(
-        JobSpec(
-            "cells", "Pictures", lambda link: picture_jobs.read_cells((tmp_path / "a",), 8, link)
-        )
-    )
+    job = runner.start(picture_jobs.read_cells, (tmp_path / "a",), 8, title="Pictures", key="cells")
     qtbot.waitUntil(lambda: "does not answer" in job.progress[2])
     with qtbot.waitSignal(runner.idle, timeout=2000):
         runner.supersede("cells")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +39,7 @@ from gui.kit.theme import Theme
 from gui.kit.words import strategy_in_words
 from gui.kit.workers import Job, JobRunner
 from gui.shell import crashes, menus
+from gui.shell.actions import action_rows
 from gui.shell.commands import Commands
 from gui.shell.frame import ContextLine, DropOverlay, Rail, StatusLine
 from gui.shell.pages import PAGES, Parts, make_page
@@ -82,7 +82,8 @@ class MainWindow(QMainWindow):
         self.setAcceptDrops(True)
         look.dress(self)
         self._build_frame()
-        self.actions_by_name = menus.build_menus(self, look, self._handlers())
+        self.action_rows = action_rows(self)
+        self.actions_by_name = menus.build_menus(self, look, self.action_rows)
         self.undoing = menus.UndoActions(self.actions_by_name, self)
         self.undoing.follow(self.commands.layers.history.stack)
         self.context.add_tools(menus.toolbar_actions(self.actions_by_name))
@@ -145,37 +146,14 @@ class MainWindow(QMainWindow):
         session.run_changed.connect(self._show_run_state)
         self.runner.idle.connect(self._jobs_are_idle)
 
-    def _handlers(self) -> dict[str, Callable[[], None]]:
-        return {
-            "open_folder": self.ask_for_folder,
-            "open_file": self.ask_for_file,
-            "open_sample": self.commands.opening.open_sample,
-            "open_images": self.ask_for_images,
-            "paste": self.paste,
-            "settings": self.show_settings,
-            "quit": self._quit,
-            "undo": self._undo_step,
-            "redo": self._redo_step,
-            "start_training": self.start_training,
-            "pause_training": self.commands.train.pause,
-            "stop_training": self.commands.train.stop,
-            **{f"page_{name}": self._show_page_of_action for name, _text, _icon in PAGES},
-            "theme_system": self._choose_system_theme,
-            "theme_light": self._choose_light_theme,
-            "theme_dark": self._choose_dark_theme,
-            "shortcuts": self.show_shortcuts,
-            "open_log": self._open_log,
-            "about": self.show_about,
-        }
-
     # -- pages -------------------------------------------------------------------------------
 
     def page(self, name: PageName) -> Page:
         """The page of that name, built at the first call."""
         if name not in self._pages:
             made = make_page(self._parts, name)
-            made.notices.undo_wanted.connect(self._undo_step)
-            made.notices.redo_wanted.connect(self._redo_step)
+            made.notices.undo_wanted.connect(self.undo_step)
+            made.notices.redo_wanted.connect(self.redo_step)
             self._pages[name] = made
             self.stack.addWidget(made)
         return self._pages[name]
@@ -195,11 +173,6 @@ class MainWindow(QMainWindow):
             self.commands.data.stack if edits else self.commands.layers.history.stack
         )
         page.setFocus()  # Tab goes on inside the page, and nothing is lit before it is pressed
-
-    def _show_page_of_action(self) -> None:
-        for name, _text, _icon in PAGES:
-            if self.sender() is self.actions_by_name[f"page_{name}"]:
-                self.show_page(name)
 
     def _show_notice(self, notice: PageNotice) -> None:
         bar = self.page(self.current_page if notice.page == "here" else notice.page).notices
@@ -272,23 +245,14 @@ class MainWindow(QMainWindow):
         else:
             self.runner.cancel(job)
 
-    def _choose_theme(self, choice: ThemeChoice) -> None:
+    def choose_theme(self, choice: ThemeChoice) -> None:
         self.settings.theme = choice
         self.actions_by_name[f"theme_{choice}"].setChecked(True)
         self.look.choose(choice)
 
-    def _choose_system_theme(self) -> None:
-        self._choose_theme("system")
-
-    def _choose_light_theme(self) -> None:
-        self._choose_theme("light")
-
-    def _choose_dark_theme(self) -> None:
-        self._choose_theme("dark")
-
     def show_shortcuts(self) -> None:
         if self._sheet is None:
-            self._sheet = menus.ShortcutSheet(self)
+            self._sheet = menus.ShortcutSheet(self.action_rows, self)
         self._sheet.open()
 
     def show_settings(self) -> None:
@@ -300,7 +264,7 @@ class MainWindow(QMainWindow):
                 self.session,
                 self.runner,
                 self.look,
-                self._choose_theme,
+                self.choose_theme,
                 self.commands.runs.refresh,
             )
         self._settings_dialog.show_now()
@@ -308,13 +272,13 @@ class MainWindow(QMainWindow):
     def show_about(self) -> None:
         menus.about_box(self).open()
 
-    def _open_log(self) -> None:
+    def open_log(self) -> None:
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(crashes.log_file().parent)))
 
-    def _undo_step(self) -> None:
+    def undo_step(self) -> None:
         self.undoing.undo()
 
-    def _redo_step(self) -> None:
+    def redo_step(self) -> None:
         self.undoing.redo()
 
     # -- opening -----------------------------------------------------------------------------
@@ -415,9 +379,6 @@ class MainWindow(QMainWindow):
         super().changeEvent(event)
         if event.type() == QEvent.Type.ActivationChange and self.isActiveWindow():
             self.commands.data.look_again()  # another window may have edited the dataset
-
-    def _quit(self) -> None:
-        self.close()
 
     def closeEvent(self, event: QCloseEvent) -> None:
         live = self.session.live_run

@@ -1,9 +1,8 @@
-"""One table of what the menus offer: menus, toolbar, shortcuts and their sheet come from it."""
+"""Menus, toolbar, shortcuts and their sheet, all made from one table of actions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
@@ -24,52 +23,7 @@ from PySide6.QtWidgets import (
 from gui.kit import theme
 from gui.kit.basics import label
 from gui.kit.theme import Theme
-
-
-@dataclass(frozen=True, slots=True)
-class ActionSpec:
-    """One row: `name` is what the window's handlers are keyed by."""
-
-    name: str
-    menu: str
-    text: str
-    shortcut: str = ""
-    icon: str = ""
-    group: str = ""
-    """Actions of one group exclude each other and can be ticked."""
-    starts_section: bool = False
-
-
-TABLE: tuple[ActionSpec, ...] = (
-    ActionSpec("open_folder", "&File", "&Open folder …", "Ctrl+O", "folder-open-outline"),
-    ActionSpec("open_file", "&File", "Open table or archi&ve …", "Ctrl+Shift+O", "table-large"),
-    ActionSpec("open_sample", "&File", "Open the &sample", "", "numeric"),
-    ActionSpec("open_images", "&File", "&Classify images …", "Ctrl+I", "image-search-outline"),
-    ActionSpec("paste", "&File", "&Paste an image", "Ctrl+V", "content-paste"),
-    ActionSpec("settings", "&File", "S&ettings …", "Ctrl+,", "cog-outline", starts_section=True),
-    ActionSpec("quit", "&File", "&Quit", "Ctrl+Q", "exit-to-app", starts_section=True),
-    ActionSpec("undo", "&Edit", "&Undo", "Ctrl+Z", "undo"),
-    ActionSpec("redo", "&Edit", "&Redo", "Ctrl+Shift+Z", "redo"),
-    ActionSpec("start_training", "&Train", "&Start training", "F5", "play"),
-    ActionSpec("pause_training", "&Train", "&Pause or go on", "Ctrl+F5", "pause"),
-    ActionSpec("stop_training", "&Train", "S&top and save", "Shift+F5", "stop"),
-    ActionSpec("page_start", "&View", "&Start", "Ctrl+1", "home-outline"),
-    ActionSpec("page_models", "&View", "&Models", "Ctrl+2", "vector-polyline"),
-    ActionSpec("page_data", "&View", "&Data", "Ctrl+3", "folder-image"),
-    ActionSpec("page_strategy", "&View", "Strate&gy", "Ctrl+4", "compass-outline"),
-    ActionSpec("page_train", "&View", "&Train", "Ctrl+5", "chart-line"),
-    ActionSpec("page_results", "&View", "&Results", "Ctrl+6", "chart-box-outline"),
-    ActionSpec("page_classify", "&View", "&Classify", "Ctrl+7", "image-search-outline"),
-    ActionSpec("page_runs", "&View", "R&uns", "Ctrl+8", "history"),
-    ActionSpec("theme_system", "&View", "Theme of the s&ystem", group="theme", starts_section=True),
-    ActionSpec("theme_light", "&View", "&Light theme", group="theme"),
-    ActionSpec("theme_dark", "&View", "Dar&k theme", group="theme"),
-    ActionSpec("shortcuts", "&Help", "&Keyboard shortcuts", "F1", "keyboard-outline"),
-    ActionSpec("open_log", "&Help", "Open the &log folder", "", "text-box-outline"),
-    ActionSpec(
-        "about", "&Help", "&About Graftwork", "", "information-outline", starts_section=True
-    ),
-)
+from gui.shell.actions import ActionRow
 
 _TOOLBAR = ("open_folder", "open_images", "start_training", "pause_training", "stop_training")
 _LEFT_MENUS = ("&File", "&Edit", "&Train")
@@ -92,32 +46,30 @@ _GESTURES = (
 )
 
 
-def build_menus(
-    window: QMainWindow, look: Theme, handlers: Mapping[str, Callable[[], None]]
-) -> dict[str, QAction]:
-    """Fill the menu bar from the table. Every row needs a handler of its name."""
+def build_menus(window: QMainWindow, look: Theme, rows: Sequence[ActionRow]) -> dict[str, QAction]:
+    """Fill the menu bar from the table; returns the actions by name."""
     made: dict[str, QAction] = {}
     menus = {}
     groups: dict[str, QActionGroup] = {}
-    for spec in TABLE:
-        if spec.menu not in menus:
-            menus[spec.menu] = window.menuBar().addMenu(spec.menu)
-        menu = menus[spec.menu]
-        if spec.starts_section:
+    for row in rows:
+        if row.menu not in menus:
+            menus[row.menu] = window.menuBar().addMenu(row.menu)
+        menu = menus[row.menu]
+        if row.starts_section:
             menu.addSeparator()
-        action = QAction(spec.text, window)
-        if spec.shortcut:
-            action.setShortcut(QKeySequence(spec.shortcut))
-            action.setToolTip(f"{_plain(spec.text)} ({_native(spec.shortcut)})")
-        if spec.icon:
-            look.give_icon(action, spec.icon)
-        if spec.group:
-            group = groups.setdefault(spec.group, QActionGroup(window))
+        action = QAction(row.text, window)
+        if row.shortcut:
+            action.setShortcut(QKeySequence(row.shortcut))
+            action.setToolTip(f"{_plain(row.text)} ({_native(row.shortcut)})")
+        if row.icon:
+            look.give_icon(action, row.icon)
+        if row.group:
+            group = groups.setdefault(row.group, QActionGroup(window))
             action.setCheckable(True)
             group.addAction(action)
-        action.triggered.connect(handlers[spec.name])
+        action.triggered.connect(row.callback)
         menu.addAction(action)
-        made[spec.name] = action
+        made[row.name] = action
     return made
 
 
@@ -127,7 +79,7 @@ def toolbar_actions(made: Mapping[str, QAction]) -> list[QAction]:
 
 
 class UndoActions(QObject):
-    """Undo and redo of the stack at hand: the actions tell what they would do.
+    """Undo and redo of the stack in use; the texts of the actions name the step.
 
     The group is where other stacks join, for pages with changes of their own.
     """
@@ -165,7 +117,7 @@ class UndoActions(QObject):
 class ShortcutSheet(QDialog):
     """Every shortcut and gesture on one sheet."""
 
-    def __init__(self, parent: QWidget) -> None:
+    def __init__(self, actions: Sequence[ActionRow], parent: QWidget) -> None:
         super().__init__(parent)
         self.setWindowTitle("Keyboard shortcuts")
         column = QVBoxLayout(self)
@@ -173,16 +125,16 @@ class ShortcutSheet(QDialog):
         column.setSpacing(theme.L)
         rows = [
             (
-                QKeySequence(spec.shortcut).toString(QKeySequence.SequenceFormat.NativeText),
-                _plain(spec.text),
+                QKeySequence(row.shortcut).toString(QKeySequence.SequenceFormat.NativeText),
+                _plain(row.text),
             )
-            for spec in TABLE
-            if spec.shortcut
+            for row in actions
+            if row.shortcut
         ]
         across = QHBoxLayout()
         across.setSpacing(2 * theme.XL)
         # The pages and what follows on the right; the gestures level the columns out.
-        first = sum(bool(spec.shortcut) and spec.menu in _LEFT_MENUS for spec in TABLE)
+        first = sum(bool(row.shortcut) and row.menu in _LEFT_MENUS for row in actions)
         half = (len(rows) + len(_GESTURES) + 1) // 2 - first
         across.addLayout(_sheet_column(rows[:first], _GESTURES[:half]))
         across.addLayout(_sheet_column(rows[first:], _GESTURES[half:]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QLabel, QWidget
 
-from gui.shell.menus import TABLE, ShortcutSheet
+from gui.shell.menus import ShortcutSheet
 
 PAGES = ("start", "models", "data", "strategy", "train", "results", "classify", "runs")
 
@@ -104,7 +104,7 @@ def test_the_shortcut_sheet_shows_every_shortcut_of_the_table(window, qtbot) -> 
     qtbot.keyClick(window, Qt.Key.Key_F1)
     sheet = window.findChild(ShortcutSheet)
     shown = {made.text() for made in sheet.findChildren(QLabel)}
-    assert {spec.shortcut for spec in TABLE if spec.shortcut} <= shown
+    assert {row.shortcut for row in window.action_rows if row.shortcut} <= shown
     sheet.close()
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _CLASSIFY_BATCH = 16
 
 
-def save_pasted(image: QImage, link: JobContext) -> Path:
+def save_pasted(image: QImage, context: JobContext) -> Path:
     """Keep a pasted picture as a file, so that it goes the way of every other picture."""
     folder = app_paths.cache_dir() / "pasted"
     folder.mkdir(parents=True, exist_ok=True)
@@ -65,18 +65,18 @@ class Answer:
     by: str = ""
 
 
-def classify(reference: str, paths: Sequence[Path], link: JobContext) -> None:
+def classify(reference: str, paths: Sequence[Path], context: JobContext) -> None:
     """Send one `Answer` per file, a few at a time."""
     # A model's id is no path; a run is given by its folder.
     if Path(reference).is_absolute() and not Path(reference).is_dir():
         raise RunGoneError(
             f"The run {Path(reference).name} is no longer there.", "Choose another model."
         )
-    link.on_progress(0, len(paths), "opening the model")
+    context.on_progress(0, len(paths), "opening the model")
     classifier = _classifiers.open(reference)
     for start in range(0, len(paths), _CLASSIFY_BATCH):
-        check_stop(link.should_stop)
-        link.on_progress(start, len(paths), "classifying")
+        check_stop(context.should_stop)
+        context.on_progress(start, len(paths), "classifying")
         batch = list(paths[start : start + _CLASSIFY_BATCH])
         for path, classification in zip(batch, classifier.classify(batch, top=5), strict=True):
-            link.sink(Answer(path, classification))
+            context.sink(Answer(path, classification))

@@ -18,24 +18,27 @@ if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
 
 
-def scan_folder(path: Path | tuple[Path, ...], link: JobContext) -> DatasetIndex:
+def scan_folder(path: Path | tuple[Path, ...], context: JobContext) -> DatasetIndex:
     """Pictures that nobody has labelled are there as well: they can be labelled in the window."""
     from core.data.open_dataset import open_dataset
 
     return open_dataset(
-        path, allow_unlabelled=True, on_progress=link.on_progress, should_stop=link.should_stop
+        path,
+        allow_unlabelled=True,
+        on_progress=context.on_progress,
+        should_stop=context.should_stop,
     )
 
 
-def scan_sample(link: JobContext) -> DatasetIndex:
+def scan_sample(context: JobContext) -> DatasetIndex:
     """Write the handwritten digits where they are missing, and scan them."""
     from core.data.sources import samples
 
-    link.on_progress(0, 0, "writing the sample")
-    return scan_folder(samples.digits(), link)
+    context.on_progress(0, 0, "writing the sample")
+    return scan_folder(samples.digits(), context)
 
 
-def verify_dataset(opened: tuple[Path, ...], link: JobContext) -> DatasetIndex:
+def verify_dataset(opened: tuple[Path, ...], context: JobContext) -> DatasetIndex:
     """Scan once more and decode every picture to its end."""
     from core.data.open_dataset import open_dataset
 
@@ -43,8 +46,8 @@ def verify_dataset(opened: tuple[Path, ...], link: JobContext) -> DatasetIndex:
         opened[0] if len(opened) == 1 else opened,
         verify=True,
         allow_unlabelled=True,
-        on_progress=link.on_progress,
-        should_stop=link.should_stop,
+        on_progress=context.on_progress,
+        should_stop=context.should_stop,
     )
 
 
@@ -58,12 +61,14 @@ class WrongPredictions:
     """File → the class that was answered."""
 
 
-def read_wrong(dataset: DatasetIndex, runs: Sequence[Path], link: JobContext) -> WrongPredictions:
+def read_wrong(
+    dataset: DatasetIndex, runs: Sequence[Path], context: JobContext
+) -> WrongPredictions:
     """Of the first of these runs that is on this dataset and keeps its predictions."""
     from core.runs.run_folder import Run
 
     for path in runs:
-        check_stop(link.should_stop)
+        check_stop(context.should_stop)
         try:
             run = Run(path)
             if run.read_dataset().get("root") != str(dataset.root):

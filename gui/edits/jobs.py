@@ -45,17 +45,17 @@ class Edited:
     """The dataset looked up: made here, where it keeps nobody waiting."""
 
 
-def look(dataset: DatasetIndex, seen: int, link: JobContext) -> Edited:
+def look(dataset: DatasetIndex, seen: int, context: JobContext) -> Edited:
     """The dataset with the edits another window may have written since; cheap where none has."""
     from core.data.open_dataset import journal_of
 
     scanned = dataset.scanned
     if journal_of(scanned).last() == seen:
         return Edited(scanned, None, None)
-    return edit(dataset, seen, [Ask("look")], link)
+    return edit(dataset, seen, [Ask("look")], context)
 
 
-def edit(dataset: DatasetIndex, seen: int, asks: Sequence[Ask], link: JobContext) -> Edited:
+def edit(dataset: DatasetIndex, seen: int, asks: Sequence[Ask], context: JobContext) -> Edited:
     """Do what was asked, in order; `seen` is the last row of the journal that the window knows,
     below 0 where it knows nothing of it yet.
 
@@ -106,7 +106,7 @@ def _do(ask: Ask, scanned: DatasetIndex, journal: Journal) -> None:
         journal.add_all(ask.edits)
 
 
-def preview_split(dataset: DatasetIndex, plan: str, link: JobContext) -> DatasetIndex:
+def preview_split(dataset: DatasetIndex, plan: str, context: JobContext) -> DatasetIndex:
     """The dataset as it would be with this plan's split (empty: that of the scan); not written.
 
     Raises: DatasetError where it cannot be drawn.

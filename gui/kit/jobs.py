@@ -8,7 +8,7 @@ from core.errors import AppError
 from gui.kit.workers import JobContext
 
 
-def save_text(path: Path, text: str, link: JobContext) -> Path:
+def save_text(path: Path, text: str, context: JobContext) -> Path:
     """Raises: AppError where the file cannot be written."""
     from core.system import atomic_files
 

@@ -24,12 +24,12 @@ class Learned:
     first: tuple[str, ...] = ()
 
 
-def learn(dataset: DatasetIndex, features: PictureFeatures, link: JobContext) -> Learned:
+def learn(dataset: DatasetIndex, features: PictureFeatures, context: JobContext) -> Learned:
     """No torch in it: it need not wait for the compute slot."""
     from core.errors import DatasetError
     from core.evaluation.suggest import check_labels, first_to_label, suggest
 
-    check_stop(link.should_stop)
+    check_stop(context.should_stop)
     try:
         check_labels(dataset)
         suggestions = suggest(features, dataset)

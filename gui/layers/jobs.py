@@ -31,7 +31,7 @@ class Layers:
     lines: tuple[LayerLine, ...]
 
 
-def work_out_layers(question: LayerQuestion, link: JobContext) -> Layers:
+def work_out_layers(question: LayerQuestion, context: JobContext) -> Layers:
     """Raises: AppError where the model cannot be outlined."""
     from core.models.layers.rows import collapse
     from core.models.layers.tree import layer_tree

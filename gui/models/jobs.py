@@ -39,7 +39,7 @@ class RecognisedFile:
     text: str
 
 
-def list_models(link: JobContext) -> tuple[ModelCard, ...]:
+def list_models(context: JobContext) -> tuple[ModelCard, ...]:
     """The models whose weights are on this machine, those that come with the application first."""
     from core.models.resolve import with_added
     from core.models.weights import weights
@@ -49,13 +49,13 @@ def list_models(link: JobContext) -> tuple[ModelCard, ...]:
     return tuple(card for card in cards if card.id in here)
 
 
-def recognise_file(path: Path, link: JobContext) -> RecognisedFile:
+def recognise_file(path: Path, context: JobContext) -> RecognisedFile:
     """Raises: AppError where the file is refused or fits no architecture."""
     from core.evaluation.classifier import FILE_PREFIX
     from core.models.weights.files import open_model_file
 
-    link.on_progress(0, 0, "comparing with the catalog")
-    found = open_model_file(path, should_stop=link.should_stop)
+    context.on_progress(0, 0, "comparing with the catalog")
+    found = open_model_file(path, should_stop=context.should_stop)
     classes = count(found.num_classes, "class", "classes")
     return RecognisedFile(
         f"{FILE_PREFIX}{path}",
@@ -65,7 +65,7 @@ def recognise_file(path: Path, link: JobContext) -> RecognisedFile:
     )
 
 
-def list_catalog(link: JobContext) -> CatalogRows:
+def list_catalog(context: JobContext) -> CatalogRows:
     """Every card, whether its weights are here, and its latency where it was measured here."""
     from core.catalog.search import CardFilter
     from core.compute import benchmark
@@ -91,8 +91,8 @@ def list_catalog(link: JobContext) -> CatalogRows:
     return CatalogRows(known, tuple(row(card) for card in known.cards))
 
 
-def measure_latency(card: ModelCard, link: JobContext) -> Latency:
+def measure_latency(card: ModelCard, context: JobContext) -> Latency:
     """Time one image on this machine. Raises: AppError where it cannot be run here."""
     from core.compute import benchmark
 
-    return benchmark.measure(card, on_progress=link.on_progress, should_stop=link.should_stop)
+    return benchmark.measure(card, on_progress=context.on_progress, should_stop=context.should_stop)

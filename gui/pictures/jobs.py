@@ -57,14 +57,14 @@ class Inspected:
     error: str = ""
 
 
-def read_thumbnails(paths: Sequence[Path], short_side: int, link: JobContext) -> None:
+def read_thumbnails(paths: Sequence[Path], short_side: int, context: JobContext) -> None:
     """Send one `Thumbnail` per file; a broken file sends its reason."""
     for path in paths:
-        check_stop(link.should_stop)
-        link.sink(_read_thumbnail(path, short_side, link))
+        check_stop(context.should_stop)
+        context.sink(_read_thumbnail(path, short_side, context))
 
 
-def read_interruptible(path: Path, short_side: int, link: JobContext) -> Image.Image:
+def read_interruptible(path: Path, short_side: int, context: JobContext) -> Image.Image:
     """The picture of a file; a drive that does not answer keeps no job from being cancelled.
 
     Raises: DecodeError, Cancelled.
@@ -76,25 +76,25 @@ def read_interruptible(path: Path, short_side: int, link: JobContext) -> Image.I
         lambda _stopping: read_image(path, short_side=short_side),
         note="Reading pictures",
         name=path.name,
-        on_progress=link.on_progress,
-        should_stop=link.should_stop,
+        on_progress=context.on_progress,
+        should_stop=context.should_stop,
     )
 
 
-def _read_thumbnail(path: Path, short_side: int, link: JobContext) -> Thumbnail:
+def _read_thumbnail(path: Path, short_side: int, context: JobContext) -> Thumbnail:
     try:
-        return Thumbnail(path, _to_qimage(read_interruptible(path, short_side, link)))
+        return Thumbnail(path, _to_qimage(read_interruptible(path, short_side, context)))
     except AppError as error:
         return Thumbnail(path, QImage(), str(error))
 
 
-def read_cells(paths: Sequence[Path], side_px: int, link: JobContext) -> None:
+def read_cells(paths: Sequence[Path], side_px: int, context: JobContext) -> None:
     """Send one `Cell` per file: those that are in the cache first, then as they are decoded."""
     from core.images.thumbnails import read_thumbnails
 
     def send(path: Path, picture: Image.Image | None, error: str) -> None:
         if picture is None:
-            link.sink(Cell(path, side_px, QImage(), error))
+            context.sink(Cell(path, side_px, QImage(), error))
             return
         square = _to_qimage(picture)
         if square.width() != side_px:
@@ -108,27 +108,27 @@ def read_cells(paths: Sequence[Path], side_px: int, link: JobContext) -> None:
                 if is_coarse
                 else Qt.TransformationMode.SmoothTransformation,
             )
-        link.sink(Cell(path, side_px, square))
+        context.sink(Cell(path, side_px, square))
 
     read_thumbnails(
         paths,
         side_px,
         on_thumbnail=send,
-        should_stop=link.should_stop,
-        on_progress=link.on_progress,
+        should_stop=context.should_stop,
+        on_progress=context.on_progress,
     )
 
 
-def inspect_picture(path: Path, side_px: int, link: JobContext) -> Inspected:
+def inspect_picture(path: Path, side_px: int, context: JobContext) -> Inspected:
     """The picture at about `side_px` pixels and what its file says of itself."""
     from core.images.metadata import read_metadata
 
     try:
-        picture = read_interruptible(path, side_px, link)
+        picture = read_interruptible(path, side_px, context)
         metadata = read_metadata(path)
     except AppError as error:
         return Inspected(path, QImage(), None, error.message)
-    check_stop(link.should_stop)
+    check_stop(context.should_stop)
     if min(picture.size) > 2 * side_px:
         picture.thumbnail((2 * side_px, 2 * side_px))
     return Inspected(path, _to_qimage(picture), metadata)

@@ -45,14 +45,14 @@ def find_neighbours(
     file: str,
     known: Likeness | None,
     values: dict[str, Any] | None,
-    link: JobContext,
+    context: JobContext,
 ) -> Neighbours:
     """`known`: of an earlier question about the same dataset. `values`: of the recipe whose
     features are used where they are in the cache; None: by thumbnails alone.
 
     Raises: Cancelled; AppError where a model cannot be opened.
     """
-    likeness = known if known is not None else _likeness(dataset, values, link)
+    likeness = known if known is not None else _likeness(dataset, values, context)
     position = {name: i for i, name in enumerate(likeness.dataset.files)}
     i = position.get(file)
     if i is None or not likeness.is_known[i]:
@@ -65,18 +65,20 @@ def find_neighbours(
     return Neighbours(file, files, likeness)
 
 
-def _likeness(dataset: DatasetIndex, values: dict[str, Any] | None, link: JobContext) -> Likeness:
+def _likeness(
+    dataset: DatasetIndex, values: dict[str, Any] | None, context: JobContext
+) -> Likeness:
     if values is not None and len(dataset) <= _MOST_FEATURES:
         from core.features.dataset_features import cached_features
         from core.recipe.recipe import new_recipe
 
-        found = cached_features(dataset, new_recipe(values), should_stop=link.should_stop)
+        found = cached_features(dataset, new_recipe(values), should_stop=context.should_stop)
         if found is not None:
             vectors, is_there = found
             return Likeness(dataset, _unit(vectors), is_there, "by what the model sees")
     from core.data.health.measure import measure
 
-    measured = measure(dataset, on_progress=link.on_progress, should_stop=link.should_stop)
+    measured = measure(dataset, on_progress=context.on_progress, should_stop=context.should_stop)
     thumbs = measured.rows["thumb"].reshape(len(dataset), -1).astype(np.float32)
     thumbs -= thumbs.mean(axis=1, keepdims=True)
     is_known = np.ones(len(dataset), dtype=np.bool_)

@@ -36,7 +36,7 @@ class RunResults:
         return self.summary.path
 
 
-def read_results(path: Path, link: JobContext) -> RunResults:
+def read_results(path: Path, context: JobContext) -> RunResults:
     """Everything of a run's folder that Results shows; whether its images are still there, too."""
     from core.evaluation.image_files import look_after_images
     from core.runs.run_folder import Run, is_run
@@ -51,9 +51,9 @@ def read_results(path: Path, link: JobContext) -> RunResults:
     predictions = run.read_predictions()
     document = run.read_dataset()
     atomic_files = [prediction.file for prediction in predictions]
-    link.on_progress(0, len(atomic_files), "looking for the images")
+    context.on_progress(0, len(atomic_files), "looking for the images")
     images = look_after_images(
-        document, atomic_files, since=summary.started.timestamp(), should_stop=link.should_stop
+        document, atomic_files, since=summary.started.timestamp(), should_stop=context.should_stop
     )
     name = document.get("name") or summary.dataset
     return RunResults(
@@ -69,7 +69,7 @@ def _read_probe(run: Run) -> float | None:
     return probe.selection_accuracy if probe is not None and probe.epoch == 0 else None
 
 
-def evaluate_again(path: Path, split: str | None, link: JobContext) -> RunResults:
+def evaluate_again(path: Path, split: str | None, context: JobContext) -> RunResults:
     """Ask the run's model about every image of `split` and keep what it says in the run folder.
 
     A report that is there already stays as it is: it was made when the run ended.
@@ -78,15 +78,15 @@ def evaluate_again(path: Path, split: str | None, link: JobContext) -> RunResult
     from core.runs.run_folder import Run
 
     run = Run(path)
-    link.on_progress(0, 0, "opening the model")
+    context.on_progress(0, 0, "opening the model")
     found = evaluate_images(
-        run, split=split, on_progress=link.on_progress, should_stop=link.should_stop
+        run, split=split, on_progress=context.on_progress, should_stop=context.should_stop
     )
     before = run.read_report()
     if before is None:
         run.write_report(found.report)
     run.write_predictions(found.predictions)
-    results = read_results(path, link)
+    results = read_results(path, context)
     if before is None or found.report.confusion == before.confusion:
         return results
     return replace(

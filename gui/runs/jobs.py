@@ -60,7 +60,7 @@ class Trashed:
     problem: str = ""
 
 
-def list_runs(link: JobContext) -> tuple[RunSummary, ...]:
+def list_runs(context: JobContext) -> tuple[RunSummary, ...]:
     """All runs but those stopped before there was a model: a summary does not tell these apart."""
     from core.runs.run_folder import Run
     from core.runs.store import RunStore
@@ -72,7 +72,7 @@ def list_runs(link: JobContext) -> tuple[RunSummary, ...]:
     )
 
 
-def read_details(path: Path, other: Path | None, link: JobContext) -> RunDetails:
+def read_details(path: Path, other: Path | None, context: JobContext) -> RunDetails:
     """Raises: AppError where the folder has gone."""
     from core.runs.run_folder import Run
 
@@ -80,7 +80,7 @@ def read_details(path: Path, other: Path | None, link: JobContext) -> RunDetails
     ended = run.read_end()
     epochs: dict[int, float] = {}
     for event in run.read_events():
-        check_stop(link.should_stop)
+        check_stop(context.should_stop)
         if isinstance(event, EpochDone):
             epochs[event.epoch] = event.seconds  # an epoch done again after a resume counts once
     return RunDetails(
@@ -94,13 +94,13 @@ def read_details(path: Path, other: Path | None, link: JobContext) -> RunDetails
     )
 
 
-def read_curves(paths: Sequence[Path], link: JobContext) -> tuple[RunCurves, ...]:
+def read_curves(paths: Sequence[Path], context: JobContext) -> tuple[RunCurves, ...]:
     """Of the runs that are still there."""
     from core.runs.run_folder import Run
 
     found = []
     for path in paths:
-        check_stop(link.should_stop)
+        check_stop(context.should_stop)
         run = Run(path)
         epochs = {event.epoch: event for event in run.read_events() if isinstance(event, EpochDone)}
         order = sorted(epochs)
@@ -127,14 +127,14 @@ def _data_of(run: Run) -> str:
     return hashlib.blake2b(repr(chosen).encode(errors="surrogateescape")).hexdigest()
 
 
-def write_note(path: Path, text: str, link: JobContext) -> None:
+def write_note(path: Path, text: str, context: JobContext) -> None:
     """Raises: AppError."""
     from core.runs.run_folder import Run
 
     Run(path).write_note(text)
 
 
-def set_archived(paths: Sequence[Path], is_archived: bool, link: JobContext) -> int:
+def set_archived(paths: Sequence[Path], is_archived: bool, context: JobContext) -> int:
     """How many runs were put aside, or brought back. Raises: AppError."""
     from core.runs.run_folder import Run
 
@@ -175,7 +175,7 @@ def _text(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def read_settings(path: Path, link: JobContext) -> dict[str, Any]:
+def read_settings(path: Path, context: JobContext) -> dict[str, Any]:
     """The recipe of a run: its model, and what is not the default. Raises: AppError."""
     from core.runs.run_folder import Run
 
@@ -188,15 +188,15 @@ def read_settings(path: Path, link: JobContext) -> dict[str, Any]:
     }
 
 
-def move_to_trash(paths: Sequence[Path], link: JobContext) -> Trashed:
+def move_to_trash(paths: Sequence[Path], context: JobContext) -> Trashed:
     """Each run that is not on, into the platform's trash. Nothing is ever deleted for good."""
     from core.runs.run_folder import Run
 
     gone: list[Path] = []
     for position, path in enumerate(paths):
-        if link.should_stop():
+        if context.should_stop():
             return Trashed(tuple(gone), f"Stopped: {len(paths) - len(gone)} stayed.")
-        link.on_progress(position, len(paths), "moving to the trash")
+        context.on_progress(position, len(paths), "moving to the trash")
         if Run(path).read_status() == "running":
             return Trashed(tuple(gone), f"The run {path.name} is on: stop it first.")
         try:

@@ -8,14 +8,14 @@ from pathlib import Path
 from gui.kit.workers import JobContext
 
 
-def measure_cache(link: JobContext) -> int:
+def measure_cache(context: JobContext) -> int:
     from core.system import disk_cache
 
-    return disk_cache.size_bytes(should_stop=link.should_stop)
+    return disk_cache.size_bytes(should_stop=context.should_stop)
 
 
-def clear_cache(keep: Sequence[Path], link: JobContext) -> int:
+def clear_cache(keep: Sequence[Path], context: JobContext) -> int:
     """Bytes freed. Needs the compute slot: a training reads its features in the cache."""
     from core.system import disk_cache
 
-    return disk_cache.clear(keep=keep, should_stop=link.should_stop)
+    return disk_cache.clear(keep=keep, should_stop=context.should_stop)

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from core.diagnostics.warmup import Machine
 
 
-def warm_up(link: JobContext) -> Machine:
+def warm_up(context: JobContext) -> Machine:
     """Import everything heavy once, the plots' library first: a page may want it any moment."""
     import pyqtgraph  # noqa: F401 - loaded here so that the Train page finds it loaded
 
     from core.diagnostics import warmup
 
-    return warmup.warm_up(on_progress=link.on_progress, should_stop=link.should_stop)
+    return warmup.warm_up(on_progress=context.on_progress, should_stop=context.should_stop)
 
 
 class StartUp(CommandSet):

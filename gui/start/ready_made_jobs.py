@@ -20,19 +20,21 @@ class Offer:
     is_here: bool
 
 
-def list_offers(link: JobContext) -> tuple[Offer, ...]:
+def list_offers(context: JobContext) -> tuple[Offer, ...]:
     from core.data.sources import downloads
 
     return tuple(Offer(entry, downloads.is_here(entry)) for entry in downloads.all_sets())
 
 
-def download(name: str, link: JobContext) -> Path:
+def download(name: str, context: JobContext) -> Path:
     from core.data.sources import downloads
 
-    return downloads.download(name, on_progress=link.on_progress, should_stop=link.should_stop)
+    return downloads.download(
+        name, on_progress=context.on_progress, should_stop=context.should_stop
+    )
 
 
-def remove(name: str, link: JobContext) -> Path:
+def remove(name: str, context: JobContext) -> Path:
     from core.data.sources import downloads
 
     return downloads.remove(name)

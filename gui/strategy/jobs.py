@@ -25,30 +25,30 @@ class Question:
     thresholds: Thresholds
 
 
-def advise(question: Question, link: JobContext) -> Advice:
+def advise(question: Question, context: JobContext) -> Advice:
     """Raises: AppError where the set or the model cannot be used; Cancelled."""
     from core.advice.advise import advise as ask
     from core.recipe.recipe import new_recipe
 
-    link.on_progress(0, 0, "opening the model")
+    context.on_progress(0, 0, "opening the model")
     return ask(
         question.dataset,
         new_recipe(question.values),
         domain=question.domain,
         budget_seconds=question.budget_seconds,
         thresholds=question.thresholds,
-        on_progress=link.on_progress,
-        should_stop=link.should_stop,
+        on_progress=context.on_progress,
+        should_stop=context.should_stop,
     )
 
 
-def check(question: Question, advice: Advice, link: JobContext) -> Check:
+def check(question: Question, advice: Advice, context: JobContext) -> Check:
     """A short trial of the arms. Raises: AppError; Cancelled."""
     from core.advice.check import check as try_arms
 
     return try_arms(
         question.dataset,
         advice,
-        on_progress=link.on_progress,
-        should_stop=link.should_stop,
+        on_progress=context.on_progress,
+        should_stop=context.should_stop,
     )

@@ -27,7 +27,7 @@ class VariedPicture:
 
 
 def vary(
-    dataset: DatasetIndex, values: dict[str, Any], pick: int, roll: int, link: JobContext
+    dataset: DatasetIndex, values: dict[str, Any], pick: int, roll: int, context: JobContext
 ) -> tuple[VariedPicture, ...]:
     """Raises: AppError for a value the recipe refuses and for pictures that cannot be read."""
     from core.batches.augment_preview import choose, preview
@@ -39,7 +39,7 @@ def vary(
         make_recipe(values),
         views=VIEWS,
         roll=roll,
-        should_stop=link.should_stop,
+        should_stop=context.should_stop,
     )
     return tuple(
         VariedPicture(

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from core.training.live_model import CurrentModel
 
 
-def train(values: dict[str, Any], dataset: DatasetIndex, link: JobContext) -> RunResult:
+def train(values: dict[str, Any], dataset: DatasetIndex, context: JobContext) -> RunResult:
     """One run from the form's values. Raises: AppError for a value the recipe refuses."""
     from core.recipe.recipe import new_recipe
     from core.runs.store import RunStore
@@ -37,31 +37,31 @@ def train(values: dict[str, Any], dataset: DatasetIndex, link: JobContext) -> Ru
 
     recipe = new_recipe(values)
     if processes_of(recipe) > 1:
-        hear = ProgressFromEvents(link).hear
-        return fit_together(recipe, dataset, sink=hear, should_stop=link.should_stop)
+        hear = ProgressFromEvents(context).hear
+        return fit_together(recipe, dataset, sink=hear, should_stop=context.should_stop)
     run = RunStore().create(dataset.name or dataset.root.name, recipe)
-    listener = ProgressFromEvents(link)
+    listener = ProgressFromEvents(context)
     return fit(
-        recipe, dataset, run, sink=listener.hear, should_stop=link.should_stop,
+        recipe, dataset, run, sink=listener.hear, should_stop=context.should_stop,
         between_steps=listener.answer,
     )  # fmt: skip
 
 
-def resume_run(path: Path, link: JobContext) -> RunResult:
+def resume_run(path: Path, context: JobContext) -> RunResult:
     """Go on with a stopped run; what it told before is told again first, for the curves."""
     from core.runs.store import RunStore
     from core.training.fit import resume
     from core.training.torchrun import processes_of, resume_together
 
     run = RunStore().open(path)  # a run that failed is known by its name alone
-    listener = ProgressFromEvents(link)
+    listener = ProgressFromEvents(context)
     for event in run.read_events():
         if not isinstance(event, RunEnded):
             listener.hear(event)
     if processes_of(run.read_recipe()) > 1:
-        return resume_together(run, sink=listener.hear, should_stop=link.should_stop)
+        return resume_together(run, sink=listener.hear, should_stop=context.should_stop)
     return resume(
-        run, sink=listener.hear, should_stop=link.should_stop, between_steps=listener.answer
+        run, sink=listener.hear, should_stop=context.should_stop, between_steps=listener.answer
     )
 
 
@@ -69,8 +69,8 @@ class ProgressFromEvents:
     """Passes a run's events on, makes the status line's progress of them, samples the load, and
     answers what is asked of the model meanwhile."""
 
-    def __init__(self, link: JobContext) -> None:
-        self._link = link
+    def __init__(self, context: JobContext) -> None:
+        self._link = context
         self._load: LoadSampler | None = None
         self._device = "cpu"
         self._epochs = 0
@@ -106,7 +106,7 @@ class ProgressFromEvents:
                 return  # the next ones after the next step
 
 
-def plan_of(values: dict[str, Any], classes: int, link: JobContext) -> Plan:
+def plan_of(values: dict[str, Any], classes: int, context: JobContext) -> Plan:
     """What trains with these recipe values (with `model`), for so many classes.
 
     Raises: AppError for a value the recipe refuses or a model that cannot be outlined.
@@ -114,5 +114,5 @@ def plan_of(values: dict[str, Any], classes: int, link: JobContext) -> Plan:
     from core.plan.layer_plan import plan_of as plan_of_recipe
     from core.recipe.recipe import make_recipe
 
-    check_stop(link.should_stop)
+    check_stop(context.should_stop)
     return plan_of_recipe(make_recipe(values), classes)

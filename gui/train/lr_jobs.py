@@ -23,7 +23,7 @@ class RateQuestion:
     steps: int
 
 
-def find_rate(question: RateQuestion, link: JobContext) -> RateCurve:
+def find_rate(question: RateQuestion, context: JobContext) -> RateCurve:
     """Each step goes to the sink. Raises: AppError for a value or a range that is refused, and
     where set or model cannot be used; Cancelled."""
     from core.recipe.recipe import new_recipe
@@ -35,7 +35,7 @@ def find_rate(question: RateQuestion, link: JobContext) -> RateCurve:
         lowest=question.lowest,
         highest=question.highest,
         steps=question.steps,
-        sink=link.sink,
-        on_progress=link.on_progress,
-        should_stop=link.should_stop,
+        sink=context.sink,
+        on_progress=context.on_progress,
+        should_stop=context.should_stop,
     )

@@ -31,7 +31,7 @@ class QueueRow:
     """The reason of a failure."""
 
 
-def list_queue(link: JobContext) -> tuple[QueueRow, ...]:
+def list_queue(context: JobContext) -> tuple[QueueRow, ...]:
     from core.runs.queue import Queue
 
     return tuple(_row(entry) for entry in Queue().entries())
@@ -47,17 +47,17 @@ def _row(entry: QueueEntry) -> QueueRow:
 
 
 def add_to_queue(
-    values: dict[str, Any], opened: Sequence[Path], name: str, link: JobContext
+    values: dict[str, Any], opened: Sequence[Path], name: str, context: JobContext
 ) -> tuple[QueueRow, ...]:
     """Raises: AppError for a value the recipe refuses."""
     from core.recipe.recipe import new_recipe
     from core.runs.queue import Queue
 
     Queue().add(opened, name, new_recipe(values))
-    return list_queue(link)
+    return list_queue(context)
 
 
-def change_queue(entry: int, change: Change, link: JobContext) -> tuple[QueueRow, ...]:
+def change_queue(entry: int, change: Change, context: JobContext) -> tuple[QueueRow, ...]:
     from core.runs.queue import Queue
 
     queue = Queue()
@@ -69,34 +69,34 @@ def change_queue(entry: int, change: Change, link: JobContext) -> tuple[QueueRow
         order = [known.id for known in queue.entries()]
         if entry in order:
             queue.move(entry, order.index(entry) + (1 if change == "down" else -1))
-    return list_queue(link)
+    return list_queue(context)
 
 
-def clear_ended(link: JobContext) -> tuple[QueueRow, ...]:
+def clear_ended(context: JobContext) -> tuple[QueueRow, ...]:
     from core.runs.queue import Queue
 
     Queue().clear_ended()
-    return list_queue(link)
+    return list_queue(context)
 
 
-def take_from_queue(link: JobContext) -> QueueEntry | None:
+def take_from_queue(context: JobContext) -> QueueEntry | None:
     """The entry whose turn it is; from now on it is this window's."""
     from core.runs.queue import Queue
 
     return Queue().take()
 
 
-def train_entry(entry: QueueEntry, link: JobContext) -> RunResult:
+def train_entry(entry: QueueEntry, context: JobContext) -> RunResult:
     """One run, as the entry says; the queue on the disk knows how it ended."""
     from core.runs.queue import Queue
     from core.training.queue_runner import work_off
 
-    listener = ProgressFromEvents(link)
+    listener = ProgressFromEvents(context)
     return work_off(
         Queue(),
         entry,
-        on_progress=link.on_progress,
+        on_progress=context.on_progress,
         sink=listener.hear,
-        should_stop=link.should_stop,
+        should_stop=context.should_stop,
         between_steps=listener.answer,
     )

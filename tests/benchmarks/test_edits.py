@@ -63,7 +63,7 @@ class _Lateness:
 def test_edits_filters_and_selections_of_a_hundred_thousand_images(
     qtbot, tmp_path, monkeypatch
 ) -> None:
-    monkeypatch.setattr(jobs, "look_at_health", lambda dataset, link: None)
+    monkeypatch.setattr(jobs, "look_at_health", lambda dataset, context: None)
     sys.setswitchinterval(0.001)  # as the application does
     window = make_window()
     qtbot.addWidget(window)

@@ -110,86 +110,90 @@ class FakeCore:
     boundaries: int = 0
     """How often a fine-tuning went past its gate."""
 
-    def scan_folder(self, path: Path, link: JobContext) -> DatasetIndex:
+    def scan_folder(self, path: Path, context: JobContext) -> DatasetIndex:
         if self.fails_with is not None:
             raise self.fails_with
         return self.dataset
 
-    def verify_dataset(self, root: Path, link: JobContext) -> DatasetIndex:
+    def verify_dataset(self, root: Path, context: JobContext) -> DatasetIndex:
         return replace(self.dataset, verified=True)
 
-    def look_at_health(self, dataset: DatasetIndex, link: JobContext) -> HealthReport | None:
+    def look_at_health(self, dataset: DatasetIndex, context: JobContext) -> HealthReport | None:
         return self.health
 
-    def scan_sample(self, link: JobContext) -> DatasetIndex:
-        return self.scan_folder(self.dataset.root, link)
+    def scan_sample(self, context: JobContext) -> DatasetIndex:
+        return self.scan_folder(self.dataset.root, context)
 
-    def train(self, values: dict, dataset: DatasetIndex, link: JobContext) -> RunResult:
+    def train(self, values: dict, dataset: DatasetIndex, context: JobContext) -> RunResult:
         self.trained_with.append(values)
         if values.get("strategy", "feature-extraction") != "feature-extraction":
-            return self._fine_tune(values["strategy"], link, first_epoch=1)
-        link.sink(
+            return self._fine_tune(values["strategy"], context, first_epoch=1)
+        context.sink(
             RunStarted(
                 run=str(self.run_path), model="bundled/tf_efficientnet_lite0",
                 strategy="feature-extraction", device="cpu", precision="float32",
                 train_images=6, selection_images=6, report_images=2, epochs=3,
             )
         )  # fmt: skip
-        link.sink(Progress(done=8, total=8, note="reading and embedding images", images_per_s=99))
+        context.sink(
+            Progress(done=8, total=8, note="reading and embedding images", images_per_s=99)
+        )
         for epoch in (1, 2):
-            link.sink(
+            context.sink(
                 EpochDone(
                     epoch=epoch, train_loss=1 / epoch, train_accuracy=0.5,
                     selection_loss=1.1 / epoch, selection_accuracy=0.4 + epoch / 10, seconds=0.1,
                 )
             )  # fmt: skip
-        while not self.train_gate.wait(0.01) and not link.should_stop():
+        while not self.train_gate.wait(0.01) and not context.should_stop():
             pass
         if self.fails_with is not None:
             raise self.fails_with
-        status = "stopped" if link.should_stop() else "done"
+        status = "stopped" if context.should_stop() else "done"
         return RunResult(
             run=self.run_path, status=status, model="bundled/tf_efficientnet_lite0",
             strategy="feature-extraction", epochs=2, best_selection_accuracy=0.6,
             report=make_report(), seconds=1.5,
         )  # fmt: skip
 
-    def resume_run(self, path: Path, link: JobContext) -> RunResult:
+    def resume_run(self, path: Path, context: JobContext) -> RunResult:
         """Goes on after the first epoch, which is told again."""
         self.resumed.append(path)
-        return self._fine_tune("full", link, first_epoch=1, is_resumed=True)
+        return self._fine_tune("full", context, first_epoch=1, is_resumed=True)
 
     def _fine_tune(
-        self, strategy: str, link: JobContext, *, first_epoch: int, is_resumed: bool = False
+        self, strategy: str, context: JobContext, *, first_epoch: int, is_resumed: bool = False
     ) -> RunResult:
         """Two epochs of three steps; the second waits for the gate in its middle."""
-        link.sink(
+        context.sink(
             RunStarted(
                 run=str(self.run_path), model="bundled/tf_efficientnet_lite0", strategy=strategy,
                 device="cpu", precision="float32", train_images=6, selection_images=2,
                 report_images=2, epochs=2, groups=("stem", "blocks.0", "head"), steps_per_epoch=3,
             )
         )  # fmt: skip
-        link.sink(_epoch(0, 0.5))
-        link.sink(CheckpointSaved("best", 0, "best"))
-        link.sink(PlanChanged(1, ("head",), ("stem", "blocks.0")))
-        self._steps(link, 1, range(1, 4))
-        link.sink(_epoch(1, 0.75))
-        link.sink(CheckpointSaved("best", 1, "best"))
-        link.sink(PlanChanged(2, ("blocks.0",), ("stem",)))
-        self._steps(link, 2, range(4, 5))
+        context.sink(_epoch(0, 0.5))
+        context.sink(CheckpointSaved("best", 0, "best"))
+        context.sink(PlanChanged(1, ("head",), ("stem", "blocks.0")))
+        self._steps(context, 1, range(1, 4))
+        context.sink(_epoch(1, 0.75))
+        context.sink(CheckpointSaved("best", 1, "best"))
+        context.sink(PlanChanged(2, ("blocks.0",), ("stem",)))
+        self._steps(context, 2, range(4, 5))
         if is_resumed:
-            link.sink(RunResumed(step=3, epoch=1))
-            self._steps(link, 2, range(4, 5))
-        while not self.train_gate.wait(0.01) and not link.should_stop():
-            self._answer(link.take_questions(), link, "the model in training, step 4 (epoch 2)")
+            context.sink(RunResumed(step=3, epoch=1))
+            self._steps(context, 2, range(4, 5))
+        while not self.train_gate.wait(0.01) and not context.should_stop():
+            self._answer(
+                context.take_questions(), context, "the model in training, step 4 (epoch 2)"
+            )
         self.boundaries += 1
         if self.fails_with is not None:
             raise self.fails_with
-        is_stopped = link.should_stop()
+        is_stopped = context.should_stop()
         if not is_stopped:
-            self._steps(link, 2, range(5, 7))
-            link.sink(_epoch(2, 0.7))
+            self._steps(context, 2, range(5, 7))
+            context.sink(_epoch(2, 0.7))
         return RunResult(
             run=self.run_path, status="stopped" if is_stopped else "done",
             model="bundled/tf_efficientnet_lite0", strategy=strategy, epochs=1 if is_stopped else 2,
@@ -197,16 +201,16 @@ class FakeCore:
             probe_selection_accuracy=0.5,
         )  # fmt: skip
 
-    def _steps(self, link: JobContext, epoch: int, steps: range) -> None:
+    def _steps(self, context: JobContext, epoch: int, steps: range) -> None:
         for step in steps:
             rates = (0.0, 1e-4 if epoch == 2 else 0.0, 3e-4)
-            link.sink(StepDone(step, epoch, 1 / step, rates, 20.0, 1536.0))
+            context.sink(StepDone(step, epoch, 1 / step, rates, 20.0, 1536.0))
 
-    def classify(self, reference: str, paths: tuple[Path, ...], link: JobContext) -> None:
+    def classify(self, reference: str, paths: tuple[Path, ...], context: JobContext) -> None:
         self.classified_with.append(reference)
-        self._answer(paths, link)
+        self._answer(paths, context)
 
-    def _answer(self, paths, link: JobContext, by: str = "") -> None:
+    def _answer(self, paths, context: JobContext, by: str = "") -> None:
         for path in paths:
             # Shaped like core.evaluation.classifier's records, whose import would bring torch.
             top = tuple(
@@ -216,7 +220,7 @@ class FakeCore:
             answer = SimpleNamespace(
                 file=path.name, top=top, unlike_training=True, error="", tasks=()
             )
-            link.sink(classify_jobs.Answer(path, answer, by))
+            context.sink(classify_jobs.Answer(path, answer, by))
 
 
 def _epoch(epoch: int, accuracy: float) -> EpochDone:
@@ -282,18 +286,18 @@ def fake_core(image_folder: Path, tmp_path: Path, monkeypatch) -> FakeCore:
     return fake
 
 
-def _fake_machine(link: JobContext) -> Machine:
+def _fake_machine(context: JobContext) -> Machine:
     return Machine("Test CPU", 2, 8.0, "", "float32")
 
 
-def _fake_plan(values: dict, classes: int, link: JobContext) -> Plan:
+def _fake_plan(values: dict, classes: int, context: JobContext) -> Plan:
     """The plan of a model with three layer groups: none has to be outlined with torch."""
     head = 1280 * classes + classes
     sizes = {"stem": 928, "blocks.0": 2_000_000, "head": head}
     return make_plan(make_recipe(values), [(name, {f"{name}.w": n}) for name, n in sizes.items()])
 
 
-def _fake_models(link: JobContext) -> tuple[ModelCard, ...]:
+def _fake_models(context: JobContext) -> tuple[ModelCard, ...]:
     return tuple(
         ModelCard(
             id=f"bundled/tf_efficientnet_lite{size}", source="bundled",
@@ -304,7 +308,7 @@ def _fake_models(link: JobContext) -> tuple[ModelCard, ...]:
     )  # fmt: skip
 
 
-def _no_runs(link: JobContext) -> tuple[()]:
+def _no_runs(context: JobContext) -> tuple[()]:
     return ()
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from core.features.dataset_features import FeatureCost, PictureFeatures
 
 
-def ask_cost(dataset: DatasetIndex, values: dict[str, Any], link: JobContext) -> FeatureCost:
+def ask_cost(dataset: DatasetIndex, values: dict[str, Any], context: JobContext) -> FeatureCost:
     """How many features are missing and about how long they take.
 
     Raises: AppError where the model cannot be used; Cancelled.
@@ -23,28 +23,31 @@ def ask_cost(dataset: DatasetIndex, values: dict[str, Any], link: JobContext) ->
     from core.features.dataset_features import cost_of_features
     from core.recipe.recipe import new_recipe
 
-    return cost_of_features(dataset, new_recipe(values), should_stop=link.should_stop)
+    return cost_of_features(dataset, new_recipe(values), should_stop=context.should_stop)
 
 
 def read_features(
-    dataset: DatasetIndex, values: dict[str, Any], link: JobContext
+    dataset: DatasetIndex, values: dict[str, Any], context: JobContext
 ) -> PictureFeatures:
     """Raises: AppError where the model cannot be used; Cancelled."""
     from core.features.dataset_features import picture_features
     from core.recipe.recipe import new_recipe
 
     return picture_features(
-        dataset, new_recipe(values), on_progress=link.on_progress, should_stop=link.should_stop
+        dataset,
+        new_recipe(values),
+        on_progress=context.on_progress,
+        should_stop=context.should_stop,
     )
 
 
-def draw(features: PictureFeatures, link: JobContext) -> PictureMap:
+def draw(features: PictureFeatures, context: JobContext) -> PictureMap:
     """The map; on the way it is sent as far as it is arranged. Raises: DatasetError, Cancelled."""
     from core.evaluation.embedding_map import draw_map
 
     return draw_map(
         features,
-        on_stage=link.sink,
-        on_progress=link.on_progress,
-        should_stop=link.should_stop,
+        on_stage=context.sink,
+        on_progress=context.on_progress,
+        should_stop=context.should_stop,
     )

@@ -56,7 +56,7 @@ def test_what_is_still_asked_when_the_run_ends_is_answered_by_what_it_left(
 ) -> None:
     page = window.page("classify")
     choose_the_model_in_training(page)
-    monkeypatch.setattr(fake_core, "_answer", lambda paths, link, by: None)  # too late for it
+    monkeypatch.setattr(fake_core, "_answer", lambda paths, context, by: None)  # too late for it
     window.commands.classify.add_pictures([fake_core.dataset.path(0)])
     qtbot.waitUntil(lambda: bool(window.session.pictures))
     qtbot.waitUntil(lambda: window.session.pictures[0].asked == IN_TRAINING)
@@ -64,7 +64,7 @@ def test_what_is_still_asked_when_the_run_ends_is_answered_by_what_it_left(
     monkeypatch.undo()
     # What `undo` took back of the fakes is not needed any more but for the classifying itself.
     monkeypatch.setattr("gui.classify.jobs.classify", fake_core.classify)
-    monkeypatch.setattr("gui.runs.jobs.list_runs", lambda link: ())
+    monkeypatch.setattr("gui.runs.jobs.list_runs", lambda context: ())
     fake_core.train_gate.set()
     qtbot.waitUntil(lambda: not window.session.pictures[0].is_waiting)
     assert fake_core.classified_with == [str(fake_core.run_path)]
@@ -75,7 +75,7 @@ def test_no_model_is_offered_where_no_fine_tuning_is_on(window, fake_core) -> No
 
 
 def test_a_job_takes_a_few_questions_at_a_time_and_withdrawn_ones_never(qtbot) -> None:
-    job = Job(JobSpec("train", "Training", lambda link: None))
+    job = Job(JobSpec("train", "Training", lambda context: None))
     job.ask_about(range(20))
     assert job._take_questions() == list(range(16))
     job.withdraw()
@@ -96,13 +96,13 @@ def test_a_paused_run_answers_too() -> None:
     questions = [[], ["a.png"], []]
     classifier = SimpleNamespace(classify=lambda paths, top: [f"answer to {p}" for p in paths])
     model = SimpleNamespace(step=4, epoch=2, classifier=lambda: classifier)
-    link = JobContext(
+    context = JobContext(
         lambda *_: None,
         answers.append,
         lambda: False,
         lambda: questions.pop(0) if questions else [],
         lambda: next(held, False),
     )
-    ProgressFromEvents(link).answer(model)
+    ProgressFromEvents(context).answer(model)
     assert [(a.path, a.classification) for a in answers] == [("a.png", "answer to a.png")]
     assert answers[0].by == "the model in training, step 4 (epoch 2)"

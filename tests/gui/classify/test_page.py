@@ -100,8 +100,8 @@ def test_a_run_stopped_before_it_had_a_model_is_not_listed(tmp_path, monkeypatch
         run.write_classes(("ant", "bee"))
         run.append_event(RunEnded("stopped", -1, 0.0))
     run.make_checkpoint_folder().weights.write_bytes(b"")
-    link = JobContext(no_progress, print, never_stop)
-    assert [listed.dataset for listed in list_runs(link)] == ["late"]
+    context = JobContext(no_progress, print, never_stop)
+    assert [listed.dataset for listed in list_runs(context)] == ["late"]
 
 
 def test_a_run_deleted_while_it_is_offered_is_named_and_offered_no_more(

@@ -223,10 +223,10 @@ def test_the_finding_model_keeps_the_rules_of_item_models(qtmodeltester) -> None
 
 
 def _check_finds(monkeypatch, found, gate: threading.Event | None = None) -> None:
-    def verify(root, link):
-        link.on_progress(1, 8, "Checking pictures")
+    def verify(root, context):
+        context.on_progress(1, 8, "Checking pictures")
         while gate is not None and not gate.wait(0.01):
-            if link.should_stop():
+            if context.should_stop():
                 from core.errors import Cancelled
 
                 raise Cancelled

@@ -423,7 +423,7 @@ def test_wrong_predictions_of_a_run_are_shown_with_the_answer(
     page, edit, monkeypatch, qtbot
 ) -> None:
     found = jobs.WrongPredictions("insects-1", {"bee/2.png": "ant"})
-    monkeypatch.setattr(jobs, "read_wrong", lambda dataset, runs, link: found)
+    monkeypatch.setattr(jobs, "read_wrong", lambda dataset, runs, context: found)
     page.pictures.filters.choose("wrong")
     qtbot.waitUntil(lambda: _names(page) == ["bee/2.png"])
     assert page.pictures.grid.entries.caption(0)[0] == "→ ant"

@@ -27,7 +27,7 @@ def spawned() -> list[psutil.Process]:
 def test_a_job_decodes_in_processes_and_leaves_none_behind(qtbot, image_folder: Path) -> None:
     paths = sorted(image_folder.rglob("*.png"))
 
-    def work(link: JobContext) -> tuple[int, int]:
+    def work(context: JobContext) -> tuple[int, int]:
         from core.batches.decode_processes import Decoders
         from core.images.preprocess import Preprocessing
 

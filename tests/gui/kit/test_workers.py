@@ -69,15 +69,15 @@ def _start(runner: JobRunner, listener: _Listener, function, key: str = "job", *
     )
 
 
-def _wait_for_stop(link: JobContext) -> None:
+def _wait_for_stop(context: JobContext) -> None:
     while True:
-        check_stop(link.should_stop)
+        check_stop(context.should_stop)
 
 
 def test_a_result_arrives_in_the_main_thread_after_every_item(qtbot, runner, listener) -> None:
-    def count(link: JobContext) -> int:
+    def count(context: JobContext) -> int:
         for number in range(3):
-            link.sink(number)
+            context.sink(number)
         return 3
 
     _start(runner, listener, count)
@@ -88,7 +88,7 @@ def test_a_result_arrives_in_the_main_thread_after_every_item(qtbot, runner, lis
 
 
 def test_an_app_error_arrives_as_it_is(qtbot, runner, listener) -> None:
-    def refuse(link: JobContext) -> None:
+    def refuse(context: JobContext) -> None:
         raise AppError("“x” is no dataset.", "Drop another.")
 
     _start(runner, listener, refuse)
@@ -112,7 +112,7 @@ def test_a_failure_that_no_callback_takes_is_a_signal_with_the_page_to_show_it(
 
 
 def test_any_other_exception_is_a_crash_with_its_traceback(qtbot, runner, listener) -> None:
-    def stumble(link: JobContext) -> None:
+    def stumble(context: JobContext) -> None:
         raise KeyError("lost")
 
     crashes: list[Crash] = []
@@ -134,7 +134,7 @@ def test_a_job_cancelled_while_it_runs_says_so(qtbot, runner, listener) -> None:
 def test_a_job_cancelled_before_its_start_never_runs(qtbot, runner, listener) -> None:
     ran: list[str] = []
 
-    def mark(link: JobContext) -> None:
+    def mark(context: JobContext) -> None:
         ran.append("ran")
 
     first = _start(runner, _Listener(), _wait_for_stop, "first", needs_compute=True)
@@ -152,7 +152,7 @@ def test_compute_jobs_take_turns(qtbot, runner, listener) -> None:
     together: list[int] = []
     running = threading.Semaphore(1)
 
-    def compute(link: JobContext) -> None:
+    def compute(context: JobContext) -> None:
         assert running.acquire(blocking=False), "two compute jobs at a time"
         gate.wait(5)
         together.append(1)
@@ -168,7 +168,7 @@ def test_compute_jobs_take_turns(qtbot, runner, listener) -> None:
 
 def test_a_light_job_does_not_wait_for_the_compute_slot(qtbot, runner, listener) -> None:
     heavy = _start(runner, _Listener(), _wait_for_stop, "heavy", needs_compute=True)
-    _start(runner, listener, lambda link: "light", "light")
+    _start(runner, listener, lambda context: "light", "light")
     qtbot.waitUntil(lambda: listener.events == [("success", "light")])
     runner.cancel(heavy)
 
@@ -177,15 +177,15 @@ def test_what_a_superseded_job_says_is_ignored(qtbot, runner, listener) -> None:
     started = threading.Event()
     gate = threading.Event()
 
-    def old(link: JobContext) -> str:
+    def old(context: JobContext) -> str:
         started.set()
         gate.wait(5)
-        link.sink("stale")
+        context.sink("stale")
         return "stale"
 
     _start(runner, listener, old, "scan")
     assert started.wait(5)
-    _start(runner, listener, lambda link: "new", "scan")
+    _start(runner, listener, lambda context: "new", "scan")
     gate.set()
     qtbot.waitUntil(lambda: runner.is_idle)
     assert listener.events == [("success", "new")]
@@ -194,8 +194,8 @@ def test_what_a_superseded_job_says_is_ignored(qtbot, runner, listener) -> None:
 def test_progress_reaches_the_listeners_of_the_runner(qtbot, runner, listener) -> None:
     gate = threading.Event()
 
-    def work(link: JobContext) -> None:
-        link.on_progress(3, 7, "reading")
+    def work(context: JobContext) -> None:
+        context.on_progress(3, 7, "reading")
         gate.wait(5)
 
     job = _start(runner, listener, work, on_progress=listener.progress)
@@ -228,6 +228,6 @@ def test_a_full_mailbox_drops_old_steps_and_nothing_else() -> None:
 
 def test_jobs_end_without_leaving_a_thread(qtbot, runner, listener) -> None:
     for number in range(20):
-        _start(runner, listener, lambda link: None, f"job-{number}")
+        _start(runner, listener, lambda context: None, f"job-{number}")
     qtbot.waitUntil(lambda: runner.is_idle)
     assert listener.kinds == ["success"] * 20

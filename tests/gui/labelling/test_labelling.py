@@ -43,7 +43,7 @@ def flat(tmp_path, fake_core) -> Path:
 def instant_features(monkeypatch) -> None:
     """Two clusters, as the colours are."""
 
-    def read(dataset, values, link):
+    def read(dataset, values, context):
         n = len(dataset)
         numbers = np.array([int(file[:2]) for file in dataset.files])
         rng = np.random.default_rng(0)
@@ -52,7 +52,7 @@ def instant_features(monkeypatch) -> None:
             "bundled/tf_efficientnet_lite0", dataset.files, vectors.astype(np.float32), np.arange(n)
         )
 
-    monkeypatch.setattr(jobs, "ask_cost", lambda d, v, link: FeatureCost(len(d), 0, 0.0))
+    monkeypatch.setattr(jobs, "ask_cost", lambda d, v, context: FeatureCost(len(d), 0, 0.0))
     monkeypatch.setattr(jobs, "read_features", read)
 
 

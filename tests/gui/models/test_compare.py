@@ -151,10 +151,10 @@ def test_a_model_is_timed_and_the_result_stands_everywhere(models, qtbot, monkey
 def test_timing_can_be_cancelled(models, qtbot, monkeypatch) -> None:
     started = threading.Event()
 
-    def measure(card, link) -> None:
+    def measure(card, context) -> None:
         started.set()
         while True:
-            check_stop(link.should_stop)
+            check_stop(context.should_stop)
             time.sleep(0.002)
 
     monkeypatch.setattr(jobs, "measure_latency", measure)
@@ -169,7 +169,7 @@ def test_timing_can_be_cancelled(models, qtbot, monkeypatch) -> None:
 
 
 def test_a_model_that_cannot_be_timed_says_why(models, qtbot, monkeypatch) -> None:
-    def measure(card, link) -> None:
+    def measure(card, context) -> None:
         raise AppError("It needs 80 GB of memory and 4 GB are free.", "Choose a smaller model.")
 
     monkeypatch.setattr(jobs, "measure_latency", measure)

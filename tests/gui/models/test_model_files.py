@@ -45,7 +45,7 @@ def test_other_files_are_refused_with_what_can_be_dropped(tmp_path) -> None:
 def test_a_dropped_file_becomes_the_classifier(
     window, fake_core, qtbot, drop, weights, monkeypatch
 ) -> None:
-    def recognise(path, link):
+    def recognise(path, context):
         return jobs.RecognisedFile(f"file:{path}", "It holds the weights of resnet18.")
 
     monkeypatch.setattr(jobs, "recognise_file", recognise)

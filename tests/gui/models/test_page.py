@@ -363,7 +363,7 @@ def test_copies_go_to_the_clipboard(models, qtbot) -> None:
 
 
 def test_a_failure_is_a_sentence_in_the_place_of_the_tree(models, qtbot, monkeypatch) -> None:
-    def fail(question, link):
+    def fail(question, context):
         raise ModelError("The layers of it cannot be worked out.", "It can still be used.")
 
     monkeypatch.setattr(jobs, "work_out_layers", fail)
@@ -378,9 +378,9 @@ def test_whoever_arrows_on_gets_the_layers_of_where_they_stop(models, qtbot, mon
     asked = []
     real = jobs.work_out_layers
 
-    def watch(question, link):
+    def watch(question, context):
         asked.append(question.card.id)
-        return real(question, link)
+        return real(question, context)
 
     monkeypatch.setattr(jobs, "work_out_layers", watch)
     models.tabs.setCurrentWidget(models.layers)

@@ -26,21 +26,21 @@ def stalled(monkeypatch) -> threading.Event:
 @pytest.mark.parametrize(
     "read",
     [
-        lambda path, link: picture_jobs.read_thumbnails((path,), 64, link),
-        lambda path, link: picture_jobs.read_cells((path,), 64, link),
-        lambda path, link: picture_jobs.inspect_picture(path, 64, link),
+        lambda path, context: picture_jobs.read_thumbnails((path,), 64, context),
+        lambda path, context: picture_jobs.read_cells((path,), 64, context),
+        lambda path, context: picture_jobs.inspect_picture(path, 64, context),
     ],
     ids=["thumbnails", "gallery", "inspector"],
 )
 def test_pictures_on_a_stalled_drive_can_be_cancelled(tmp_path, stalled, read):
     notes = []
-    link = JobContext(
+    context = JobContext(
         on_progress=lambda done, total, note: notes.append(note),
         sink=lambda item: None,
         should_stop=lambda: bool(notes),
     )
     with pytest.raises(Cancelled):
-        read(tmp_path / "ant.jpg", link)
+        read(tmp_path / "ant.jpg", context)
     assert notes[-1].endswith("waiting for ant.jpg; the drive or the network does not answer")
 
 

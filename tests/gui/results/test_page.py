@@ -291,11 +291,11 @@ def test_an_old_run_offers_to_be_evaluated_again(old_run, make_run, monkeypatch,
     gate = threading.Event()
     known = jobs.read_results
 
-    def evaluate(path: Path, split: str | None, link):
+    def evaluate(path: Path, split: str | None, context):
         assert split == "val"
-        link.on_progress(3, 8, "classifying")
+        context.on_progress(3, 8, "classifying")
         gate.wait(10)
-        found = known(path, link)
+        found = known(path, context)
         files = ["ant/0.png", "bee/0.png"]
         return replace(
             found, predictions=tuple(Prediction(f, i, 0, 0.9) for i, f in enumerate(files))
@@ -315,7 +315,7 @@ def test_an_old_run_offers_to_be_evaluated_again(old_run, make_run, monkeypatch,
 def test_an_evaluation_can_fail_or_be_cancelled_and_changes_nothing(
     window, old_run, monkeypatch, qtbot
 ) -> None:
-    def fail(path: Path, split: str | None, link):
+    def fail(path: Path, split: str | None, context):
         raise AppError("The weights are missing.")
 
     monkeypatch.setattr(jobs, "evaluate_again", fail)
@@ -323,11 +323,11 @@ def test_an_evaluation_can_fail_or_be_cancelled_and_changes_nothing(
     qtbot.waitUntil(lambda: old_run.notices.text == "The weights are missing.")
     assert not old_run.pictures.evaluate_button.isHidden()
 
-    def wait(path: Path, split: str | None, link):
+    def wait(path: Path, split: str | None, context):
         from core.events import check_stop
 
         while True:
-            check_stop(link.should_stop)
+            check_stop(context.should_stop)
 
     monkeypatch.setattr(jobs, "evaluate_again", wait)
     old_run.pictures.evaluate_button.click()

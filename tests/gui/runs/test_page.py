@@ -63,7 +63,7 @@ def store(tmp_path) -> Path:
 
 @pytest.fixture
 def page(qtbot, window, fake_core, store, monkeypatch):
-    monkeypatch.setattr(run_jobs, "list_runs", lambda link: tuple(RunStore(store).runs()))
+    monkeypatch.setattr(run_jobs, "list_runs", lambda context: tuple(RunStore(store).runs()))
     window.commands.start_up.begin()
     qtbot.waitUntil(lambda: len(window.session.runs) == 4)
     qtbot.waitUntil(lambda: window.session.machine is not None)
@@ -237,8 +237,8 @@ def test_the_run_that_is_on_never_goes(qtbot, window, page, store, monkeypatch):
     window.session.end_run(None)
     # begun by another process, or after the listing: the job asks the folder itself
     running = make_run(store, "new-20261005-100000", alive=True)
-    link = JobContext(lambda *_: None, lambda _: None, lambda: False)
-    answer = run_jobs.move_to_trash([running.path], link)
+    context = JobContext(lambda *_: None, lambda _: None, lambda: False)
+    answer = run_jobs.move_to_trash([running.path], context)
     assert not answer.paths
     assert "is on" in answer.problem
     assert not gone

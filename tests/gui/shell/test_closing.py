@@ -28,11 +28,11 @@ class Gated:
         self.gate = threading.Event()
 
     def __call__(self, *arguments):
-        link: JobContext = arguments[-1]
+        context: JobContext = arguments[-1]
         self.has_begun.set()
-        link.on_progress(1, 4, "reading")
+        context.on_progress(1, 4, "reading")
         while not self.gate.wait(0.01):
-            if link.should_stop():
+            if context.should_stop():
                 self.was_stopped.set()
                 raise Cancelled
         return self._function(*arguments)

@@ -89,7 +89,7 @@ def test_a_folder_and_a_table_dropped_together_open_as_one(
     table.write_text("path,label")
     opened = []
 
-    def scan(paths, link):
+    def scan(paths, context):
         opened.append(paths)
         return fake_core.dataset
 

@@ -90,8 +90,8 @@ def test_data_is_an_invitation_at_first(window) -> None:
 def test_data_says_what_it_scans(window, fake_core, monkeypatch, qtbot, image_folder) -> None:
     gate = threading.Event()
 
-    def slow(path: Path, link):
-        link.on_progress(3, 8, "reading")
+    def slow(path: Path, context):
+        context.on_progress(3, 8, "reading")
         gate.wait(5)
         return fake_core.dataset
 
@@ -335,7 +335,7 @@ def test_a_run_that_ends_leaves_a_model_chosen_by_hand(window, data, fake_core, 
 def test_no_model_is_named_where_nothing_was_answered(
     window, fake_core, image_folder, monkeypatch, qtbot
 ) -> None:
-    def refuse(reference: str, paths: tuple[Path, ...], link) -> None:
+    def refuse(reference: str, paths: tuple[Path, ...], context) -> None:
         raise AppError("The weights are missing.")
 
     monkeypatch.setattr(classify_jobs, "classify", refuse)

@@ -15,7 +15,7 @@ from gui.strategy import jobs
 _LEFT = Qt.MouseButton.LeftButton
 
 
-def _advise(question, link) -> Advice:
+def _advise(question, context) -> Advice:
     recipe = make_recipe({"strategy": "full", "max_epochs": 2, "seed": 0})
     plan = make_plan(
         recipe, [("stem", {"a": 900}), ("blocks.0", {"b": 2_000}), ("head", {"c": 100})]

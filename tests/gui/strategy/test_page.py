@@ -54,19 +54,19 @@ class FakeAdvice:
         self.gate.set()
         self.fails_with: Exception | None = None
 
-    def advise(self, question, link):
+    def advise(self, question, context):
         from core.errors import Cancelled
 
         self.questions.append(question)
-        link.on_progress(1, 2, "reading")
+        context.on_progress(1, 2, "reading")
         while not self.gate.wait(0.01):
-            if link.should_stop():
+            if context.should_stop():
                 raise Cancelled
         if self.fails_with is not None:
             raise self.fails_with
         return make_advice()
 
-    def check(self, question, advice, link):
+    def check(self, question, advice, context):
         arms = (
             Arm("feature-extraction", 0.9, (0.8, 0.96), 1),
             Arm("partial", 0.94, (0.84, 0.98), 9),
@@ -248,6 +248,6 @@ def test_every_strategy_has_a_name():
 def test_the_plan_of_recipe_values_is_made_in_a_job():
     from gui.kit.workers import JobContext
 
-    link = JobContext(lambda *_: None, lambda _: None, lambda: False)
-    plan = plan_of({"strategy": "partial", "layer_groups": 1}, 3, link)
+    context = JobContext(lambda *_: None, lambda _: None, lambda: False)
+    plan = plan_of({"strategy": "partial", "layer_groups": 1}, 3, context)
     assert [group.is_trained for group in plan.groups][-3:] == [False, True, True]

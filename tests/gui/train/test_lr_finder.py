@@ -30,22 +30,22 @@ class FakeFinder:
         self.asked: list[lr_jobs.RateQuestion] = []
         self.fails_with: AppError | None = None
 
-    def find(self, question: lr_jobs.RateQuestion, link) -> RateCurve:
+    def find(self, question: lr_jobs.RateQuestion, context) -> RateCurve:
         self.asked.append(question)
         if self.fails_with is not None:
             raise self.fails_with
-        link.sink(Notice("info", "One file was left out."))
+        context.sink(Notice("info", "One file was left out."))
         smoother = Smoother(question.lowest, question.highest, question.steps)
         points: list[RatePoint] = []
         for step in range(1, question.steps + 1):
             if step == 11:
                 while not self.gate.wait(0.01):
-                    check_stop(link.should_stop)
+                    check_stop(context.should_stop)
             rate = rate_at(step, question.lowest, question.highest, question.steps)
             loss = 0.05 + (0.01 if step % 2 else 0.0) + (rate / 1e-3) ** 3
             points.append(RatePoint(step, rate, loss, smoother.add(loss)))
-            link.sink(points[-1])
-            link.on_progress(step, question.steps, "testing rates")
+            context.sink(points[-1])
+            context.on_progress(step, question.steps, "testing rates")
             if has_diverged(points, 2):
                 break
         groups = (("blocks.6", 0.75), ("head", 1.0))

@@ -122,7 +122,7 @@ def test_a_model_that_is_none_of_those_here_can_be_trained_too(window, page) -> 
 def test_a_wrong_value_is_refused_in_words_and_nothing_begins(
     window, page, qtbot, monkeypatch
 ) -> None:
-    def refuse(values, dataset, link):
+    def refuse(values, dataset, context):
         from core.recipe.recipe import make_recipe
 
         make_recipe(values)

@@ -20,9 +20,9 @@ def trained(fake_core, monkeypatch) -> list[str]:
     """The names of what the queue trained, by a trainer that waits for the gate."""
     names: list[str] = []
 
-    def train_entry(entry, link):
+    def train_entry(entry, context):
         names.append(entry.name)
-        result = fake_core.train({}, fake_core.dataset, link)
+        result = fake_core.train({}, fake_core.dataset, context)
         Queue().end(entry.id, result.status)
         return result
 
@@ -108,12 +108,12 @@ def test_one_that_fails_is_shown_with_its_reason_and_the_next_is_trained(
 ) -> None:
     follow = queue_jobs.train_entry
 
-    def refuse_first(entry, link):
+    def refuse_first(entry, context):
         if not trained:
             trained.append("refused")
             Queue().end(entry.id, "failed", error="The folder is gone.")
             raise AppError("The folder is gone.")
-        return follow(entry, link)
+        return follow(entry, context)
 
     monkeypatch.setattr(queue_jobs, "train_entry", refuse_first)
     for waiting in (1, 2):
@@ -144,12 +144,12 @@ def test_the_trainer_of_the_queue_trains_for_real(tmp_path, make_image_folder) -
     queue = Queue()
     queue.add([folder], "shapes", Recipe(selection_folds=2, max_epochs=2))
     heard: list[object] = []
-    link = queue_jobs.JobContext(lambda *_: None, heard.append, lambda: False)
-    result = queue_jobs.train_entry(queue.take(), link)
+    context = queue_jobs.JobContext(lambda *_: None, heard.append, lambda: False)
+    result = queue_jobs.train_entry(queue.take(), context)
     assert result.status == "done"
     assert [e.state for e in queue.entries()] == ["done"]
     assert heard
-    assert partial(jobs.list_runs, link)()[0].path == result.run
+    assert partial(jobs.list_runs, context)()[0].path == result.run
 
 
 def test_a_long_queue_leaves_a_low_window_to_the_curves(window, page, panel, qtbot) -> None:

@@ -31,10 +31,10 @@ def features_of_fakes(monkeypatch):
         read = 0
         fails_with: Exception | None = None
 
-        def ask_cost(self, dataset, values, link):
+        def ask_cost(self, dataset, values, context):
             return FeatureCost(len(dataset), self.missing, 65.0 if self.missing else 0.0)
 
-        def read_features(self, dataset, values, link):
+        def read_features(self, dataset, values, context):
             self.read += 1
             if self.fails_with is not None:
                 raise self.fails_with
@@ -46,11 +46,11 @@ def features_of_fakes(monkeypatch):
                 "bundled/tf_efficientnet_lite0", dataset.files, vectors, np.arange(n)
             )
 
-        def draw(self, features, link):
+        def draw(self, features, context):
             xy = features.vectors * 2 - 1
             near = neighbours(features.vectors, features.copies, count=3)
             first = PictureMap(features.model, features.files, xy, "PCA", near, 0.9)
-            link.sink(first)
+            context.sink(first)
             return replace(first, layout="t-SNE", arranged=len(features))
 
     fake = Fake()

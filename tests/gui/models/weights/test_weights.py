@@ -134,9 +134,9 @@ def test_a_download_shows_its_progress_and_then_that_it_is_here(
 
 
 def test_a_download_can_be_cancelled(models, qtbot, monkeypatch) -> None:
-    def download(card, link) -> ModelCard:
+    def download(card, context) -> ModelCard:
         while True:
-            check_stop(link.should_stop)
+            check_stop(context.should_stop)
             time.sleep(0.002)
 
     monkeypatch.setattr(jobs, "download", download)
@@ -167,7 +167,7 @@ def test_a_file_that_is_added_becomes_a_model_and_can_be_removed(
     file = tmp_path / "mine.safetensors"
     file.write_bytes(b"x" * 2_000)
 
-    def add_file(path, link) -> ModelCard:
+    def add_file(path, context) -> ModelCard:
         about = path.stat()
         card = added.FileCard(
             id=added.file_id(path), source="file", arch="resnet18", tag="", family="ResNet",
@@ -198,7 +198,7 @@ def test_a_file_dropped_on_the_page_is_added(
 ) -> None:
     asked = []
 
-    def add_file(path, link) -> ModelCard:
+    def add_file(path, context) -> ModelCard:
         asked.append(path)
         raise WeightsError("Nothing fits.", "")
 
@@ -211,7 +211,7 @@ def test_a_file_dropped_on_the_page_is_added(
 
 
 def test_a_file_that_is_refused_says_why(models, qtbot, monkeypatch, tmp_path) -> None:
-    def add_file(path, link) -> ModelCard:
+    def add_file(path, context) -> ModelCard:
         raise WeightsError("“x.pth” is refused: reading it could run code.", "Save tensors only.")
 
     monkeypatch.setattr(jobs, "add_file", add_file)

@@ -317,7 +317,7 @@ PLANTED: tuple[tuple[Rule, dict[str, str], str], ...] = (
     (
         files_and_folders_are_of_a_size_to_read,
         {"gui/utils.py": ""},
-        "gui/utils.py has no telling name",
+        "gui/utils.py says nothing by its name",
     ),
     (main_imports_nothing_at_its_top, {"main.py": "import torch\n"}, "main.py imports torch"),
 )

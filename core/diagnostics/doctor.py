@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from core.catalog import catalog
+from core.diagnostics.warmup import describe_machine
 from core.models.weights import weights
 from core.system import libraries, paths
 
@@ -54,8 +55,6 @@ def _libraries() -> Check:
 
 
 def _compute() -> Check:
-    from core.diagnostics.warmup import describe_machine
-
     machine = describe_machine()
     text = f"{machine.cpu}, {machine.cores} cores, {machine.memory_gb:.0f} GB"
     if machine.accelerator:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,9 @@ import numpy.typing as npt
 from core.data.dataset import NO_LABEL
 from core.errors import DatasetError
 from core.events import OnProgress, ShouldStop, check_stop, never_stop, no_progress
-from core.features.dataset_features import PictureFeatures
+
+if TYPE_CHECKING:
+    from core.features.dataset_features import PictureFeatures
 
 MOST_ARRANGED = 5_000
 """Points that t-SNE moves; each of more stands beside its nearest of these."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,9 @@ from core.data.dataset import NO_LABEL, DatasetIndex
 from core.data.splits import stratified_folds
 from core.errors import DatasetError
 from core.evaluation.metrics import wilson_interval
-from core.features.dataset_features import PictureFeatures
+
+if TYPE_CHECKING:
+    from core.features.dataset_features import PictureFeatures
 
 _STRENGTH = 100.0
 """scikit-learn's C, for features of unit mean square. Of 10, 100 and 1,000 the best or within

@@ -12,9 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from core.compute.choose import resolve_compute
+from core.compute.embedder import Embedder
 from core.data.dataset import DatasetIndex
 from core.data.health.findings import FrozenFeatures
 from core.events import OnProgress, ShouldStop, check_stop, never_stop, no_progress
+from core.features.cache import FeatureCache, embed_files
+from core.models.build import build
+from core.models.resolve import resolve_model
 from core.recipe.recipe import Recipe
 
 
@@ -59,12 +64,6 @@ def picture_features(
 
     Raises: AppError where the model cannot be used; Cancelled (what was computed stays cached).
     """
-    from core.compute.choose import resolve_compute
-    from core.compute.embedder import Embedder
-    from core.features.cache import FeatureCache, embed_files
-    from core.models.build import build
-    from core.models.resolve import resolve_model
-
     on_progress(0, 0, "opening the model")
     card = resolve_model(recipe.model)
     built = build(card, num_classes=max(2, len(index.classes)))
@@ -102,12 +101,6 @@ def cost_of_features(
 
     Raises: AppError where the model cannot be used; Cancelled.
     """
-    from core.compute.choose import resolve_compute
-    from core.compute.embedder import Embedder
-    from core.features.cache import FeatureCache, embed_files
-    from core.models.build import build
-    from core.models.resolve import resolve_model
-
     built = build(resolve_model(recipe.model), num_classes=max(2, len(index.classes)))
     check_stop(should_stop)
     compute = resolve_compute(recipe, built)
@@ -154,11 +147,6 @@ def cached_features(
 
     No picture is read. Raises: AppError where the model cannot be used; Cancelled.
     """
-    from core.compute.choose import resolve_compute
-    from core.features.cache import FeatureCache
-    from core.models.build import build
-    from core.models.resolve import resolve_model
-
     built = build(resolve_model(recipe.model), num_classes=max(2, len(index.classes)))
     check_stop(should_stop)
     cache = FeatureCache.of(built, resolve_compute(recipe, built))

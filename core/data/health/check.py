@@ -23,6 +23,7 @@ from core.data.health.findings import (
     Kind,
     open_findings,
 )
+from core.data.health.label_errors import FOLDS, UNLIKE, label_errors, unlike_their_class
 from core.data.health.measure import Measured, measure
 from core.data.health.near_duplicates import LIKE, TURNS, Pairs, connected_groups, near_pairs
 from core.data.splits import copies_of
@@ -239,8 +240,6 @@ def _by_features(
 
     copies: groups of positions of exact and near copies.
     """
-    from core.data.health.label_errors import FOLDS, UNLIKE, label_errors, unlike_their_class
-
     name = full_name(features.model)
     usable = np.flatnonzero(features.is_ok & (index.labels != NO_LABEL))
     vectors, labels = features.vectors[usable], index.labels[usable]

@@ -14,6 +14,7 @@ in either set. See tests/benchmarks/test_health.py.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -199,8 +200,6 @@ def _out_of_fold_probabilities(
     `trusted` bool [n]: the pictures to which heads are fitted. The penalty grows with the number
     of features, so that it has the same effect for every backbone.
     """
-    import warnings
-
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 

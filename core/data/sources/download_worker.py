@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import re
 import shutil
+import socket
 import tarfile
 import time
 import zipfile
@@ -17,6 +18,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from PIL import Image
 
 _EMIT_SECONDS = 0.2
 _SILENCE_SECONDS = 30.0
@@ -48,8 +52,6 @@ def fetch(request: dict[str, Any], emit: Emit) -> Path:
 
     Raises: whatever the network and torchvision raise; BrokenDownloadError.
     """
-    import socket
-
     from torchvision.datasets import utils
 
     socket.setdefaulttimeout(_SILENCE_SECONDS)
@@ -155,8 +157,6 @@ def _write_images(
 
     Raises: BrokenDownloadError.
     """
-    from PIL import Image
-
     made: set[Path] = set()
     number = 0
     for number, item in enumerate(items, start=1):
@@ -243,7 +243,6 @@ def _food101(root: str) -> Iterator[Item]:
 
 
 def _pcam(root: str) -> Iterator[Item]:
-    import numpy as np
     from torchvision.datasets import PCAM
 
     for split in ("train", "val", "test"):

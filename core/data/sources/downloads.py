@@ -22,9 +22,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from core.data.sources.samples import digits
 from core.errors import DatasetError
 from core.events import OnProgress, ShouldStop, check_stop, never_stop, no_progress
 from core.system import paths
+from core.system.subprocesses import Child
 
 _SPARE_BYTES = 256 << 20
 """Bytes that must stay free on the disk beside the set."""
@@ -115,8 +117,6 @@ def open_set(name: str) -> Path:
     """
     entry = find(name)
     if entry.id == DIGITS.id:
-        from core.data.sources.samples import digits
-
         return digits()
     if not is_here(entry):
         raise DatasetError(
@@ -185,8 +185,6 @@ def download(
 def _run_child(
     entry: ReadyMade, work_dir: Path, on_progress: OnProgress, should_stop: ShouldStop
 ) -> None:
-    from core.system.subprocesses import Child
-
     request = {
         "do": "dataset", "id": entry.id, "folder": str(work_dir), "images": entry.images,
     }  # fmt: skip

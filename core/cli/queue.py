@@ -112,7 +112,7 @@ def put_back(entry: EntryId) -> None:
     """Let an entry that has ended wait once more."""
     from core.runs.queue import Queue
 
-    Queue().put_back(entry)
+    Queue().requeue(entry)
 
 
 @queue.command()
@@ -124,7 +124,7 @@ def run(as_json: Json = False) -> None:
     waiting = Queue()
     done = []
     with progress() as on_progress, stop_on_interrupt() as should_stop:
-        while not should_stop() and (entry := waiting.take()) is not None:
+        while not should_stop() and (entry := waiting.start_next()) is not None:
             start = time.perf_counter()
             messages.print(f"[bold]Entry {entry.id}: {escape(entry.name)}[/]")
             row: dict[str, Any] = {

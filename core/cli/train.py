@@ -194,10 +194,10 @@ def _advised(index: DatasetIndex, recipe: Recipe) -> Recipe:
 
 def _read_curves(path: Path) -> tuple[CurveFinding, ...]:
     """What the run's curves say."""
-    from core.runs.curve_findings import read_events
+    from core.runs.curve_findings import analyze_events
     from core.runs.run_folder import Run
 
-    return read_events(Run(path).read_events())
+    return analyze_events(Run(path).read_events())
 
 
 def _print_result(result: RunResult, seconds: float, *, as_json: bool) -> None:
@@ -226,7 +226,7 @@ def _print_result(result: RunResult, seconds: float, *, as_json: bool) -> None:
                 "seconds": seconds,
                 "status": result.status,
                 "reading": [
-                    {"kind": f.kind, "level": f.level, "says": f.says, "todo": f.todo}
+                    {"kind": f.kind, "level": f.level, "says": f.message, "todo": f.advice}
                     for f in found
                 ],
             }

@@ -1,6 +1,7 @@
-"""A trained model on disk: weights, how to build it again, and what it was trained on.
+"""Saves and loads a trained model: weights, heads, and how to build it again.
 
-Weights are safetensors; nothing here is ever unpickled.
+Weights are safetensors; nothing here is ever unpickled. Knows nothing of the training state that
+a run resumes from.
 """
 
 from __future__ import annotations
@@ -36,22 +37,23 @@ _UNLIKE_SHARE = 0.99
 
 @dataclass(frozen=True)
 class Reference:
-    """Training features that tell pictures unlike the training data (Sun et al. 2022, k-NN).
+    """Training features that detect pictures unlike the training data (Sun et al. 2022, k-NN).
 
-    directions: float32 [M, D], features scaled to unit length. A picture is unlike them when its
-    nearest one is farther than `threshold`, the 99th percentile of that distance among the
-    training images themselves, each against the others.
+    directions: float32 [M, D], features scaled to unit length. A picture is unlike them if its
+    distance to the nearest one is above `threshold`, the 99th percentile of that distance among
+    the training images, each to the others.
     """
 
     directions: npt.NDArray[np.float32]
     threshold: float
 
     def distances(self, vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """1 − cosine to the nearest reference; float32 [N, D] → [N]"""
+        """1 − cosine similarity to the nearest reference; float32 [N, D] → [N]."""
         result: npt.NDArray[np.float32] = 1 - (_directions(vectors) @ self.directions.T).max(1)
         return result
 
     def is_unlike(self, vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+        """Which pictures are unlike the training data; float32 [N, D] → bool [N]."""
         result: npt.NDArray[np.bool_] = self.distances(vectors) > self.threshold
         return result
 
@@ -64,10 +66,10 @@ def _directions(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class Head:
-    """logits = features @ weight.T + bias, in float32 whatever the backbone runs in.
+    """A linear head: logits = features @ weight.T + bias, in float32 whatever the precision.
 
-    weight: float32 [C, D], bias: float32 [C]. The model's own head holds the same numbers; this
-    form is the one that was evaluated.
+    weight: float32 [C, D], bias: float32 [C]. The model's own head has the same numbers; this form
+    is the one that was evaluated.
     """
 
     weight: torch.Tensor
@@ -76,7 +78,7 @@ class Head:
 
 @dataclass(frozen=True)
 class TaskHead:
-    """The head of a task that was learned beside the label."""
+    """The head of a task, a further label column."""
 
     name: str
     classes: tuple[str, ...]
@@ -84,11 +86,12 @@ class TaskHead:
 
 
 def make_reference(vectors: npt.NDArray[np.float32], seed: int) -> Reference:
-    """From the training features, float32 [N, D], N ≥ 2; a seeded sample of at most 5,000.
+    """Make the reference from training features, float32 [N, D], N ≥ 2.
 
-    The features are not standardised first: that lets noise in weak features outweigh what sets
-    pictures apart (with Lite0 trained on ants and bees, steel was told apart in 9 % of the
-    pictures standardised, in 68 % as they are; photographs of other things in 14 % and 86 %).
+    Uses a seeded sample of at most 5,000. The features are not standardised, because noise in weak
+    features would outweigh the differences (with Lite0 trained on ants and bees, pictures of steel
+    were detected in 9 % of the cases standardised, in 68 % as they are; photographs of other
+    things in 14 % and 86 %).
     """
     if len(vectors) > _REFERENCE_IMAGES:
         chosen = np.random.default_rng(seed).choice(len(vectors), _REFERENCE_IMAGES, replace=False)
@@ -108,13 +111,15 @@ def save_checkpoint(
     classes: tuple[str, ...],
     head: Head,
     reference: Reference,
-    facts: dict[str, Any],
+    metadata: dict[str, Any],
     tasks: Sequence[TaskHead] = (),
 ) -> None:
-    """Set the head, write model, reference, heads of tasks and description; the description comes
-    last, as the sign that all is there.
+    """Set the model's head and write model, reference, heads of tasks and description.
 
-    Raises: OSError (a full disk): what stood there before is left, all of it.
+    The description is written last: a checkpoint with it is complete. `metadata`: further keys of
+    the description.
+
+    Raises: OSError (a full disk); the checkpoint that was there before is then left unchanged.
     """
     built.set_head(head.weight, head.bias)
     state = {name: tensor.contiguous() for name, tensor in built.module.state_dict().items()}
@@ -129,8 +134,8 @@ def save_checkpoint(
         for number, task in enumerate(tasks)
         for part in ("weight", "bias")
     }
-    # All are written before any takes its place: new weights under the head of the epoch before
-    # would answer, and wrongly.
+    # All are written before any old file is replaced: new weights with the head of an earlier
+    # epoch would give wrong predictions without an error.
     with (
         _written(checkpoint.weights, state),
         _written(checkpoint.reference, others),
@@ -142,7 +147,7 @@ def save_checkpoint(
         {
             "format": _FORMAT,
             "model": built.card.id,
-            # A file may be gone when the run is opened: what it was built like is kept.
+            # The model's file may be missing when the run is opened: its card is stored.
             **({"card": added.to_json(built.card)} if built.card.source == "file" else {}),
             "classes": list(classes),
             **(
@@ -152,38 +157,43 @@ def save_checkpoint(
             ),
             "preprocessing": dataclasses.asdict(built.preprocessing),
             "compute": compute.to_dict(),
-            **facts,
+            **metadata,
         },
     )
 
 
 @contextmanager
 def _written(path: Path, tensors: dict[str, torch.Tensor]) -> Iterator[None]:
-    """The tensors beside `path`; they take its place where the block ends well."""
+    """Write tensors to a temporary file, which replaces `path` if the block succeeds.
+
+    Raises: OSError.
+    """
     try:
         with atomic_files.replacing(path) as temporary:
-            # Copies: tensors that share memory (tied weights) cannot be stored as they are.
+            # Copies, because safetensors refuses tensors that share memory (tied weights).
             save_file({name: tensor.clone() for name, tensor in tensors.items()}, temporary)
             yield
-    except SafetensorError as error:  # it wraps the operating system's errors
+    except SafetensorError as error:  # safetensors wraps the errors of the system
         raise OSError(str(error)) from error
 
 
 @dataclass(frozen=True)
 class LoadedCheckpoint:
+    """A trained model, ready for inference."""
+
     built: BuiltModel
     classes: tuple[str, ...]
     head: Head
     reference: Reference
     precision: str
-    """What the backbone ran in when it was trained."""
+    """The precision of the backbone during training."""
     tasks: tuple[TaskHead, ...] = ()
 
 
 def load_checkpoint(checkpoint: Checkpoint) -> LoadedCheckpoint:
-    """Build the model and fill in its weights, strictly.
+    """Build the model and load its weights; every weight must match.
 
-    Raises: RunError naming what is missing or does not fit.
+    Raises: RunError that names what is missing or does not fit.
     """
     run = checkpoint.folder.parent.parent.name
     try:
@@ -205,12 +215,14 @@ def load_checkpoint(checkpoint: Checkpoint) -> LoadedCheckpoint:
         return LoadedCheckpoint(built, classes, head, reference, precision, tasks)
     except FileNotFoundError as error:
         raise RunError(
-            f"The run {run} holds no trained model.",
-            "It was stopped before it had one. Train again: computed features are kept.",
+            f"The run {run} has no trained model.",
+            "It was stopped before it had one. Train again: computed features are reused.",
         ) from error
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise RunError(f"The model of the run {run} is damaged: {first_line}") from error
+        raise RunError(
+            f"The model of the run {run} is damaged: {first_line}", "Train the model again."
+        ) from error
 
 
 def _read_tasks(checkpoint: Checkpoint, about: list[dict[str, Any]]) -> tuple[TaskHead, ...]:

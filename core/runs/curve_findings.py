@@ -1,15 +1,15 @@
-"""What the curves of a run say, in plain words: a pure function of its epochs and steps.
+"""Interprets the curves of a run (overfitting, divergence …): a pure function of epochs and steps.
 
-The window shows it beside the plots, the command line at the end of a training. Every finding has
-its evidence in figures; a finding that asks for something says what to do. Thresholds are set so
-that curves as they are (noisy, small selections, augmentation that keeps the training loss high)
-give no false alarm: tests/core/runs/test_curve_findings.py holds both kinds.
+The window shows the findings beside the plots, the command line at the end of a training. Every
+finding contains the figures that support it, and says what to do if something should be done.
+Thresholds are set so that realistic curves (noisy, few selection images, augmentation that keeps
+the training loss high) give no false alarm: tests/core/runs/test_curve_findings.py has both kinds.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -25,7 +25,7 @@ Level = Literal["good", "note", "warning", "error"]
 _START_STEPS = 10
 _SLOW = 0.95
 _FEWEST_STEPS = 20
-"""Before so many steps the mean of the losses says nothing of a direction."""
+"""With fewer steps the mean of the losses has no clear direction."""
 _ONE_ANSWER = 0.98
 _PATIENT_EPOCHS = 3
 _FLAT = 0.03
@@ -37,22 +37,23 @@ _LOW_RATE = 3e-4
 
 @dataclass(frozen=True, slots=True)
 class CurveFinding:
-    """One thing that the curves show. `todo` is empty where nothing needs doing."""
+    """One observation about the curves; `advice` is empty if nothing needs to be done."""
 
     kind: Kind
     level: Level
-    says: str
-    todo: str = ""
+    message: str
+    advice: str = ""
 
     @property
     def text(self) -> str:
-        return f"{self.says} {self.todo}".strip()
+        """Message and advice, as one text to show."""
+        return f"{self.message} {self.advice}".strip()
 
 
 class LossTrack:
-    """The losses of the steps so far in a few figures, kept up step by step.
+    """A summary of the losses of the steps so far, updated step by step.
 
-    `start`: mean of the first ten; `now`: a slow mean; `lowest`: where that was lowest.
+    `start`: mean of the first ten; `now`: exponential moving average; `lowest`: its minimum.
     """
 
     def __init__(self) -> None:
@@ -64,10 +65,11 @@ class LossTrack:
         self.rate = 0.0
         """The highest learning rate of any layer group so far."""
         self.not_a_number: tuple[int, int] | None = None
-        """(step, epoch) of the first loss that is none."""
+        """(step, epoch) of the first loss that is infinite or NaN."""
         self._sum = self._weight = 0.0
 
     def add(self, event: StepDone) -> None:
+        """Update the summary by one step."""
         loss = event.loss
         self.rate = max(self.rate, *event.rates) if event.rates else self.rate
         if not math.isfinite(loss):
@@ -85,60 +87,60 @@ class LossTrack:
 
 @dataclass(frozen=True)
 class Curves:
-    """What there is to read. Epoch 0, where there is one, is the head that fine-tuning begins with.
+    """The curves of a run. Epoch 0, if present, is the head from which fine-tuning begins.
 
-    `classes`, `selection_images`: 0 where nobody told.
+    `classes`, `selection_images`: 0 if unknown.
     """
 
     epochs: Sequence[EpochDone]
     track: LossTrack
     is_head_only: bool = False
-    """A head on cached features: a solver's convex fit, whose curves have little to tell."""
+    """A head fitted directly to cached features, a convex problem: its curves say little."""
     classes: int = 0
     selection_images: int = 0
     is_from_scratch: bool = False
-    """Epoch 0 is chance then, no head that learned anything."""
+    """Training from scratch: epoch 0 is then a head that has learned nothing."""
 
     @property
     def probe(self) -> EpochDone | None:
+        """Epoch 0: the head on frozen features; None without one."""
         if self.is_from_scratch:
             return None
         return next((epoch for epoch in self.epochs if epoch.epoch == 0), None)
 
     @property
     def learned(self) -> list[EpochDone]:
+        """The epochs in which the model was trained."""
         return [epoch for epoch in self.epochs if epoch.epoch > 0]
 
     @property
     def best(self) -> EpochDone:
-        """By accuracy, then by loss: the one that is kept."""
+        """The epoch with the best selection accuracy, then loss: the one that is kept."""
         return max(self.epochs, key=lambda e: (e.selection_accuracy, -e.selection_loss))
 
 
-def read_curves(curves: Curves) -> tuple[CurveFinding, ...]:
-    """What the curves say, the gravest first; empty while they say nothing."""
+def analyze_curves(curves: Curves) -> tuple[CurveFinding, ...]:
+    """The findings about curves, the most serious first; empty if there are none."""
     if broken := _not_a_number(curves):
         return (broken,)
     if curves.is_head_only:
         collapsed = _collapsed(curves)
         return (collapsed,) if collapsed else ()
-    ills = [
-        found
-        for look in (_diverging, _collapsed, _rate_too_high, _overfitting)
-        if (found := look(curves))
-    ]
-    if ills and ills[0].kind == "diverging":
-        return (ills[0],)
-    if not ills:
-        ills += [found for look in (_rate_too_low, _underfitting) if (found := look(curves))][:1]
-    if not ills:
-        ills += [found for look in (_plateau, _waiting, _no_gain) if (found := look(curves))][:1]
+    found = _found(curves, _diverging, _collapsed, _rate_too_high, _overfitting)
+    if found and found[0].kind == "diverging":
+        return (found[0],)
+    found = found or _found(curves, _rate_too_low, _underfitting)[:1]
+    found = found or _found(curves, _plateau, _waiting, _no_gain)[:1]
     gain = _gain(curves)
-    return (*ills, gain) if gain else tuple(ills)
+    return (*found, gain) if gain else tuple(found)
 
 
-def read_events(events: Iterable[Event]) -> tuple[CurveFinding, ...]:
-    """The same of a run's recorded events, with what a resume took back left out."""
+def _found(curves: Curves, *checks: Callable[[Curves], CurveFinding | None]) -> list[CurveFinding]:
+    return [finding for check in checks if (finding := check(curves))]
+
+
+def analyze_events(events: Iterable[Event]) -> tuple[CurveFinding, ...]:
+    """The findings about a run's recorded events; steps that a resume repeats are left out."""
     epochs: list[EpochDone] = []
     steps: list[StepDone] = []
     started: RunStarted | None = None
@@ -155,10 +157,13 @@ def read_events(events: Iterable[Event]) -> tuple[CurveFinding, ...]:
     track = LossTrack()
     for step in steps:
         track.add(step)
-    return read_curves(curves_of(started, epochs, track))
+    return analyze_curves(make_curves(started, epochs, track))
 
 
-def curves_of(started: RunStarted | None, epochs: Sequence[EpochDone], track: LossTrack) -> Curves:
+def make_curves(
+    started: RunStarted | None, epochs: Sequence[EpochDone], track: LossTrack
+) -> Curves:
+    """The curves of a run, from its events and the summary of its steps."""
     return Curves(
         epochs,
         track,
@@ -173,41 +178,43 @@ def curves_of(started: RunStarted | None, epochs: Sequence[EpochDone], track: Lo
 
 
 def _not_a_number(curves: Curves) -> CurveFinding | None:
-    todo = (
+    advice = (
         "Lower the learning rate to a third or a tenth, or train in float32; "
         "the best epoch before it is kept."
     )
     if curves.track.not_a_number:
         step, epoch = curves.track.not_a_number
-        says = f"The loss of step {step:,} (epoch {epoch:,}) is not a number: the run has broken."
-        return CurveFinding("not-a-number", "error", says, todo)
+        message = (
+            f"The loss of step {step:,} (epoch {epoch:,}) is not a number: the run has broken."
+        )
+        return CurveFinding("not-a-number", "error", message, advice)
     for epoch_done in curves.epochs:
         if not math.isfinite(epoch_done.train_loss + epoch_done.selection_loss):
-            says = f"The loss of epoch {epoch_done.epoch:,} is not a number: the run has broken."
-            return CurveFinding("not-a-number", "error", says, todo)
+            message = f"The loss of epoch {epoch_done.epoch:,} is not a number: the run has broken."
+            return CurveFinding("not-a-number", "error", message, advice)
     return None
 
 
 def _diverging(curves: Curves) -> CurveFinding | None:
-    """The loss of the steps is far above where it was, and above where it began; or that of the
-    epochs has risen twice in a row."""
-    todo = _lower_rate(curves)
+    """The loss of the steps is far above its minimum and its start, or that of the epochs has risen
+    twice in a row."""
+    advice = _lower_rate(curves)
     track = curves.track
     if (
         track.steps >= _FEWEST_STEPS
         and track.now >= max(2 * track.lowest, track.lowest + 0.5)
         and track.now > 1.2 * track.start
     ):
-        says = (
+        message = (
             f"The training loss rose from {track.lowest:.3g} (step {track.lowest_step:,}) to "
             f"{track.now:.3g}: diverging."
         )
-        return CurveFinding("diverging", "error", says, todo)
+        return CurveFinding("diverging", "error", message, advice)
     losses = [epoch.train_loss for epoch in curves.learned[-3:]]
     rises = [after > 1.1 * before for before, after in pairwise(losses)]
     if len(rises) == 2 and all(rises) and losses[-1] > 1.5 * losses[0] + 0.1:
-        says = f"The training loss rises from epoch to epoch ({_listed(losses)}): diverging."
-        return CurveFinding("diverging", "error", says, todo)
+        message = f"The training loss rises from epoch to epoch ({_listed(losses)}): diverging."
+        return CurveFinding("diverging", "error", message, advice)
     return None
 
 
@@ -215,30 +222,30 @@ def _collapsed(curves: Curves) -> CurveFinding | None:
     last = curves.epochs[-1] if curves.epochs else None
     if last is None or last.top_share is None or last.top_share < _ONE_ANSWER:
         return None
-    # Where nearly all images are of one class, one answer may be right.
+    # If nearly all images are of one class, predicting only that class may be right.
     if last.selection_accuracy >= (1.0 if last.top_share == 1.0 else 0.9):
         return None
     probe = curves.probe
     was_better = probe is not None and (probe.top_share or 1.0) < _ONE_ANSWER
     if last.epoch < 2 and not (was_better and last.epoch == 1):
-        return None  # from scratch the first epoch may well know one answer only
-    says = (
+        return None  # from scratch the first epoch often predicts only one class
+    message = (
         f"{last.top_share:.0%} of the selection images get the same answer at epoch {last.epoch:,} "
         f"({last.selection_accuracy:.0%} of them right): collapsed to one class."
     )
-    todo = (
+    advice = (
         "Lower the learning rate; where one class has most of the images, draw them balanced "
         "(sampling = balanced)."
     )
-    return CurveFinding("collapsed", "error", says, todo)
+    return CurveFinding("collapsed", "error", message, advice)
 
 
 def _rate_too_high(curves: Curves) -> CurveFinding | None:
-    return _torn(curves) or _zigzag(curves)
+    return _lost_features(curves) or _oscillation(curves)
 
 
-def _torn(curves: Curves) -> CurveFinding | None:
-    """Fine-tuning lost at once what the head on frozen features had."""
+def _lost_features(curves: Curves) -> CurveFinding | None:
+    """Fine-tuning is much worse than the head on frozen features from which it began."""
     probe, learned = curves.probe, curves.learned
     if probe is None or not learned:
         return None
@@ -247,15 +254,16 @@ def _torn(curves: Curves) -> CurveFinding | None:
     lowest = min(epoch.selection_loss for epoch in learned)
     if lost <= _noise(curves, probe) or lowest < 1.5 * probe.selection_loss + 0.1:
         return None
-    says = (
+    message = (
         f"Selection fell from {probe.selection_accuracy:.1%} with the head alone to "
         f"{top.selection_accuracy:.1%} at best, its loss rose from {probe.selection_loss:.3g} to "
         f"{lowest:.3g}: the pretrained features are torn, the rate is too high."
     )
-    return CurveFinding("rate-too-high", "warning", says, _lower_rate(curves))
+    return CurveFinding("rate-too-high", "warning", message, _lower_rate(curves))
 
 
-def _zigzag(curves: Curves) -> CurveFinding | None:
+def _oscillation(curves: Curves) -> CurveFinding | None:
+    """The training loss rises and falls in turn, by more than noise."""
     losses = [epoch.train_loss for epoch in curves.learned[-6:]]
     if len(losses) < 5:
         return None
@@ -264,11 +272,11 @@ def _zigzag(curves: Curves) -> CurveFinding | None:
     size = sum(abs(move) for move in moves) / len(moves)
     if turns < len(moves) - 1 or size < 0.15 * sum(losses) / len(losses) or size < 0.02:
         return None
-    says = (
+    message = (
         f"The training loss goes up and down from epoch to epoch ({_listed(losses)}): the rate is "
         "too high."
     )
-    return CurveFinding("rate-too-high", "warning", says, _lower_rate(curves))
+    return CurveFinding("rate-too-high", "warning", message, _lower_rate(curves))
 
 
 def _overfitting(curves: Curves) -> CurveFinding | None:
@@ -278,31 +286,33 @@ def _overfitting(curves: Curves) -> CurveFinding | None:
     last = learned[-1]
     lowest = min(curves.epochs, key=lambda epoch: epoch.selection_loss)
     waited = last.epoch - lowest.epoch
-    # The probe saw its pictures without augmentation: its training loss is of another kind.
-    then = lowest if lowest.epoch > 0 else learned[0]
+    # The probe was trained without augmentation: its training loss cannot be compared.
+    at_lowest = lowest if lowest.epoch > 0 else learned[0]
     has_risen = all(
         epoch.selection_loss > 1.05 * lowest.selection_loss + 0.01 for epoch in learned[-2:]
     )
-    if waited < _PATIENT_EPOCHS or not has_risen or last.train_loss > 0.9 * then.train_loss:
+    if waited < _PATIENT_EPOCHS or not has_risen or last.train_loss > 0.9 * at_lowest.train_loss:
         return None
     fell = (
-        f"while the training loss fell from {then.train_loss:.3g} to {last.train_loss:.3g} and "
-        f"that of selection rose from {lowest.selection_loss:.3g} to {last.selection_loss:.3g}"
+        f"while the training loss fell from {at_lowest.train_loss:.3g} to {last.train_loss:.3g} "
+        f"and that of selection rose from {lowest.selection_loss:.3g} to {last.selection_loss:.3g}"
     )
     since_best = last.epoch - curves.best.epoch
     if since_best < 2:
-        says = (
+        message = (
             f"Selection still gains ({curves.best.selection_accuracy:.1%} at epoch "
             f"{curves.best.epoch:,}) {fell}: overfitting begins, the answers become surer than "
             "they are right."
         )
-        return CurveFinding("overfitting", "note", says, "The temperature is measured at the end.")
-    says = f"Validation has not improved for {_epochs(since_best)} {fell}: overfitting."
-    todo = (
+        return CurveFinding(
+            "overfitting", "note", message, "The temperature is measured at the end."
+        )
+    message = f"Validation has not improved for {_epochs(since_best)} {fell}: overfitting."
+    advice = (
         f"Epoch {curves.best.epoch:,} is kept. More images, stronger augmentation, weight decay "
         "or fewer layers in training help."
     )
-    return CurveFinding("overfitting", "warning", says, todo)
+    return CurveFinding("overfitting", "warning", message, advice)
 
 
 # -- what moves too little -------------------------------------------------------------------
@@ -314,21 +324,21 @@ def _underfitting(curves: Curves) -> CurveFinding | None:
         return None
     last = learned[-1]
     top = curves.best.selection_accuracy
-    # Strong augmentation holds the training accuracy down: then selection is well above it.
+    # Strong augmentation lowers the training accuracy: then selection is well above it.
     if last.train_accuracy >= 0.8 or top >= 0.8 or top > last.train_accuracy + 0.05:
         return None
     if curves.classes and last.train_loss < 0.35 * math.log(curves.classes):
         return None
-    says = (
+    message = (
         f"The training loss stays at {last.train_loss:.3g} and only {last.train_accuracy:.0%} of "
         f"the training images are right (selection {last.selection_accuracy:.0%}): underfitting."
     )
-    todo = "Let more layers train, raise the rate, take a larger model; look at the labels too."
-    return CurveFinding("underfitting", "warning", says, todo)
+    advice = "Let more layers train, raise the rate, take a larger model; look at the labels too."
+    return CurveFinding("underfitting", "warning", message, advice)
 
 
 def _rate_too_low(curves: Curves) -> CurveFinding | None:
-    """Down in small even steps, far from the end, at a rate below the usual ones."""
+    """The training loss still falls in small even steps, at a rate below the usual ones."""
     losses = [epoch.train_loss for epoch in curves.learned]
     if len(losses) < 4 or (curves.track.rate and curves.track.rate >= _LOW_RATE):
         return None
@@ -338,11 +348,11 @@ def _rate_too_low(curves: Curves) -> CurveFinding | None:
     if not is_even or losses[-1] < 0.85 * losses[0] or curves.best.selection_accuracy >= 0.97:
         return None
     rate = f" at a rate of {curves.track.rate:.1g}" if curves.track.rate else ""
-    says = (
+    message = (
         f"The training loss falls in small even steps, {losses[0]:.3g} → {losses[-1]:.3g} in "
         f"{_epochs(len(losses))}{rate}: the rate is too low."
     )
-    return CurveFinding("rate-too-low", "note", says, "Raise it to three or ten times as much.")
+    return CurveFinding("rate-too-low", "note", message, "Raise it to three or ten times as much.")
 
 
 def _plateau(curves: Curves) -> CurveFinding | None:
@@ -356,18 +366,20 @@ def _plateau(curves: Curves) -> CurveFinding | None:
     if waited < _PATIENT_EPOCHS or not (_is_flat(recent) or max(recent) < 0.02):
         return None
     if curves.best.selection_accuracy >= 0.97:
-        says = (
+        message = (
             f"Settled: {curves.best.selection_accuracy:.1%} on selection at epoch "
             f"{curves.best.epoch:,}, and nothing has moved for {_epochs(waited)}."
         )
-        return CurveFinding("settled", "good", says)
-    says = (
+        return CurveFinding("settled", "good", message)
+    message = (
         f"Nothing has moved for {_epochs(waited)}: selection at most "
         f"{curves.best.selection_accuracy:.1%}, training loss {recent[0]:.3g} → {recent[-1]:.3g}: "
         "a plateau."
     )
-    todo = "More epochs alone will not help: let more layers train, lower the rate, or add images."
-    return CurveFinding("plateau", "note", says, todo)
+    advice = (
+        "More epochs alone will not help: let more layers train, lower the rate, or add images."
+    )
+    return CurveFinding("plateau", "note", message, advice)
 
 
 def _waiting(curves: Curves) -> CurveFinding | None:
@@ -377,19 +389,21 @@ def _waiting(curves: Curves) -> CurveFinding | None:
     waited = learned[-1].epoch - curves.best.epoch
     if waited < _PATIENT_EPOCHS:
         return None
-    says = f"Selection has not improved for {_epochs(waited)}; epoch {curves.best.epoch:,} is kept."
-    return CurveFinding("waiting", "note", says)
+    message = (
+        f"Selection has not improved for {_epochs(waited)}; epoch {curves.best.epoch:,} is kept."
+    )
+    return CurveFinding("waiting", "note", message)
 
 
 def _no_gain(curves: Curves) -> CurveFinding | None:
     probe = curves.probe
     if probe is None or curves.best.epoch != 0 or len(curves.learned) < 2:
         return None
-    says = (
+    message = (
         "No epoch is better than the head on frozen features yet "
         f"({probe.selection_accuracy:.1%} on selection)."
     )
-    return CurveFinding("no-gain", "note", says)
+    return CurveFinding("no-gain", "note", message)
 
 
 def _gain(curves: Curves) -> CurveFinding | None:
@@ -399,15 +413,15 @@ def _gain(curves: Curves) -> CurveFinding | None:
     gain = curves.best.selection_accuracy - probe.selection_accuracy
     if gain <= 0:
         return None
-    says = f"{100 * gain:.1f} points better on selection than the head it began with."
-    return CurveFinding("gain", "good", says)
+    message = f"{100 * gain:.1f} points better on selection than the head it began with."
+    return CurveFinding("gain", "good", message)
 
 
 # -- words and figures -----------------------------------------------------------------------
 
 
 def _noise(curves: Curves, probe: EpochDone) -> float:
-    """How far an accuracy may fall by chance alone: two standard errors, 5 points at least."""
+    """How far an accuracy may fall by chance: two standard errors, at least 5 points; 0…1."""
     if not curves.selection_images:
         return 0.1
     share = probe.selection_accuracy

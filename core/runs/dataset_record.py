@@ -1,4 +1,4 @@
-"""dataset.json of a run: which files took part, as what, with content hashes. Out and in again."""
+"""dataset.json of a run: writes and reads the files that were used, their roles and hashes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from core.runs.run_folder import Run
 
 
 def to_document(index: DatasetIndex, sets: HonestSets, features: Features) -> dict[str, Any]:
-    """Columns over the training images, then the report images; `features` in that order."""
+    """The content of dataset.json: columns over the training images, then the report images.
+
+    `features`: those of the images in that order.
+    """
     positions = np.concatenate([sets.train, sets.report])
     everything = np.concatenate([positions, index.indices("test")])
     roles = ["train"] * len(sets.train) + [sets.report_split] * len(sets.report)
@@ -36,7 +39,7 @@ def to_document(index: DatasetIndex, sets: HonestSets, features: Features) -> di
         "test_labels": index.labels[index.indices("test")].tolist(),
         "sources": [str(path) for path in index.sources],
         "class_keys": list(index.class_keys),
-        # Over the files and then the test files.
+        # Of `files`, then of `test_files`.
         "groups": None if index.groups is None else index.groups[everything].tolist(),
         "tasks": [
             {
@@ -50,9 +53,9 @@ def to_document(index: DatasetIndex, sets: HonestSets, features: Features) -> di
 
 
 def root_of(run: Run, document: dict[str, Any]) -> Path:
-    """The folder the run's files are in; an archive that was cleared away is unpacked again.
+    """The folder of the run's dataset; an archive whose folder was deleted is unpacked again.
 
-    Raises: RunError where it is gone.
+    Raises: RunError if the folder is missing.
     """
     root = Path(document["root"])
     for source in map(Path, document.get("sources", ())):
@@ -61,15 +64,15 @@ def root_of(run: Run, document: dict[str, Any]) -> Path:
     if not root.is_dir():
         raise RunError(
             f"The dataset of the run {run.path.name} is no longer at {root}.",
-            "Put the folder back or train on its new place.",
+            "Move the folder back, or train on its new path.",
         )
     return root
 
 
 def from_document(run: Run) -> tuple[DatasetIndex, HonestSets, tuple[str, ...]]:
-    """The dataset and the sets as the run drew them, and the hash each file had; no file is read.
+    """(dataset, honest sets, hash of each file) as the run used them; no picture is read.
 
-    Raises: RunError where the run has no readable record or its folder is gone.
+    Raises: RunError if the run has no readable dataset.json, or the dataset's folder is missing.
     """
     document = run.read_dataset()
     root = root_of(run, document)
@@ -113,5 +116,5 @@ def from_document(run: Run) -> tuple[DatasetIndex, HonestSets, tuple[str, ...]]:
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(
             f"The record of the dataset in the run {run.path.name} is damaged: {error}.",
-            "Train again with its settings.",
+            "Train again with the same recipe.",
         ) from error

@@ -1,8 +1,8 @@
-"""Trainings that wait for their turn: what to train on, how, and what became of it.
+"""The queue of trainings: dataset, recipe, state and result of each entry.
 
 One SQLite file in the application's data folder, so that the queue survives a restart and two
-windows never take the same entry. It starts nothing itself: whoever has the time takes the first
-waiting entry, trains, and says how it ended. No torch.
+windows never start the same entry. The queue starts nothing itself: a worker calls `start_next`,
+trains, and reports the end by `finish`. No torch.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from core.recipe.recipe import Recipe, parse_recipe
 from core.system import paths as app_paths
 
 EntryState = Literal["waiting", "running", "interrupted", "done", "stopped", "failed"]
-"""interrupted: its process ended before it did; the run can be resumed, the entry put back."""
+"""interrupted: its process ended before the training did; the entry can be queued again, or the run
+be resumed."""
 
 _WAIT_SECONDS = 10.0
 _SCHEMA = """
@@ -47,7 +48,11 @@ _COLUMNS = "id, name, opened, recipe, added, state, pid, started, run, error"
 
 @dataclass(frozen=True, slots=True)
 class QueueEntry:
-    """One training; `opened` opens its dataset, `run` is its folder once it has one."""
+    """One training in the queue.
+
+    opened: the paths that open its dataset. toml: its recipe. run: its run folder, "" before the
+    start.
+    """
 
     id: int
     name: str
@@ -60,12 +65,15 @@ class QueueEntry:
     error: str = ""
 
     def recipe(self) -> Recipe:
-        """Raises: AppError where it was written by another version."""
+        """The recipe. Raises: AppError if another version has written it."""
         return parse_recipe(self.toml)
 
 
 class Queue:
-    """Several processes may use it at once; any thread may call. Raises: AppError from all."""
+    """The queue. Several processes may use it at once; any thread may call.
+
+    All methods raise AppError if the file cannot be used or there is no such entry.
+    """
 
     def __init__(self, file: Path | None = None) -> None:
         self.file = file or app_paths.data_dir() / "queue.sqlite"
@@ -73,7 +81,7 @@ class Queue:
             db.execute(_SCHEMA)
 
     def add(self, opened: Sequence[Path], name: str, recipe: Recipe) -> int:
-        """Put a training at the end; its id."""
+        """Add a training at the end; returns its id."""
         paths = json.dumps([str(path) for path in opened])
         with self._connect() as db:
             cursor = db.execute(
@@ -84,54 +92,62 @@ class Queue:
             return int(cursor.lastrowid or 0)
 
     def entries(self) -> tuple[QueueEntry, ...]:
-        """All that are in it, in their order, also those that have ended."""
+        """All entries in their order, also those that have ended."""
         with self._connect() as db:
             rows = db.execute(f"SELECT {_COLUMNS} FROM entries ORDER BY place, id").fetchall()
         return tuple(_entry(row) for row in rows)
 
-    def take(self) -> QueueEntry | None:
-        """The first waiting entry, from now on `running` in this process; None: nothing waits."""
+    def start_next(self) -> QueueEntry | None:
+        """Mark the first waiting entry as running in this process, and return it.
+
+        None if no entry waits.
+        """
         with self._connect() as db:
-            db.execute("BEGIN IMMEDIATE")  # looked for and taken as one: nobody else takes it, too
+            # Read and write in one transaction: no other process can start the same entry.
+            db.execute("BEGIN IMMEDIATE")
             row = db.execute(
                 "SELECT id FROM entries WHERE state = 'waiting' ORDER BY place, id LIMIT 1"
             ).fetchone()
             if row is None:
                 return None
-            me = psutil.Process()
+            this = psutil.Process()
             db.execute(
                 "UPDATE entries SET state = 'running', pid = ?, started = ?, error = ''"
                 " WHERE id = ?",
-                (me.pid, me.create_time(), row[0]),
+                (this.pid, this.create_time(), row[0]),
             )
-            taken = db.execute(f"SELECT {_COLUMNS} FROM entries WHERE id = ?", row).fetchone()
-        return _entry(taken)
+            started = db.execute(f"SELECT {_COLUMNS} FROM entries WHERE id = ?", row).fetchone()
+        return _entry(started)
 
-    def begin(self, entry: int, run: Path) -> None:
-        """The run's folder is there: after a crash it can be found."""
+    def set_run(self, entry: int, run: Path) -> None:
+        """Record the run folder of a running entry, so that it can be found after a crash."""
         self._update(entry, "run = ?", str(run))
 
-    def end(self, entry: int, state: EntryState, *, error: str = "") -> None:
+    def finish(self, entry: int, state: EntryState, *, error: str = "") -> None:
+        """Record how a running entry ended; `error`: why it failed."""
         self._update(entry, "state = ?, error = ?", state, error)
 
-    def put_back(self, entry: int) -> None:
-        """Let an entry that has ended or was cut off wait once more, at its place."""
+    def requeue(self, entry: int) -> None:
+        """Let an entry that has ended or was interrupted wait again, at its place."""
         self._update(entry, "state = 'waiting', run = '', error = ''")
 
     def remove(self, entry: int) -> None:
-        """Take an entry out; a running one stays. What its run left on the disk stays, too."""
+        """Remove an entry that is not running; the files of its run stay.
+
+        Raises: AppError if it is running.
+        """
         with self._connect() as db:
             found = db.execute(f"SELECT {_COLUMNS} FROM entries WHERE id = ?", (entry,)).fetchone()
             if found is None:
                 raise _unknown(entry)
             if _entry(found).state == "running":
                 raise AppError(
-                    f"Entry {entry} of the queue is running.", "Stop its run, then take it out."
+                    f"Entry {entry} of the queue is running.", "Stop its run, then remove it."
                 )
             db.execute("DELETE FROM entries WHERE id = ?", (entry,))
 
     def move(self, entry: int, place: int) -> None:
-        """Let an entry stand at a place, counted from 0 over all entries."""
+        """Move an entry to a place, counted from 0 over all entries."""
         with self._connect() as db:
             db.execute("BEGIN IMMEDIATE")
             rows = db.execute("SELECT id FROM entries ORDER BY place, id").fetchall()
@@ -146,7 +162,7 @@ class Queue:
             )
 
     def clear_ended(self) -> int:
-        """Forget the entries that are done, stopped or failed; how many."""
+        """Remove the entries that are done, stopped or failed; returns their number."""
         with self._connect() as db:
             return db.execute(
                 "DELETE FROM entries WHERE state IN ('done', 'stopped', 'failed')"
@@ -175,7 +191,7 @@ class Queue:
 
 def _unknown(entry: int) -> AppError:
     return AppError(
-        f"The queue has no entry {entry}.", "Look at it anew; it may have been removed."
+        f"The queue has no entry {entry}.", "List the queue again: it may have been removed."
     )
 
 

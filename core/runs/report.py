@@ -1,4 +1,4 @@
-"""The report: what an evaluation found. Types and their JSON only; no torch, no computing."""
+"""The report of an evaluation: its types and their JSON. Computes nothing; no torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class ClassScore:
-    """One row of the per-class table; shares in 0…1. NaN-free: an undefined share is 0."""
+    """The scores of one class, in 0…1; an undefined score is 0."""
 
     name: str
     n: int
@@ -21,7 +21,7 @@ class ClassScore:
 
 @dataclass(frozen=True, slots=True)
 class TaskScore:
-    """How good the answers for one task are, on the images that have its label.
+    """The scores of one task, on the images that have its label.
 
     `interval` is the 95 % Wilson score interval of `accuracy`.
     """
@@ -36,11 +36,11 @@ class TaskScore:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How good a model is on one split.
+    """The scores of a model on one split.
 
-    All shares are in 0…1. `interval` is the 95 % Wilson score interval of `top1`. `confusion`
+    All scores are in 0…1. `interval` is the 95 % Wilson score interval of `top1`. `confusion`
     counts images: rows are the true class, columns the predicted one. `ece` is the expected
-    calibration error over 15 bins. `selected_on` says in words which images chose something.
+    calibration error over 15 bins. `selected_on` names the images that were used for selection.
     """
 
     split: str
@@ -55,14 +55,15 @@ class Report:
     confusion: tuple[tuple[int, ...], ...]
     selected_on: str = ""
     tasks: tuple[TaskScore, ...] = ()
-    """Of what was learned beside the label; tasks without a labelled image are left out."""
+    """Scores of the further label columns; tasks without a labelled image are left out."""
 
     def to_dict(self) -> dict[str, Any]:
+        """The report as the content of report.json."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Report:
-        """Raises: KeyError, TypeError for a report of another version."""
+        """The report that `to_dict` gave. Raises: KeyError, TypeError for another version."""
         values = dict(fields)
         low, high = values["interval"]
         values["interval"] = (float(low), float(high))

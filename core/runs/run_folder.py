@@ -1,15 +1,15 @@
-"""The run folder: the only file that knows its layout. No torch.
+"""Reads and writes a run folder; the only file that knows its layout. No torch.
 
     <runs>/<name>-YYYYMMDD-HHMMSS/
         recipe.toml  dataset.json  env.json  classes.json  events.jsonl  metrics.csv
         checkpoints/best/   model.safetensors  reference.safetensors  model.json (tasks)
-        checkpoints/last/   fine-tuning's state, to go on from
-        checkpoints/teacher.safetensors   a teacher's head, until the end
+        checkpoints/last/   fine-tuning's state, from which it can be resumed
+        checkpoints/teacher.safetensors   a teacher's head, until the run is done
         report.json  predictions.json  tensorboard/
-        note.txt  archived  (both only where a person wanted them)
+        note.txt  archived  (only if the user has set them)
 
-Every file is written whole or not at all (events.jsonl and metrics.csv grow by whole lines), and
-a folder is never reused.
+Every file is written completely or not at all (events.jsonl and metrics.csv grow by whole lines),
+and a folder is never reused.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _LIBRARIES = ("torch", "torchvision", "timm", "numpy", "pillow", "scikit-learn",
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What `fit` hands back. `report` is None where there was nothing to evaluate."""
+    """The result of `fit`. `report` is None if there was no image to evaluate."""
 
     run: Path
     status: Literal["done", "stopped"]
@@ -63,18 +63,18 @@ class RunResult:
     seconds: float
     best_epoch: int = -1
     probe_selection_accuracy: float | None = None
-    """Fine-tuning: of the head on frozen features it began with, on the selection images."""
+    """Fine-tuning only: accuracy of the head on frozen features, on the selection images."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What the model said of one image of the report set; `file` is relative to the dataset."""
+    """The prediction for one image of the report set; `file` is relative to the dataset."""
 
     file: str
     label: int
     predicted: int
     probability: float
-    """Of the predicted class."""
+    """Probability of the predicted class, 0…1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,58 +93,59 @@ class RunSummary:
     best_selection_accuracy: float | None = None
     best_epoch: int | None = None
     can_resume: bool = False
-    """It was stopped, cut off or failed in fine-tuning, and its state is there."""
+    """Whether fine-tuning was stopped, interrupted or failed, and its state was saved."""
     note: str = ""
-    """What a person wrote about it."""
+    """The user's note."""
     is_archived: bool = False
-    """Put aside: listed only where archived runs are asked for."""
+    """Archived runs are listed only on request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Paths of one saved model."""
+    """The paths of one saved model."""
 
     folder: Path
 
     @property
     def weights(self) -> Path:
-        """The whole model's state dict."""
+        """The file of the whole model's state dict."""
         return self.folder / "model.safetensors"
 
     @property
     def reference(self) -> Path:
-        """Features of training images, to tell pictures unlike them."""
+        """The file of training features, which detect pictures unlike them."""
         return self.folder / "reference.safetensors"
 
     @property
     def tasks(self) -> Path:
-        """The heads of the tasks; only where some were learned beside the label."""
+        """The file of the heads of tasks; missing without tasks."""
         return self.folder / "tasks.safetensors"
 
     @property
     def description(self) -> Path:
-        """How to build the model again and what it answers."""
+        """The file that says how to build the model, and its classes."""
         return self.folder / "model.json"
 
 
 class Run:
-    """One run folder. Reading raises RunError where the folder is incomplete."""
+    """One run folder. Reading raises RunError if the folder is incomplete."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     @property
     def best(self) -> Checkpoint:
+        """The paths of the best model; they may not exist yet."""
         return Checkpoint(self.path / "checkpoints" / "best")
 
     @property
     def last(self) -> Path:
-        """The folder of the state to go on from; its content is the trainer's business."""
+        """The folder of the state from which training resumes; `training` knows its content."""
         return self.path / "checkpoints" / "last"
 
     @property
     def teacher(self) -> Path:
-        """The head that a teacher got for this run; only where its own knows other classes."""
+        """The file of the teacher's head for this run; missing if the teacher's own head fits."""
         return self.path / "checkpoints" / "teacher.safetensors"
 
     @property
@@ -152,17 +153,18 @@ class Run:
         """The folder of TensorBoard's event files."""
         return self.path / "tensorboard"
 
-    # -- what a person says of it ----------------------------------------------------------
+    # -- the user's note and archive mark --------------------------------------------------
 
     def read_note(self) -> str:
+        """The user's note, "" without one."""
         try:
             return (self.path / _NOTE).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError):
             return ""
 
     def write_note(self, text: str) -> None:
-        """Replace the note; an empty one takes it away. Raises: RunError."""
-        with self._changing():
+        """Replace the note; an empty one removes it. Raises: RunError."""
+        with self._as_run_error():
             if text.strip():
                 atomic_files.write_text(self.path / _NOTE, f"{text.strip()}\n")
             else:
@@ -170,36 +172,40 @@ class Run:
 
     @property
     def is_archived(self) -> bool:
+        """Whether the user has archived the run."""
         return (self.path / _ARCHIVED).exists()
 
     def set_archived(self, is_archived: bool) -> None:
-        """Put aside, or back among the others; the folder stays where it is. Raises: RunError."""
-        with self._changing():
+        """Archive the run, or undo that; the folder is not moved. Raises: RunError."""
+        with self._as_run_error():
             if is_archived:
                 (self.path / _ARCHIVED).touch()
             else:
                 (self.path / _ARCHIVED).unlink(missing_ok=True)
 
     @contextmanager
-    def _changing(self) -> Iterator[None]:
+    def _as_run_error(self) -> Iterator[None]:
+        """Turns an OSError of the block into a RunError."""
         try:
             yield
         except OSError as error:
             raise RunError(
                 f"The run {self.path.name} cannot be changed: {error.strerror or error}.",
-                "It was left as it is; make its folder writable.",
+                "Nothing was changed. Make its folder writable.",
             ) from error
 
-    # -- writing, by the trainer ---------------------------------------------------------
+    # -- writing, by `training` ----------------------------------------------------------
 
     def write_classes(self, classes: tuple[str, ...]) -> None:
+        """Write the shown names of the classes. Raises: OSError, as all methods that write."""
         atomic_files.write_json(self.path / _CLASSES, list(classes))
 
     def write_dataset(self, document: Mapping[str, Any]) -> None:
+        """Write dataset.json; `document` is that of `dataset_record.to_document`."""
         atomic_files.write_json(self.path / _DATASET, document)
 
     def write_environment(self, resolved: Mapping[str, Any]) -> None:
-        """Versions, machine and what was resolved (device, precision, threads …)."""
+        """Write versions, machine, process and the `resolved` device, precision, threads …"""
         atomic_files.write_json(
             self.path / _ENV,
             {
@@ -212,9 +218,11 @@ class Run:
         )
 
     def write_report(self, report: Report) -> None:
+        """Write report.json."""
         atomic_files.write_json(self.path / _REPORT, report.to_dict())
 
     def write_predictions(self, predictions: Sequence[Prediction]) -> None:
+        """Write predictions.json, as columns."""
         columns = {
             field.name: [getattr(prediction, field.name) for prediction in predictions]
             for field in dataclasses.fields(Prediction)
@@ -222,16 +230,20 @@ class Run:
         atomic_files.write_json(self.path / _PREDICTIONS, columns)
 
     def append_event(self, event: Event) -> None:
+        """Add a line to events.jsonl and, for an epoch, to metrics.csv.
+
+        `RunResumed` removes the later epochs from metrics.csv: they will be repeated.
+        """
         with (self.path / _EVENTS).open("ab+") as file:
             if file.seek(0, os.SEEK_END):
                 file.seek(-1, os.SEEK_END)
-                if file.read(1) != b"\n":  # half a line of a process that was killed
+                if file.read(1) != b"\n":  # an incomplete line of a killed process
                     file.write(b"\n")
             file.write(f"{events.to_json(event)}\n".encode())
         if isinstance(event, EpochDone):
             self._append_metrics(event)
         elif isinstance(event, RunResumed):
-            self._forget_metrics(since=event.epoch)
+            self._remove_metrics(after=event.epoch)
 
     def _append_metrics(self, event: EpochDone) -> None:
         row = events.to_row(event)
@@ -243,62 +255,70 @@ class Run:
                 writer.writeheader()
             writer.writerow(row)
 
-    def _forget_metrics(self, *, since: int) -> None:
-        """Leave out the epochs after `since`: the resumed run does them again."""
+    def _remove_metrics(self, *, after: int) -> None:
+        """Remove the epochs after `after` from metrics.csv: the resumed run repeats them."""
         path = self.path / _METRICS
         if not path.exists():
             return
         header, *rows = path.read_text(encoding="utf-8").splitlines()
-        kept = [row for row in rows if row.partition(",")[0] in map(str, range(since + 1))]
+        kept = [row for row in rows if row.partition(",")[0] in map(str, range(after + 1))]
         atomic_files.write_text(path, "".join(f"{line}\r\n" for line in (header, *kept)))
 
-    def forget_report(self) -> None:
-        """A report on a model that is no longer the best says nothing of the one that is."""
+    def delete_report(self) -> None:
+        """Delete report and predictions, because another model is the best now."""
         for name in (_REPORT, _PREDICTIONS):
             (self.path / name).unlink(missing_ok=True)
 
-    def forget_state(self) -> None:
-        """Nothing is left to go on with."""
+    def delete_state(self) -> None:
+        """Delete the saved state: the run cannot be resumed any more."""
         shutil.rmtree(self.last, ignore_errors=True)
         self.teacher.unlink(missing_ok=True)
 
     def make_checkpoint_folder(self) -> Checkpoint:
+        """Create the folder of the best model and return its paths."""
         self.best.folder.mkdir(parents=True, exist_ok=True)
         return self.best
 
     # -- reading -------------------------------------------------------------------------
 
     def read_recipe(self) -> Recipe:
-        # Here, not above: the schema brings pydantic along, and the window asks `is_run` of what
-        # is dropped on it in its first seconds.
+        """The recipe of the run. Raises: AppError."""
+        # Imported here: it brings pydantic, and the window calls `is_run` in its first seconds.
         from core.recipe.recipe import read_recipe
 
         return read_recipe(self.path / _RECIPE)
 
     def read_classes(self) -> tuple[str, ...]:
+        """The shown names of the classes. Raises: RunError."""
         return tuple(self._read_json(_CLASSES))
 
     def read_dataset(self) -> dict[str, Any]:
+        """The content of dataset.json, see `dataset_record`. Raises: RunError."""
         document: dict[str, Any] = self._read_json(_DATASET)
         return document
 
     def read_environment(self) -> dict[str, Any]:
+        """The content of env.json, see `write_environment`. Raises: RunError."""
         document: dict[str, Any] = self._read_json(_ENV)
         return document
 
     def read_report(self) -> Report | None:
-        """None where the run was never evaluated."""
+        """The report; None if the run was never evaluated. Raises: RunError if it is damaged."""
         if not (self.path / _REPORT).exists():
             return None
         try:
             return Report.from_dict(self._read_json(_REPORT))
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(
-                f"The report of the run {self.path.name} is damaged: {error}."
+                f"The report of the run {self.path.name} is damaged: {error}.",
+                "Evaluate the run again.",
             ) from error
 
     def read_predictions(self) -> tuple[Prediction, ...]:
-        """What the report counts, image by image; nothing where the run keeps none."""
+        """The prediction for each image of the report; empty if the run has stored none.
+
+        Raises: RunError if they are damaged.
+        """
         if not (self.path / _PREDICTIONS).exists():
             return ()
         columns = self._read_json(_PREDICTIONS)
@@ -308,18 +328,19 @@ class Run:
             return tuple(Prediction(*row) for row in rows)
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(
-                f"The predictions of the run {self.path.name} are damaged: {error}."
+                f"The predictions of the run {self.path.name} are damaged: {error}.",
+                "Evaluate the run again.",
             ) from error
 
     def events_bytes(self) -> int:
-        """How long the record of events is by now."""
+        """Current size of events.jsonl in bytes; 0 if it is missing."""
         try:
             return (self.path / _EVENTS).stat().st_size
         except OSError:
             return 0
 
     def read_events_from(self, start: int) -> bytes:
-        """What the record of events holds from a byte on; nothing where it is not there yet."""
+        """The content of events.jsonl from the byte `start` on; b"" if the file is missing."""
         try:
             with (self.path / _EVENTS).open("rb") as file:
                 file.seek(start)
@@ -328,7 +349,7 @@ class Run:
             return b""
 
     def read_events(self) -> list[Event]:
-        """All events in order; a half-written last line is left out."""
+        """All events in order; lines that are incomplete or unknown are left out."""
         return list(self._iterate_events())
 
     def _iterate_events(self) -> Iterator[Event]:
@@ -348,11 +369,11 @@ class Run:
         except (OSError, ValueError) as error:
             raise RunError(
                 f"The run {self.path.name} has no readable {name}.",
-                "It may have been stopped before it had anything to save.",
+                "It may have been stopped before it could save the file.",
             ) from error
 
     def read_status(self) -> RunStatus:
-        """How the run ended, or whether its process still lives."""
+        """How the run ended or, if it has not, whether its process still runs."""
         ended = self.read_end()
         if ended is not None:
             return ended.status
@@ -364,14 +385,14 @@ class Run:
         return "running" if alive else "interrupted"
 
     def _has_last(self) -> bool:
-        """Whether a whole state is there; what is being written has a hidden name."""
+        """Whether a complete state is saved; files that are being written have hidden names."""
         return self.last.is_dir() and any(p.name[0] != "." for p in self.last.iterdir())
 
     def read_end(self) -> RunEnded | None:
-        """The end of the run, unless it was resumed since.
+        """The event of the run's end; None if it has not ended or was resumed later.
 
-        Only the tail of the file is read: the end is its last word, or it has not ended. A listing
-        of hundreds of runs with many thousand steps each stays a matter of a moment.
+        Reads only the last bytes of the file, so that hundreds of runs with many thousand steps
+        each are listed at once.
         """
         try:
             with (self.path / _EVENTS).open("rb") as file:
@@ -380,19 +401,19 @@ class Run:
         except OSError:
             return None
         for line in reversed(lines):
-            with suppress(KeyError, TypeError, ValueError):  # half a line, or of another version
+            with suppress(KeyError, TypeError, ValueError):  # incomplete, or of another version
                 event = events.from_json(line.decode("utf-8"))
                 if isinstance(event, RunEnded | RunResumed):
                     return event if isinstance(event, RunEnded) else None
         return None
 
     def summary(self) -> RunSummary:
-        """Raises: AppError where the folder is not a run."""
+        """The run as a row of the runs table. Raises: AppError if the folder is not a run."""
         recipe = self.read_recipe()
         ended = self.read_end()
-        # What fails before it begins has no classes yet, and is to be seen with its reason.
-        is_stillborn = ended is not None and ended.status == "failed"
-        has_classes = not is_stillborn or (self.path / _CLASSES).is_file()
+        # A run that failed at its start has no classes yet, but must be listed with its reason.
+        has_failed = ended is not None and ended.status == "failed"
+        has_classes = not has_failed or (self.path / _CLASSES).is_file()
         classes = self.read_classes() if has_classes else ()
         report = self.read_report()
         name, started = _split_name(self.path)
@@ -416,10 +437,11 @@ class Run:
 
 
 def create_run(path: Path, recipe: Recipe, *, like: str = "") -> Run:
-    """Make the folder of a new run at `path`. `like`: the text of the recipe's file, whose comments
-    are kept.
+    """Create the folder of a new run at `path`.
 
-    Raises: FileExistsError where something is there already, AppError where it cannot be written.
+    `like`: the text of the recipe's file, whose comments are kept.
+
+    Raises: FileExistsError if the path exists already; AppError if it cannot be written.
     """
     try:
         path.mkdir(parents=True, exist_ok=False)
@@ -433,12 +455,12 @@ def create_run(path: Path, recipe: Recipe, *, like: str = "") -> Run:
             "Free some space or choose another folder for runs.",
         ) from error
     run = Run(path)
-    run.write_environment({})  # whose process it is, before the model is fetched and built
+    run.write_environment({})  # its process: the run counts as running from here on
     return run
 
 
 def is_run(path: Path) -> bool:
-    """Whether the folder looks like a run; no where it may not be looked into."""
+    """Whether the folder looks like a run; False if it cannot be read."""
     try:
         return (path / _RECIPE).is_file() and (path / _CLASSES).is_file()
     except OSError:
@@ -446,7 +468,7 @@ def is_run(path: Path) -> bool:
 
 
 def _split_name(path: Path) -> tuple[str, datetime]:
-    """Dataset and start of a run, from its folder's name; else the folder's own time."""
+    """(dataset, start) of a run by its folder's name; else (name, time of change)."""
     match = re.fullmatch(r"(.+)-(\d{8}-\d{6})(?:-\d+)?", path.name)
     if match:
         with suppress(ValueError):  # digits that are no date

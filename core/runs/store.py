@@ -1,4 +1,4 @@
-"""The folder of all runs: a name for a new run, all runs as a list, a run by its name. No torch."""
+"""Names, lists and finds the run folders in the folder of all runs. No torch."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class RunStore:
         self.root = root if root is not None else paths.runs_dir()
 
     def create(self, name: str, recipe: Recipe, *, like: str = "") -> Run:
-        """A new folder named after the dataset and the time; `like` as of `create_run`.
+        """Create a run folder, named after the dataset and the time; `like` as in `create_run`.
 
-        Raises: AppError where it cannot be written.
+        Raises: AppError if it cannot be written.
         """
         path = first = self.free_path(name)
         for attempt in range(2, 100):
@@ -32,15 +32,18 @@ class RunStore:
                 return create_run(path, recipe, like=like)
             except FileExistsError:
                 path = first.with_name(f"{first.name}-{attempt}")
-        raise RunError(f"The runs folder {self.root} already holds 99 runs of this second.")
+        raise RunError(
+            f"The runs folder {self.root} has 99 runs of this second already.",
+            "Try it again in a second.",
+        )
 
     def free_path(self, name: str) -> Path:
-        """Where a run of a dataset that begins now would have its folder; nothing is made."""
+        """The folder for a run on the dataset `name` that starts now; it is not created."""
         stem = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
         return self.root / f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"
 
     def runs(self) -> list[RunSummary]:
-        """Newest first; folders that are not runs are passed over."""
+        """All runs, newest first; folders that are not runs are ignored."""
         found = []
         for path in self.root.iterdir() if self.root.is_dir() else ():
             try:
@@ -50,9 +53,9 @@ class RunStore:
         return sorted(found, key=lambda run: (run.started, run.name), reverse=True)
 
     def open(self, reference: str | Path) -> Run:
-        """The run at a path, or the one of that name in this store.
+        """The run at a path, or the run with that name in this store.
 
-        Raises: RunError naming the runs there are.
+        Raises: RunError that lists the newest runs.
         """
         for path in (Path(reference), self.root / str(reference).removeprefix("run:")):
             if is_run(path):

@@ -1,7 +1,7 @@
-"""How long a fine-tuning still takes: a pure function of what it has told so far.
+"""Estimates the time a fine-tuning still takes: a pure function of its events so far.
 
-An epoch is its steps and the rest (the look at the selection images, waiting for pictures). The
-steps cost more as layers open: by how much, the run told when it began (`RunStarted.work`).
+An epoch is its steps and a rest (evaluation on the selection images, waiting for pictures). Steps
+cost more when more layers train: `RunStarted.work` has the cost of each epoch.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from core.events import EpochDone, RunStarted
 
 _FORWARD = 1 / 3
-"""Of a step with everything open, a look forwards alone."""
+"""Cost of a forward pass, relative to a step that trains every layer."""
 _FEW_STEPS = 5
 
 
@@ -22,10 +22,10 @@ def seconds_left(
     steps_done: int,
     recent_step_seconds: Sequence[float],
 ) -> float | None:
-    """Until all epochs and the report are done; patience may end the run sooner.
+    """Seconds until all epochs and the report are done; early stopping may end the run sooner.
 
-    `recent_step_seconds`: of the last steps of the epoch under way. None where nothing is known:
-    a head on cached features makes no steps and takes seconds.
+    `recent_step_seconds`: those of the last steps in the current epoch. None if nothing is known
+    yet, or for a head that is fitted directly, without steps.
     """
     per_epoch = started.steps_per_epoch
     learned = [epoch for epoch in epochs if epoch.epoch > 0]
@@ -49,7 +49,7 @@ def _costs(
     under_way: int,
     recent: Sequence[float],
 ) -> tuple[float, float]:
-    """Seconds of an epoch's steps with everything open, and of the rest of an epoch."""
+    """(seconds of an epoch's steps with every layer trained, seconds of the rest of an epoch)."""
     per_epoch = started.steps_per_epoch
     unit: float | None = None
     rest: float | None = None
@@ -61,7 +61,7 @@ def _costs(
         )
         unit, rest = busy / _work(started, last.epoch), last.seconds - busy
     if len(recent) >= _FEW_STEPS or unit is None:
-        # What the steps cost now counts more than what they did an epoch ago.
+        # The current speed counts, not that of the epoch before.
         unit = per_epoch * sum(recent) / len(recent) / _work(started, under_way)
     if rest is None:
         looks = started.selection_images * per_epoch
@@ -71,4 +71,5 @@ def _costs(
 
 
 def _work(started: RunStarted, epoch: int) -> float:
+    """Cost of a step in an epoch, relative to a step that trains every layer."""
     return started.work[epoch - 1] if 0 < epoch <= len(started.work) else 1.0

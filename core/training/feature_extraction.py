@@ -65,7 +65,7 @@ def feature_extraction(job: TrainingContext, frozen: FrozenFeatures) -> Outcome:
         classes=job.index.classes,
         head=Head(head.weight, head.bias),
         reference=make_reference(frozen.features.vectors[trains], recipe.seed),
-        facts={
+        metadata={
             "strategy": recipe.strategy,
             "epoch": head.epoch,
             "l2": head.l2,

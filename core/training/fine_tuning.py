@@ -90,7 +90,7 @@ def _fine_tuning(
             head=softened(judgement.head, judgement.temperature),
             # Of images that no gradient saw: fewer, but as new ones will look.
             reference=make_reference(judgement.features.numpy(), recipe.seed),
-            facts={
+            metadata={
                 "strategy": recipe.strategy,
                 "epoch": epoch,
                 "temperature": judgement.temperature,
@@ -106,7 +106,7 @@ def _fine_tuning(
                 for task, judged in zip(job.tasks.tasks, judgement.tasks, strict=True)
             ],
         )
-        run.forget_report()
+        run.delete_report()
         job.tell(CheckpointSaved("best", epoch, str(run.best.folder)))
 
     def new_trainee(head: Head) -> FineTunedModel:

@@ -291,7 +291,7 @@ def _finish(job: TrainingContext, outcome: Outcome, seconds: float) -> RunResult
     status: Literal["done", "stopped"] = "stopped" if outcome.was_stopped else "done"
     tell(RunEnded(status, outcome.best_epoch, outcome.selection_accuracy))
     if status == "done":
-        run.forget_state()
+        run.delete_state()
     return RunResult(
         run=run.path,
         status=status,

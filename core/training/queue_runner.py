@@ -22,7 +22,7 @@ def work_off(
     should_stop: ShouldStop = never_stop,
     between_steps: BetweenSteps | None = None,
 ) -> RunResult:
-    """Train what `queue.take()` gave; whatever happens, the queue knows how it ended.
+    """Train what `queue.start_next()` gave; whatever happens, the queue knows how it ended.
 
     Raises: as `fit`; the queue then says `failed` with the reason, or `stopped`.
     """
@@ -31,18 +31,18 @@ def work_off(
         opened = entry.opened[0] if len(entry.opened) == 1 else entry.opened
         index = open_dataset(opened, on_progress=on_progress, should_stop=should_stop)
         run = (store or RunStore()).create(entry.name, recipe)
-        queue.begin(entry.id, run.path)
+        queue.set_run(entry.id, run.path)
         result = fit(
             recipe, index, run, sink=sink, should_stop=should_stop, between_steps=between_steps
         )
     except Cancelled:
-        queue.end(entry.id, "stopped")
+        queue.finish(entry.id, "stopped")
         raise
     except AppError as error:
-        queue.end(entry.id, "failed", error=str(error))
+        queue.finish(entry.id, "failed", error=str(error))
         raise
     except BaseException as error:
-        queue.end(entry.id, "failed", error=f"{type(error).__name__}: {error}")
+        queue.finish(entry.id, "failed", error=f"{type(error).__name__}: {error}")
         raise
-    queue.end(entry.id, result.status)
+    queue.finish(entry.id, result.status)
     return result

@@ -21,7 +21,7 @@ from core.events import (
     RunStarted,
     StepDone,
 )
-from core.runs.curve_findings import CurveFinding, curves_of, read_curves
+from core.runs.curve_findings import CurveFinding, analyze_curves, make_curves
 from core.runs.time_left import seconds_left
 from core.system.load import Load
 from gui.base.curves import StepCurves
@@ -284,8 +284,8 @@ class LiveRun:
         return f"{text}."
 
     def findings(self) -> tuple[CurveFinding, ...]:
-        """What the curves say, the gravest first; empty while they say nothing."""
-        return read_curves(curves_of(self.started, self.epochs, self.steps.track))
+        """The findings about the curves, the most serious first; empty if there are none."""
+        return analyze_curves(make_curves(self.started, self.epochs, self.steps.track))
 
     def reading(self) -> str:
         """The same as text, a line each."""

@@ -64,7 +64,7 @@ def change_queue(entry: int, change: Change, context: JobContext) -> tuple[Queue
     if change == "remove":
         queue.remove(entry)
     elif change == "again":
-        queue.put_back(entry)
+        queue.requeue(entry)
     else:
         order = [known.id for known in queue.entries()]
         if entry in order:
@@ -83,7 +83,7 @@ def take_from_queue(context: JobContext) -> QueueEntry | None:
     """The entry whose turn it is; from now on it is this window's."""
     from core.runs.queue import Queue
 
-    return Queue().take()
+    return Queue().start_next()
 
 
 def train_entry(entry: QueueEntry, context: JobContext) -> RunResult:

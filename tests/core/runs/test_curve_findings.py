@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from core.events import EpochDone, RunResumed, RunStarted, StepDone
-from core.runs.curve_findings import Curves, LossTrack, read_curves, read_events
+from core.runs.curve_findings import Curves, LossTrack, analyze_curves, analyze_events
 
 ILLS = {
     "not-a-number", "diverging", "collapsed", "rate-too-high", "overfitting", "underfitting",
@@ -38,7 +38,7 @@ def track(losses, rate=3e-4):
 
 
 def read(made, losses=(), rate=3e-4, **told):
-    return read_curves(Curves(made, track(losses, rate), **told))
+    return analyze_curves(Curves(made, track(losses, rate), **told))
 
 
 def kinds(findings):
@@ -58,11 +58,11 @@ def test_overfitting_is_told_with_the_losses_that_show_it():
     )
     assert found.kind == "overfitting"
     assert found.level == "warning"
-    assert found.says == (
+    assert found.message == (
         "Validation has not improved for 4 epochs while the training loss fell from 0.6 to 0.08 "
         "and that of selection rose from 0.6 to 0.99: overfitting."
     )
-    assert found.todo.startswith("Epoch 2 is kept. More images, stronger augmentation")
+    assert found.advice.startswith("Epoch 2 is kept. More images, stronger augmentation")
 
 
 def test_overfitting_against_the_probe_compares_epochs_of_one_kind():
@@ -73,7 +73,7 @@ def test_overfitting_against_the_probe_compares_epochs_of_one_kind():
         )
     )  # fmt: skip
     assert kinds(found) == ["overfitting"]
-    assert "for 4 epochs while the training loss fell from 0.9 to 0.2" in found[0].says
+    assert "for 4 epochs while the training loss fell from 0.9 to 0.2" in found[0].message
 
 
 def test_a_loss_that_rises_while_the_accuracy_gains_is_a_note():
@@ -85,28 +85,28 @@ def test_a_loss_that_rises_while_the_accuracy_gains_is_a_note():
         )
     )
     assert (found.kind, found.level) == ("overfitting", "note")
-    assert "surer than they are right" in found.says
+    assert "surer than they are right" in found.message
 
 
 def test_diverging_steps_are_told_before_an_epoch_is_over():
     losses = [1.0 - 0.01 * step for step in range(60)] + [0.5 * 1.05**step for step in range(60)]
     (found,) = read([], losses, rate=0.1)
     assert (found.kind, found.level) == ("diverging", "error")
-    assert "The training loss rose from" in found.says
-    assert found.todo == "The highest rate was 0.1; 1e-5 to 1e-3 are usual for fine-tuning."
+    assert "The training loss rose from" in found.message
+    assert found.advice == "The highest rate was 0.1; 1e-5 to 1e-3 are usual for fine-tuning."
 
 
 def test_diverging_epochs_are_told_where_there_are_no_steps():
     (found,) = read(epochs([0.6, 0.9, 1.6], [0.6, 0.8, 1.5], [0.7, 0.6, 0.5]))
     assert found.kind == "diverging"
-    assert "(0.6, 0.9, 1.6)" in found.says
+    assert "(0.6, 0.9, 1.6)" in found.message
 
 
 def test_a_loss_that_is_not_a_number_is_told_with_its_step_and_alone():
     found = read(epochs([0.6], [0.6], [0.7]), [0.5] * 36 + [math.nan] + [0.5] * 9)
     assert kinds(found) == ["not-a-number"]
-    assert "step 37" in found[0].says
-    assert "the best epoch before it is kept" in found[0].todo
+    assert "step 37" in found[0].message
+    assert "the best epoch before it is kept" in found[0].advice
     assert kinds(read(epochs([0.6, math.nan], [0.5, 0.5], [0.7, 0.7]))) == ["not-a-number"]
     assert kinds(read(epochs([0.6, 0.5], [0.5, math.inf], [0.7, 0.7]))) == ["not-a-number"]
 
@@ -116,8 +116,10 @@ def test_one_answer_for_all_is_told_with_its_share():
         epochs([0.9, 1.1], [1.1, 1.1], [0.34, 0.33], probe=(0.4, 0.85), top_share=[0.99, 1.0])
     )
     assert found[0].kind == "collapsed"
-    assert found[0].says.startswith("100% of the selection images get the same answer at epoch 2")
-    assert "33% of them right" in found[0].says
+    assert found[0].message.startswith(
+        "100% of the selection images get the same answer at epoch 2"
+    )
+    assert "33% of them right" in found[0].message
 
 
 def test_one_class_with_nearly_all_images_is_no_collapse_where_the_answers_are_right():
@@ -147,8 +149,8 @@ def test_torn_features_name_the_rate():
         [0.9] * 30, rate=1e-2, selection_images=80,
     )  # fmt: skip
     assert kinds(found)[0] == "rate-too-high"
-    assert "from 92.0% with the head alone to 61.0% at best" in found[0].says
-    assert "The highest rate was 0.01" in found[0].todo
+    assert "from 92.0% with the head alone to 61.0% at best" in found[0].message
+    assert "The highest rate was 0.01" in found[0].advice
 
 
 def test_a_fall_that_chance_explains_is_no_torn_feature():
@@ -161,7 +163,7 @@ def test_a_loss_that_goes_up_and_down_names_a_rate_too_high():
         epochs([0.5, 0.8, 0.45, 0.9, 0.5, 0.85], [0.6, 0.8] * 3, [0.8, 0.7] * 3), rate=1e-3
     )
     assert found.kind == "rate-too-high"
-    assert "0.5, 0.8, 0.45, 0.9, 0.5, 0.85" in found.says
+    assert "0.5, 0.8, 0.45, 0.9, 0.5, 0.85" in found.message
 
 
 def test_underfitting_is_told_where_training_and_selection_stay_low():
@@ -173,7 +175,7 @@ def test_underfitting_is_told_where_training_and_selection_stay_low():
         classes=10,
     )  # fmt: skip
     assert found.kind == "underfitting"
-    assert "stays at 1.64 and only 41% of the training images are right" in found.says
+    assert "stays at 1.64 and only 41% of the training images are right" in found.message
 
 
 def test_strong_augmentation_is_no_underfitting():
@@ -190,8 +192,8 @@ def test_small_even_steps_name_a_rate_too_low():
         [1.5] * 30, rate=1e-5,
     )  # fmt: skip
     assert found.kind == "rate-too-low"
-    assert "1.5 → 1.42 in 5 epochs at a rate of 1e-05" in found.says
-    assert found.todo == "Raise it to three or ten times as much."
+    assert "1.5 → 1.42 in 5 epochs at a rate of 1e-05" in found.message
+    assert found.advice == "Raise it to three or ten times as much."
 
 
 def test_a_plateau_is_told_and_a_settled_run_is_good():
@@ -202,7 +204,7 @@ def test_a_plateau_is_told_and_a_settled_run_is_good():
         )
     )
     assert (found.kind, found.level) == ("plateau", "note")
-    assert "Nothing has moved for 4 epochs" in found.says
+    assert "Nothing has moved for 4 epochs" in found.message
     losses = [0.3, 0.1, 0.02, 0.01, 0.01, 0.01, 0.01]
     (found,) = read(
         epochs(losses, [0.2, 0.1, 0.05, 0.05, 0.05, 0.05, 0.05], [0.9, 0.96, 0.99] + [0.985] * 4)
@@ -254,7 +256,7 @@ def test_batches_with_an_outlier_now_and_then_do_not_diverge():
 def test_nothing_is_said_of_nothing():
     assert read([]) == ()
     assert read(epochs([0.5], [0.5], [0.8])) == ()
-    assert read_events([]) == ()
+    assert analyze_events([]) == ()
 
 
 # -- from a run's events ---------------------------------------------------------------------
@@ -269,8 +271,8 @@ def test_events_that_a_resume_took_back_count_no_more():
     steps = [StepDone(step, 1, 0.5, (1e-3,), 9.0) for step in range(1, 11)]
     broken = StepDone(11, 2, math.nan, (1e-3,), 9.0)
     events = [started, *steps, first, broken, lost]
-    assert kinds(read_events(events)) == ["not-a-number"]
-    assert read_events([*events, RunResumed(step=10, epoch=1)]) == ()
+    assert kinds(analyze_events(events)) == ["not-a-number"]
+    assert analyze_events([*events, RunResumed(step=10, epoch=1)]) == ()
 
 
 def test_reading_curves_needs_neither_torch_nor_numpy():

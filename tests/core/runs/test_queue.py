@@ -52,16 +52,16 @@ def test_an_entry_can_be_moved_and_taken_out(queue: Queue) -> None:
 
 def test_each_entry_is_taken_once_and_a_running_one_stays(queue: Queue) -> None:
     a, b = _add(queue, "a", "b")
-    first, second = queue.take(), Queue(queue.file).take()
+    first, second = queue.start_next(), Queue(queue.file).start_next()
     assert (first.id, second.id) == (a, b)  # type: ignore[union-attr]
-    assert queue.take() is None
+    assert queue.start_next() is None
     with pytest.raises(AppError, match="running"):
         queue.remove(a)
-    queue.end(a, "failed", error="no disk")
+    queue.finish(a, "failed", error="no disk")
     assert next((e.state, e.error) for e in queue.entries()) == ("failed", "no disk")
-    queue.put_back(a)
-    assert queue.take().id == a  # type: ignore[union-attr]
-    queue.end(a, "done")
+    queue.requeue(a)
+    assert queue.start_next().id == a  # type: ignore[union-attr]
+    queue.finish(a, "done")
     assert queue.clear_ended() == 1
 
 
@@ -69,7 +69,7 @@ def test_an_entry_of_a_killed_process_is_interrupted_and_keeps_its_run(queue: Qu
     _add(queue, "a")
     code = (
         "import sys, time; from pathlib import Path; from core.runs.queue import Queue\n"
-        "q = Queue(Path(sys.argv[1])); e = q.take(); q.begin(e.id, Path('/runs/x'))\n"
+        "q = Queue(Path(sys.argv[1])); e = q.start_next(); q.set_run(e.id, Path('/runs/x'))\n"
         "print('taken', flush=True); time.sleep(60)"
     )
     taker = subprocess.Popen(

@@ -197,7 +197,7 @@ def test_a_disk_that_fills_up_leaves_model_and_head_of_one_epoch(tmp_path, monke
             classes=("a", "b"),
             head=Head(torch.full((2, built.feature_dim), value), torch.full((2,), value)),
             reference=make_reference(features, 0),
-            facts={"epoch": value},
+            metadata={"epoch": value},
         )
 
     save(1.0)

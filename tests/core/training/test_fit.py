@@ -365,7 +365,7 @@ def test_a_run_whose_model_is_damaged_says_so(folder):
     with pytest.raises(RunError, match="damaged"):
         Classifier.open(run.path)
     run.best.description.unlink()
-    with pytest.raises(RunError, match="holds no trained model"):
+    with pytest.raises(RunError, match="has no trained model"):
         Classifier.open(run.path)
 
 

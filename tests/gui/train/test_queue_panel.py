@@ -23,7 +23,7 @@ def trained(fake_core, monkeypatch) -> list[str]:
     def train_entry(entry, context):
         names.append(entry.name)
         result = fake_core.train({}, fake_core.dataset, context)
-        Queue().end(entry.id, result.status)
+        Queue().finish(entry.id, result.status)
         return result
 
     monkeypatch.setattr(queue_jobs, "train_entry", train_entry)
@@ -111,7 +111,7 @@ def test_one_that_fails_is_shown_with_its_reason_and_the_next_is_trained(
     def refuse_first(entry, context):
         if not trained:
             trained.append("refused")
-            Queue().end(entry.id, "failed", error="The folder is gone.")
+            Queue().finish(entry.id, "failed", error="The folder is gone.")
             raise AppError("The folder is gone.")
         return follow(entry, context)
 
@@ -145,7 +145,7 @@ def test_the_trainer_of_the_queue_trains_for_real(tmp_path, make_image_folder) -
     queue.add([folder], "shapes", Recipe(selection_folds=2, max_epochs=2))
     heard: list[object] = []
     context = queue_jobs.JobContext(lambda *_: None, heard.append, lambda: False)
-    result = queue_jobs.train_entry(queue.take(), context)
+    result = queue_jobs.train_entry(queue.start_next(), context)
     assert result.status == "done"
     assert [e.state for e in queue.entries()] == ["done"]
     assert heard

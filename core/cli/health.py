@@ -54,9 +54,9 @@ def health(
     with progress() as on_progress, stop_on_interrupt() as should_stop:
         vectors = None
         if features:
-            from core.features.dataset_features import frozen_features
+            from core.features.dataset_features import index_features
 
-            vectors = frozen_features(
+            vectors = index_features(
                 index,
                 new_recipe({"model": model}),
                 on_progress=on_progress,

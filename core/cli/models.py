@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from core.catalog.domains import DomainBackbone
     from core.catalog.search import CardFilter
     from core.catalog_build.build import Rebuilt
-    from core.evaluation.classifier import Guess
+    from core.evaluation.classifier import LabelProbability
 
 _LISTED = 12
 """Ids that are named before "and more"."""
@@ -230,7 +230,7 @@ def compare(
     cards = [resolve_model(name) for name in names]
     latencies: dict[str, Latency] = {}
     errors: dict[str, str] = {}
-    guesses: dict[str, tuple[Guess, ...]] = {}
+    guesses: dict[str, tuple[LabelProbability, ...]] = {}
     with progress() as on_progress, stop_on_interrupt() as should_stop:
         for card in cards:
             try:
@@ -264,7 +264,7 @@ def compare(
     _print_comparison(cards, latencies, guesses, errors, has_image=image is not None)
 
 
-def _guesses(model: str, image: Path) -> tuple[Guess, ...]:
+def _guesses(model: str, image: Path) -> tuple[LabelProbability, ...]:
     """The five best of a model whose weights are here."""
     from core.evaluation.classifier import Classifier
 
@@ -275,7 +275,7 @@ def _guesses(model: str, image: Path) -> tuple[Guess, ...]:
 def _print_comparison(
     cards: list[ModelCard],
     latencies: dict[str, Latency],
-    guesses: dict[str, tuple[Guess, ...]],
+    guesses: dict[str, tuple[LabelProbability, ...]],
     errors: dict[str, str],
     *,
     has_image: bool,

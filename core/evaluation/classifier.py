@@ -1,4 +1,4 @@
-"""Pictures in, labels out: with a run, or with a pretrained model's own classes."""
+"""Classifies pictures by the model of a run, or by a pretrained model's own classes."""
 
 from __future__ import annotations
 
@@ -31,49 +31,54 @@ Picture = Path | Image.Image
 
 
 @dataclass(frozen=True, slots=True)
-class Guess:
+class LabelProbability:
+    """A class name and its probability, 0…1."""
+
     label: str
     probability: float
 
 
 @dataclass(frozen=True, slots=True)
-class TaskAnswer:
-    """`top` is sorted, best first."""
+class TaskClassification:
+    """The most probable classes of one task; `top` is sorted, best first."""
 
     name: str
-    top: tuple[Guess, ...]
+    top: tuple[LabelProbability, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """What a model says of one picture.
+    """The classification of one picture.
 
-    `top` is sorted, best first, and empty where `error` says why. `unlike_training` is None where
-    the model keeps no training features (a pretrained model).
+    `top` is sorted, best first; it is empty if `error` says why the picture cannot be read.
+    `unlike_training` is None if the model has no training features (a pretrained model).
     """
 
     file: str
-    top: tuple[Guess, ...]
+    top: tuple[LabelProbability, ...]
     unlike_training: bool | None = None
     error: str = ""
-    tasks: tuple[TaskAnswer, ...] = ()
-    """What it says to the questions that were learned beside the label."""
+    tasks: tuple[TaskClassification, ...] = ()
+    """The classifications by the further label columns that were learned."""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """probabilities: float32 [N, C], meaningless in the rows that `errors` names; is_unlike:
-    bool [N] or None where the model keeps no training features."""
+    """The probabilities of all classes for N pictures.
+
+    probabilities: float32 [N, C]; rows in `errors` (position → reason) have no meaning. is_unlike:
+    bool [N], None if the model has no training features.
+    """
 
     probabilities: torch.Tensor
     is_unlike: npt.NDArray[np.bool_] | None
     errors: dict[int, str]
     tasks: tuple[torch.Tensor, ...] = ()
-    """float32 [N, classes of the task] for each of the classifier's tasks"""
+    """float32 [N, classes of the task] for each of the classifier's tasks."""
 
 
 class Classifier:
-    """A model ready to answer. Open it once, ask often; one thread at a time."""
+    """A model that is ready to classify. One thread at a time may call it."""
 
     def __init__(
         self,
@@ -86,7 +91,7 @@ class Classifier:
         reference: Reference | None = None,
         tasks: tuple[TaskHead, ...] = (),
     ) -> None:
-        """Without a `head` on the features the model answers with its own, pretrained one."""
+        """Without `head` the model's own, pretrained head is used."""
         self.tasks = tasks
         self.name = name
         self.classes = classes
@@ -97,9 +102,9 @@ class Classifier:
 
     @classmethod
     def open(cls, ref: str | Path, *, store: RunStore | None = None) -> Classifier:
-        """A run (folder or name), a pretrained model (its id) or `file:` and a path to weights.
+        """Open a run (folder or name), a pretrained model (id), or `file:` and a path to weights.
 
-        Raises: AppError where there is no such thing, its weights are missing or do not fit.
+        Raises: AppError if it does not exist, or its weights are missing or do not fit.
         """
         store = store or RunStore()
         text = str(ref)
@@ -108,20 +113,20 @@ class Classifier:
         if text.startswith("run:") or is_run(Path(text)) or is_run(store.root / text):
             return cls._open_run(text, store)
         if isinstance(ref, Path) or Path(text).exists():
-            store.open(text)  # raises, naming the runs there are
+            store.open(text)  # raises an error that lists the runs
         try:
             card = resolve_model(text)
         except ModelError as error:
             hint = f"{error.hint} Or give the folder or the name of a run.".strip()
             raise ModelError(error.message, hint) from error
         if card.source in ("hub", "hf-hub"):
-            card, _ = bare_outline(card)  # only the model itself can tell its classes
+            card, _ = bare_outline(card)  # only the model itself knows its classes
         if card.num_classes == 0:
             raise ModelError(
                 f"{card.full_name} has no classifier of its own.",
                 "Train it on your classes first.",
             )
-        # In float32: the published figures of a pretrained model are made that way.
+        # In float32, as the published accuracies of pretrained models are measured.
         built = build(card)
         compute = resolve_compute(Recipe(precision="float32"), built)
         return cls(card.id, built, compute, classes=tuple(built.label_names()))
@@ -147,7 +152,7 @@ class Classifier:
         run = store.open(text)
         loaded = load_checkpoint(run.best)
         recipe = run.read_recipe()
-        # The same number format as in training where the device allows it; else what it can.
+        # The same precision as in training if the device supports it, else the best it supports.
         try:
             compute = resolve_compute(recipe.with_values(precision=loaded.precision), loaded.built)
         except AppError:
@@ -172,29 +177,31 @@ class Classifier:
         on_progress: OnProgress = no_progress,
         should_stop: ShouldStop = never_stop,
     ) -> list[Classification]:
-        """One answer per picture, in order; a broken file is an answer with an `error`.
+        """Classify pictures; the results are in the same order.
+
+        A file that cannot be read gives a result with an `error`. `top`: number of classes.
 
         Raises: Cancelled.
         """
         scores = self.score(pictures, on_progress=on_progress, should_stop=should_stop)
-        answers = []
+        results = []
         for i, picture in enumerate(pictures):
             if i in scores.errors:
-                answers.append(Classification(_name(picture), (), None, scores.errors[i]))
+                results.append(Classification(_name(picture), (), None, scores.errors[i]))
                 continue
-            asked = zip(self.tasks, scores.tasks, strict=True)
-            answers.append(
+            tasks_and_scores = zip(self.tasks, scores.tasks, strict=True)
+            results.append(
                 Classification(
                     _name(picture),
                     _best(scores.probabilities[i], self.classes, top),
                     None if scores.is_unlike is None else bool(scores.is_unlike[i]),
                     tasks=tuple(
-                        TaskAnswer(task.name, _best(probabilities[i], task.classes, top))
-                        for task, probabilities in asked
+                        TaskClassification(task.name, _best(probabilities[i], task.classes, top))
+                        for task, probabilities in tasks_and_scores
                     ),
                 )
             )
-        return answers
+        return results
 
     def score(
         self,
@@ -217,7 +224,7 @@ class Classifier:
             if pixels:
                 rows = list(pixels)
                 batch = torch.from_numpy(np.stack(list(pixels.values())))
-                logits[rows], is_unlike[rows] = self._answer(batch)
+                logits[rows], is_unlike[rows] = self._infer(batch)
             return failed
 
         with worker_pool(self._compute) as pool:
@@ -227,9 +234,12 @@ class Classifier:
         own, *others = (part.softmax(1) for part in torch.split(logits, sizes, dim=1))
         return Scores(own, is_unlike if self._reference else None, errors, tuple(others))
 
-    def _answer(self, batch: torch.Tensor) -> tuple[torch.Tensor, npt.NDArray[np.bool_]]:
-        """Logits float32 [N, C], those of the tasks behind the label's, and whether each is unlike
-        the training images, bool [N]."""
+    def _infer(self, batch: torch.Tensor) -> tuple[torch.Tensor, npt.NDArray[np.bool_]]:
+        """Run the model on a batch of pixels, uint8 [N, height, width, 3].
+
+        Returns logits float32 [N, C], with those of the tasks after those of the label, and which
+        pictures are unlike the training images, bool [N].
+        """
         if self._head is None:
             return self._embedder.logits(batch), np.zeros(len(batch), dtype=bool)
         vectors = self._embedder.embed(batch)
@@ -242,7 +252,7 @@ class Classifier:
     def _read_share(
         self, pictures: Sequence[Picture], share: range
     ) -> tuple[dict[int, npt.NDArray[np.uint8]], dict[int, str]]:
-        """Pixels by position, and by position why there are none."""
+        """Position → pixels of the pictures that can be read, and position → reason of others."""
         preprocessing = self._embedder.preprocessing
         pixels: dict[int, npt.NDArray[np.uint8]] = {}
         errors: dict[int, str] = {}
@@ -259,13 +269,15 @@ class Classifier:
         return pixels, errors
 
 
-def _best(probabilities: torch.Tensor, classes: tuple[str, ...], top: int) -> tuple[Guess, ...]:
-    """probabilities: float32 [C]"""
+def _best(
+    probabilities: torch.Tensor, classes: tuple[str, ...], top: int
+) -> tuple[LabelProbability, ...]:
+    """The `top` most probable classes, best first; probabilities: float32 [C]."""
     best = probabilities.topk(min(top, len(classes)))
     guesses = zip(best.indices.tolist(), best.values.tolist(), strict=True)
-    return tuple(Guess(classes[k], p) for k, p in guesses)
+    return tuple(LabelProbability(classes[k], p) for k, p in guesses)
 
 
 def _name(picture: Picture) -> str:
-    """The path of a file; a pasted picture has none."""
+    """The path of a file, or “pasted picture”."""
     return "pasted picture" if isinstance(picture, Image.Image) else str(picture)

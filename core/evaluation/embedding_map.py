@@ -1,8 +1,8 @@
-"""A map of pictures: their features laid out in the plane, and who is whose neighbour.
+"""Computes a map of pictures: features projected to two dimensions, and nearest neighbours.
 
-Two layouts: principal components at once, and t-SNE (van der Maaten & Hinton 2008) from there.
-Neighbours are found among the features, never on the map, whose distances mean little. Labels
-play no part in either: relabel a picture and it stays where it is.
+Two layouts: principal components at once, then t-SNE (van der Maaten & Hinton 2008) from there.
+Neighbours are found by features, not on the map, whose distances mean little. Labels are not
+used: a relabelled picture keeps its place.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from core.features.dataset_features import PictureFeatures
 
 MOST_ARRANGED = 5_000
-"""Points that t-SNE moves; each of more stands beside its nearest of these."""
+"""Most points that t-SNE arranges; each further one is placed beside its nearest of these."""
 NEIGHBOURS = 10
 _COMPONENTS = 50
 _STAGES = 4
-_STAGE_ITERATIONS = 250  # the fewest scikit-learn takes: between stages there is a way out
+_STAGE_ITERATIONS = 250  # the minimum in scikit-learn; a stop takes effect between stages
 _PERPLEXITY = 30.0
 _EXAGGERATION = 12.0
-_EXACT_UP_TO = 8_000  # above, neighbours are looked for among the components
+_EXACT_UP_TO = 8_000  # with more pictures neighbours are found by the principal components
 _BLOCK = 512
 _MOST_OWN, _LEAST_OTHER = 0.2, 0.6
 
@@ -39,12 +39,12 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class PictureMap:
-    """Pictures in the plane.
+    """The positions of pictures on a map, and their neighbours.
 
-    xy: float32 [N, 2], each axis about −1…1; neighbours: int32 [N, K], rows of the nearest other
-    pictures by cosine, nearest first, −1 where there are fewer. Exact copies are no neighbours.
-    `arranged`: how many points t-SNE moved. `explained`: share of the variance of the features
-    that the two principal components hold.
+    xy: float32 [N, 2], each axis about −1…1. neighbours: int32 [N, K], rows of the nearest other
+    pictures by cosine, nearest first, −1 if there are fewer; exact copies do not count. arranged:
+    number of points that t-SNE arranged. explained: share of the variance of the features in the
+    two principal components.
     """
 
     model: str
@@ -68,14 +68,17 @@ def draw_map(
     on_progress: OnProgress = no_progress,
     should_stop: ShouldStop = never_stop,
 ) -> PictureMap:
-    """The map by t-SNE; `on_stage` gets it on the way, first by principal components.
+    """Compute the map by t-SNE; `on_stage` gets intermediate maps, first principal components.
 
-    The same for the same features and seed. Fewer than five pictures stay where the components
-    put them. Raises: DatasetError where fewer than two pictures can be read; Cancelled.
+    Determined by features and seed. Fewer than five pictures are mapped by principal components
+    only.
+
+    Raises: DatasetError if fewer than two pictures can be read; Cancelled.
     """
     if len(features) < 2:
         raise DatasetError(
-            "A map needs two pictures that can be read.", "Look at the problems of the dataset."
+            f"A map needs two pictures that can be read; there are {len(features)}.",
+            "Look at the problems of the dataset.",
         )
     on_progress(0, _STAGES + 2, "finding the main directions")
     directions = _directions(features.vectors)
@@ -90,7 +93,7 @@ def draw_map(
     made = PictureMap(
         model=features.model,
         files=features.files,
-        xy=_fitted(components[:, :2]),
+        xy=_normalized(components[:, :2]),
         layout="PCA",
         neighbours=near,
         explained=explained,
@@ -108,8 +111,10 @@ def draw_map(
         check_stop(should_stop)
         on_progress(stage + 2, _STAGES + 2, "arranging the map (t-SNE)")
         plane = _stage(moved, plane, is_first=stage == 0, seed=seed)
-        xy = plane if len(chosen) == len(features) else _beside(components, chosen, plane, rng)
-        made = replace(made, xy=_fitted(xy), layout="t-SNE", arranged=len(chosen))
+        xy = (
+            plane if len(chosen) == len(features) else _place_others(components, chosen, plane, rng)
+        )
+        made = replace(made, xy=_normalized(xy), layout="t-SNE", arranged=len(chosen))
         if on_stage is not None and stage + 1 < _STAGES:
             on_stage(made)
     return made
@@ -122,9 +127,9 @@ def neighbours(
     count: int = NEIGHBOURS,
     should_stop: ShouldStop = never_stop,
 ) -> npt.NDArray[np.int32]:
-    """int32 [N, count]: the nearest rows by cosine, nearest first, −1 where there are fewer.
+    """The nearest rows by cosine, nearest first: int32 [N, count], −1 if there are fewer.
 
-    `copies`: int64 [N], one number for all rows that are the same picture.
+    copies: int64 [N], the same number for rows of the same picture, which do not count.
     """
     n = len(vectors)
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -146,9 +151,9 @@ def neighbours(
 
 
 def agreement(labels: npt.NDArray[np.int32], near: npt.NDArray[np.int32]) -> tuple[int, int]:
-    """(how many labelled pictures have a nearest neighbour of their own class, of how many).
+    """(number of pictures whose nearest neighbour has the same class, number of pictures).
 
-    labels: int32 [N]; pictures without a label neither count nor are neighbours.
+    labels: int32 [N]; pictures without a label are ignored. near: int32 [N, K] from `neighbours`.
     """
     first = _first_labelled(labels, near)
     judged = (labels != NO_LABEL) & (first >= 0)
@@ -157,17 +162,17 @@ def agreement(labels: npt.NDArray[np.int32], near: npt.NDArray[np.int32]) -> tup
 
 
 def suspects(labels: npt.NDArray[np.int32], near: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
-    """Rows whose neighbours are nearly all of one other class, ascending: look at these labels.
+    """Rows of pictures whose label may be wrong, by their neighbours: int64, ascending.
 
-    At most a fifth of the labelled neighbours are of the picture's own class and three fifths or
-    more of one other.
+    At most a fifth of the labelled neighbours have the picture's own class, and at least three
+    fifths have one other class.
     """
-    theirs = np.where(near >= 0, labels[near], NO_LABEL)
-    known = (theirs != NO_LABEL).sum(axis=1)
-    own = ((theirs == labels[:, None]) & (theirs != NO_LABEL)).sum(axis=1)
+    near_labels = np.where(near >= 0, labels[near], NO_LABEL)
+    known = (near_labels != NO_LABEL).sum(axis=1)
+    own = ((near_labels == labels[:, None]) & (near_labels != NO_LABEL)).sum(axis=1)
     most_other = np.zeros(len(labels), dtype=np.int64)
     for label in np.unique(labels[labels != NO_LABEL]):
-        counted = (theirs == label).sum(axis=1)
+        counted = (near_labels == label).sum(axis=1)
         most_other = np.maximum(most_other, np.where(labels == label, 0, counted))
     least = np.maximum(known, 1)
     judged = (labels != NO_LABEL) & (known >= 3)
@@ -178,7 +183,7 @@ def suspects(labels: npt.NDArray[np.int32], near: npt.NDArray[np.int32]) -> npt.
 def _first_labelled(
     labels: npt.NDArray[np.int32], near: npt.NDArray[np.int32]
 ) -> npt.NDArray[np.int64]:
-    """int64 [N]: the nearest neighbour that has a label; −1 where none of them has."""
+    """The nearest neighbour that has a label: int64 [N], −1 if none has."""
     is_labelled = (near >= 0) & (labels[near] != NO_LABEL)
     column = is_labelled.argmax(axis=1)
     first = near[np.arange(len(near)), column].astype(np.int64)
@@ -186,7 +191,7 @@ def _first_labelled(
 
 
 def _directions(vectors: Floats) -> Floats:
-    """Of length one, so that Euclidean distance goes with the cosine."""
+    """Vectors scaled to length one, so that Euclidean distances order as cosines do."""
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit: Floats = (vectors / np.maximum(length, 1e-12)).astype(np.float32)
     return unit
@@ -206,10 +211,10 @@ def _principal(directions: Floats, *, seed: int) -> tuple[Floats, float]:
 
 
 def _stage(components: Floats, plane: Floats, *, is_first: bool, seed: int) -> Floats:
-    """So many iterations of t-SNE from where the points are.
+    """Run `_STAGE_ITERATIONS` iterations of t-SNE, starting at `plane`, float32 [n, 2].
 
-    scikit-learn's has no way out of one call, and a thousand iterations over 5,000 points take
-    half a minute: hence in parts. The first with exaggeration, the others without.
+    In stages, because a call of scikit-learn cannot be stopped and a thousand iterations of 5,000
+    points take half a minute. The first stage is with exaggeration, the others without.
     """
     from sklearn.manifold import TSNE
 
@@ -225,25 +230,25 @@ def _stage(components: Floats, plane: Floats, *, is_first: bool, seed: int) -> F
     return moved
 
 
-def _beside(
+def _place_others(
     components: Floats, chosen: npt.NDArray[np.int64], plane: Floats, rng: np.random.Generator
 ) -> Floats:
-    """Every point: the chosen where they are, each other one close to its nearest of these."""
+    """Positions of all points: the chosen as in `plane`, each other close to its nearest chosen."""
     xy = np.empty((len(components), 2), dtype=np.float32)
     xy[chosen] = plane
     others = np.setdiff1d(np.arange(len(components)), chosen)
-    there = components[chosen]
-    squares = (there**2).sum(axis=1)
-    room = 0.004 * float(np.ptp(plane, axis=0).max())
+    placed = components[chosen]
+    squares = (placed**2).sum(axis=1)
+    jitter = 0.004 * float(np.ptp(plane, axis=0).max())
     for start in range(0, len(others), _BLOCK):
         rows = others[start : start + _BLOCK]
-        nearest = (squares - 2 * components[rows] @ there.T).argmin(axis=1)
-        xy[rows] = plane[nearest] + rng.normal(0, room, (len(rows), 2))
+        nearest = (squares - 2 * components[rows] @ placed.T).argmin(axis=1)
+        xy[rows] = plane[nearest] + rng.normal(0, jitter, (len(rows), 2))
     return xy
 
 
-def _fitted(xy: Floats) -> Floats:
-    """Turned so that it is widest across, centred and scaled to about −1…1, both axes alike."""
+def _normalized(xy: Floats) -> Floats:
+    """Positions rotated so that the widest direction is horizontal, centred, scaled to −1…1."""
     centred = xy - xy.mean(axis=0)
     _, axes = np.linalg.eigh(centred.T @ centred)
     axes = axes[:, ::-1]

@@ -1,4 +1,4 @@
-"""Evaluate a finished run once more, on any split of the dataset it was trained on."""
+"""Evaluates the model of a run on any split of the dataset it was trained on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from core.runs.run_folder import Prediction, Run
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A report and the predictions it counts."""
+    """A report and the predictions from which it was computed."""
 
     report: Report
     predictions: tuple[Prediction, ...]
@@ -32,7 +32,7 @@ def evaluate(
     on_progress: OnProgress = no_progress,
     should_stop: ShouldStop = never_stop,
 ) -> Report:
-    """The report of `run` on `split`; as `evaluate_images`, without the predictions."""
+    """The report of `run` on `split`: `evaluate_images` without the predictions."""
     return evaluate_images(
         run, split=split, on_progress=on_progress, should_stop=should_stop
     ).report
@@ -45,12 +45,12 @@ def evaluate_images(
     on_progress: OnProgress = no_progress,
     should_stop: ShouldStop = never_stop,
 ) -> Evaluation:
-    """What the model of `run` says of each image of `split` (its report set by default).
+    """Evaluate the model of `run` on the images of `split` (default: its report set).
 
-    Computed from the files as they are now; the run folder is only read.
+    Reads the image files as they are now; the run folder is not changed.
 
-    Raises: RunError where the split has no images, the dataset has gone or files have changed so
-    that nothing can be read; Cancelled.
+    Raises: RunError if the split has no images, the dataset is missing, or no image can be read;
+    Cancelled.
     """
     dataset = run.read_dataset()
     roles = dataset["roles"]
@@ -66,7 +66,7 @@ def evaluate_images(
     if not files:
         there = sorted(set(roles) | ({"test"} if dataset["test_files"] else set()))
         raise RunError(
-            f"The run {run.path.name} knows no images of the split “{wanted}”.",
+            f"The run {run.path.name} has no images in the split “{wanted}”.",
             f"It has: {', '.join(there)}.",
         )
     root = root_of(run, dataset)
@@ -76,7 +76,10 @@ def evaluate_images(
     )
     read = [i for i in range(len(files)) if i not in scores.errors]
     if not read:
-        raise RunError(f"None of the {len(files)} images of the split “{wanted}” can be read.")
+        raise RunError(
+            f"None of the {len(files)} images of the split “{wanted}” can be read.",
+            f"Check that the files in {root} open in an image viewer.",
+        )
     probabilities = scores.probabilities[read]
     true = torch.tensor([labels[i] for i in read])
     report = make_report(
@@ -114,10 +117,10 @@ def _selected_on(split: str, unreadable: int) -> str:
 def make_predictions(
     probabilities: torch.Tensor, labels: torch.Tensor, files: Sequence[str]
 ) -> tuple[Prediction, ...]:
-    """One prediction per image, in the order of the rows.
+    """The prediction for each image, in the order of the rows.
 
-    `probabilities`: float [N, C], each row summing to 1; `labels`: int64 [N]; `files`: N paths
-    relative to the dataset. Where classes tie, the first one is predicted, as the report counts it.
+    probabilities: float [N, C], each row sums to 1. labels: int64 [N]. files: N paths relative to
+    the dataset. If classes have the same probability, the first one is predicted, as in the report.
     """
     predicted = probabilities.argmax(1)
     probability = probabilities.gather(1, predicted.unsqueeze(1)).squeeze(1)

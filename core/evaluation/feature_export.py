@@ -1,4 +1,4 @@
-"""Pictures in, features out, in a file for other learners: .npz or .csv, whole or not at all."""
+"""Writes the features of pictures to a .npz or .csv file, for other programs."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ _BATCH = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """What a features file holds: float32 [files, *shape]; `unreadable`: files by reason."""
+class FeatureFile:
+    """A written file of features, float32 [files, *shape]; unreadable: file → reason."""
 
     path: Path
     files: int
@@ -44,9 +44,9 @@ class Written:
 
 
 def open_model(ref: str, *, store: RunStore | None = None) -> BuiltModel:
-    """The model of a run (folder or name), of a catalog id, or of `file:` and a path to weights.
+    """Build the model of a run (folder or name), a model id, or `file:` and a path to weights.
 
-    Raises: AppError where there is none, or its weights are not here.
+    Raises: AppError if it does not exist, or its weights are not on this machine.
     """
     store = store or RunStore()
     if ref.startswith(FILE_PREFIX):
@@ -66,21 +66,22 @@ def write_features(
     force: bool = False,
     on_progress: OnProgress = no_progress,
     should_stop: ShouldStop = never_stop,
-) -> Written:
-    """Features of these pictures in `out`: pooled, of a `layer` by its name, or `spatial` maps.
+) -> FeatureFile:
+    """Write features of pictures to `out`: pooled ones, those of a `layer`, or `spatial` maps.
 
-    A .npz holds `files` [N] (paths as text), `features` float32 [N, …], and `unreadable` with
-    `reasons` for what could not be decoded; a .csv one line a picture, for features that are
-    vectors. A file that is there stays unless `force`; on any failure nothing is left.
+    A .npz has `files` [N] (paths as text), `features` float32 [N, …], and `unreadable` with
+    `reasons` for files that could not be decoded; a .csv has one line a picture, for features that
+    are vectors. An existing file is replaced only with `force`; after a failure no file is left.
+
     Raises: AppError, Cancelled.
     """
     _check_out(out, force=force, is_maps=spatial)
     unreadable: dict[str, str] = {}
     files: list[str] = []
     shape: tuple[int, ...] = ()
-    batches = _features_of(built, pictures, unreadable, layer, spatial)
+    batches = _batches(built, pictures, unreadable, layer, spatial)
     try:
-        # Beside `out`, so that replacing it is one step; rows go to the disk as they come.
+        # In the folder of `out`, where there must be space; rows are written as they are computed.
         with tempfile.TemporaryFile(dir=out.parent) as rows:
             for done, names, features in batches:
                 check_stop(should_stop)
@@ -94,47 +95,50 @@ def write_features(
                 raise AppError(
                     "None of the pictures could be read.", next(iter(unreadable.values()), "")
                 )
-            _write_whole(out, rows, files, shape, unreadable)
+            _write_file(out, rows, files, shape, unreadable)
     except OSError as error:
         raise AppError(
             f"{out} cannot be written: {error.strerror or error}.",
-            "Make room, or choose another place; nothing was left behind.",
+            "Free some space, or choose another folder; no file was left behind.",
         ) from error
-    return Written(out, len(files), shape, unreadable)
+    return FeatureFile(out, len(files), shape, unreadable)
 
 
 def _check_out(out: Path, *, force: bool, is_maps: bool) -> None:
     if out.suffix.lower() not in (".npz", ".csv"):
         raise AppError(
-            f"“{out.name}” says no format that features are written in.",
+            f"Features cannot be written to “{out.name}”: its suffix is neither .npz nor .csv.",
             "End the name with .npz or .csv.",
         )
     if is_maps and out.suffix.lower() == ".csv":
-        raise AppError("A .csv holds one vector a picture, no maps.", "End the name with .npz.")
+        raise AppError("A .csv file has one vector a picture, no maps.", "End the name with .npz.")
     if out.exists() and not force:
-        raise AppError(f"{out} is there already.", "Choose another name, or give --force.")
+        raise AppError(f"{out} exists already.", "Use another name, or --force to replace it.")
     if not out.parent.is_dir():
-        raise AppError(f"There is no folder {out.parent}.", "Make it first.")
+        raise AppError(f"There is no folder {out.parent}.", "Create it, or use another folder.")
 
 
 def _check_fits(out: Path, shape: tuple[int, ...]) -> None:
-    """A .csv takes a vector, or a map of one place. Raises: AppError."""
+    """Check that features of this shape fit a .csv: a vector, or a 1 × 1 map. Raises: AppError."""
     if out.suffix.lower() == ".csv" and max(shape, default=1) != np.prod(shape, dtype=np.int64):
         size = "×".join(map(str, shape))
         raise AppError(
-            f"A .csv holds one vector a picture, and these features are {size} each.",
+            f"A .csv file has one vector a picture, but these features are {size} each.",
             "End the name with .npz.",
         )
 
 
-def _features_of(
+def _batches(
     built: BuiltModel,
     pictures: Sequence[Path],
     unreadable: dict[str, str],
     layer: str | None,
     spatial: bool,
 ) -> Iterator[tuple[int, list[str], npt.NDArray[np.float32]]]:
-    """How many pictures are done, the names of a batch that could be read, and their features."""
+    """Yield (pictures done, names of the readable ones of a batch, their features).
+
+    `unreadable` gets the others.
+    """
     preprocessing = built.preprocessing
     mean = torch.tensor(preprocessing.mean).view(1, 3, 1, 1)
     std = torch.tensor(preprocessing.std).view(1, 3, 1, 1)
@@ -162,24 +166,26 @@ def _features_of(
                 continue
             images = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float()
             with torch.inference_mode():
-                features = _look(built, (images / 255 - mean) / std, layer, spatial)
+                features = _compute_features(built, (images / 255 - mean) / std, layer, spatial)
             yield done, names, features.float().numpy()
 
 
-def _look(built: BuiltModel, images: Tensor, layer: str | None, spatial: bool) -> Tensor:
+def _compute_features(
+    built: BuiltModel, images: Tensor, layer: str | None, spatial: bool
+) -> Tensor:
     if layer is not None:
         return inner_features(built, images, layers=[layer])[layer]
     return spatial_features(built, images) if spatial else built.features(images)
 
 
-def _write_whole(
+def _write_file(
     out: Path,
     rows: IO[bytes],
     files: list[str],
     shape: tuple[int, ...],
     unreadable: dict[str, str],
 ) -> None:
-    """Put `out` in place in one step. Raises: OSError."""
+    """Write `out` in one step. Raises: OSError."""
     rows.seek(0)
     handle, temporary = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}-")
     try:
@@ -233,5 +239,5 @@ def _write_csv(
 def _csv_row(cells: list[str]) -> bytes:
     line = io.StringIO()
     csv.writer(line, lineterminator="\r\n").writerow(cells)
-    # A file name that is not UTF-8 comes out byte for byte as it was.
+    # A file name that is not UTF-8 is written with its own bytes.
     return line.getvalue().encode("utf-8", errors="surrogateescape")

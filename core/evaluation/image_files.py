@@ -1,4 +1,4 @@
-"""Whether the images of a run are still those it was judged on. No torch."""
+"""Checks whether the images of a run still exist and are unchanged. No torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from core.events import ShouldStop, check_stop, never_stop
 
 @dataclass(frozen=True, slots=True)
 class ImagesState:
-    """What became of a run's images; files are relative to `root`."""
+    """The missing and changed images of a run, relative to `root`.
+
+    is_there: whether `root` exists.
+    """
 
     root: Path
     is_there: bool
@@ -21,16 +24,18 @@ class ImagesState:
     changed: tuple[str, ...] = ()
 
 
-def look_after_images(
+def check_images(
     dataset: Mapping[str, Any],
     files: Sequence[str],
     *,
     since: float,
     should_stop: ShouldStop = never_stop,
 ) -> ImagesState:
-    """`dataset`: a run's document; `since`: when it began, seconds since the epoch.
+    """Check which of a run's `files` are missing or changed.
 
-    Only files written after that are read again and compared with their content hash.
+    dataset: the content of the run's dataset.json. since: start of the run, seconds since 1970;
+    only files written later are read and compared with their content hash.
+
     Raises: Cancelled.
     """
     root = Path(dataset["root"])

@@ -1,4 +1,4 @@
-"""From probabilities and labels to a report."""
+"""Computes a report from probabilities and labels. Knows nothing of files and models."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _Z95 = 1.959963984540054
 
 
 def wilson_interval(hits: int, n: int) -> tuple[float, float]:
-    """95 % score interval of a share (Wilson 1927); (0, 1) where n is 0.
+    """The 95 % score interval of the share hits / n (Wilson 1927); (0, 1) if n is 0.
 
-    Unlike hits / n ± 1.96 s it stays inside 0…1 and is right for shares near 1.
+    Unlike hits / n ± 1.96 s it stays inside 0…1 and is correct for shares near 1.
     """
     if n == 0:
         return 0.0, 1.0
@@ -41,7 +41,10 @@ def make_report(
     split: str,
     selected_on: str = "",
 ) -> Report:
-    """`probabilities`: float32 [N, C]; `labels`: int64 [N], N ≥ 1."""
+    """Compute the report of predictions.
+
+    probabilities: float32 [N, C]. labels: int64 [N], N ≥ 1.
+    """
     k = len(classes)
     predicted = probabilities.argmax(1)
     hits = int((predicted == labels).sum())
@@ -72,8 +75,10 @@ def make_report(
 def score_task(
     name: str, classes: tuple[str, ...], probabilities: torch.Tensor, labels: torch.Tensor
 ) -> TaskScore | None:
-    """`probabilities`: float32 [N, C]; `labels`: int64 [N], NO_LABEL where there is none. None
-    where no image has one."""
+    """The score of one task; None if no image has its label.
+
+    probabilities: float32 [N, C]. labels: int64 [N], NO_LABEL for images without one.
+    """
     has = labels != NO_LABEL
     n = int(has.sum())
     if not n:
@@ -95,6 +100,9 @@ def score_task(
 def score_tasks(
     tasks: Iterable[tuple[str, tuple[str, ...], torch.Tensor, torch.Tensor]],
 ) -> tuple[TaskScore, ...]:
-    """Of (name, classes, probabilities, labels) as `score_task` takes them."""
+    """The scores of several tasks: (name, classes, probabilities, labels), see `score_task`.
+
+    Tasks without a labelled image are left out.
+    """
     scores = (score_task(*task) for task in tasks)
     return tuple(score for score in scores if score is not None)

@@ -1,8 +1,8 @@
-"""Labels suggested for pictures that have none, learnt from the few that have one.
+"""Suggests labels for pictures without a label, learned from those that have one.
 
-A regularised logistic regression on the frozen features, a fraction of a second for a few
-hundred labels. What its probabilities are worth is measured on the labelled pictures, each judged
-by a fit without it: that gives the temperature and the expected errors.
+A regularised logistic regression on frozen features takes a fraction of a second for a few hundred
+labels. The labelled pictures, each predicted by a fit without it, give the temperature and the
+expected errors. Computes no features and writes no labels.
 
 Sources: uncertainty by the margin between the best two classes, Scheffer et al. 2001; smoothed
 targets for calibration, Platt 1999; a diverse first choice by k-means, Zhdanov 2019.
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from core.features.dataset_features import PictureFeatures
 
 _STRENGTH = 100.0
-"""scikit-learn's C, for features of unit mean square. Of 10, 100 and 1,000 the best or within
-0.3 points of it on ants/bees and steel defects with 12 to 96 labels."""
+"""scikit-learn's C, for features of unit mean square. Of 10, 100 and 1,000 it was the best, or
+within 0.3 points of it, on ants/bees and steel defects with 12 to 96 labels."""
 _FOLDS = 5
 _MOST_CROSS_FIT = 3_000
-"""With more labels one part is held out instead of all in turn."""
+"""With more labels only one fold is held out, instead of all in turn."""
 NO_PICTURE = -2
-"""In place of a label: the file is not in the dataset, or was taken out."""
+"""Instead of a label: the file is not in the dataset, or was excluded."""
 _UNLIKE_EVERY = 4
 _COMPONENTS = 50
 
@@ -41,11 +41,11 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What to expect of the suggestions at or above a threshold.
+    """The expected errors of the suggestions at or above a threshold.
 
-    `count` pictures would be labelled. Of the labelled pictures `tried` reached the threshold
-    when they were held out, `wrong` of them with a wrong class; `most_wrong` is the upper end of
-    the 95 % interval of that share, 1 where none was tried.
+    `count` pictures would be labelled. `tried` of the labelled pictures reached the threshold when
+    they were held out, `wrong` of them with a wrong class; `most_wrong` is the upper end of the
+    95 % interval of that share, 1 if `tried` is 0.
     """
 
     count: int
@@ -56,12 +56,12 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Suggestions:
-    """A label for each picture that has none.
+    """The suggested labels of the M pictures without a label.
 
-    classes: names of the C classes that have a labelled picture, keys: what edits call them.
-    probabilities: float32 [M, C] for the M `files`, calibrated, rows sum to 1. unlike: float32
-    [M], 1 − cosine to the nearest labelled picture. trial_confidence, trial_is_right: [L] of the
-    labelled pictures, each held out.
+    classes: shown names of the C classes that have a labelled picture; keys: their names in edits.
+    probabilities: float32 [M, C] for the `files`, calibrated, rows sum to 1. unlike: float32 [M],
+    1 − cosine to the nearest labelled picture. trial_confidence, trial_is_right: [L] of the
+    labelled pictures when they were held out.
     """
 
     classes: tuple[str, ...]
@@ -78,17 +78,19 @@ class Suggestions:
 
     @property
     def best(self) -> npt.NDArray[np.int64]:
-        """int64 [M]: the suggested class, a position in `classes`."""
+        """The suggested class of each picture, as a position in `classes`: int64 [M]."""
         return self.probabilities.argmax(axis=1)
 
     @property
     def confidence(self) -> Floats:
-        """float32 [M]: the probability of the suggested class."""
+        """The probability of the suggested class: float32 [M]."""
         return self.probabilities.max(axis=1)
 
     def without(self, rejected: Mapping[str, Sequence[str]]) -> Suggestions:
-        """The same with classes ruled out: file → keys it is not. A picture of which no class is
-        left gets all of them alike."""
+        """The suggestions without some classes; rejected: file → keys that the picture is not.
+
+        A picture for which no class is left gets the same probability for all.
+        """
         if not rejected:
             return self
         p = self.probabilities.copy()
@@ -102,6 +104,7 @@ class Suggestions:
         return replace(self, probabilities=p.astype(np.float32))
 
     def expectation(self, threshold: float) -> Expectation:
+        """The expected errors of the suggestions with at least this confidence."""
         reached = self.trial_confidence >= threshold
         tried = int(reached.sum())
         wrong = int((reached & ~self.trial_is_right).sum())
@@ -113,25 +116,26 @@ class Suggestions:
         )
 
     def most_certain(self) -> npt.NDArray[np.int64]:
-        """Rows, the most certain first."""
+        """Rows sorted by confidence, the highest first: int64 [M]."""
         return np.argsort(-self.confidence, kind="stable")
 
     def next_to_label(self) -> npt.NDArray[np.int64]:
-        """Rows, those first whose label teaches most.
+        """Rows sorted by how much their label would help, int64 [M].
 
-        The closest decisions, and as every fourth the picture most unlike all labelled ones:
-        a class that nobody has named yet hides among the decisions that look sure.
+        First the pictures with the smallest margin between two classes; every fourth is the one
+        most unlike all labelled pictures, because pictures of a class without any label may have
+        confident wrong suggestions.
         """
         top = np.sort(self.probabilities, axis=1)
-        close = np.argsort(top[:, -1] - top[:, -2], kind="stable")
-        strange = np.argsort(-self.unlike, kind="stable")
-        return _interleaved(close, strange, every=_UNLIKE_EVERY)
+        by_margin = np.argsort(top[:, -1] - top[:, -2], kind="stable")
+        by_unlike = np.argsort(-self.unlike, kind="stable")
+        return _interleaved(by_margin, by_unlike, every=_UNLIKE_EVERY)
 
 
 def suggest(features: PictureFeatures, index: DatasetIndex) -> Suggestions:
-    """Suggestions for the pictures of `features` without a label in `index`.
+    """Suggest labels for the pictures of `features` that have no label in `index`.
 
-    Raises: DatasetError where fewer than two classes have a labelled picture.
+    Raises: DatasetError if fewer than two classes have a labelled picture.
     """
     labels = labels_of(features, index)
     known, rest = np.flatnonzero(labels >= 0), np.flatnonzero(labels == NO_LABEL)
@@ -158,7 +162,7 @@ def suggest(features: PictureFeatures, index: DatasetIndex) -> Suggestions:
 
 
 def check_labels(index: DatasetIndex) -> None:
-    """Raises: DatasetError where there is nothing to learn from; no feature is needed to know."""
+    """Check that two classes have a labelled picture; needs no features. Raises: DatasetError."""
     _check_classes(len(np.unique(index.labels[index.labels != NO_LABEL])))
 
 
@@ -174,10 +178,10 @@ def _check_classes(number: int) -> None:
 def first_to_label(
     features: PictureFeatures, index: DatasetIndex, *, count: int = 24, seed: int = 0
 ) -> tuple[str, ...]:
-    """Files without a label to begin with: typical pictures of as many unlike kinds.
+    """Choose files to label first: typical pictures of `count` different kinds.
 
-    The picture nearest to the middle of each of `count` clusters, the largest cluster first; a
-    cluster that holds a labelled picture comes after those that hold none.
+    The picture nearest to the centre of each of `count` clusters (k-means), the largest cluster
+    first; clusters with a labelled picture come last.
     """
     from sklearn.cluster import KMeans
     from sklearn.decomposition import PCA
@@ -205,8 +209,7 @@ def first_to_label(
 
 
 def labels_of(features: PictureFeatures, index: DatasetIndex) -> npt.NDArray[np.int32]:
-    """int32 [N]: the labels that the dataset gives the pictures now; NO_PICTURE for files that
-    it has no more."""
+    """The current labels of the pictures, int32 [N]; NO_PICTURE for files not in the dataset."""
     if features.files == index.files:
         return index.labels
     label = dict(zip(index.files, index.labels.tolist(), strict=True))
@@ -214,7 +217,7 @@ def labels_of(features: PictureFeatures, index: DatasetIndex) -> npt.NDArray[np.
 
 
 def to_json(suggestions: Suggestions, *, threshold: float, model: str) -> dict[str, Any]:
-    """For the command line: every suggestion, the most certain first."""
+    """The suggestions as the JSON document of the command line, the most certain first."""
     expected = suggestions.expectation(threshold)
     best, confidence = suggestions.best, suggestions.confidence
     return {
@@ -239,10 +242,10 @@ def to_json(suggestions: Suggestions, *, threshold: float, model: str) -> dict[s
 
 
 def _scaled(vectors: Floats) -> Floats:
-    """Directions about their mean, scaled to a mean square of one.
+    """Normalise vectors to length one, subtract their mean, and scale to a mean square of one.
 
-    With few labels that beat standardising every feature (12 labels of steel defects: 94 against
-    83 % right), and it needs no label: the pictures without one help to find the mean.
+    With few labels that was better than standardising every feature (12 labels of steel defects:
+    94 against 83 % right), and unlabelled pictures contribute to the mean.
     """
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     unit -= unit.mean(axis=0)
@@ -251,13 +254,16 @@ def _scaled(vectors: Floats) -> Floats:
 
 
 def _logits(
-    data: Floats, truth: npt.NDArray[np.int64], asked: Floats, *, classes: int
+    data: Floats, truth: npt.NDArray[np.int64], queries: Floats, *, classes: int
 ) -> npt.NDArray[np.float64]:
-    """float64 [M, C]; a class that `truth` lacks gets the least logit of the row."""
+    """Fit to `data` with labels `truth`; the logits of `queries`: float64 [M, C].
+
+    A class that is missing in `truth` gets the lowest logit of the row.
+    """
     from sklearn.linear_model import LogisticRegression
 
     fitted = LogisticRegression(C=_STRENGTH, max_iter=300, tol=1e-3).fit(data, truth)
-    answer = np.atleast_2d(fitted.decision_function(asked).T).T
+    answer = np.atleast_2d(fitted.decision_function(queries).T).T
     if len(fitted.classes_) == 2:
         answer = np.concatenate([-answer / 2, answer / 2], axis=1)
     logits = np.repeat(answer.min(axis=1, keepdims=True), classes, axis=1)
@@ -268,28 +274,33 @@ def _logits(
 def _held_out_logits(
     data: Floats, truth: npt.NDArray[np.int64], *, classes: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Logits [L, C] of fits without the picture, which rows were held out, and of which of them
-    the fit had seen the class."""
+    """Logits of each labelled picture by a fit without it.
+
+    Returns logits float64 [L, C], which rows were held out, bool [L], and which of them are of a
+    class that the fit has seen, bool [L].
+    """
     counts = np.bincount(truth)
     folds = max(2, min(_FOLDS, int(counts.max())))
     fold = stratified_folds(truth.astype(np.int32), folds=folds, seed=0, fewest=2)
     logits = np.zeros((len(truth), classes))
     is_held_out, is_possible = (np.zeros(len(truth), dtype=bool) for _ in range(2))
     for number in range(folds if len(truth) <= _MOST_CROSS_FIT else 1):
-        mine = fold == number
-        seen = np.unique(truth[~mine])
-        if mine.any() and len(seen) > 1:
-            logits[mine] = _logits(data[~mine], truth[~mine], data[mine], classes=classes)
-            is_held_out |= mine
-            is_possible |= mine & np.isin(truth, seen)
+        in_fold = fold == number
+        seen = np.unique(truth[~in_fold])
+        if in_fold.any() and len(seen) > 1:
+            logits[in_fold] = _logits(
+                data[~in_fold], truth[~in_fold], data[in_fold], classes=classes
+            )
+            is_held_out |= in_fold
+            is_possible |= in_fold & np.isin(truth, seen)
     return logits, is_held_out, is_possible
 
 
 def _sharpness(logits: npt.NDArray[np.float64], truth: npt.NDArray[np.int64]) -> float:
-    """1 / temperature by the loss on held-out pictures, against targets a little below one.
+    """1 / temperature, chosen by the loss on held-out pictures with smoothed targets.
 
-    A dozen pictures told apart without a mistake would otherwise ask for certainty. With n of
-    them the target is (n + 1) / (n + 2), the rest shared by the other classes.
+    A dozen pictures without an error would otherwise give a confidence of one. With n pictures the
+    target is (n + 1) / (n + 2); the rest is shared by the other classes.
     """
     n, classes = logits.shape
     if n < 2:
@@ -311,24 +322,24 @@ def _softmax(logits: npt.NDArray[np.float64]) -> Floats:
     return np.exp(_log_softmax(logits)).astype(np.float32)
 
 
-def _unlike(asked: Floats, known: Floats) -> Floats:
-    """float32 [M]: 1 − cosine to the nearest known row."""
+def _unlike(queries: Floats, known: Floats) -> Floats:
+    """1 − cosine to the nearest known row: float32 [M]."""
 
     def unit(rows: Floats) -> Floats:
         return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
-    nearest = np.full(len(asked), -1.0, dtype=np.float32)
+    nearest = np.full(len(queries), -1.0, dtype=np.float32)
     known = unit(known)
-    for start in range(0, len(asked), 1024):
+    for start in range(0, len(queries), 1024):
         rows = slice(start, start + 1024)
-        nearest[rows] = (unit(asked[rows]) @ known.T).max(axis=1)
+        nearest[rows] = (unit(queries[rows]) @ known.T).max(axis=1)
     return 1 - nearest
 
 
 def _interleaved(
     first: npt.NDArray[np.int64], second: npt.NDArray[np.int64], *, every: int
 ) -> npt.NDArray[np.int64]:
-    """Both orders of the same rows in one: each `every`-th place from the second."""
+    """Merge two orders of the same rows; each `every`-th place is from the second."""
     a, b = iter(first.tolist()), iter(second.tolist())
     done: dict[int, None] = {}
     while len(done) < len(first):

@@ -1,4 +1,4 @@
-"""A report as text to take along: Markdown for notes, CSV for a spreadsheet. No torch."""
+"""Formats a report as Markdown or CSV. No torch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from core.runs.report import Report
 
 
 def to_markdown(report: Report, *, title: str) -> str:
-    """The figures and the per-class table under `title`."""
+    """The report as Markdown: a heading `title`, the scores, and the table of classes."""
     low, high = report.interval
     lines = [
         f"## {_cell(title)}",
@@ -36,7 +36,7 @@ def to_markdown(report: Report, *, title: str) -> str:
 
 
 def to_csv(report: Report) -> str:
-    """The per-class table with full precision, a header line first."""
+    """The table of classes as CSV, with a header line and full precision."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("class", "images", "precision", "recall", "f1"))
@@ -46,10 +46,10 @@ def to_csv(report: Report) -> str:
 
 
 def _cell(text: str) -> str:
-    """Class names are not markup: a bar would end the cell, a line break the row."""
+    """Text for a Markdown table: a bar would end the cell, a line break the row."""
     return " ".join(text.replace("\\", "\\\\").replace("|", "\\|").split())
 
 
 def _plain(name: str) -> str:
-    """A name that a spreadsheet would run as a formula is made text."""
+    """A name for a spreadsheet: one that looks like a formula gets an apostrophe."""
     return "'" + name if name[:1] in ("=", "+", "-", "@", "\t") else name

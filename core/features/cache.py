@@ -1,7 +1,8 @@
-"""The frozen-feature cache: what is frozen is computed once per image and never again.
+"""The feature cache: features of a frozen backbone are computed once per image and stored.
 
-Keyed by weights, preprocessing, number format and image content. Add ten images, pay ten forward
-passes. The cache is a SQLite file per key under the cache folder; deleting it costs time only.
+Keyed by weights, preprocessing, precision, device and image content: ten new images cost ten
+forward passes. One SQLite file per key in the cache folder; deleting it costs time only. Knows
+nothing of datasets and labels.
 """
 
 from __future__ import annotations
@@ -37,10 +38,10 @@ _QUERY_CHUNK = 500
 
 @dataclass(frozen=True)
 class Features:
-    """Features of a list of files, in its order.
+    """The features of a list of files, in its order.
 
-    vectors: float32 [N, D], zero where `is_ok` (bool [N]) is False; `hashes` are content hashes,
-    empty where the file could not be read; `failures` are (position, reason).
+    vectors: float32 [N, D], zero where `is_ok` (bool [N]) is False. hashes: content hashes, "" for
+    files that could not be read. failures: (position, reason).
     """
 
     vectors: npt.NDArray[np.float32]
@@ -48,12 +49,15 @@ class Features:
     hashes: tuple[str, ...]
     failures: tuple[tuple[int, str], ...]
     computed: int
-    """How many were not in the cache."""
+    """Number of vectors that were computed, not found in the cache."""
     seconds: float
 
 
-def joined(parts: Sequence[tuple[npt.NDArray[np.int64], Features]]) -> Features:
-    """Features of a list of files from those of its parts: (positions in the list, features)."""
+def join_features(parts: Sequence[tuple[npt.NDArray[np.int64], Features]]) -> Features:
+    """Join the features of the parts of a list of files.
+
+    parts: (positions in the list, int64 [n]; features of those files).
+    """
     count = sum(len(own) for own, _ in parts)
     vectors = np.zeros((count, parts[0][1].vectors.shape[1]), dtype=np.float32)
     is_ok = np.zeros(count, dtype=bool)
@@ -76,7 +80,7 @@ def joined(parts: Sequence[tuple[npt.NDArray[np.int64], Features]]) -> Features:
 
 @dataclass
 class _Batch:
-    """What one worker made of its share of the files."""
+    """The result of one worker for its share of the files."""
 
     positions: list[int] = field(default_factory=list)
     hashes: list[str] = field(default_factory=list)
@@ -84,14 +88,14 @@ class _Batch:
     failures: list[tuple[int, str]] = field(default_factory=list)
     computed: int = 0
     seen: list[tuple[int, int]] = field(default_factory=list)
-    """(bytes, modified_ns) of each file before it was read: one that changes meanwhile is read
-    again the next time."""
+    """(bytes, modified_ns) of each file before it was read: a file that changes meanwhile is read
+    again next time."""
 
 
 def cache_key(
     model: str, weights_digest: str, preprocessing: Preprocessing, compute: Compute
 ) -> str:
-    """Names everything that decides a feature vector but the image."""
+    """A hash of everything that determines a feature vector, except for the image."""
     parts = json.dumps(
         [model, weights_digest, repr(preprocessing), compute.precision, compute.device, 1]
     )
@@ -99,9 +103,9 @@ def cache_key(
 
 
 def state_digest(module: torch.nn.Module, *, without: Sequence[str]) -> str:
-    """A hash of the weights outside the modules `without` (the heads).
+    """A hash of all weights except those of the modules `without` (the heads).
 
-    Retrained weights under an old name never meet old features.
+    With it in the key, retrained weights under an old name never get old features.
     """
     digest = hashlib.blake2b(digest_size=16)
     for name, tensor in module.state_dict().items():
@@ -113,10 +117,10 @@ def state_digest(module: torch.nn.Module, *, without: Sequence[str]) -> str:
 
 
 class FeatureCache:
-    """Features on disk under one key; threads may share it.
+    """The stored features of one key. Thread-safe.
 
-    A cache that cannot be written (full disk, no permission) is no error: features are then
-    computed again next time, and `trouble` says why.
+    A cache that cannot be used (full disk, no permission) raises nothing: features are computed
+    again next time, and `trouble` says why.
     """
 
     def __init__(self, key: str, root: Path | None = None) -> None:
@@ -144,18 +148,19 @@ class FeatureCache:
 
     @classmethod
     def of(cls, built: BuiltModel, compute: Compute) -> FeatureCache:
-        """The cache of what this backbone gives in this number format."""
+        """The cache for this backbone with this device and precision."""
         heads = (*built.head_names, *built.heads.auxiliary)
         digest = state_digest(built.module, without=heads)
         return cls(cache_key(built.card.id, digest, built.preprocessing, compute))
 
     def close(self) -> None:
+        """Close the file."""
         if self._db is not None:
             with suppress(sqlite3.Error):
                 self._db.close()
 
     def known_hashes(self, paths: Sequence[Path]) -> dict[int, str]:
-        """Content hashes by position, of files whose size and time are as when last read."""
+        """Position → content hash, of the files whose size and time have not changed."""
         if self._db is None:
             return {}
         known: dict[int, str] = {}
@@ -184,7 +189,7 @@ class FeatureCache:
         return known
 
     def vectors(self, hashes: Sequence[str]) -> dict[str, npt.NDArray[np.float32]]:
-        """The vectors there are, by content hash."""
+        """Content hash → vector, float32 [D], of those that are stored."""
         found: dict[str, npt.NDArray[np.float32]] = {}
         if self._db is None:
             return found
@@ -211,9 +216,9 @@ class FeatureCache:
         vectors: npt.NDArray[np.float32],
         seen: Sequence[tuple[int, int]],
     ) -> None:
-        """Keep the vectors (float32 [N, D]) and which file had which content.
+        """Store vectors, float32 [N, D], and the content hash of each file.
 
-        seen: (bytes, modified_ns) of each file from before it was read.
+        seen: (bytes, modified_ns) of each file before it was read.
         """
         if self._db is None:
             return
@@ -244,10 +249,11 @@ def embed_files(
     on_progress: OnProgress,
     should_stop: ShouldStop,
 ) -> Features:
-    """Features of the files, from the cache where they are there, else computed and kept.
+    """The features of files: from the cache, else computed and stored.
 
-    A file that cannot be decoded is a failure in the result, never an exception.
-    Raises: Cancelled (what was computed stays in the cache).
+    A file that cannot be decoded is a failure in the result, not an exception.
+
+    Raises: Cancelled; features computed so far are stored.
     """
     start = time.perf_counter()
     vectors = np.zeros((len(paths), embedder.feature_dim), dtype=np.float32)
@@ -268,7 +274,7 @@ def embed_files(
     pending: _Batch = _Batch()
     pending_vectors: list[npt.NDArray[np.float32]] = []
 
-    def keep() -> None:
+    def store() -> None:
         if pending.positions:
             files = [paths[i] for i in pending.positions]
             cache.add(files, pending.hashes, np.concatenate(pending_vectors), pending.seen)
@@ -293,10 +299,10 @@ def embed_files(
             done += len(batch.positions) + len(batch.failures)
             on_progress(done, len(paths), "reading and embedding images")
             if len(pending.positions) >= _COMMIT_EVERY:
-                keep()
+                store()
             check_stop(should_stop)
     finally:
-        keep()
+        store()
     return Features(
         vectors=vectors,
         is_ok=is_ok,
@@ -315,10 +321,10 @@ def _embed_missing(
     cache: FeatureCache,
     should_stop: ShouldStop,
 ) -> Iterator[_Batch]:
-    """Batches as workers finish them. At most two per worker are under way."""
+    """Yield batches as workers finish them; at most two per worker are in progress."""
     size = compute.embed_batch_size
     shares = [missing[i : i + size] for i in range(0, len(missing), size)]
-    is_leaving = threading.Event()
+    is_stopping = threading.Event()
 
     def work(share: Sequence[int]) -> _Batch:
         batch = _Batch()
@@ -333,12 +339,12 @@ def _embed_missing(
                 continue
             seen[i] = status.st_size, status.st_mtime_ns
             contents[i] = hashlib.blake2b(content, digest_size=16).hexdigest(), content
-        # A moved or copied file is known by its content, and then not even decoded.
+        # A moved or copied file is found by its content, and then not even decoded.
         stored = cache.vectors([digest for digest, _ in contents.values()])
         rows = {i: stored[digest] for i, (digest, _) in contents.items() if digest in stored}
         pixels: dict[int, npt.NDArray[np.uint8]] = {}
         for i, (_, content) in contents.items():
-            if is_leaving.is_set() or should_stop():
+            if is_stopping.is_set() or should_stop():
                 return _Batch()
             if i in rows:
                 continue
@@ -352,7 +358,7 @@ def _embed_missing(
             for i, vector in zip(pixels, vectors, strict=True):
                 if np.isfinite(vector).all():
                     rows[i] = vector
-                else:  # kept, it would spoil every later training as well
+                else:  # must not be stored: it would break every later training
                     batch.failures.append((i, "the model gives no finite features for it"))
             batch.computed = len(pixels)
         if rows:
@@ -376,4 +382,4 @@ def _embed_missing(
                 for future in finished:
                     yield future.result()
         finally:
-            is_leaving.set()
+            is_stopping.set()

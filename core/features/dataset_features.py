@@ -1,7 +1,6 @@
-"""Features of a dataset's pictures, labelled or not: what the map and the suggestions stand on.
+"""Features of all pictures of a dataset, for the map, the suggestions and the health check.
 
-They come from the frozen-feature cache where they are there, so that what a training paid for is
-not paid again, and the other way round.
+They share the feature cache with training, so that neither computes what the other has computed.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import numpy.typing as npt
 from core.compute.choose import resolve_compute
 from core.compute.embedder import Embedder
 from core.data.dataset import DatasetIndex
-from core.data.health.findings import FrozenFeatures
+from core.data.health.findings import IndexFeatures
 from core.events import OnProgress, ShouldStop, check_stop, never_stop, no_progress
 from core.features.cache import FeatureCache, embed_files
 from core.models.build import build
@@ -25,11 +24,11 @@ from core.recipe.recipe import Recipe
 
 @dataclass(frozen=True)
 class PictureFeatures:
-    """What a frozen backbone makes of pictures.
+    """The features of the readable pictures of a dataset, by a frozen backbone.
 
-    vectors: float32 [N, D] of the N `files` (relative to the dataset's root) that can be read;
-    copies: int64 [N], one number for all files with the same bytes. `unreadable` are (file,
-    reason). `computed` of the vectors were not in the cache.
+    vectors: float32 [N, D] of the N `files` (relative to the dataset's root). copies: int64 [N],
+    the same number for files with the same bytes. unreadable: (file, reason). computed: number of
+    vectors that were not in the cache.
     """
 
     model: str
@@ -45,8 +44,10 @@ class PictureFeatures:
 
 @dataclass(frozen=True, slots=True)
 class FeatureCost:
-    """What it takes to have the features: `missing` of `total` are not in the cache, `seconds`
-    are what those will take about, as timed on this machine a moment ago."""
+    """The cost of computing the features of a dataset.
+
+    `missing` of `total` are not in the cache; `seconds`: time to compute them, as just measured.
+    """
 
     total: int
     missing: int
@@ -62,7 +63,7 @@ def picture_features(
 ) -> PictureFeatures:
     """The features of every picture of the dataset, by the recipe's model on its device.
 
-    Raises: AppError where the model cannot be used; Cancelled (what was computed stays cached).
+    Raises: AppError if the model cannot be used; Cancelled (features so far are stored).
     """
     on_progress(0, 0, "opening the model")
     card = resolve_model(recipe.model)
@@ -96,10 +97,11 @@ def picture_features(
 def cost_of_features(
     index: DatasetIndex, recipe: Recipe, *, should_stop: ShouldStop = never_stop
 ) -> FeatureCost:
-    """How many features are missing and how long they will take: a few of the missing pictures
-    are read and embedded for that, and kept.
+    """Estimate the time to compute the missing features of a dataset.
 
-    Raises: AppError where the model cannot be used; Cancelled.
+    Computes the features of a few of the missing pictures for that, and stores them.
+
+    Raises: AppError if the model cannot be used; Cancelled.
     """
     built = build(resolve_model(recipe.model), num_classes=max(2, len(index.classes)))
     check_stop(should_stop)
@@ -114,11 +116,11 @@ def cost_of_features(
             return FeatureCost(len(index), 0, 0.0)
         embedder = Embedder(built, compute)
         trial = compute.embed_batch_size * compute.workers
-        # From all over the folder: pictures that stand together are often of one size.
+        # Spread over the dataset, because neighbouring pictures often have the same size.
         picked = [missing[i] for i in np.linspace(0, len(missing) - 1, 2 * trial).astype(int)]
         picked = list(dict.fromkeys(picked))
         seconds = 0.0
-        for part in (picked[::2], picked[1::2]):  # the first one warms up and is not timed
+        for part in (picked[::2], picked[1::2]):  # the first part is the warm-up, not timed
             begin = time.perf_counter()
             embed_files(
                 [paths[i] for i in part],
@@ -136,16 +138,18 @@ def cost_of_features(
     return FeatureCost(len(index), left, seconds * left)
 
 
-_WORTH = 0.5
-"""Share of the pictures whose features must be there: fewer say little about the dataset."""
+_MIN_SHARE = 0.5
+"""Share of the pictures whose features must be stored: fewer say little about the dataset."""
 
 
 def cached_features(
     index: DatasetIndex, recipe: Recipe, *, should_stop: ShouldStop = never_stop
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]] | None:
-    """float32 [N, D] and bool [N], which rows are there; None where most are not in the cache.
+    """The stored features of a dataset; None if most are not in the cache.
 
-    No picture is read. Raises: AppError where the model cannot be used; Cancelled.
+    Returns vectors float32 [N, D] and which rows are filled, bool [N]. Reads no picture.
+
+    Raises: AppError if the model cannot be used; Cancelled.
     """
     built = build(resolve_model(recipe.model), num_classes=max(2, len(index.classes)))
     check_stop(should_stop)
@@ -157,7 +161,7 @@ def cached_features(
     finally:
         cache.close()
     rows = [i for i, content in known.items() if content in stored]
-    if len(rows) < _WORTH * len(index) or not rows:
+    if len(rows) < _MIN_SHARE * len(index) or not rows:
         return None
     vectors = np.zeros((len(index), built.feature_dim), dtype=np.float32)
     is_there = np.zeros(len(index), dtype=np.bool_)
@@ -167,16 +171,16 @@ def cached_features(
     return vectors, is_there
 
 
-def frozen_features(
+def index_features(
     index: DatasetIndex,
     recipe: Recipe,
     *,
     on_progress: OnProgress = no_progress,
     should_stop: ShouldStop = never_stop,
-) -> FrozenFeatures:
-    """Of every picture, by the recipe's model, from the cache that training uses as well.
+) -> IndexFeatures:
+    """The features of every picture, as rows of the index (unlike `picture_features`).
 
-    Raises: AppError where the model cannot be used; Cancelled (what was computed stays cached).
+    Raises: AppError if the model cannot be used; Cancelled (features so far are stored).
     """
     found = picture_features(index, recipe, on_progress=on_progress, should_stop=should_stop)
     position = {file: i for i, file in enumerate(index.files)}
@@ -184,4 +188,4 @@ def frozen_features(
     vectors = np.zeros((len(index), found.vectors.shape[1]), np.float32)
     is_ok = np.zeros(len(index), np.bool_)
     vectors[rows], is_ok[rows] = found.vectors, True
-    return FrozenFeatures(vectors, is_ok, found.model, found.computed)
+    return IndexFeatures(vectors, is_ok, found.model, found.computed)

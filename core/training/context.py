@@ -18,7 +18,7 @@ from core.data.splits import HonestSets
 from core.errors import DatasetError
 from core.evaluation.evaluate import Evaluation
 from core.events import Notice, Progress, ShouldStop, Sink
-from core.features.cache import FeatureCache, Features, embed_files, joined
+from core.features.cache import FeatureCache, Features, embed_files, join_features
 from core.models.build import BuiltModel
 from core.recipe.plan import Plan
 from core.recipe.recipe import Recipe
@@ -102,7 +102,7 @@ def embed(job: TrainingContext) -> FrozenFeatures:
     own = job.world.shard(np.arange(len(positions)))
     features = _embed(job, positions[own])
     if job.world.world_size > 1:
-        features = joined(job.world.all_gather((own, features)))
+        features = join_features(job.world.all_gather((own, features)))
     for notice in _failures(index, positions, features):
         job.tell(notice)
     is_train = np.arange(len(positions)) < len(sets.train)

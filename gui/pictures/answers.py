@@ -13,7 +13,7 @@ from gui.kit import theme
 from gui.kit.theme import Theme
 
 if TYPE_CHECKING:
-    from core.evaluation.classifier import Guess
+    from core.evaluation.classifier import LabelProbability
 
 _BAR_ROW_PX = 44
 
@@ -68,16 +68,16 @@ class AnswerBars(QWidget):
     def __init__(self, look: Theme) -> None:
         super().__init__()
         self._theme = look
-        self._guesses: tuple[Guess, ...] = ()
+        self._guesses: tuple[LabelProbability, ...] = ()
         self.setAccessibleName("Answers")
         self.setMinimumWidth(220)
         look.changed.connect(self.update)
 
     @property
-    def guesses(self) -> tuple[Guess, ...]:
+    def guesses(self) -> tuple[LabelProbability, ...]:
         return self._guesses
 
-    def show_guesses(self, guesses: Sequence[Guess]) -> None:
+    def show_guesses(self, guesses: Sequence[LabelProbability]) -> None:
         self._guesses = tuple(guesses)
         self.setAccessibleDescription(
             ", ".join(f"{guess.label} {guess.probability:.1%}" for guess in guesses)
@@ -92,7 +92,9 @@ class AnswerBars(QWidget):
             row = QRectF(0, position * _BAR_ROW_PX, self.width(), _BAR_ROW_PX)
             self._paint_guess(painter, row, guess, is_first=position == 0)
 
-    def _paint_guess(self, painter: QPainter, row: QRectF, guess: Guess, *, is_first: bool) -> None:
+    def _paint_guess(
+        self, painter: QPainter, row: QRectF, guess: LabelProbability, *, is_first: bool
+    ) -> None:
         painter.setFont(self._theme.font("body", bold=is_first))
         painter.setPen(self._theme.colour("text"))
         metrics = painter.fontMetrics()

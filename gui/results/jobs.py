@@ -38,7 +38,7 @@ class RunResults:
 
 def read_results(path: Path, context: JobContext) -> RunResults:
     """Everything of a run's folder that Results shows; whether its images are still there, too."""
-    from core.evaluation.image_files import look_after_images
+    from core.evaluation.image_files import check_images
     from core.runs.run_folder import Run, is_run
 
     if not is_run(path):
@@ -52,7 +52,7 @@ def read_results(path: Path, context: JobContext) -> RunResults:
     document = run.read_dataset()
     atomic_files = [prediction.file for prediction in predictions]
     context.on_progress(0, len(atomic_files), "looking for the images")
-    images = look_after_images(
+    images = check_images(
         document, atomic_files, since=summary.started.timestamp(), should_stop=context.should_stop
     )
     name = document.get("name") or summary.dataset

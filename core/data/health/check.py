@@ -17,9 +17,9 @@ from core.data.dataset import NO_LABEL, NO_SPLIT, SPLITS, DatasetIndex
 from core.data.health.findings import (
     KINDS,
     Action,
-    FrozenFeatures,
     HealthFinding,
     HealthReport,
+    IndexFeatures,
     Kind,
     open_findings,
 )
@@ -31,9 +31,9 @@ from core.events import OnProgress, ShouldStop, check_stop
 
 __all__ = [
     "KINDS",
-    "FrozenFeatures",
     "HealthFinding",
     "HealthReport",
+    "IndexFeatures",
     "Kind",
     "check_health",
     "open_findings",
@@ -56,7 +56,7 @@ def check_health(
     *,
     on_progress: OnProgress,
     should_stop: ShouldStop,
-    features: FrozenFeatures | None = None,
+    features: IndexFeatures | None = None,
 ) -> HealthReport:
     """Check the health of a dataset; after a stop a second call continues where it stopped.
 
@@ -230,7 +230,7 @@ def _two_labels(
 
 def _by_features(
     index: DatasetIndex,
-    features: FrozenFeatures,
+    features: IndexFeatures,
     copies: list[tuple[int, ...]],
     *,
     on_progress: OnProgress,

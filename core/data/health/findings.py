@@ -76,7 +76,7 @@ class HealthReport:
 
 
 @dataclass(frozen=True)
-class FrozenFeatures:
+class IndexFeatures:
     """Features of the pictures of an index, by the frozen backbone of `model`.
 
     vectors: float32 [N, D]; is_ok: bool [N], False where a picture could not be read.

@@ -35,7 +35,7 @@ def look_for_label_errors(
     """The same with the features of the recipe's model: suspected label errors, odd ones out."""
     import numpy as np
 
-    from core.data.health.check import FrozenFeatures, check_health
+    from core.data.health.check import IndexFeatures, check_health
     from core.features.dataset_features import picture_features
     from core.recipe.recipe import new_recipe
 
@@ -54,7 +54,7 @@ def look_for_label_errors(
         dataset,
         on_progress=context.on_progress,
         should_stop=context.should_stop,
-        features=FrozenFeatures(vectors, is_ok, found.model),
+        features=IndexFeatures(vectors, is_ok, found.model),
     )
 
 

@@ -85,7 +85,7 @@ def test_a_file_that_is_there_is_replaced_only_with_force(pictures, tmp_path, ca
     out.write_bytes(b"mine")
     command = ["features", LITE0, str(pictures / "a.png"), "--out", str(out)]
     assert main(command) == 1
-    assert "is there already" in capsys.readouterr().err
+    assert "exists already" in capsys.readouterr().err
     assert out.read_bytes() == b"mine"
     assert main([*command, "--force"]) == 0
     assert np.load(out)["features"].shape == (1, 1280)

@@ -7,7 +7,7 @@ import hashlib
 import io
 import os
 
-from core.evaluation.image_files import look_after_images
+from core.evaluation.image_files import check_images
 from core.evaluation.tables import to_csv, to_markdown
 from core.runs.report import ClassScore, Report
 
@@ -39,7 +39,7 @@ def test_images_that_are_gone_or_were_written_anew_are_named(tmp_path) -> None:
     files = ["kept.png", "touched.png", "changed.png", "old.png", "gone.png"]
     hashes = [hashlib.blake2b(f.encode(), digest_size=16).hexdigest() for f in files]
     (tmp_path / "changed.png").write_bytes(b"new")
-    state = look_after_images(
+    state = check_images(
         {"root": str(tmp_path), "files": files, "hashes": hashes}, files, since=100.0
     )
     assert state.is_there
@@ -48,6 +48,6 @@ def test_images_that_are_gone_or_were_written_anew_are_named(tmp_path) -> None:
 
 
 def test_a_folder_that_is_gone_is_one_fact_not_a_thousand_missing_files(tmp_path) -> None:
-    state = look_after_images({"root": str(tmp_path / "x")}, ["a.png"], since=0.0)
+    state = check_images({"root": str(tmp_path / "x")}, ["a.png"], since=0.0)
     assert not state.is_there
     assert state.missing == ()

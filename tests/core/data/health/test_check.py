@@ -11,7 +11,7 @@ from PIL import Image, ImageFilter
 
 from core.data.health import measure
 from core.data.health.check import HealthReport, check_health
-from core.data.health.findings import FrozenFeatures, open_findings
+from core.data.health.findings import IndexFeatures, open_findings
 from core.data.journal import Edit
 from core.data.sources.scan import scan
 from core.errors import Cancelled
@@ -268,11 +268,11 @@ def test_the_key_of_a_finding_stays_when_other_files_come(folder):
 def features_of():
     """Features by which classes are told apart: float32 [N, 16]."""
 
-    def make(index, truth: list[int]) -> FrozenFeatures:
+    def make(index, truth: list[int]) -> IndexFeatures:
         rng = np.random.default_rng(0)
         centres = np.repeat(np.eye(2), 8, 1) * 5 + 1
         vectors = centres[truth] + rng.normal(0, 0.5, (len(truth), 16))
-        return FrozenFeatures(vectors.astype(np.float32), np.ones(len(index), bool), "test/model")
+        return IndexFeatures(vectors.astype(np.float32), np.ones(len(index), bool), "test/model")
 
     return make
 

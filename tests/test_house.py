@@ -21,8 +21,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 FLOORS = {
     # From the ground up. A folder imports from itself and from floors below it.
     "core": (
-        "errors", "events", "system", "recipe", "images", "catalog", "models", "data", "plan",
-        "compute", "features", "batches", "runs", "evaluation", "training", "advice",
+        "errors", "events", "words", "system", "recipe", "images", "catalog", "models", "data",
+        "plan", "compute", "features", "batches", "runs", "evaluation", "training", "advice",
         "catalog_build", "diagnostics", "cli",
     ),
     "gui": (

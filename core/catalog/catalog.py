@@ -20,7 +20,9 @@ from core.catalog.card import ModelCard
 from core.catalog.search import SHIPPED_SOURCES, SOURCES, CardFilter, haystack_of, matcher
 from core.errors import ModelError
 from core.system import paths
+from core.words import list_some
 
+_NAMED = 12
 COLUMNS = (
     "source", "arch", "tag", "family", "params", "macs", "top1", "top5", "height", "width",
     "num_classes", "license", "weights", "activations", "feature_dim", "layer_groups",
@@ -140,7 +142,7 @@ class Catalog:
             if card.arch.lower() == arch and (not source or card.source == source)
         ]
         if tag and same_arch:
-            return f"{arch} has these weights: {_listed(same_arch)}."
+            return f"{arch} has these weights: {list_some(same_arch, _NAMED)}."
         archs = list(
             dict.fromkeys(card.arch for card in self.cards if not source or card.source == source)
         )
@@ -149,7 +151,7 @@ class Catalog:
         inside.sort(key=lambda name: not name.lower().startswith(bare))
         near = list(dict.fromkeys((*inside, *near) if len(inside) > 1 else (*near, *inside)))
         if near:
-            return f"Near to it: {_listed(near)}."
+            return f"Near to it: {list_some(near, _NAMED)}."
         return NAME_FORMS
 
     def search(self, query: str = "", *, sort: str = "", **wanted: Any) -> list[ModelCard]:
@@ -183,9 +185,9 @@ class Catalog:
             near += [name for name in by_name if text.strip().lower() in name and name not in near]
             raise ModelError(
                 f"There is no family “{text}”.",
-                f"Near to it: {_listed([by_name[name] for name in near])}."
+                f"Near to it: {list_some([by_name[name] for name in near], _NAMED)}."
                 if near and text.strip()
-                else f"Families: {_listed(list(self.families), most=len(by_name))}.",
+                else f"Families: {list_some(list(self.families), len(by_name))}.",
             )
         return found
 
@@ -288,8 +290,3 @@ def card_of(row: dict[str, Any], shared: Shared | None = None) -> ModelCard:
         std=std,
         images_per_s=row.get("images_per_s"),
     )
-
-
-def _listed(names: list[str], *, most: int = 12) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

@@ -12,13 +12,13 @@ from rich.table import Column, Table
 
 from core.cli.arguments import Datasets, Json, Sample, dataset_paths, scan_dataset
 from core.cli.console import answer_console, print_json, progress, stop_on_interrupt
+from core.words import list_some
 
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
     from core.data.journal import Edit
 
 edits = typer.Typer(help="What you changed about a dataset; your files are never touched.")
-_NAMED = 3
 
 
 @edits.command("list")
@@ -33,7 +33,7 @@ def list_edits(dataset: Datasets = None, sample: Sample = None, as_json: Json = 
     table = Table("when", "what", Column("of", overflow="fold"), Column("to", overflow="fold"))
     for edit in found:
         when = f"{datetime.fromtimestamp(edit.time):%Y-%m-%d %H:%M}"
-        table.add_row(when, edit.kind, escape(_some(edit)), escape(_value(edit)))
+        table.add_row(when, edit.kind, escape(list_some(edit.files)), escape(_value(edit)))
     answer_console().print(table if found else "Nothing was changed.")
 
 
@@ -57,7 +57,7 @@ def _turn(path: Any, *, is_undo: bool) -> None:
     what = "Taken back" if is_undo else "Brought back"
     nothing = "There is nothing to take back." if is_undo else "There is nothing to bring back."
     out = answer_console()
-    out.print(nothing if edit is None else f"{what}: {edit.kind} {escape(_some(edit))}")
+    out.print(nothing if edit is None else f"{what}: {edit.kind} {escape(list_some(edit.files))}")
 
 
 def split(
@@ -107,11 +107,6 @@ def _near_copies(index: DatasetIndex) -> tuple[tuple[str, ...], ...]:
         report = check_health(index, on_progress=on_progress, should_stop=should_stop)
     kinds = ("near duplicates", "leak", "two labels")
     return tuple(f.files for f in report.findings if f.kind in kinds and len(f.files) > 1)
-
-
-def _some(edit: Edit) -> str:
-    more = len(edit.files) - _NAMED
-    return ", ".join(edit.files[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _value(edit: Edit) -> str:

@@ -23,6 +23,7 @@ from core.cli.console import (
     stop_on_interrupt,
 )
 from core.errors import AppError
+from core.words import list_some
 
 if TYPE_CHECKING:
     from core.catalog.card import Latency, ModelCard
@@ -388,6 +389,5 @@ def _print_rebuilt(rebuilt: Rebuilt) -> None:
     out.print(f"{rebuilt.cards:,} models in the catalog.")
     for what in ("added", "removed", "changed", "uncounted"):
         ids = getattr(rebuilt, what)
-        more = f" and {len(ids) - _LISTED:,} more" if len(ids) > _LISTED else ""
-        listed = f": {', '.join(ids[:_LISTED])}{more}" if ids else ""
+        listed = f": {list_some(ids, _LISTED)}" if ids else ""
         out.print(f"{what:>9} {len(ids):,}{listed}", soft_wrap=True)

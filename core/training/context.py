@@ -26,6 +26,7 @@ from core.runs.run_folder import Run
 from core.training.distillation import LoadedTeacher
 from core.training.live_model import BetweenSteps
 from core.training.multi_task import NO_TASKS, TaskPlan
+from core.words import list_some
 
 _HIGH_RATE = 0.01
 
@@ -146,7 +147,7 @@ def notices_of(index: DatasetIndex, sets: HonestSets) -> list[Notice]:
     for file, reason in sets.left_out:
         by_reason.setdefault(reason, []).append(file)
     notices = [Notice("info", note) for note in index.notes] + [
-        Notice("info", f"Left out ({len(files)}), {reason}: {_some(files)}.")
+        Notice("info", f"Left out ({len(files)}), {reason}: {list_some(files)}.")
         for reason, files in by_reason.items()
     ]
     return notices + _changes(index, sets)
@@ -161,7 +162,7 @@ def _changes(index: DatasetIndex, sets: HonestSets) -> list[Notice]:
         notices.append(
             f"{len(files):,} picture{' has' if one else 's have'} changed since the dataset was"
             f" opened; the run uses {'it as it is' if one else 'them as they are'} now:"
-            f" {_some(files)}."
+            f" {list_some(files)}."
         )
     notices += [
         f"{name} has changed since the dataset was opened; the run uses the labels from before."
@@ -193,15 +194,11 @@ def _failures(
     for i, reason in features.failures:
         by_reason.setdefault(reason, []).append(index.files[int(positions[i])])
     return [
-        Notice("warning", f"{_some(files)} cannot be read and was left out: {reason}.")
+        Notice("warning", f"{list_some(files)} cannot be read and was left out: {reason}.")
         if len(files) == 1
-        else Notice("warning", f"{len(files):,} files left out, {reason}: {_some(files)}.")
+        else Notice("warning", f"{len(files):,} files left out, {reason}: {list_some(files)}.")
         for reason, files in by_reason.items()
     ]
-
-
-def _some(files: list[str]) -> str:
-    return ", ".join(files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
 
 
 def _embed(job: TrainingContext, positions: npt.NDArray[np.int64]) -> Features:

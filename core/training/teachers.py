@@ -25,6 +25,7 @@ from core.training.distillation import LoadedTeacher, Teacher
 from core.training.loop.batches import TrainingSet
 from core.training.loop.validate import judgement_of
 from core.training.probe import probe_head
+from core.words import list_some
 
 _NAMES_SHOWN = 5
 
@@ -77,18 +78,14 @@ def _open_run(run: Run, classes: tuple[str, ...]) -> LoadedTeacher:
     loaded = load_checkpoint(run.best)
     if sorted(loaded.classes) != sorted(classes):
         raise AppError(
-            f"The run {run.path.name} cannot teach here: it answers for {_some(loaded.classes)}, "
-            f"and the dataset has {_some(classes)}.",
+            f"The run {run.path.name} cannot teach here: it answers for "
+            f"{list_some(loaded.classes, _NAMES_SHOWN)}, and the dataset has "
+            f"{list_some(classes, _NAMES_SHOWN)}.",
             "Choose a run on the same classes, or a pretrained model, which gets a head for them.",
         )
     order = tuple(loaded.classes.index(name) for name in classes)
     digest = state_digest(loaded.built.module, without=())
     return LoadedTeacher(run.path.name, loaded.built, loaded.head, order, digest, run)
-
-
-def _some(names: tuple[str, ...]) -> str:
-    more = len(names) - _NAMES_SHOWN
-    return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def notices_of_teacher(recipe: Recipe, expert: LoadedTeacher | None) -> list[Notice]:

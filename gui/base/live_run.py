@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -290,12 +289,6 @@ class LiveRun:
     def reading(self) -> str:
         """The same as text, a line each."""
         return "\n".join(finding.text for finding in self.findings())
-
-
-def join(names: Sequence[str]) -> str:
-    """`stem, blocks.0 and 3 more`"""
-    shown = ", ".join(names[:3])
-    return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown
 
 
 def describe_dry_run(dry_run: DryRun) -> str:

@@ -16,7 +16,7 @@ from core.errors import AppError
 from gui.base.commands import CommandSet
 from gui.base.session import Session
 from gui.data import jobs
-from gui.kit.words import count, quote
+from gui.kit.words import count, quote, quote_some
 from gui.kit.workers import JobRunner
 
 if TYPE_CHECKING:
@@ -152,18 +152,16 @@ def describe_difference(before: DatasetIndex, found: DatasetIndex) -> str:
     if lost:
         one = len(lost) == 1
         why = reasons.most_common(1)[0][0] if len(reasons) == 1 else ""
-        names = ", ".join(quote(file) for file in lost[:3])
-        more = f" and {len(lost) - 3:,} more" if len(lost) > 3 else ""
         because = f" ({why if one else 'each: ' + why})" if why else ""
         parts.append(
             f"{count(len(lost), 'file')} cannot be read to {'its' if one else 'the'} end and "
-            f"{'is' if one else 'are'} left out: {names}{more}{because}."
+            f"{'is' if one else 'are'} left out: {quote_some(lost)}{because}."
         )
     if added:
         parts.append(f"{count(added, 'file')} came to the folder since it was opened.")
-    gone = sorted(set(before.classes) - set(found.classes))
-    if gone:
-        named = ", ".join(quote(name) for name in gone[:3])
+    emptied = sorted(set(before.classes) - set(found.classes))
+    if emptied:
+        named = ", ".join(quote(name) for name in emptied[:3])
         parts.append(f"No picture is left to train on in {named}.")
     if not parts:
         parts.append("The full check found other problems than the quick scan.")

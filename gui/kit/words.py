@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
+
+from core.words import list_some
 
 _LONGEST_NAME = 60
 
@@ -37,6 +40,11 @@ def quote_briefly(name: str) -> str:
     """
     half = _LONGEST_NAME // 2
     return quote(name if len(name) <= _LONGEST_NAME else f"{name[:half]}…{name[-half:]}")
+
+
+def quote_some(names: Sequence[str], most: int = 3) -> str:
+    """`“a”, “b”, “c” and 4 more`: as `list_some`, each name in quotation marks."""
+    return list_some([quote(name) for name in names], most)
 
 
 def short_number(number: int) -> str:

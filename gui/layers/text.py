@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from core.models.layers.rows import walk
+from core.words import list_some
 from gui.kit.words import count
 
 if TYPE_CHECKING:
@@ -109,12 +109,7 @@ def schedule_text(plan: LayerPlan, epoch: int) -> str:
     openings = plan.openings()
     new = openings.get(epoch, ())
     later = [first for first in openings if first > epoch]
-    said = f"{_listed(new)} {'opens' if len(new) == 1 else 'open'}" if new else "Nothing opens"
+    said = f"{list_some(new)} {'opens' if len(new) == 1 else 'open'}" if new else "Nothing opens"
     if later:
-        return f"{said}. Next in epoch {later[0]}: {_listed(openings[later[0]])}."
+        return f"{said}. Next in epoch {later[0]}: {list_some(openings[later[0]])}."
     return f"{said}. All that trains is open." if epoch > 1 else f"{said}: all that trains."
-
-
-def _listed(names: Sequence[str], most: int = 3) -> str:
-    shown = ", ".join(names[:most])
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown

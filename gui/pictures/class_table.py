@@ -30,7 +30,7 @@ from gui.kit.table import (
     sorted_by_key,
 )
 from gui.kit.theme import Theme
-from gui.kit.words import isolate, quote
+from gui.kit.words import isolate, quote, quote_some
 
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
@@ -318,12 +318,11 @@ class ClassTable(QTableView):
         dataset, chosen = self._dataset, self.selected_classes
         if dataset is None or len(chosen) < 2:
             return
-        names = ", ".join(quote(dataset.classes[i]) for i in chosen[:4])
-        more = f" and {len(chosen) - 4:,} more" if len(chosen) > 4 else ""
+        names = quote_some([dataset.classes[i] for i in chosen], 4)
         largest = max(chosen, key=lambda i: int((dataset.labels == i).sum()))
         self._ask(
             "Merge classes",
-            f"Make one class of {names}{more}, called:",
+            f"Make one class of {names}, called:",
             dataset.keys[largest],
             self._merge,
         )

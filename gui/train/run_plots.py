@@ -5,8 +5,9 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QGridLayout, QSlider, QWidget
 
+from core.words import list_some
 from gui.base.curves import DEFAULT_SMOOTHING, Curve
-from gui.base.live_run import LiveRun, join
+from gui.base.live_run import LiveRun
 from gui.base.pyramid import Pyramid
 from gui.kit import theme
 from gui.kit.theme import Theme
@@ -206,7 +207,7 @@ def _markers(live: LiveRun, *kinds: MarkerKind) -> tuple[Marker, ...]:
     markers: list[Marker] = []
     if "opened" in kinds:
         markers += [
-            Marker(change.epoch - 1, "layers open", "opened", f"opened: {join(change.opened)}")
+            Marker(change.epoch - 1, "layers open", "opened", f"opened: {list_some(change.opened)}")
             for change in live.changes
             if change.epoch > 1
         ]

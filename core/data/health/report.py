@@ -21,6 +21,7 @@ from core.events import OnProgress, ShouldStop, never_stop, no_progress
 from core.images.decode import read_image
 from core.system.atomic_files import write_bytes
 from core.system.threads import in_threads
+from core.words import list_some
 
 SHOWN = 60
 """Number of findings of a kind that are shown with pictures; the others are listed by name."""
@@ -291,8 +292,7 @@ def summary_lines(report: HealthReport, *, most: int) -> Iterator[tuple[str, str
     for kind, count in report.counts().items():
         findings = [finding for finding in report.findings if finding.kind == kind]
         for place, finding in enumerate(findings[:most]):
-            files = ", ".join(finding.files[:3])
-            files += f" and {len(finding.files) - 3} more" if len(finding.files) > 3 else ""
+            files = list_some(finding.files)
             is_last = place == min(most, count) - 1
             more = count - most if is_last and count > most else 0
             yield kind, files, finding.why, action_text(finding), more

@@ -7,13 +7,14 @@ form, or be missing; all other tensors must be there exactly.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from torch import Tensor
 
 from core.catalog.card import ModelCard
+from core.words import list_some
 
 _NAMED = 4
 """So many tensors are named in a sentence."""
@@ -64,14 +65,14 @@ class Fit:
         """What does not fit, with the first names; empty where all does."""
         said = []
         if self.missing:
-            said.append(f"Missing: {_listed(self.missing)}.")
+            said.append(f"Missing: {list_some(self.missing, _NAMED)}.")
         if self.unexpected:
-            said.append(f"Not of this architecture: {_listed(self.unexpected)}.")
+            said.append(f"Not of this architecture: {list_some(self.unexpected, _NAMED)}.")
         if self.other_shape:
             shapes = [
                 f"{name} {_size(has)} for {_size(wants)}" for name, has, wants in self.other_shape
             ]
-            said.append(f"Of another shape: {_listed(shapes)}.")
+            said.append(f"Of another shape: {list_some(shapes, _NAMED)}.")
         return " ".join(said)
 
     def sentences(self) -> list[str]:
@@ -84,7 +85,8 @@ class Fit:
                 f"answers for {self.num_classes:,} classes."
             ]
         form = (
-            f"its classifier is of another form ({_listed(self.left_out)}) and is left out"
+            f"its classifier is of another form ({list_some(self.left_out, _NAMED)}) and is left "
+            "out"
             if self.classifier == "replaced"
             else "it has no classifier"
         )
@@ -179,8 +181,3 @@ def _around(head: str) -> str:
 
 def _size(shape: Shape) -> str:
     return "×".join(map(str, shape)) or "a number"
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from core.words import list_some
 from gui.edits.text import name_written
 from gui.kit.words import count, quote
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from gui.edits.jobs import Written
     from gui.edits.picture_index import PictureIndex
 
+_NAMED = 4
 LEAK, COPY, TORN, ODD_SIZE = "leak", "exact duplicates", "two labels", "odd size"
 _TITLES = {
     "unreadable": "Unreadable",
@@ -155,7 +157,7 @@ def _of_copies(dataset: DatasetIndex) -> list[FindingRow]:
         what = count(len(group), "file") + " with the same content"
         finding = FindingRow(
             COPY,
-            _say_files(group),
+            list_some(group, _NAMED),
             f"{what}, in one part of the split; training uses one of them",
             group,
             "exclude",
@@ -163,17 +165,12 @@ def _of_copies(dataset: DatasetIndex) -> list[FindingRow]:
         )
         if torn.intersection(group):
             why = f"{what}, in two classes: one label is wrong; left out of train"
-            finding = FindingRow(TORN, _say_files(group), why, group, "exclude", group)
+            finding = FindingRow(TORN, list_some(group, _NAMED), why, group, "exclude", group)
         elif group in leaks:
             why = f"{what}, in two parts of the split; left out of train, so as to judge fairly"
-            finding = FindingRow(LEAK, _say_files(group), why, group)
+            finding = FindingRow(LEAK, list_some(group, _NAMED), why, group)
         found.append(finding)
     return found
-
-
-def _say_files(files: Sequence[str]) -> str:
-    more = f" and {len(files) - 4:,} more" if len(files) > 4 else ""
-    return ", ".join(files[:4]) + more
 
 
 def _of_health(pictures: PictureIndex, finding: check.HealthFinding) -> FindingRow | None:
@@ -193,7 +190,7 @@ def _of_health(pictures: PictureIndex, finding: check.HealthFinding) -> FindingR
         return None
     if finding.kind == TORN and len({pictures.class_of(file) for file in files}) < 2:
         return None
-    place, why = _say_files(files), finding.why.removesuffix(".")
+    place, why = list_some(files, _NAMED), finding.why.removesuffix(".")
     if finding.action == "keep":
         return FindingRow(finding.kind, place, why, files)
     return FindingRow(finding.kind, place, why, files, finding.action, act_on, finding.value)

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
-    QFileDialog,
-    QMessageBox,
     QProgressBar,
     QSplitter,
     QStackedWidget,
@@ -32,7 +30,7 @@ from gui.data.pictures_view import PicturesView
 from gui.data.split.view import SplitView
 from gui.data.totals import DatasetTotals
 from gui.edits.commands import DataCommands
-from gui.kit import theme
+from gui.kit import dialogs, theme
 from gui.kit.basics import button, label
 from gui.kit.drop_zone import DropZone
 from gui.kit.settings import Settings
@@ -312,32 +310,28 @@ class DataPage(Page):
             self.health.look_for_label_errors()
             return
         model = shown_name(self.session.model_id)
-        question = QMessageBox(self.window())
-        question.setIcon(QMessageBox.Icon.Question)
-        question.setWindowTitle("Look for label errors")
-        question.setText(f"This takes about {duration(cost.seconds)}.")
-        question.setInformativeText(
+        dialogs.ask(
+            self.window(),
+            "Look for label errors",
+            f"This takes about {duration(cost.seconds)}.",
             f"{model} has to look at {count(cost.missing, 'picture')} first. What it sees is kept: "
-            "a training with the model begins with it."
+            "a training with the model begins with it.",
+            yes="Look for label errors",
+            accepted=self.health.look_for_label_errors,
         )
-        begin = question.addButton("Look for label errors", QMessageBox.ButtonRole.AcceptRole)
-        question.addButton(QMessageBox.StandardButton.Cancel)
-        begin.clicked.connect(self.health.look_for_label_errors)
-        question.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        question.open()
 
     def _ask_where(self) -> None:
         dataset = self._shown
         if dataset is None or self.health.report is None:
             return
-        dialog = QFileDialog(self, "Save a report", str(self.settings.last_folder))
-        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        dialog.setNameFilters(["Page to read (*.html)", "Table (*.csv)"])
-        dialog.setDefaultSuffix("html")
-        dialog.selectFile(f"{dataset.name or dataset.root.name}-health.html")
-        dialog.fileSelected.connect(self._save_report)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.open()
+        dialogs.ask_where_to_save(
+            self,
+            "Save a report",
+            ("Page to read (*.html)", "Table (*.csv)"),
+            self._save_report,
+            name=f"{dataset.name or dataset.root.name}-health.html",
+            folder=self.settings.last_folder,
+        )
 
     def _save_report(self, path: str) -> None:
         dataset, report = self._shown, self.health.report

@@ -9,13 +9,13 @@ from dataclasses import replace
 import numpy as np
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeySequence, QShortcut
-from PySide6.QtWidgets import QHBoxLayout, QInputDialog, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 
 from gui.base.session import Session
 from gui.data.picture_filters import PictureFilters
 from gui.edits.commands import DataCommands
 from gui.edits.picture_index import Found, PictureIndex, Positions, find, places_of
-from gui.kit import theme
+from gui.kit import dialogs, theme
 from gui.kit.basics import ElidedLabel, button
 from gui.kit.theme import Theme
 from gui.kit.words import count, isolate
@@ -302,12 +302,8 @@ class PicturesView(QWidget):
 
     def ask_where(self) -> None:
         """Ctrl+G: a number among the pictures shown, or a part of a name."""
-        dialog = QInputDialog(self)
-        dialog.setWindowTitle("Go to a picture")
-        dialog.setLabelText(f"Number (1 to {len(self.grid.entries):,}) or part of the name:")
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.textValueSelected.connect(self.go_to)
-        dialog.open()
+        text = f"Number (1 to {len(self.grid.entries):,}) or part of the name:"
+        dialogs.ask_for_text(self, "Go to a picture", text, self.go_to)
 
     def go_to(self, text: str) -> None:
         """The picture of that number, else the next one whose name holds the text."""

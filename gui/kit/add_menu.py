@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFileDialog, QInputDialog, QLineEdit, QMenu, QToolButton, QWidget
+from PySide6.QtWidgets import QInputDialog, QLineEdit, QMenu, QToolButton, QWidget
 
+from gui.kit import dialogs
 from gui.kit.theme import Theme
 
 _FILES = "Weights (*.safetensors *.pth *.pt *.bin)"
@@ -35,31 +36,24 @@ class AddMenu(QToolButton):
         self.setMenu(menu)
 
     def ask_for_file(self) -> None:
-        dialog = QFileDialog(self.window(), "Add a file of weights")
-        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
-        dialog.setNameFilters([_FILES, "All files (*)"])
-        dialog.fileSelected.connect(self._file_chosen)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.open()
+        dialogs.ask_for_file(self.window(), "Add a file of weights", [_FILES], self._file_chosen)
 
     def _file_chosen(self, path: str) -> None:
         self.file_wanted.emit(Path(path))
 
     def ask_for_id(self) -> QInputDialog:
         """One line for `OWNER/NAME`; nothing is fetched before the model is used."""
-        dialog = QInputDialog(self.window())
-        dialog.setWindowTitle("Add a model of Hugging Face")
-        dialog.setLabelText(
+        dialog = dialogs.ask_for_text(
+            self.window(),
+            "Add a model of Hugging Face",
             "OWNER/NAME of a repository with a timm model, for example\n"
-            "timm/resnet18.a1_in1k. It is fetched when it is first used."
+            "timm/resnet18.a1_in1k. It is fetched when it is first used.",
+            self._id_chosen,
+            value="hf-hub:",
         )
-        dialog.setTextValue("hf-hub:")
         field = dialog.findChild(QLineEdit)
         if field is not None:
             field.setAccessibleName("OWNER/NAME of the repository")
-        dialog.textValueSelected.connect(self._id_chosen)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.open()
         return dialog
 
     def _id_chosen(self, text: str) -> None:

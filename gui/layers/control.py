@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, Qt
-from PySide6.QtWidgets import QFileDialog
+from PySide6.QtCore import QObject
 
 from core.errors import AppError
 from gui.base.session import Session
+from gui.kit import dialogs
 from gui.kit.notice_bar import NoticeBar
 from gui.layers.commands import LayerCommands
 from gui.layers.view import LayerView
@@ -108,15 +108,14 @@ class LayerControl(QObject):
     def _ask_where(self, suffix: str) -> None:
         if self._view.plan is None:
             return
-        dialog = QFileDialog(self._view, "Save the layers as a table")
-        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        dialog.setNameFilter(_FILTERS[suffix])
-        dialog.setDefaultSuffix(suffix)
         name = self._view.shown_model.rpartition("/")[2]
-        dialog.selectFile(f"{name}-layers.{suffix}")
-        dialog.fileSelected.connect(self.save)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.open()
+        dialogs.ask_where_to_save(
+            self._view,
+            "Save the layers as a table",
+            (_FILTERS[suffix],),
+            self.save,
+            name=f"{name}-layers.{suffix}",
+        )
 
     def save(self, path: str) -> None:
         """Write the table to a file, as Markdown where its name ends so, else as CSV."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,6 @@ from PySide6.QtCore import QItemSelection, QItemSelectionModel, QRectF, QSize, Q
 from PySide6.QtGui import QContextMenuEvent, QKeyEvent, QPainter, QResizeEvent
 from PySide6.QtWidgets import (
     QHeaderView,
-    QInputDialog,
     QMenu,
     QStyle,
     QStyledItemDelegate,
@@ -20,7 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from gui.edits.commands import DataCommands
-from gui.kit import theme
+from gui.kit import dialogs, theme
 from gui.kit.table import (
     SHARE_ROLE,
     Column,
@@ -306,11 +305,12 @@ class ClassTable(QTableView):
         dataset, chosen = self._dataset, self.selected_classes
         if dataset is None or len(chosen) != 1:
             return
-        self._ask(
+        dialogs.ask_for_text(
+            self,
             "Rename a class",
             f"Show {quote(dataset.keys[chosen[0]])} as:",
-            dataset.classes[chosen[0]],
             self._rename,
+            value=dataset.classes[chosen[0]],
         )
 
     def ask_merge(self) -> None:
@@ -320,21 +320,13 @@ class ClassTable(QTableView):
             return
         names = quote_some([dataset.classes[i] for i in chosen], 4)
         largest = max(chosen, key=lambda i: int((dataset.labels == i).sum()))
-        self._ask(
+        dialogs.ask_for_text(
+            self,
             "Merge classes",
             f"Make one class of {names}, called:",
-            dataset.keys[largest],
             self._merge,
+            value=dataset.keys[largest],
         )
-
-    def _ask(self, title: str, text: str, value: str, taken: Callable[[str], None]) -> None:
-        dialog = QInputDialog(self)
-        dialog.setWindowTitle(title)
-        dialog.setLabelText(text)
-        dialog.setTextValue(value)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.textValueSelected.connect(taken)
-        dialog.open()
 
     def _rename(self, shown: str) -> None:
         dataset, keys = self._dataset, self.selected_keys

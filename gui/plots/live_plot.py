@@ -19,7 +19,6 @@ from PySide6.QtCore import QPoint, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QPainter
 from PySide6.QtSvg import QSvgGenerator
 from PySide6.QtWidgets import (
-    QFileDialog,
     QHBoxLayout,
     QMenu,
     QSizePolicy,
@@ -29,7 +28,7 @@ from PySide6.QtWidgets import (
 )
 
 from gui.base.curves import MOST_POINTS, Curve
-from gui.kit import theme
+from gui.kit import dialogs, theme
 from gui.kit.basics import ElidedLabel, label
 from gui.kit.theme import Theme
 from gui.plots.canvas import Marker as Marker
@@ -297,19 +296,12 @@ class LivePlot(QWidget):
         self.canvas.getPlotItem().setLogMode(x=False, y=is_log)
 
     def _ask_for_picture(self) -> None:
-        self._ask("Save the plot as a picture", "PNG (*.png);;SVG (*.svg)", self.save_picture)
+        filters = ("PNG (*.png)", "SVG (*.svg)")
+        dialogs.ask_where_to_save(self, "Save the plot as a picture", filters, self.save_picture)
 
     def _ask_for_values(self) -> None:
-        self._ask("Save the values of the plot", "CSV (*.csv)", self.save_values)
-
-    def _ask(self, title: str, filters: str, chosen: Any) -> None:
-        dialog = QFileDialog(self, title)
-        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        dialog.setNameFilters(filters.split(";;"))
-        dialog.setDefaultSuffix(filters.partition("*.")[2][:3])
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.fileSelected.connect(chosen)
-        dialog.open()
+        title = "Save the values of the plot"
+        dialogs.ask_where_to_save(self, title, ("CSV (*.csv)",), self.save_values)
 
     def save_picture(self, path: str) -> None:
         """Write the plot as it is seen, as SVG or PNG by the file's ending."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication, QShowEvent
 from PySide6.QtWidgets import (
-    QFileDialog,
     QProgressBar,
     QSplitter,
     QStackedWidget,
@@ -22,7 +21,7 @@ from gui.base.page import Page
 from gui.base.session import Session
 from gui.classify.commands import ClassifyCommands
 from gui.edits.commands import DataCommands
-from gui.kit import theme
+from gui.kit import dialogs, theme
 from gui.kit.basics import button, label
 from gui.kit.empty_state import BlankState
 from gui.kit.inputs import ComboBox
@@ -324,14 +323,14 @@ class ResultsPage(Page):
         results = self._shown
         if results is None:
             return
-        dialog = QFileDialog(self, "Save the per-class table", str(self.settings.last_folder))
-        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        dialog.setNameFilter("Table (*.csv)")
-        dialog.setDefaultSuffix("csv")
-        dialog.selectFile(f"{results.summary.name}-classes.csv")
-        dialog.fileSelected.connect(self._save_table)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.open()
+        dialogs.ask_where_to_save(
+            self,
+            "Save the per-class table",
+            ("Table (*.csv)",),
+            self._save_table,
+            name=f"{results.summary.name}-classes.csv",
+            folder=self.settings.last_folder,
+        )
 
     def _save_table(self, path: str) -> None:
         results = self._shown

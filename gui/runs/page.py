@@ -13,7 +13,6 @@ from PySide6.QtGui import QDesktopServices, QShowEvent
 from PySide6.QtWidgets import (
     QCheckBox,
     QLineEdit,
-    QMessageBox,
     QSplitter,
     QStackedWidget,
     QVBoxLayout,
@@ -22,7 +21,7 @@ from PySide6.QtWidgets import (
 
 from gui.base.page import Page
 from gui.base.session import Session
-from gui.kit import theme
+from gui.kit import dialogs, theme
 from gui.kit.basics import label
 from gui.kit.drop_zone import DropZone
 from gui.kit.settings import Settings
@@ -56,8 +55,6 @@ class RunsPage(Page):
     ) -> None:
         super().__init__("Runs", session, settings, look)
         self._commands = commands
-        self._question: QMessageBox | None = None
-        self._asked_for: list[RunSummary] = []
         self._pair: tuple[RunSummary, RunSummary | None] | None = None
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -277,37 +274,25 @@ class RunsPage(Page):
             self.session.notice(
                 "runs", "The run that is on stays. Stop it first (Shift+F5).", "warning"
             )
-        if not chosen or self._question is not None:
+        if not chosen:
             return
-        self._asked_for = chosen
         what = "this run" if len(chosen) == 1 else f"these {len(chosen):,} runs"
         names = "\n".join(run.name for run in chosen[:_NAMED])
         more = f"\nand {len(chosen) - _NAMED:,} more" if len(chosen) > _NAMED else ""
-        question = QMessageBox(
-            QMessageBox.Icon.Question, "Move to trash", f"Move {what} to the trash?", parent=self
+        dialogs.ask(
+            self,
+            "Move to trash",
+            f"Move {what} to the trash?",
+            f"{names}{more}\n\nTheir models go with them.",
+            yes="Move to trash",
+            no="Keep",
+            accepted=lambda: self._commands.move_to_trash([run.path for run in chosen]),
         )
-        question.setInformativeText(f"{names}{more}\n\nTheir models go with them.")
-        move = question.addButton("Move to trash", QMessageBox.ButtonRole.AcceptRole)
-        keep = question.addButton("Keep", QMessageBox.ButtonRole.RejectRole)
-        question.setDefaultButton(keep)
-        question.setEscapeButton(keep)
-        move.clicked.connect(self._trash)
-        question.finished.connect(self._question_closed)
-        self._question = question
-        question.open()  # not exec(): a run's events go on being drawn behind it
 
     def _is_on(self, run: RunSummary) -> bool:
         live = self.session.live_run
         is_live = live is not None and live.is_on and live.path == run.path
         return is_live or run.status == "running"
-
-    def _trash(self) -> None:
-        self._commands.move_to_trash([run.path for run in self._asked_for])
-
-    def _question_closed(self, _result: int) -> None:
-        if self._question is not None:
-            self._question.deleteLater()
-        self._question = None
 
 
 def _short_names(runs: Sequence[RunSummary]) -> dict[Path, str]:

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QSize, Qt, QTimer
+from PySide6.QtCore import QSize, QTimer
 from PySide6.QtWidgets import (
     QDialog,
-    QFileDialog,
     QLineEdit,
     QMenu,
     QProgressBar,
@@ -28,7 +27,7 @@ from core.training.lr_finder.curve import (
     say_at,
     write_points,
 )
-from gui.kit import theme
+from gui.kit import dialogs, theme
 from gui.kit.basics import button, label, row
 from gui.kit.notice_bar import NoticeBar
 from gui.kit.theme import Theme
@@ -272,19 +271,12 @@ class RateFinder(QDialog):
         self.menu.popup(self.menu_button.mapToGlobal(self.menu_button.rect().bottomLeft()))
 
     def _ask_for_picture(self) -> None:
-        self._ask("Save the curve as a picture", "PNG (*.png)", self.save_picture)
+        title = "Save the curve as a picture"
+        dialogs.ask_where_to_save(self, title, ("PNG (*.png)",), self.save_picture)
 
     def _ask_for_values(self) -> None:
-        self._ask("Save the values of the curve", "CSV (*.csv)", self.save_values)
-
-    def _ask(self, title: str, name_filter: str, chosen: Any) -> None:
-        dialog = QFileDialog(self, title)
-        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        dialog.setNameFilter(name_filter)
-        dialog.setDefaultSuffix(name_filter.partition("*.")[2][:3])
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.fileSelected.connect(chosen)
-        dialog.open()
+        title = "Save the values of the curve"
+        dialogs.ask_where_to_save(self, title, ("CSV (*.csv)",), self.save_values)
 
     def save_picture(self, path: str) -> None:
         """Write the plot as it is seen."""

@@ -10,7 +10,6 @@ from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QFontDatabase
 from PySide6.QtWidgets import (
     QDialog,
-    QFileDialog,
     QHBoxLayout,
     QLineEdit,
     QListWidget,
@@ -21,7 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from core.errors import AppError
-from gui.kit import theme
+from gui.kit import dialogs, theme
 from gui.kit.basics import button, label
 from gui.kit.notice_bar import NoticeBar
 from gui.kit.theme import Theme
@@ -166,12 +165,7 @@ class HubDialog(QDialog):
         self._commands.look_at(name)
 
     def _ask_for_folder(self) -> None:
-        dialog = QFileDialog(self, "A folder with a hubconf.py")
-        dialog.setFileMode(QFileDialog.FileMode.Directory)
-        dialog.setOption(QFileDialog.Option.ShowDirsOnly)
-        dialog.fileSelected.connect(self._folder_chosen)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.open()
+        dialogs.ask_for_folder(self, "A folder with a hubconf.py", self._folder_chosen)
 
     def _folder_chosen(self, path: str) -> None:
         self.repository.setText(str(Path(path)))

@@ -86,8 +86,8 @@ def details_of(qtbot, page):
 
 
 def find_question(page) -> QMessageBox:
-    assert page._question is not None
-    return page._question
+    (question,) = (box for box in page.findChildren(QMessageBox) if box.isVisible())
+    return question
 
 
 def test_without_runs_the_page_says_how_they_come(qtbot, window, fake_core):
@@ -209,7 +209,7 @@ def test_several_runs_go_to_the_trash_at_once(qtbot, window, page, store, monkey
     assert "2 runs moved to the trash." in page.notices.text
     assert len(list(trash.iterdir())) == 2
     assert window.session.classifier == ""
-    assert page._question is None
+    assert not page.findChildren(QMessageBox)
 
 
 def test_where_there_is_no_trash_nothing_is_lost_and_it_is_said(
@@ -232,7 +232,7 @@ def test_the_run_that_is_on_never_goes(qtbot, window, page, store, monkeypatch):
     window.session.begin_run(live)
     choose(page, store, "bugs-20261004-100000")
     qtbot.keyClick(page.table, Qt.Key.Key_Delete)
-    assert page._question is None
+    assert not page.findChildren(QMessageBox)
     assert "The run that is on stays" in page.notices.text
     window.session.end_run(None)
     # begun by another process, or after the listing: the job asks the folder itself

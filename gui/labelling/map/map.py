@@ -11,37 +11,30 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, QTimer, Signal
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QContextMenuEvent,
-    QFocusEvent,
     QImage,
     QKeyEvent,
     QKeySequence,
     QMouseEvent,
     QPainter,
-    QPaintEvent,
     QPen,
-    QPixmap,
     QPolygonF,
-    QResizeEvent,
-    QWheelEvent,
 )
-from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from gui.kit import theme
 from gui.kit.theme import Theme
-from gui.labelling.map.paint import PointSprites, faded, paint_told, stamp
+from gui.labelling.map.paint import PointSprites, paint_picture_card, stamp
 from gui.labelling.map.points import Flags, MapPoints
 from gui.pictures.cache import PictureCache
+from gui.plots.point_canvas import ZOOM_STEP, PointCanvas, faded, nearest_point, paint_ring
 
 Tool = Literal["move", "lasso", "box"]
 
 THUMBNAIL_PX = 112
 _MARGIN_PX = 16
 _REACH_PX = 9.0
-_DRAG_PX = 4
-_ZOOM_STEP = 1.25
 _MOST_ZOOM = 200.0
 _HOVER_MS = 40
 _MANY, _REST_MS = 4000, 60
@@ -53,7 +46,7 @@ _ARROWS = {
 }
 
 
-class EmbeddingMap(QWidget):
+class EmbeddingMap(PointCanvas):
     """Drag moves, or with a tool or Shift selects; wheel zooms; arrows walk, Enter opens."""
 
     passed = Signal(int)
@@ -66,8 +59,7 @@ class EmbeddingMap(QWidget):
     """A global point."""
 
     def __init__(self, look: Theme) -> None:
-        super().__init__()
-        self._look = look
+        super().__init__(look, "Map of the pictures")
         self._points: MapPoints | None = None
         self._root = Path()
         self._shown: Flags = np.zeros(0, dtype=np.bool_)
@@ -76,29 +68,20 @@ class EmbeddingMap(QWidget):
         self._rings = True
         self._middle = QPointF(0, 0)
         self._zoom = 1.0
-        self._picture: QPixmap | None = None
-        self._sprites = PointSprites(look, self.devicePixelRatioF())
-        self._shift = QPointF(0, 0)
         self._rest_timer = QTimer(self)
         self._rest_timer.setSingleShot(True)
         self._rest_timer.setInterval(_REST_MS)
-        self._rest_timer.timeout.connect(self._redraw)
+        self._rest_timer.timeout.connect(self.redraw)
         self._thumbnails = PictureCache()
-        self._hovered = self._current = -1
+        self._current = -1
         self._by_keyboard = False
         self._tool: Tool = "move"
-        self._drag: list[QPointF] = []
         self._drags: Tool | Literal[""] = ""
         self._adds = False
         self._hover_timer = QTimer(self)
         self._hover_timer.setSingleShot(True)
         self._hover_timer.setInterval(_HOVER_MS)
         self._hover_timer.timeout.connect(self._ask_for_thumbnail)
-        self.setAccessibleName("Map of the pictures")
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setMouseTracking(True)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-        look.changed.connect(self._take_colours)
 
     def sizeHint(self) -> QSize:
         return QSize(520, 380)
@@ -125,17 +108,17 @@ class EmbeddingMap(QWidget):
                 self.selection_changed.emit()
         self._hovered = -1
         self._describe()
-        self._redraw()
+        self.redraw()
 
     def show_only(self, shown: Flags) -> None:
         """bool [N]: the others become faint and cannot be pointed at."""
         self._shown = shown
-        self._redraw()
+        self.redraw()
 
     def show_rings(self, is_on: bool) -> None:
         """A ring around the pictures that lie among another class."""
         self._rings = is_on
-        self._redraw()
+        self.redraw()
 
     def choose_tool(self, tool: Tool) -> None:
         self._tool = tool
@@ -175,7 +158,7 @@ class EmbeddingMap(QWidget):
             self._selected[:] = False
         self._selected[rows] = True
         self._describe()
-        self._redraw()
+        self.redraw()
         self.selection_changed.emit()
 
     def choose(self, row: int) -> None:
@@ -192,36 +175,30 @@ class EmbeddingMap(QWidget):
 
     def reset_view(self) -> None:
         self._middle, self._zoom = QPointF(0, 0), 1.0
-        self._redraw()
+        self.redraw()
 
     def _describe(self) -> None:
         points = self._points
         if points is None:
             self.setAccessibleDescription("")
             return
-        said = [points.twin()]
+        sentences = [points.twin()]
         if self._current >= 0:
-            said.insert(0, f"{points.files[self._current]}, {points.class_of(self._current)}.")
+            sentences.insert(0, f"{points.files[self._current]}, {points.class_of(self._current)}.")
         if self._selected.any():
-            said.append(f"{int(self._selected.sum()):,} selected.")
-        self.setAccessibleDescription(" ".join(said))
+            sentences.append(f"{int(self._selected.sum()):,} selected.")
+        self.setAccessibleDescription(" ".join(sentences))
 
-    def _take_colours(self) -> None:
-        self._sprites = PointSprites(self._look, self.devicePixelRatioF())
-        self._redraw()
-
-    def _redraw(self) -> None:
-        self._picture = None
-        self.update()
+    def make_sprites(self, ratio: float) -> None:
+        self._sprites = PointSprites(self._look, ratio)
 
     def _move_picture(self, moved: QPointF) -> None:
         """While many points are dragged their picture is, and drawn anew when the hand rests."""
         if self._points is None or len(self._points) < _MANY or self._picture is None:
-            self._redraw()
+            self.redraw()
             return
-        self._shift += moved
         self._rest_timer.start()
-        self.update()
+        self.shift_picture(moved)
 
     # -- geometry ----------------------------------------------------------------------------
 
@@ -234,7 +211,6 @@ class EmbeddingMap(QWidget):
         )
 
     def pixels(self) -> npt.NDArray[np.float64]:
-        """float64 [N, 2]: where the points are on the widget."""
         if self._points is None:
             return np.empty((0, 2))
         scale = self._scale()
@@ -243,15 +219,13 @@ class EmbeddingMap(QWidget):
         return np.stack([x, y], axis=1).astype(np.float64)
 
     def point_at(self, at: QPointF) -> int:
-        """The row of the shown point under the mouse, the nearest of several; -1 for none."""
         if self._points is None or not len(self._points):
             return -1
-        away = np.hypot(*(self.pixels() - (at.x(), at.y())).T)
-        away[~self._shown] = np.inf
-        nearest = int(np.argmin(away))
-        return nearest if away[nearest] <= _REACH_PX else -1
+        pixels = np.where(self._shown[:, None], self.pixels(), np.inf)
+        nearest, away = nearest_point(pixels, at)
+        return nearest if away <= _REACH_PX else -1
 
-    def _zoom_at(self, factor: float, at: QPointF) -> None:
+    def zoom_at(self, factor: float, at: QPointF) -> None:
         zoom = min(max(self._zoom * factor, 1.0), _MOST_ZOOM)
         if zoom == self._zoom:
             return
@@ -260,43 +234,34 @@ class EmbeddingMap(QWidget):
         fixed = self._middle + away / self._scale()
         self._zoom = zoom
         self._middle = fixed - away / self._scale() if zoom > 1 else QPointF(0, 0)
-        self._redraw()
+        self.redraw()
 
     # -- by mouse ----------------------------------------------------------------------------
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        if event.button() != Qt.MouseButton.LeftButton:
-            return
-        is_shifted = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
-        self._adds = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
-        self._drags = "lasso" if is_shifted and self._tool == "move" else self._tool
-        self._drag = [event.position()]
+        super().mousePressEvent(event)
+        if event.button() == Qt.MouseButton.LeftButton:
+            is_shifted = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
+            self._adds = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
+            self._drags = "lasso" if is_shifted and self._tool == "move" else self._tool
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        at = event.position()
         self._by_keyboard = False
-        if not self._drag:
-            self._hover(self.point_at(at))
-            return
-        if len(self._drag) == 1 and (at - self._drag[0]).manhattanLength() < _DRAG_PX:
-            return
+        super().mouseMoveEvent(event)
+
+    def dragged(self, moved: QPointF) -> None:
         if self._drags == "move":
-            moved = at - self._drag[-1]
             self._middle -= QPointF(moved.x(), -moved.y()) / self._scale()
             self._move_picture(moved)
-        self._drag.append(at)
         self.update()
 
-    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        drag, self._drag = self._drag, []
-        if event.button() != Qt.MouseButton.LeftButton or not drag:
-            return
-        if len(drag) > 1:
-            if self._drags != "move":
-                self.select(self._rows_in(self._outline(drag)), adds=self._adds)
-            self.update()
-            return
-        row = self.point_at(event.position())
+    def drag_ended(self, drag: list[QPointF]) -> None:
+        if self._drags != "move":
+            self.select(self._rows_in(self._outline(drag)), adds=self._adds)
+        self.update()
+
+    def clicked(self, at: QPointF) -> None:
+        row = self.point_at(at)
         if row < 0:
             if self._selected.any() and not self._adds:
                 self.select(np.zeros(0, dtype=np.int64))
@@ -309,7 +274,7 @@ class EmbeddingMap(QWidget):
     def _toggle(self, row: int) -> None:
         self._selected[row] = not self._selected[row]
         self._describe()
-        self._redraw()
+        self.redraw()
         self.selection_changed.emit()
 
     def _outline(self, drag: list[QPointF]) -> QPolygonF:
@@ -332,21 +297,8 @@ class EmbeddingMap(QWidget):
                 inside ^= crosses & (x < x1 + (y - y1) * (x2 - x1) / (y2 - y1))
         return rows[inside]
 
-    def _hover(self, row: int) -> None:
-        if row != self._hovered:
-            self._hovered = row
-            self._hover_timer.start()
-            self.update()
-
-    def leaveEvent(self, event: QEvent) -> None:
-        super().leaveEvent(event)
-        self._hover(-1)
-
-    def wheelEvent(self, event: QWheelEvent) -> None:
-        steps = event.angleDelta().y() / 120
-        if steps:
-            self._zoom_at(_ZOOM_STEP**steps, event.position())
-        event.accept()
+    def hover_changed(self) -> None:
+        self._hover_timer.start()
 
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
         if event.reason() == QContextMenuEvent.Reason.Mouse:
@@ -358,7 +310,7 @@ class EmbeddingMap(QWidget):
             self.menu_wanted.emit(event.globalPos())
 
     def _ask_for_thumbnail(self) -> None:
-        row = self._told_row()
+        row = self._named_row()
         if self._points is None or row < 0:
             return
         path = self._root / self._points.files[row]
@@ -382,9 +334,9 @@ class EmbeddingMap(QWidget):
         elif key == Qt.Key.Key_Escape and is_here:
             self.update()  # the card beside the current point goes
         elif key in (Qt.Key.Key_Plus, Qt.Key.Key_Equal, Qt.Key.Key_Minus):
-            factor = 1 / _ZOOM_STEP if key == Qt.Key.Key_Minus else _ZOOM_STEP
+            factor = 1 / ZOOM_STEP if key == Qt.Key.Key_Minus else ZOOM_STEP
             middle = QPointF(self.width() / 2, self.height() / 2)
-            self._zoom_at(factor, QPointF(*self.pixels()[self._current]) if is_here else middle)
+            self.zoom_at(factor, QPointF(*self.pixels()[self._current]) if is_here else middle)
         elif key == Qt.Key.Key_0 and event.modifiers() & Qt.KeyboardModifier.ControlModifier:
             self.reset_view()
         elif event.matches(QKeySequence.StandardKey.SelectAll):
@@ -398,10 +350,9 @@ class EmbeddingMap(QWidget):
             return
         pixels = self.pixels()
         if self._current < 0:
-            start = np.array([self.width() / 2, self.height() / 2])
-            away = np.hypot(*(pixels - start).T)
-            away[~self._shown] = np.inf
-            self.choose(int(np.argmin(away)))
+            middle = QPointF(self.width() / 2, self.height() / 2)
+            shown = np.where(self._shown[:, None], pixels, np.inf)
+            self.choose(nearest_point(shown, middle)[0])
             return
         step = pixels - pixels[self._current]
         along = step[:, 0] * dx + step[:, 1] * dy
@@ -417,75 +368,44 @@ class EmbeddingMap(QWidget):
         if not QRectF(self.rect()).adjusted(8, 8, -8, -8).contains(at):
             away = QPointF(at.x() - self.width() / 2, self.height() / 2 - at.y())
             self._middle += away / self._scale()
-            self._redraw()
-
-    def focusInEvent(self, event: QFocusEvent) -> None:
-        super().focusInEvent(event)
-        self.update()
-
-    def focusOutEvent(self, event: QFocusEvent) -> None:
-        super().focusOutEvent(event)
-        self.update()
+            self.redraw()
 
     # -- painting ----------------------------------------------------------------------------
 
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        super().resizeEvent(event)
-        self._redraw()
-
-    def _told_row(self) -> int:
+    def _named_row(self) -> int:
         """The point whose picture is shown: under the mouse, else the current one."""
         if self._hovered >= 0:
             return self._hovered
         return self._current if self._by_keyboard and self.hasFocus() else -1
 
-    def paintEvent(self, event: QPaintEvent) -> None:
-        if self._picture is None or self._picture.devicePixelRatio() != self.devicePixelRatioF():
-            self._picture = self._paint_points()
-            self._shift = QPointF(0, 0)
-        painter = QPainter(self)
-        if not self._shift.isNull():
-            painter.fillRect(self.rect(), self._look.colour("surface"))
-        painter.drawPixmap(self._shift, self._picture)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        token = "accent" if self.hasFocus() else "border"
-        painter.setPen(self._look.colour(token))
-        frame = QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5)
-        painter.drawRoundedRect(frame, theme.RADIUS, theme.RADIUS)
+    def paint_over(self, painter: QPainter) -> None:
+        painter.setPen(self._look.colour("accent" if self.hasFocus() else "border"))
+        painter.drawRoundedRect(self.frame(), theme.RADIUS, theme.RADIUS)
         points = self._points
         if points is None:
             return
         pixels = self.pixels() if self._current >= 0 or self._hovered >= 0 else np.empty((0, 2))
         for row, ink, width in ((self._current, "accent", 2.5), (self._hovered, "text", 1.5)):
             if row >= 0:
-                painter.setPen(QPen(self._look.colour(ink), width))
-                painter.drawEllipse(QPointF(*pixels[row]), 7.5, 7.5)
+                paint_ring(painter, QPointF(*pixels[row]), 7.5, self._look.colour(ink), width)
         if len(self._drag) > 1 and self._drags in ("lasso", "box"):
             painter.setPen(QPen(self._look.colour("accent"), 1.5, Qt.PenStyle.DashLine))
             painter.setBrush(faded(self._look.colour("accent"), 40))
             painter.drawPolygon(self._outline(self._drag))
-        told = self._told_row()
-        if told >= 0 and not self._drag:
-            pixmap = self._thumbnails.get(self._root / points.files[told])
-            lines = [points.files[told].rpartition("/")[2], points.class_of(told)]
-            if points.suspects[told]:
+        named = self._named_row()
+        if named >= 0 and not self._drag:
+            pixmap = self._thumbnails.get(self._root / points.files[named])
+            lines = [points.files[named].rpartition("/")[2], points.class_of(named)]
+            if points.suspects[named]:
                 lines.append("Lies among another class")
-            paint_told(painter, self._look, QRectF(self.rect()), pixels[told], pixmap, lines)
+            paint_picture_card(painter, self._look, self, QPointF(*pixels[named]), pixmap, lines)
 
-    def _paint_points(self) -> QPixmap:
-        ratio = self.devicePixelRatioF()
-        if ratio != self._sprites.ratio:
-            self._sprites = PointSprites(self._look, ratio)
-        picture = QPixmap(self.size() * ratio)
-        picture.setDevicePixelRatio(ratio)
-        picture.fill(self._look.colour("surface"))
+    def paint_points(self, painter: QPainter) -> None:
         points = self._points
-        if points is not None and len(points):
-            painter = QPainter(picture)
-            looks = self._sprites.looks(
-                points.labels, shown=self._shown, selected=self._selected,
-                ringed=points.suspects if self._rings else np.zeros(len(points), np.bool_),
-            )  # fmt: skip
-            stamp(painter, self._sprites, self.pixels(), looks, QRectF(self.rect()))
-            painter.end()
-        return picture
+        if points is None or not len(points):
+            return
+        looks = self._sprites.looks(
+            points.labels, shown=self._shown, selected=self._selected,
+            ringed=points.suspects if self._rings else np.zeros(len(points), np.bool_),
+        )  # fmt: skip
+        stamp(painter, self._sprites, self.pixels(), looks, QRectF(self.rect()))

@@ -9,11 +9,13 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 import shiboken6
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QIcon, QPainter, QPen, QPixmap, QPolygonF
+from PySide6.QtCore import QPointF, QRectF, QSize, QSizeF, Qt
+from PySide6.QtGui import QIcon, QPainter, QPen, QPixmap
+from PySide6.QtWidgets import QWidget
 
 from gui.kit import theme
 from gui.kit.theme import CLASS_COLOURS, Theme
+from gui.plots.point_canvas import draw_shape, faded, paint_card
 
 _CELL_PX = 18
 _RADIUS_PX = 4.0
@@ -68,7 +70,8 @@ class PointSprites:
             painter.setPen(QPen(look.colour("text" if is_selected else "surface"), 0.8))
         if is_selected:
             painter.setPen(QPen(look.colour("text"), 2.0))
-        draw_shape(painter, style // CLASS_COLOURS, middle, _RADIUS_PX + (1 if is_selected else 0))
+        radius = _RADIUS_PX + (1 if is_selected else 0)
+        draw_shape(painter, style // CLASS_COLOURS, QPointF(middle, middle), radius)
 
     def icon(self, label: int) -> QIcon:
         """The point of a class, for the legend; -1: of those without a label."""
@@ -129,27 +132,11 @@ def stamp(
     painter.drawPixmapFragments(first, len(rows), sprites.atlas)
 
 
-def draw_shape(painter: QPainter, number: int, middle: float, radius: float) -> None:
-    """Circle, square, diamond, triangle, of about one area."""
-    at = QPointF(middle, middle)
-    if number == 1:
-        side = 0.89 * radius
-        painter.drawRect(QRectF(middle - side, middle - side, 2 * side, 2 * side))
-    elif number in (2, 3):
-        reach = 1.25 * radius
-        corners = (
-            ((0, -1), (1, 0), (0, 1), (-1, 0)) if number == 2 else ((0, -1), (1, 0.7), (-1, 0.7))
-        )
-        painter.drawPolygon(QPolygonF([at + QPointF(x * reach, y * reach) for x, y in corners]))
-    else:
-        painter.drawEllipse(at, radius, radius)
-
-
-def paint_told(
+def paint_picture_card(
     painter: QPainter,
     look: Theme,
-    room: QRectF,
-    at: npt.NDArray[np.float64],
+    canvas: QWidget,
+    at: QPointF,
     pixmap: QPixmap | None,
     lines: Sequence[str],
 ) -> None:
@@ -159,12 +146,7 @@ def paint_told(
     side = 112.0
     height = side + metrics.height() * len(lines) + 3 * theme.XS
     width = side + 2 * theme.XS
-    x = at[0] + 14 if at[0] + 14 + width < room.width() else at[0] - 14 - width
-    y = min(max(at[1] - height / 2, 2), max(2, room.height() - height - 2))
-    box = QRectF(max(2.0, x), y, width, height)
-    painter.setPen(look.colour("strong_border"))
-    painter.setBrush(look.colour("surface"))
-    painter.drawRoundedRect(box, theme.RADIUS, theme.RADIUS)
+    box = paint_card(painter, look, canvas, at, 14, QSizeF(width, height))
     square = QRectF(box.left() + theme.XS, box.top() + theme.XS, side, side)
     if pixmap is None:
         painter.fillRect(square, look.colour("sunken"))
@@ -177,9 +159,3 @@ def paint_told(
         elided = metrics.elidedText(line, Qt.TextElideMode.ElideMiddle, int(side))
         painter.drawText(QPointF(square.left(), top + metrics.ascent()), elided)
         top += metrics.height()
-
-
-def faded(colour: QColor, alpha: int) -> QColor:
-    made = QColor(colour)
-    made.setAlpha(alpha)
-    return made

@@ -11,20 +11,13 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QPoint, QPointF, QRectF, QSize, QSizeF, Qt, Signal
 from PySide6.QtGui import (
     QContextMenuEvent,
-    QFocusEvent,
     QKeyEvent,
     QMouseEvent,
     QPainter,
-    QPaintEvent,
-    QPen,
-    QPixmap,
-    QResizeEvent,
-    QWheelEvent,
 )
-from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from gui.kit import theme
 from gui.kit.theme import Theme
@@ -39,18 +32,18 @@ from gui.models.chart.paint import (
     paint_scene,
 )
 from gui.models.chart.points import ChartPoint, ChartPoints, cost_text, height_of, short_figure
+from gui.plots.point_canvas import ZOOM_STEP, PointCanvas, nearest_point, paint_card, paint_ring
 
 _LEAST_RADIUS_PX, _MORE_RADIUS_PX = 3.0, 11.0
 _REACH_PX = 7.0
 """How far from a bubble's edge the mouse still means it."""
-_DRAG_PX = 4
-_ZOOM_STEP = 1.25
 _MOST_ZOOM = 60.0
 
 
-class ModelChart(QWidget):
+class ModelChart(PointCanvas):
     """The chart. Arrows walk from point to point, or with Up and Down along the front."""
 
+    background = "window"
     point_chosen = Signal(object)
     """The card of the point that became current."""
     point_wanted = Signal(object)
@@ -62,25 +55,14 @@ class ModelChart(QWidget):
     zoom_changed = Signal()
 
     def __init__(self, look: Theme) -> None:
-        super().__init__()
-        self._look = look
+        super().__init__(look, "Models as a chart")
         self._shown: ChartPoints | None = None
         self._xy: npt.NDArray[np.float64] = np.empty((0, 2))
         self._radii: npt.NDArray[np.float64] = np.empty(0)
         self._whole = ChartRange(0.0, 1.0, -2.0, -1.0)
         self._view = self._whole
-        self._picture: QPixmap | None = None
-        self._sprites = Sprites(look, self.devicePixelRatioF())
-        self._hovered = -1
         self._current_id = ""
         self._compared: tuple[str, ...] = ()
-        self._drag_from: QPointF | None = None
-        self._is_dragging = False
-        self.setAccessibleName("Models as a chart")
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setMouseTracking(True)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-        look.changed.connect(self._take_colours)
 
     def sizeHint(self) -> QSize:
         return QSize(560, 420)
@@ -107,7 +89,7 @@ class ModelChart(QWidget):
             self._view = whole
         self._whole = whole
         self.setAccessibleDescription(shown.twin())
-        self._redraw()
+        self.redraw()
         self.zoom_changed.emit()
 
     def _fit(self) -> ChartRange:
@@ -153,16 +135,11 @@ class ModelChart(QWidget):
             return
         if view != self._view:
             self._view = view
-            self._redraw()
+            self.redraw()
             self.zoom_changed.emit()
 
-    def _take_colours(self) -> None:
-        self._sprites = Sprites(self._look, self.devicePixelRatioF())
-        self._redraw()
-
-    def _redraw(self) -> None:
-        self._picture = None
-        self.update()
+    def make_sprites(self, ratio: float) -> None:
+        self._sprites = Sprites(self._look, ratio)
 
     # -- geometry ----------------------------------------------------------------------------
 
@@ -183,18 +160,14 @@ class ModelChart(QWidget):
             self._radii,
             self._view,
             self._plot(),
-            self._frame(),
+            self.frame(),
         )
 
-    def _frame(self) -> QRectF:
-        return QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5)
-
-    def _pixels(self) -> npt.NDArray[np.float64]:
-        """Where the points are on the widget: [N, 2]."""
+    def pixels(self) -> npt.NDArray[np.float64]:
         return self._scene().pixels()
 
     def pixel_of(self, position: int) -> QPointF:
-        x, y = self._pixels()[position]
+        x, y = self.pixels()[position]
         return QPointF(float(x), float(y))
 
     def _plane(self, at: QPointF) -> tuple[float, float]:
@@ -205,63 +178,38 @@ class ModelChart(QWidget):
         )
 
     def point_at(self, at: QPointF) -> int:
-        """The point under the mouse, the nearest where several are; -1 for none."""
         if not len(self._xy) or not self._plot().adjusted(-4, -4, 4, 4).contains(at):
             return -1
-        distances = np.hypot(*(self._pixels() - (at.x(), at.y())).T)
-        nearest = int(np.argmin(distances))
-        return nearest if distances[nearest] <= self._radii[nearest] + _REACH_PX else -1
+        nearest, away = nearest_point(self.pixels(), at)
+        return nearest if away <= self._radii[nearest] + _REACH_PX else -1
+
+    def zoom_at(self, factor: float, at: QPointF) -> None:
+        if len(self._xy):
+            self._set_view(self._view.zoomed(factor, *self._plane(at)))
 
     # -- by mouse ----------------------------------------------------------------------------
 
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        at = event.position()
-        if self._drag_from is not None:
-            moved = at - self._drag_from
-            if self._is_dragging or moved.manhattanLength() > _DRAG_PX:
-                self._is_dragging = True
-                plot, view = self._plot(), self._view
-                self._set_view(
-                    view.moved(
-                        -moved.x() / plot.width() * (view.right - view.left),
-                        moved.y() / plot.height() * (view.high - view.low),
-                    )
-                )
-                self._drag_from = at
-            return
-        self._hover(self.point_at(at))
-
-    def _hover(self, position: int) -> None:
-        if position != self._hovered:
-            self._hovered = position
-            self.setCursor(
-                Qt.CursorShape.PointingHandCursor if position >= 0 else Qt.CursorShape.ArrowCursor
+    def dragged(self, moved: QPointF) -> None:
+        plot, view = self._plot(), self._view
+        self._set_view(
+            view.moved(
+                -moved.x() / plot.width() * (view.right - view.left),
+                moved.y() / plot.height() * (view.high - view.low),
             )
-            self.update()
+        )
 
-    def leaveEvent(self, event: QEvent) -> None:
-        super().leaveEvent(event)
-        self._hover(-1)
+    def hover_changed(self) -> None:
+        is_over = self._hovered >= 0
+        shape = Qt.CursorShape.PointingHandCursor if is_over else Qt.CursorShape.ArrowCursor
+        self.setCursor(shape)
 
-    def mousePressEvent(self, event: QMouseEvent) -> None:
-        if event.button() == Qt.MouseButton.LeftButton:
-            self._drag_from, self._is_dragging = event.position(), False
-
-    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        was_drag, self._drag_from, self._is_dragging = self._is_dragging, None, False
-        if event.button() == Qt.MouseButton.LeftButton and not was_drag:
-            self._choose_point(self.point_at(event.position()))
+    def clicked(self, at: QPointF) -> None:
+        self._choose_point(self.point_at(at))
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         position = self.point_at(event.position())
         if position >= 0:
             self.point_wanted.emit(self.points[position].card)
-
-    def wheelEvent(self, event: QWheelEvent) -> None:
-        steps = event.angleDelta().y() / 120
-        if steps and len(self._xy):
-            self._set_view(self._view.zoomed(_ZOOM_STEP**steps, *self._plane(event.position())))
-        event.accept()
 
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
         by_mouse = event.reason() == QContextMenuEvent.Reason.Mouse
@@ -304,7 +252,7 @@ class ModelChart(QWidget):
         elif key == Qt.Key.Key_Space and current >= 0:
             self.compare_wanted.emit(shown.points[current].card)
         elif key in (Qt.Key.Key_Plus, Qt.Key.Key_Equal, Qt.Key.Key_Minus):
-            factor = 1 / _ZOOM_STEP if key == Qt.Key.Key_Minus else _ZOOM_STEP
+            factor = 1 / ZOOM_STEP if key == Qt.Key.Key_Minus else ZOOM_STEP
             view = self._view
             centre = ((view.left + view.right) / 2, (view.low + view.high) / 2)
             self._set_view(view.zoomed(factor, *(self._xy[current] if current >= 0 else centre)))
@@ -338,44 +286,26 @@ class ModelChart(QWidget):
     def _say_current(self) -> None:
         shown, current = self._shown, self.current
         if shown is not None and current >= 0:
-            self.setAccessibleDescription(f"{self._told(current)}. {shown.twin()}")
+            self.setAccessibleDescription(f"{self._describe(current)}. {shown.twin()}")
 
-    def _told(self, position: int) -> str:
+    def _describe(self, position: int) -> str:
         assert self._shown is not None
         point = self._shown.points[position]
         name = point.card.full_name
         text = f"{name}: {point.top1:.1f} % at {cost_text(point.cost, self._shown.axis)}"
         return text + (", on the front" if position in self._shown.front else "")
 
-    def focusInEvent(self, event: QFocusEvent) -> None:
-        super().focusInEvent(event)
-        self.update()
-
-    def focusOutEvent(self, event: QFocusEvent) -> None:
-        super().focusOutEvent(event)
-        self.update()
-
     # -- painting ----------------------------------------------------------------------------
 
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        super().resizeEvent(event)
-        self._redraw()
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        if self._picture is None or self._picture.devicePixelRatio() != self.devicePixelRatioF():
-            self._picture = self._paint_picture()
-        painter = QPainter(self)
-        painter.drawPixmap(0, 0, self._picture)
+    def paint_over(self, painter: QPainter) -> None:
         if self.hasFocus():
-            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
             painter.setPen(self._look.colour("accent"))
-            painter.drawRoundedRect(self._frame(), theme.RADIUS, theme.RADIUS)
+            painter.drawRoundedRect(self.frame(), theme.RADIUS, theme.RADIUS)
         if self._shown is None or not self._shown.points:
             return
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.save()
         painter.setClipRect(self._plot().adjusted(-6, -6, 6, 6))
-        pixels = self._pixels()
+        pixels = self.pixels()
         for number, card_id in enumerate(self._compared, start=1):
             for position, point in enumerate(self._shown.points):
                 if point.card.id == card_id:
@@ -386,17 +316,15 @@ class ModelChart(QWidget):
         if self._hovered >= 0:
             self._paint_ring(painter, pixels[self._hovered], self._hovered, "text", 1.5)
         painter.restore()
-        told = self._hovered if self._hovered >= 0 else (current if self.hasFocus() else -1)
-        if told >= 0 and self._plot().contains(QPointF(*pixels[told])):
-            self._paint_told(painter, told, QPointF(*pixels[told]))
+        named = self._hovered if self._hovered >= 0 else (current if self.hasFocus() else -1)
+        if named >= 0 and self._plot().contains(QPointF(*pixels[named])):
+            self._paint_name(painter, named, QPointF(*pixels[named]))
 
     def _paint_ring(
         self, painter: QPainter, at: npt.NDArray[np.float64], position: int, token: str, px: float
     ) -> None:
         radius = float(self._radii[position]) + 2.5
-        painter.setBrush(Qt.BrushStyle.NoBrush)
-        painter.setPen(QPen(self._look.colour(token), px))
-        painter.drawEllipse(QPointF(*at), radius, radius)
+        paint_ring(painter, QPointF(*at), radius, self._look.colour(token), px)
 
     def _paint_compared(
         self, painter: QPainter, at: npt.NDArray[np.float64], position: int, number: int
@@ -411,7 +339,7 @@ class ModelChart(QWidget):
         painter.setFont(self._look.font("small", bold=True))
         painter.drawText(badge, Qt.AlignmentFlag.AlignCenter, str(number))
 
-    def _paint_told(self, painter: QPainter, position: int, at: QPointF) -> None:
+    def _paint_name(self, painter: QPainter, position: int, at: QPointF) -> None:
         """Name and figures beside a point, on the side where there is room."""
         assert self._shown is not None
         point, axis = self._shown.points[position], self._shown.axis
@@ -430,27 +358,13 @@ class ModelChart(QWidget):
         width = max(metrics.horizontalAdvance(line) for line in lines) + 2 * theme.S
         height = metrics.height() * len(lines) + 2 * theme.XS + 2
         gap = float(self._radii[position]) + 8
-        x = at.x() + gap if at.x() + gap + width < self.width() else at.x() - gap - width
-        y = min(max(at.y() - height / 2, 2), self.height() - height - 2)
-        box = QRectF(max(2.0, x), y, width, height)
-        painter.setPen(self._look.colour("strong_border"))
-        painter.setBrush(self._look.colour("surface"))
-        painter.drawRoundedRect(box, theme.RADIUS, theme.RADIUS)
+        box = paint_card(painter, self._look, self, at, gap, QSizeF(width, height))
         painter.setPen(self._look.colour("text"))
         painter.drawText(
             box.adjusted(theme.S, theme.XS, -theme.S, 0), int(Qt.AlignmentFlag.AlignLeft),
             "\n".join(lines),
         )  # fmt: skip
 
-    def _paint_picture(self) -> QPixmap:
-        ratio = self.devicePixelRatioF()
-        if ratio != self._sprites.ratio:
-            self._sprites = Sprites(self._look, ratio)
-        picture = QPixmap(self.size() * ratio)
-        picture.setDevicePixelRatio(ratio)
-        picture.fill(self._look.colour("window"))
+    def paint_points(self, painter: QPainter) -> None:
         if self._shown is not None:
-            painter = QPainter(picture)
             paint_scene(painter, self._scene())
-            painter.end()
-        return picture

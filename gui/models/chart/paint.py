@@ -8,14 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QPainter, QPainterPath, QPen, QPixmap, QPolygonF
+from PySide6.QtGui import QPainter, QPen, QPixmap, QPolygonF
 
 from core.catalog.network_types import NETWORK_TYPES
 from gui.kit import theme
 from gui.kit.theme import Theme
 from gui.models.chart.points import COLOUR_TITLES, ChartPoints, height_of, log_ticks, top1_ticks
+from gui.plots.point_canvas import draw_shape, faded
 
 LEFT_PX, RIGHT_PX, TOP_PX, BOTTOM_PX = 44, 12, 30, 40
+_TRIANGLE = ((0.0, -1.3), (1.235, 0.78), (-1.235, 0.78))
 _FILL_ALPHA, _EDGE_ALPHA = 105, 210
 
 
@@ -64,9 +66,9 @@ class Sprites:
         made.fill(Qt.GlobalColor.transparent)
         painter = QPainter(made)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setBrush(_faded(self._colours[colour], _FILL_ALPHA))
-        painter.setPen(QPen(_faded(self._colours[colour], _EDGE_ALPHA), 1))
-        _draw_shape(painter, colour, half, half, radius)
+        painter.setBrush(faded(self._colours[colour], _FILL_ALPHA))
+        painter.setPen(QPen(faded(self._colours[colour], _EDGE_ALPHA), 1))
+        draw_shape(painter, colour, QPointF(half, half), radius, triangle=_TRIANGLE)
         painter.end()
         return made, half
 
@@ -154,7 +156,7 @@ def _paint_names(painter: QPainter, scene: Scene, pixels: npt.NDArray[np.float64
     """The names of the front, from its best end downwards, where there is room."""
     plot, metrics = scene.plot, painter.fontMetrics()
     taken: list[QRectF] = []
-    backing = _faded(scene.look.colour("surface"), 215)
+    backing = faded(scene.look.colour("surface"), 215)
     for position in reversed(scene.shown.front):
         at = QPointF(*pixels[position])
         if not plot.contains(at):
@@ -181,9 +183,9 @@ def _paint_legend(painter: QPainter, scene: Scene) -> None:
     present = sorted({point.colour for point in scene.shown.points})
     for colour in present:
         token = scene.look.colour(f"chart_{colour + 1}")
-        painter.setBrush(_faded(token, _FILL_ALPHA))
+        painter.setBrush(faded(token, _FILL_ALPHA))
         painter.setPen(QPen(token, 1))
-        _draw_shape(painter, colour, x + 5, middle, 5)
+        draw_shape(painter, colour, QPointF(x + 5, middle), 5, triangle=_TRIANGLE)
         x = _legend_text(painter, scene, x + 14, COLOUR_TITLES[NETWORK_TYPES[colour]])
     painter.setPen(QPen(scene.look.colour("text"), 1.5))
     painter.drawLine(QPointF(x, middle), QPointF(x + 16, middle))
@@ -197,37 +199,3 @@ def _legend_text(painter: QPainter, scene: Scene, x: float, text: str) -> float:
     left = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
     painter.drawText(QRectF(x, 0, width + 2, TOP_PX), left, text)
     return x + width + theme.M
-
-
-def _faded(colour: QColor, alpha: int) -> QColor:
-    made = QColor(colour)
-    made.setAlpha(alpha)
-    return made
-
-
-def _draw_shape(painter: QPainter, number: int, x: float, y: float, radius: float) -> None:
-    """A shape for every colour, of about one area: who sees no colours reads the shapes."""
-    at = QPointF(x, y)
-    if number == 0:
-        painter.drawEllipse(at, radius, radius)
-    elif number == 1:
-        side = 0.89 * radius
-        painter.drawRect(QRectF(x - side, y - side, 2 * side, 2 * side))
-    elif number == 2:
-        reach = 1.25 * radius
-        path = QPainterPath(QPointF(x, y - reach))
-        for dx, dy in ((reach, 0.0), (0.0, reach), (-reach, 0.0)):
-            path.lineTo(x + dx, y + dy)
-        path.closeSubpath()
-        painter.drawPath(path)
-    else:
-        reach = 1.3 * radius
-        painter.drawPolygon(
-            QPolygonF(
-                [
-                    QPointF(x, y - reach),
-                    QPointF(x + 0.95 * reach, y + 0.6 * reach),
-                    QPointF(x - 0.95 * reach, y + 0.6 * reach),
-                ]
-            )
-        )

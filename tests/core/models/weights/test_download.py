@@ -210,7 +210,7 @@ def test_a_hub_file_is_checked_against_the_hubs_own_checksum(server, tmp_path):
             for message in child.messages(seconds=60):
                 if message["event"] == "size":
                     assert message["bytes"] == len(CONTENT)
-                    child.say({"do": "go"})
+                    child.send({"do": "go"})
                 last = message
         return last
 

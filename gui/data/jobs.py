@@ -73,10 +73,10 @@ def read_wrong(
             run = Run(path)
             if run.read_dataset().get("root") != str(dataset.root):
                 continue
-            said, classes = run.read_predictions(), run.read_classes()
+            predictions, classes = run.read_predictions(), run.read_classes()
         except AppError:  # damaged or gone: the next one may tell
             continue
-        if said:
+        if predictions:
             names = {
                 file: {dataset.classes[label], dataset.keys[label]}
                 for file, label in zip(dataset.files, dataset.labels.tolist(), strict=True)
@@ -84,7 +84,7 @@ def read_wrong(
             }
             wrong = {
                 each.file: classes[each.predicted]
-                for each in sorted(said, key=lambda each: -each.probability)
+                for each in sorted(predictions, key=lambda each: -each.probability)
                 if each.file in names and classes[each.predicted] not in names[each.file]
             }
             return WrongPredictions(run.summary().name, wrong)

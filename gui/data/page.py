@@ -276,12 +276,12 @@ class DataPage(Page):
         self._troubles = {}
         for finding in findings:
             for file in finding.files:
-                said = f"{finding.title}: {finding.reason}."
-                self._troubles.setdefault(file, []).append((finding.title, said))
+                sentence = f"{finding.title}: {finding.reason}."
+                self._troubles.setdefault(file, []).append((finding.title, sentence))
 
     @property
     def _titles(self) -> dict[str, list[str]]:
-        return {file: [title for title, _ in said] for file, said in self._troubles.items()}
+        return {file: [title for title, _ in found] for file, found in self._troubles.items()}
 
     def _show_findings(self) -> None:
         """There are other findings, of the same dataset."""
@@ -398,7 +398,7 @@ class DataPage(Page):
         was_open = self.inspector.path is not None
         is_other = path != self.inspector.path
         self.inspector.show_path(
-            path, facts, "\n".join(said for _, said in self._troubles.get(file, ()))
+            path, facts, "\n".join(sentence for _, sentence in self._troubles.get(file, ()))
         )
         self._fit_inspector()
         if not was_open:

@@ -264,17 +264,17 @@ class PicturesView(QWidget):
             "excluded": ("excluded picture", ""),
             "unlabelled": ("picture without a label", "pictures without a label"),
         }.get(show, ("picture", ""))
-        said = f"{self._say_filter()}: {count(shown, what, many)}"
+        text = f"{self._say_filter()}: {count(shown, what, many)}"
         if show == "wrong" and shown and self._wrong_source:
-            said = f"{said} of {self._wrong_source}"
+            text = f"{text} of {self._wrong_source}"
         if self.filters.value.split == "test":
-            said += ", not touched until you ask"
+            text += ", not touched until you ask"
         selected = len(self.grid.selected)
         if selected == 1:
-            said = self.file_at(int(self.grid.selected[0]))
+            text = self.file_at(int(self.grid.selected[0]))
         elif selected:
-            said = f"{selected:,} of {said} selected"
-        self.caption.setText(said)
+            text = f"{selected:,} of {text} selected"
+        self.caption.setText(text)
         is_out = show == "excluded"
         for each in (self.relabel_button, self.move_button):
             each.setVisible(not is_out)

@@ -222,8 +222,8 @@ class DataCommands(CommandSet):
         wanted = [ask.what for ask in edited.answered if ask.what != "look"]
         if edited.is_from_elsewhere:
             theirs = [step for step in steps(now.done) if step[0].id > before.last]
-            said = f": {say_edits(theirs[-1], dataset)}" if theirs and not wanted else ""
-            text = f"Another window edited this dataset{said}. Its edits are in force here too."
+            detail = f": {say_edits(theirs[-1], dataset)}" if theirs and not wanted else ""
+            text = f"Another window edited this dataset{detail}. Its edits are in force here too."
             self._session.notice("here", text)
         elif wanted and wanted[-1] == "undo" and now.undone:
             text = f"Undone: {say_edits(steps(now.undone)[-1], dataset)}."

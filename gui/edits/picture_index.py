@@ -96,8 +96,8 @@ class _Kept(Mapping[str, int]):
         return at - before
 
     def __iter__(self) -> Iterator[str]:
-        gone = set(self._taken_out.tolist())
-        return (file for file, at in self._scanned.items() if at not in gone)
+        taken_out = set(self._taken_out.tolist())
+        return (file for file, at in self._scanned.items() if at not in taken_out)
 
     def __len__(self) -> int:
         return len(self._scanned) - len(self._taken_out)
@@ -154,7 +154,8 @@ def find(
     loose: tuple[str, ...] = ()
     if wanted.show in ("problems", "wrong"):
         named = _named(wanted, troubles, wrong)
-        names = {pictures.position[f]: said for f, said in named.items() if f in pictures.position}
+        position = pictures.position
+        names = {position[file]: name for file, name in named.items() if file in position}
         flagged = np.zeros(len(dataset), dtype=np.bool_)
         flagged[list(names)] = True
         keep &= flagged

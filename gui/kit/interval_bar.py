@@ -27,12 +27,12 @@ class IntervalBar(QWidget):
     def show_share(self, share: float, interval: tuple[float, float], *, chance: float) -> None:
         """`chance`: the share that always answering the most frequent class would reach."""
         self._share, (self._low, self._high), self._chance = share, interval, chance
-        said = (
+        text = (
             f"{share:.1%}, 95% interval {self._low:.1%} to {self._high:.1%}; "
             f"always answering the most frequent class would reach {chance:.1%}"
         )
-        self.setAccessibleDescription(said)
-        self.setToolTip(said[:1].upper() + said[1:] + ".")
+        self.setAccessibleDescription(text)
+        self.setToolTip(text[:1].upper() + text[1:] + ".")
         self.update()
 
     def sizeHint(self) -> QSize:

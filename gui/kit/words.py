@@ -73,8 +73,8 @@ def strategy_in_words(strategy: str, *, gradual: bool = False, by_hand: bool = F
     if strategy == "feature-extraction":  # only the head learns, whatever the other keys say
         return name
     opens = gradual and strategy != "scratch"  # where all begins anew, all learns at once
-    said = (name, "gradual" if opens else "", "by hand" if by_hand else "")
-    return ", ".join(part for part in said if part)
+    parts = (name, "gradual" if opens else "", "by hand" if by_hand else "")
+    return ", ".join(part for part in parts if part)
 
 
 def duration(seconds: float) -> str:

@@ -24,14 +24,14 @@ _REORDER_AFTER = 5
 class LabellingQueue:
     """The pictures without a label, in the order to label them.
 
-    `gone` are labelled already, though the journal has not answered yet. What is skipped or
-    rejected is of this session: the journal keeps labels.
+    `pending` files are labelled, but not in the journal yet. What is skipped or rejected is kept
+    for this session only: the journal keeps labels.
     """
 
     def __init__(self, dataset: DatasetIndex) -> None:
         self.dataset = dataset
         self.order: Order = "next"
-        self.gone: set[str] = set()
+        self.pending: set[str] = set()
         self._skipped: dict[str, None] = {}
         self._rejected: dict[str, list[str]] = {}
         self._learned: Learned | None = None
@@ -49,7 +49,7 @@ class LabellingQueue:
         self.dataset = dataset
         bare = [dataset.files[i] for i in dataset.unlabelled.tolist()]
         there = set(bare)
-        self.gone &= there  # of several labels given in a row, the last are still on their way
+        self.pending &= there  # of several labels given in a row, the last are still on their way
         back = [file for file in bare if file not in before]
         self._labels_since += len(before - there)
         # What was labelled and is bare again comes first: the person has just undone it.
@@ -95,13 +95,13 @@ class LabellingQueue:
     @property
     def files(self) -> tuple[str, ...]:
         """Those still to be labelled, the skipped ones last."""
-        open_ = [file for file in self._files if file not in self.gone]
+        open_ = [file for file in self._files if file not in self.pending]
         first = [file for file in open_ if file not in self._skipped]
         return (*first, *(file for file in open_ if file in self._skipped))
 
     @property
     def labelled(self) -> int:
-        return len(self.dataset) - len(self.dataset.unlabelled) + len(self.gone)
+        return len(self.dataset) - len(self.dataset.unlabelled) + len(self.pending)
 
     def suggestion(self, file: str) -> tuple[str, str, float] | None:
         """(key, name, probability) of the suggested class; None where there is none."""
@@ -117,7 +117,7 @@ class LabellingQueue:
         if found is None:
             return {}
         by_key: dict[str, list[str]] = {}
-        best, open_ = found.best, set(self._files) - self.gone
+        best, open_ = found.best, set(self._files) - self.pending
         for row in np.flatnonzero(found.confidence >= threshold).tolist():
             if found.files[row] in open_:
                 by_key.setdefault(found.keys[int(best[row])], []).append(found.files[row])
@@ -133,9 +133,9 @@ class LabellingQueue:
     def reject(self, files: Sequence[str]) -> None:
         """The suggested class is not theirs: the next best is suggested."""
         for file in files:
-            said = self.suggestion(file)
-            if said is not None:
-                self._rejected.setdefault(file, []).append(said[0])
+            suggested = self.suggestion(file)
+            if suggested is not None:
+                self._rejected.setdefault(file, []).append(suggested[0])
         self._apply_rejected()
 
 
@@ -158,15 +158,17 @@ class QueueEntries:
         return self.root / self.files[position]
 
     def caption(self, position: int) -> tuple[str, str]:
-        said = self.queue.suggestion(self.files[position])
-        return ("", "") if said is None else (f"{said[2]:.0%} {isolate(said[1])}", "muted")
+        suggested = self.queue.suggestion(self.files[position])
+        if suggested is None:
+            return "", ""
+        return f"{suggested[2]:.0%} {isolate(suggested[1])}", "muted"
 
     def describe(self, position: int) -> str:
-        said = self.queue.suggestion(self.files[position])
-        if said is None:
+        suggested = self.queue.suggestion(self.files[position])
+        if suggested is None:
             return f"{self.files[position]}, no label"
-        share = f"{100 * said[2]:.0f} %"
-        return f"{self.files[position]}, no label, suggested {isolate(said[1])} with {share}"
+        share = f"{100 * suggested[2]:.0f} %"
+        return f"{self.files[position]}, no label, suggested {isolate(suggested[1])} with {share}"
 
 
 def describe_acceptance(queue: LabellingQueue, threshold: float) -> str:

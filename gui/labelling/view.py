@@ -50,7 +50,7 @@ class LabelGrid(Gallery):
         plain = event.modifiers() in (
             Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.KeypadModifier,
         )  # fmt: skip
-        told = {
+        signals = {
             Qt.Key.Key_Return: self.accept_pressed,
             Qt.Key.Key_Enter: self.accept_pressed,
             Qt.Key.Key_X: self.reject_pressed,
@@ -60,8 +60,8 @@ class LabelGrid(Gallery):
         }
         if plain and Qt.Key.Key_1 <= key <= Qt.Key.Key_9:
             self.digit_pressed.emit(key - Qt.Key.Key_1)
-        elif plain and key in told:
-            told[key].emit()
+        elif plain and key in signals:
+            signals[key].emit()
         else:
             super().keyPressEvent(event)
 
@@ -326,9 +326,9 @@ class LabellingView(QWidget):
         if number < len(keys):
             self.label_as(keys[number])
         else:
-            said = count(len(keys), "class is", "classes are")
+            named = count(len(keys), "class is", "classes are")
             self._session.notice(
-                "here", f"There is no class {number + 1}: {said} named. Name it first.", "warning"
+                "here", f"There is no class {number + 1}: {named} named. Name it first.", "warning"
             )
 
     def label_as(self, key: str) -> None:
@@ -355,9 +355,9 @@ class LabellingView(QWidget):
             return
         wanted: dict[str, list[str]] = {}
         for file in self._chosen():
-            said = queue.suggestion(file)
-            if said is not None:
-                wanted.setdefault(said[0], []).append(file)
+            suggested = queue.suggestion(file)
+            if suggested is not None:
+                wanted.setdefault(suggested[0], []).append(file)
         if wanted:
             self._write(wanted)
         elif self._chosen():
@@ -374,7 +374,7 @@ class LabellingView(QWidget):
             return
         self._data.write([("relabel", tuple(files), key) for key, files in wanted.items()])
         for files in wanted.values():
-            queue.gone.update(files)
+            queue.pending.update(files)
         self._settle_timer.start()
         self._show(keeps_place=True)
         self.grid.clear_selection()
@@ -383,8 +383,8 @@ class LabellingView(QWidget):
     def _settle(self) -> None:
         if self._data.is_busy:
             self._settle_timer.start()
-        elif self.queue is not None and self.queue.gone:
-            self.queue.gone.clear()
+        elif self.queue is not None and self.queue.pending:
+            self.queue.pending.clear()
             self._show(keeps_place=True)
 
     def reject(self) -> None:

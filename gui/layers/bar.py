@@ -107,6 +107,6 @@ class LayerBar(QWidget):
             (self.redo_button, "Redo", stack.canRedo(), stack.redoText(), "Ctrl+Shift+Z"),
         ):
             button.setEnabled(is_there)
-            said = f"{word} “{name}”" if is_there else f"Nothing to {word.lower()}"
-            button.setToolTip(f"{said} ({keys})")
-            button.setAccessibleName(said)
+            tip = f"{word} “{name}”" if is_there else f"Nothing to {word.lower()}"
+            button.setToolTip(f"{tip} ({keys})")
+            button.setAccessibleName(tip)

@@ -72,15 +72,15 @@ def strategy_text(plan: LayerPlan) -> str:
     places = len(recipe.layer_rates)
     by_hand = f"set by hand in {count(places, 'place')}" if places else ""
     if recipe.strategy == "full":
-        said = "Full fine-tuning: all layers" if not by_hand else "Full fine-tuning"
+        what = "Full fine-tuning: all layers" if not by_hand else "Full fine-tuning"
     elif recipe.layer_groups == 0:
-        said = "Partial fine-tuning: the head, and what is" if by_hand else "The head, by gradient"
-        return f"{said} {by_hand}".strip() + _gradual(recipe)
+        what = "Partial fine-tuning: the head, and what is" if by_hand else "The head, by gradient"
+        return f"{what} {by_hand}".strip() + _gradual(recipe)
     elif recipe.layer_groups == 1:
-        said = "Partial fine-tuning: the last layer group"
+        what = "Partial fine-tuning: the last layer group"
     else:
-        said = f"Partial fine-tuning: the last {recipe.layer_groups} layer groups"
-    return ", ".join(part for part in (said, by_hand) if part) + _gradual(recipe)
+        what = f"Partial fine-tuning: the last {recipe.layer_groups} layer groups"
+    return ", ".join(part for part in (what, by_hand) if part) + _gradual(recipe)
 
 
 def _gradual(recipe: Recipe) -> str:
@@ -109,7 +109,7 @@ def schedule_text(plan: LayerPlan, epoch: int) -> str:
     openings = plan.openings()
     new = openings.get(epoch, ())
     later = [first for first in openings if first > epoch]
-    said = f"{list_some(new)} {'opens' if len(new) == 1 else 'open'}" if new else "Nothing opens"
+    opening = f"{list_some(new)} {'opens' if len(new) == 1 else 'open'}" if new else "Nothing opens"
     if later:
-        return f"{said}. Next in epoch {later[0]}: {list_some(openings[later[0]])}."
-    return f"{said}. All that trains is open." if epoch > 1 else f"{said}: all that trains."
+        return f"{opening}. Next in epoch {later[0]}: {list_some(openings[later[0]])}."
+    return f"{opening}. All that trains is open." if epoch > 1 else f"{opening}: all that trains."

@@ -208,10 +208,10 @@ class ModelCardView(QWidget):
         line.setContentsMargins(theme.S, theme.XS, theme.S, theme.XS)
         name = ElidedLabel(variant.tag or variant.arch)
         name.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        told = label(" · ".join(facts), "muted-small")
-        told.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        detail = label(" · ".join(facts), "muted-small")
+        detail.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         line.addWidget(name, 1)
-        line.addWidget(told)
+        line.addWidget(detail)
         made.setMinimumHeight(2 * theme.L)
         made.setMinimumWidth(1)  # names give way; the card is never wider than its place
         made.clicked.connect(self._variant_clicked)

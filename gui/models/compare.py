@@ -211,8 +211,8 @@ class CompareView(QWidget):
 
     def _add_row(self, grid: QGridLayout, line: int, same: tuple[Fact, ...]) -> None:
         if same[0].is_shared:
-            said = next((fact.text for fact in same if fact.text), "")
-            cell = label(said or "unknown", "body" if said else "muted", wraps=True)
+            shared = next((fact.text for fact in same if fact.text), "")
+            cell = label(shared or "unknown", "body" if shared else "muted", wraps=True)
             grid.addWidget(_give_way(cell), line, 1, 1, len(same))
             return
         best = best_of(same)

@@ -93,8 +93,8 @@ class DatasetEntries:
         return ("", "") if self._captions is None else (isolate(self._captions[position]), "muted")
 
     def describe(self, position: int) -> str:
-        file, said = self.file(position), self.caption(position)[0]
-        more = f", {said}" if said else ""
+        file, text = self.file(position), self.caption(position)[0]
+        more = f", {text}" if text else ""
         if position >= len(self.positions):
             return file + more
         i = int(self.positions[position])
@@ -125,8 +125,8 @@ class FileEntries:
         return (self.captions[position], "muted") if self.captions else ("", "")
 
     def describe(self, position: int) -> str:
-        said = f", {self.captions[position]}" if self.captions else ""
-        return self.files[position] + said
+        caption = f", {self.captions[position]}" if self.captions else ""
+        return self.files[position] + caption
 
 
 @dataclass(frozen=True)
@@ -152,22 +152,22 @@ class PredictionEntries:
         return self.root / self.predictions[position].file
 
     def caption(self, position: int) -> tuple[str, str]:
-        said = self.predictions[position]
-        answered = isolate(self.classes[said.predicted])
-        if said.file in self.edited:
-            below = "" if self.is_of_one_class else f"\n{said.probability:.0%} → {answered}"
-            return self.edited[said.file] + below, "muted"
-        if said.label == said.predicted:
-            return f"{said.probability:.0%} {answered}", "good"
-        true = "" if self.is_of_one_class else f"{isolate(self.classes[said.label])}\n"
-        return f"{true}{said.probability:.0%} → {answered}", "bad"
+        prediction = self.predictions[position]
+        answered = isolate(self.classes[prediction.predicted])
+        if prediction.file in self.edited:
+            below = "" if self.is_of_one_class else f"\n{prediction.probability:.0%} → {answered}"
+            return self.edited[prediction.file] + below, "muted"
+        if prediction.label == prediction.predicted:
+            return f"{prediction.probability:.0%} {answered}", "good"
+        true = "" if self.is_of_one_class else f"{isolate(self.classes[prediction.label])}\n"
+        return f"{true}{prediction.probability:.0%} → {answered}", "bad"
 
     def describe(self, position: int) -> str:
-        said = self.predictions[position]
-        answered = isolate(self.classes[said.predicted])
-        since = f", {self.edited[said.file]}" if said.file in self.edited else ""
-        share = f"{said.probability:.1%}{since}"
-        if said.label == said.predicted:
-            return f"{said.file}: {answered}, answered rightly with {share}"
-        true = isolate(self.classes[said.label])
-        return f"{said.file}: {true}, answered as {answered} with {share}"
+        prediction = self.predictions[position]
+        answered = isolate(self.classes[prediction.predicted])
+        since = f", {self.edited[prediction.file]}" if prediction.file in self.edited else ""
+        share = f"{prediction.probability:.1%}{since}"
+        if prediction.label == prediction.predicted:
+            return f"{prediction.file}: {answered}, answered rightly with {share}"
+        true = isolate(self.classes[prediction.label])
+        return f"{prediction.file}: {true}, answered as {answered} with {share}"

@@ -190,10 +190,10 @@ class Gallery(CellArea):
     def _describe_current(self) -> None:
         total = len(self._entries)
         if total:
-            said = self._entries.describe(self._current)
+            text = self._entries.describe(self._current)
             chosen = len(self._selection)
             more = f", {chosen:,} selected" if chosen else ""
-            self.setAccessibleDescription(f"{self._current + 1:,} of {total:,}: {said}{more}")
+            self.setAccessibleDescription(f"{self._current + 1:,} of {total:,}: {text}{more}")
         else:
             self.setAccessibleDescription(self._empty_text)
 
@@ -320,8 +320,8 @@ class Gallery(CellArea):
 
     def _tip(self, position: int) -> str:
         error = self._cache.error(self._entries.path(position))
-        said = self._entries.describe(position)
-        return f"{said}\n{error}" if error else said
+        text = self._entries.describe(position)
+        return f"{text}\n{error}" if error else text
 
     def _choose(self, position: int, keys: Qt.KeyboardModifier) -> None:
         """By key or mouse: Shift selects up to here, Ctrl adds or takes away."""

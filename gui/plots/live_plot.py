@@ -70,7 +70,7 @@ class LivePlot(QWidget):
         self._lines: dict[str, Any] = {}
         self._specs: dict[str, Line] = {}
         self._points: dict[str, Points] = {}
-        self._said = self._described = ""
+        self._twin_text = self._described = ""
         self._is_single = False
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -145,7 +145,7 @@ class LivePlot(QWidget):
         self.canvas.show_markers(markers)
         moments = "; ".join(f"{m.detail or m.text} at epoch {m.epoch:.3g}" for m in markers)
         described = f"{twin} {moments[:1].upper()}{moments[1:]}.".strip() if moments else twin
-        self._said, self._described = twin, described
+        self._twin_text, self._described = twin, described
         self._show_readout()
 
     def draw(self) -> None:
@@ -190,7 +190,7 @@ class LivePlot(QWidget):
 
     @property
     def twin(self) -> str:
-        return self._said
+        return self._twin_text
 
     @property
     def readout(self) -> str:
@@ -198,10 +198,10 @@ class LivePlot(QWidget):
         epoch = self.canvas.crosshair
         if epoch is None:
             return ""
-        told = [f"epoch {epoch:.2f}"]
-        told += [f"{name} {self._in_words(value)}" for name, value in self._values_at(epoch)]
-        told += [marker.detail or marker.text for marker in self.canvas.near_crosshair()]
-        return " · ".join(told)
+        readings = [f"epoch {epoch:.2f}"]
+        readings += [f"{name} {self._in_words(value)}" for name, value in self._values_at(epoch)]
+        readings += [marker.detail or marker.text for marker in self.canvas.near_crosshair()]
+        return " · ".join(readings)
 
     @property
     def markers(self) -> tuple[Marker, ...]:
@@ -260,9 +260,9 @@ class LivePlot(QWidget):
     def _show_readout(self) -> None:
         """The values at the crosshair in place of the twin, as long as there is one."""
         readout = self.readout
-        said = readout or self._said
-        if said != self._twin.text():
-            self._twin.setText(said)
+        text = readout or self._twin_text
+        if text != self._twin.text():
+            self._twin.setText(text)
             self._twin.setToolTip(readout or self._described)
         self.canvas.setAccessibleDescription(readout or self._described)
 

@@ -70,16 +70,16 @@ class ResultEdits(QObject):
         if results is not None and pictures is not None and self.is_open:
             dataset = pictures.dataset
             if dataset.unedited is not None:  # else nothing is edited, and nothing to look up
-                for said in results.predictions:
-                    label = results.classes[said.label]
-                    i = pictures.position.get(said.file)
-                    if i is None and said.file in pictures.excluded:
-                        edited[said.file] = "excluded"
+                for prediction in results.predictions:
+                    label = results.classes[prediction.label]
+                    i = pictures.position.get(prediction.file)
+                    if i is None and prediction.file in pictures.excluded:
+                        edited[prediction.file] = "excluded"
                     elif i is not None and label not in (
                         dataset.class_of(i),
-                        pictures.class_of(said.file),
+                        pictures.class_of(prediction.file),
                     ):
-                        edited[said.file] = f"now {isolate(dataset.class_of(i))}"
+                        edited[prediction.file] = f"now {isolate(dataset.class_of(i))}"
         if edited != self.edited:
             self.edited = edited
             self._view.show_edited(edited)

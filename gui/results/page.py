@@ -262,23 +262,23 @@ class ResultsPage(Page):
 
     # -- looking closely ---------------------------------------------------------------------
 
-    def _follow(self, said: Prediction | None) -> None:
+    def _follow(self, prediction: Prediction | None) -> None:
         if self.inspector.path is not None:
-            self._inspect(said)
+            self._inspect(prediction)
 
-    def _inspect(self, said: Prediction | None) -> None:
+    def _inspect(self, prediction: Prediction | None) -> None:
         results = self._shown
-        if said is None or results is None:
+        if prediction is None or results is None:
             return
-        path = results.images.root / said.file
+        path = results.images.root / prediction.file
         facts = [
-            ("True", isolate(results.classes[said.label])),
-            ("Answered", isolate(results.classes[said.predicted])),
-            ("Probability", f"{said.probability:.1%}"),
-            ("Folder", isolate(said.file.rpartition("/")[0])),
+            ("True", isolate(results.classes[prediction.label])),
+            ("Answered", isolate(results.classes[prediction.predicted])),
+            ("Probability", f"{prediction.probability:.1%}"),
+            ("Folder", isolate(prediction.file.rpartition("/")[0])),
         ]
         trouble = ""
-        if said.file in results.images.changed:
+        if prediction.file in results.images.changed:
             trouble = "The file was changed since the run: the answer is of the picture before."
         was_open = self.inspector.path is not None
         self.inspector.show_path(path, facts, trouble)

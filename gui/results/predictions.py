@@ -35,7 +35,7 @@ class PredictionView(QWidget):
         super().__init__()
         self._asked = asked
         self._results: RunResults | None = None
-        self._said: tuple[Prediction, ...] = ()
+        self._predictions: tuple[Prediction, ...] = ()
         self._edited: Mapping[str, str] = {}
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -82,8 +82,8 @@ class PredictionView(QWidget):
 
     def show_results(self, results: RunResults) -> None:
         self._results = results
-        self._said = results.predictions
-        has_pictures = bool(self._said)
+        self._predictions = results.predictions
+        has_pictures = bool(self._predictions)
         for choice in (self.worst_button, self.all_button):
             choice.setVisible(has_pictures)
         self.detail.setVisible(has_pictures)
@@ -96,7 +96,7 @@ class PredictionView(QWidget):
 
     def _show_progress(self) -> None:
         results = self._results
-        if results is None or self._said:
+        if results is None or self._predictions:
             return
         is_on, (done, total, note) = self._asked.is_evaluating, self._asked.progress
         self._bar.setVisible(is_on)
@@ -124,7 +124,7 @@ class PredictionView(QWidget):
 
     def show_worst(self) -> None:
         """Wrong answers, the surest first."""
-        wrong = [said for said in self._said if said.label != said.predicted]
+        wrong = [each for each in self._predictions if each.label != each.predicted]
         self._show(
             sorted(wrong, key=_surest_first),
             "Worst mistakes",
@@ -135,19 +135,19 @@ class PredictionView(QWidget):
 
     def show_all(self) -> None:
         self._show(
-            sorted(self._said, key=_mistakes_first),
+            sorted(self._predictions, key=_mistakes_first),
             "All pictures",
-            f"{count(len(self._said), 'picture')}, mistakes first",
+            f"{count(len(self._predictions), 'picture')}, mistakes first",
         )
         self._offer_choice(self.worst_button)
 
     def show_cell(self, cell: tuple[int, int]) -> None:
         """The pictures of one cell of the confusion matrix."""
         results = self._results
-        if results is None or not self._said:
+        if results is None or not self._predictions:
             return
         true, answered = cell
-        found = [said for said in self._said if (said.label, said.predicted) == cell]
+        found = [each for each in self._predictions if (each.label, each.predicted) == cell]
         names = self._class_names()
         what = (
             f"{isolate(names[true])}, answered rightly"
@@ -164,10 +164,10 @@ class PredictionView(QWidget):
 
     def show_class(self, label_: int) -> None:
         """The pictures of one class."""
-        if not self._said:
+        if not self._predictions:
             return
-        found = [said for said in self._said if said.label == label_]
-        wrong = sum(said.predicted != label_ for said in found)
+        found = [each for each in self._predictions if each.label == label_]
+        wrong = sum(each.predicted != label_ for each in found)
         self._show(
             sorted(found, key=_mistakes_first),
             isolate(self._class_names()[label_]),
@@ -237,10 +237,10 @@ class PredictionView(QWidget):
         return entries.predictions[position] if isinstance(entries, PredictionEntries) else None
 
 
-def _surest_first(said: Prediction) -> float:
-    return -said.probability
+def _surest_first(prediction: Prediction) -> float:
+    return -prediction.probability
 
 
-def _mistakes_first(said: Prediction) -> tuple[bool, float]:
-    is_right = said.label == said.predicted
-    return is_right, said.probability if is_right else -said.probability
+def _mistakes_first(prediction: Prediction) -> tuple[bool, float]:
+    is_right = prediction.label == prediction.predicted
+    return is_right, prediction.probability if is_right else -prediction.probability

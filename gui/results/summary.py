@@ -93,10 +93,10 @@ class ResultSummary(Card):
         self.stats["balanced"].set_value(f"{report.balanced_accuracy:.1%}")
         self.stats["macro F1"].set_value(f"{report.macro_f1:.3f}")
         self.stats["calibration error"].set_value(f"{report.ece:.3f}")
-        said = f"Judged on {count(report.n, 'image')}. {_sentence(report.selected_on)} "
-        said = f"{said}{describe_gain(results)}".strip()
-        self.selected_on.setText(said)
-        self.selected_on.setVisible(bool(said))
+        text = f"Judged on {count(report.n, 'image')}. {_sentence(report.selected_on)} "
+        text = f"{text}{describe_gain(results)}".strip()
+        self.selected_on.setText(text)
+        self.selected_on.setVisible(bool(text))
 
 
 def describe_tasks(report: Report | None) -> str:

@@ -205,7 +205,7 @@ def _odd_sizes(dataset: DatasetIndex) -> list[FindingRow]:
     tiny = short * _TINY < middle
     narrow = long > short * _NARROW
     found = []
-    for flags, said in (
+    for flags, why in (
         (tiny, f"far smaller than the others, whose short side is about {middle:,.0f} pixels"),
         (narrow, "much longer than wide: a square cut out of it shows a part only"),
     ):
@@ -214,5 +214,5 @@ def _odd_sizes(dataset: DatasetIndex) -> list[FindingRow]:
         for i in np.flatnonzero(flags).tolist():
             size = f"{dataset.widths[i]:,} × {dataset.heights[i]:,} pixels"
             file = dataset.files[i]
-            found.append(FindingRow(ODD_SIZE, file, f"{size}, {said}", (file,), "exclude", (file,)))
+            found.append(FindingRow(ODD_SIZE, file, f"{size}, {why}", (file,), "exclude", (file,)))
     return found

@@ -78,11 +78,11 @@ class MapPoints:
         """The map in words."""
         labelled = self.labels[self.labels >= 0]
         counts = np.bincount(labelled, minlength=len(self.classes))
-        said = [f"{isolate(c)} {n:,}" for c, n in zip(self.classes, counts, strict=True) if n]
+        parts = [f"{isolate(c)} {n:,}" for c, n in zip(self.classes, counts, strict=True) if n]
         bare = len(self) - len(labelled)
         if bare:
-            said.append(f"no label {bare:,}")
-        shown = ", ".join(said[:20]) + (" …" if len(said) > 20 else "")
+            parts.append(f"no label {bare:,}")
+        shown = ", ".join(parts[:20]) + (" …" if len(parts) > 20 else "")
         return f"{count(len(self), 'picture')}: {shown}. {self.say_agreement()}"
 
 

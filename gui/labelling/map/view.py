@@ -210,9 +210,9 @@ class MapView(QWidget):
 
     # -- filtering ---------------------------------------------------------------------------
 
-    def show_only(self, files: frozenset[str] | None, said: str) -> None:
-        """Only these pictures in colour; None: all. `said`: the filter in words."""
-        self._files, self._filter_text = files, said
+    def show_only(self, files: frozenset[str] | None, described: str) -> None:
+        """Only these pictures in colour; None: all. `described`: the filter in words."""
+        self._files, self._filter_text = files, described
         self._filter()
 
     def _fill_legend(self) -> None:
@@ -250,14 +250,14 @@ class MapView(QWidget):
 
     def _say(self, points: MapPoints, shown: int) -> None:
         self.twin.setText(points.say_agreement())
-        said = points.say_layout()
+        text = points.say_layout()
         if self._files is not None and shown < len(points):
-            said = (
-                f"{shown:,} of {len(points):,} shown, as in Pictures: {self._filter_text}. {said}"
+            text = (
+                f"{shown:,} of {len(points):,} shown, as in Pictures: {self._filter_text}. {text}"
             )
         elif shown < len(points):
-            said = f"{shown:,} of {len(points):,} shown. {said}"
-        self.layout_line.setText(said)
+            text = f"{shown:,} of {len(points):,} shown. {text}"
+        self.layout_line.setText(text)
 
     # -- input -------------------------------------------------------------------------------
 
@@ -300,8 +300,8 @@ class MapView(QWidget):
         captions = [points.class_of(number) for number in self.map.selected.tolist()]
         self.strip.show_entries(FileEntries(dataset.root, files, captions))
         names = {name: captions.count(name) for name in dict.fromkeys(captions)}
-        told = ", ".join(f"{name} {n:,}" for name, n in sorted(names.items(), key=_by_count)[:4])
-        self.caption.setText(f"{len(files):,} selected: {told}")
+        classes = ", ".join(f"{name} {n:,}" for name, n in sorted(names.items(), key=_by_count)[:4])
+        self.caption.setText(f"{len(files):,} selected: {classes}")
 
     def _chosen_in_strip(self) -> tuple[str, ...]:
         entries = self.strip.entries

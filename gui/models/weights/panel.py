@@ -87,10 +87,10 @@ class WeightsBox(QWidget):
         done, total = fetched.done_bytes, fetched.total_bytes
         self.bar.setRange(0, _BAR_STEPS if total else 0)
         self.bar.setValue(int(_BAR_STEPS * done / total) if total else 0)
-        told = file_size(done)
+        amount = file_size(done)
         if total:
-            told += f" of {file_size(total)}"
-        self.text.setText(f"{told} fetched" if done else "Asking for the weights …")
+            amount += f" of {file_size(total)}"
+        self.text.setText(f"{amount} fetched" if done else "Asking for the weights …")
         self.bar.setAccessibleDescription(self.text.text())
 
     def _download(self) -> None:

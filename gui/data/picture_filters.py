@@ -62,6 +62,7 @@ class PictureFilters(QWidget):
 
     @property
     def value(self) -> PictureFilter:
+        """The filter that the controls show; its classes are chosen in the table of classes."""
         show, _, kind = (self.show_choice.currentData() or "all").partition(":")
         return PictureFilter(
             split=self.split_choice.currentData() or "",
@@ -73,7 +74,7 @@ class PictureFilters(QWidget):
 
     @property
     def is_open(self) -> bool:
-        """Everything is let through."""
+        """Whether every picture passes."""
         value = self.value
         return value.show == "all" and not value.split and not value.text
 
@@ -112,7 +113,7 @@ class PictureFilters(QWidget):
         self.changed.emit()
 
     def clear(self) -> None:
-        """Let everything through, and tell."""
+        """Let every picture pass and emit `changed`."""
         blocked = QSignalBlocker(self.search)
         self.search.clear()
         del blocked
@@ -127,7 +128,7 @@ class PictureFilters(QWidget):
 
 
 def _refill(choice: ComboBox, items: list[tuple[str, str]]) -> None:
-    """Without telling, unless what was chosen is gone."""
+    """Fill a box without a signal; the choice is kept where it still exists."""
     before = choice.currentData()
     known = [(choice.itemText(i), choice.itemData(i)) for i in range(choice.count())]
     if known == items:

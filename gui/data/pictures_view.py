@@ -133,7 +133,7 @@ class PicturesView(QWidget):
         self._show(keeps_place=not is_other)
 
     def show_troubles(self, troubles: Mapping[str, Sequence[str]]) -> None:
-        """Other findings of the same dataset."""
+        """Take over other findings of the same dataset."""
         self._troubles = troubles
         self._count()
         if self.filters.value.show == "problems":
@@ -153,6 +153,7 @@ class PicturesView(QWidget):
         )
 
     def show_nothing(self) -> None:
+        """Show no picture."""
         self._pictures = self._found = None
         self.grid.show_entries(NoEntries())
 
@@ -164,12 +165,12 @@ class PicturesView(QWidget):
             self._show(keeps_place=True)
 
     def choose_all(self) -> None:
-        """No class selected and no filter."""
+        """Select no class and clear all filters."""
         self.table.clear_choice()
         self.filters.clear()
 
     def choose_files(self, files: Sequence[str]) -> None:
-        """Select these pictures; all filters are opened where one hides some of them."""
+        """Select these pictures; all filters are cleared where one hides some of them."""
         wanted = set(files)
         entries = self.grid.entries
         if not isinstance(entries, DatasetEntries) or self._pictures is None:
@@ -301,12 +302,12 @@ class PicturesView(QWidget):
         self.opened.emit(self.file_at(position))
 
     def ask_where(self) -> None:
-        """Ctrl+G: a number among the pictures shown, or a part of a name."""
+        """Ask for a number among the pictures shown, or a part of a name, and go there."""
         text = f"Number (1 to {len(self.grid.entries):,}) or part of the name:"
         dialogs.ask_for_text(self, "Go to a picture", text, self.go_to)
 
     def go_to(self, text: str) -> None:
-        """The picture of that number, else the next one whose name holds the text."""
+        """Go to the picture with a number, else to the next one whose name holds the text."""
         wanted, total = text.strip().casefold(), len(self.grid.entries)
         if not wanted or not total:
             return

@@ -63,6 +63,7 @@ class DatasetTotals(Card):
         self.notes_line.setVisible(bool(dataset.notes))
 
     def show_problems(self, number: int) -> None:
+        """Show how many findings there are."""
         self.stats["problems"].set_value(f"{number:,}", tone="warning" if number else "")
 
 

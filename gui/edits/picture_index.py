@@ -28,12 +28,12 @@ class PictureIndex:
         self.dataset = dataset
 
     def prepare(self) -> PictureIndex:
-        """Look everything up now, in this thread, but for what only a search needs."""
+        """Fill the look-ups now, in this thread, except those that only a search needs."""
         _ = self.dataset.scanned.position, self.taken_out
         return self
 
     def take_over(self, before: PictureIndex | None) -> PictureIndex:
-        """What only depends on the scan need not be made again for the same scan."""
+        """Reuse what depends on the scan alone where `before` is of the same scan."""
         if before is not None and before.dataset.scanned is self.dataset.scanned:
             for name in ("folded", "name_rank"):
                 if name in before.__dict__:
@@ -47,6 +47,7 @@ class PictureIndex:
 
     @cached_property
     def excluded(self) -> frozenset[str]:
+        """The files that edits excluded."""
         return frozenset(self.dataset.excluded)
 
     @cached_property
@@ -62,7 +63,7 @@ class PictureIndex:
 
     @cached_property
     def folded(self) -> list[str]:
-        """The files of the scan in small letters, to search in."""
+        """The files of the scan in lower case, for searching."""
         return [file.casefold() for file in self.dataset.scanned.files]
 
     @cached_property

@@ -32,6 +32,7 @@ class JournalStack(QObject):
         self.stack = QUndoStack(self)
 
     def show_history(self, history: History) -> None:
+        """Lay out the steps of the journal as Qt's undo stack."""
         done = steps(history.done)[-_MOST_STEPS:]
         undone = [step[::-1] for step in steps(history.undone)[-_MOST_STEPS:]][::-1]
         shown = ([step[0].id for step in done], [step[0].id for step in undone])
@@ -66,6 +67,7 @@ class JournalStack(QObject):
         self.stack.setIndex(index)
 
     def ask(self, *, is_undo: bool) -> None:
+        """Pass on an undo or redo that a person asked for."""
         if not self._is_filling:
             (self._undo if is_undo else self._redo)()
 

@@ -14,7 +14,7 @@ _FILES = "Weights (*.safetensors *.pth *.pt *.bin)"
 
 
 class AddMenu(QToolButton):
-    """Asks for what is to be added; adding it is the business of others."""
+    """Asks which model to add and emits it; adding it is done elsewhere."""
 
     file_wanted = Signal(object)
     id_wanted = Signal(str)
@@ -36,13 +36,14 @@ class AddMenu(QToolButton):
         self.setMenu(menu)
 
     def ask_for_file(self) -> None:
+        """Open the dialog that chooses a file of weights; `file_wanted` carries its path."""
         dialogs.ask_for_file(self.window(), "Add a file of weights", [_FILES], self._file_chosen)
 
     def _file_chosen(self, path: str) -> None:
         self.file_wanted.emit(Path(path))
 
     def ask_for_id(self) -> QInputDialog:
-        """One line for `OWNER/NAME`; nothing is fetched before the model is used."""
+        """Ask for `OWNER/NAME`; nothing is downloaded before the model is used."""
         dialog = dialogs.ask_for_text(
             self.window(),
             "Add a model of Hugging Face",

@@ -21,6 +21,7 @@ from gui.kit.theme import Theme, set_role
 
 
 def label(text: str = "", role: str = "body", *, wraps: bool = False) -> QLabel:
+    """A label that shows plain text; `role` is a type role of the style sheet."""
     made = QLabel(text)
     made.setTextFormat(Qt.TextFormat.PlainText)  # file and class names are not markup
     made.setWordWrap(wraps)
@@ -29,7 +30,7 @@ def label(text: str = "", role: str = "body", *, wraps: bool = False) -> QLabel:
 
 
 class ElidedLabel(QLabel):
-    """One line that gives way: the middle is left out where it does not fit; full as tooltip."""
+    """One line of text, shortened in the middle where it does not fit; in full as tooltip."""
 
     def __init__(self, text: str = "", role: str = "body") -> None:
         super().__init__(text)
@@ -107,12 +108,14 @@ class Stat(QWidget):
         column.addWidget(label(caption, "muted-small"))
 
     def set_value(self, text: str, *, tone: str = "") -> None:
+        """Show a number; `tone` colours it."""
         self._value.setText(text)
         set_role(self._value, tone=tone)
         self._value.setAccessibleName(f"{self._caption}: {text}")
 
     @property
     def value(self) -> str:
+        """The text of the number."""
         return self._value.text()
 
 
@@ -129,6 +132,7 @@ def row(*widgets: QWidget, spacing: int = theme.S, stretch: bool = True) -> QHBo
 
 
 def separator() -> QFrame:
+    """A thin horizontal line."""
     line = QFrame()
     line.setObjectName("separator")
     line.setFixedHeight(1)

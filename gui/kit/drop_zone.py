@@ -19,7 +19,7 @@ from gui.kit.theme import Theme
 
 
 class DropZone(QWidget):
-    """Draws the invitation. The window itself takes the drops, wherever they fall."""
+    """Draws the invitation to drop something; the drops themselves are handled by the window."""
 
     activated = Signal()
 

@@ -41,14 +41,17 @@ class BlankState(Card):
         look.changed.connect(self._draw_icon)
 
     def set_hint(self, text: str) -> None:
+        """Replace the sentence."""
         self._hint.setText(text)
         self.setAccessibleDescription(text)
 
     @property
     def hint(self) -> str:
+        """The sentence shown now."""
         return self._hint.text()
 
     def add_button(self, text: str, clicked: Callable[[], None], *, icon: str = "") -> None:
+        """Add a button below the sentence; `icon` is an mdi6 name."""
         made = button(
             text,
             clicked,

@@ -14,7 +14,7 @@ _BAND_PX = 14
 
 
 class IntervalBar(QWidget):
-    """The band is the interval, the point the share, the thin mark what guessing would give."""
+    """A band for the interval, a point for the share, a thin mark for what guessing would reach."""
 
     def __init__(self, look: Theme) -> None:
         super().__init__()

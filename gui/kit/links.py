@@ -17,7 +17,7 @@ LinkRow = tuple[str, str, str, Callable[[], None]]
 
 
 class LinkList(QWidget):
-    """Buttons of two lines; a sentence where there is nothing yet."""
+    """A list of buttons with two lines each, or a sentence where there are none."""
 
     def __init__(self, look: Theme, *, empty: str) -> None:
         super().__init__()
@@ -31,9 +31,11 @@ class LinkList(QWidget):
 
     @property
     def names(self) -> list[str]:
+        """The first line of each button."""
         return [made.name for made in self._buttons]
 
     def show_links(self, links: Sequence[LinkRow]) -> None:
+        """Replace all buttons."""
         for made in self._buttons:
             self._column.removeWidget(made)
             made.hide()
@@ -44,6 +46,7 @@ class LinkList(QWidget):
         self._empty.setVisible(not links)
 
     def click(self, position: int) -> None:
+        """Click the button at a position."""
         self._buttons[position].click()
 
 

@@ -20,7 +20,7 @@ _ICONS: dict[Level, tuple[str, str]] = {
 
 
 class NoticeBar(QFrame):
-    """The place of a page for notices. Hidden while there is nothing to say."""
+    """The bar of a page that shows one notice; hidden while there is none."""
 
     undo_wanted = Signal()
     redo_wanted = Signal()
@@ -67,12 +67,13 @@ class NoticeBar(QFrame):
 
     @property
     def text(self) -> str:
-        """What stands there now; empty while hidden."""
+        """The text of the notice; empty while hidden."""
         return "" if self.isHidden() else self._text.text()
 
     def show_notice(
         self, text: str, level: Level = "info", action: Literal["", "undo", "redo"] = ""
     ) -> None:
+        """Show a sentence; `action` adds a button to undo or redo what it reports."""
         self._level = level
         self.undo_button.setVisible(action == "undo")
         self.redo_button.setVisible(action == "redo")
@@ -83,9 +84,11 @@ class NoticeBar(QFrame):
         self.show()
 
     def show_error(self, error: AppError) -> None:
+        """Show an error with its hint."""
         self.show_notice(str(error), "error")
 
     def clear(self) -> None:
+        """Hide the bar."""
         self.hide()
         self._text.clear()
 

@@ -22,6 +22,7 @@ class Settings:
 
     @property
     def theme(self) -> ThemeChoice:
+        """The theme a person chose."""
         value = self._store.value("theme", "system")
         return value if value in ("light", "dark") else "system"
 
@@ -31,6 +32,7 @@ class Settings:
 
     @property
     def geometry(self) -> QByteArray | None:
+        """Size and place of the window at the last close; None at the first start."""
         value = self._store.value("geometry")
         return value if isinstance(value, QByteArray) else None
 
@@ -40,18 +42,19 @@ class Settings:
 
     @property
     def recent_datasets(self) -> list[Path]:
-        """Newest first: folders, tables and archives; those that are gone are left out."""
+        """Paths of the datasets opened last, newest first, without those that no longer exist."""
         value = self._store.value("recent_datasets") or []
         names = [value] if isinstance(value, str) else list(value)
         return [Path(name) for name in names if _is_there(Path(name))]
 
     def remember_dataset(self, path: Path) -> None:
+        """Put a path first among the recent datasets."""
         rest = [known for known in self.recent_datasets if known != path]
         self._store.setValue("recent_datasets", [str(p) for p in [path, *rest][:_RECENT_DATASETS]])
 
     @property
     def last_folder(self) -> Path:
-        """Where a file dialog opens."""
+        """The folder in which a file dialog opens."""
         value = self._store.value("last_folder")
         folder = Path(value) if isinstance(value, str) else Path.home()
         return folder if _is_folder(folder) else Path.home()
@@ -61,6 +64,7 @@ class Settings:
         self._store.setValue("last_folder", str(folder))
 
     def save(self) -> None:
+        """Write the settings to the disk now."""
         self._store.sync()
 
 

@@ -20,10 +20,12 @@ def _cell(text: str) -> str:
 
 
 def comma_separated(headings: Sequence[str], rows: Cells) -> str:
+    """The table as CSV, headings first."""
     return _separated(headings, rows, ",")
 
 
 def tab_separated(headings: Sequence[str], rows: Cells) -> str:
+    """The table with tabs between cells, as spreadsheets paste it."""
     return _separated(headings, rows, "\t")
 
 

@@ -162,7 +162,7 @@ class _TakesIcon(Protocol):
 
 
 class Theme(QObject):
-    """The theme in force. One per application; pages ask it, nobody copies it."""
+    """The colours, fonts and icons in force. One per application, shared by all pages."""
 
     changed = Signal()
 
@@ -178,13 +178,16 @@ class Theme(QObject):
 
     @property
     def choice(self) -> ThemeChoice:
+        """What a person chose: `system`, `light` or `dark`."""
         return self._choice
 
     @property
     def is_dark(self) -> bool:
+        """Whether the dark colours are in force."""
         return self.tokens is DARK
 
     def choose(self, choice: ThemeChoice) -> None:
+        """Change the theme and repaint everything."""
         self._choice = choice
         self._apply()
 
@@ -198,23 +201,26 @@ class Theme(QObject):
         root.setStyleSheet(_style_sheet(self.tokens, self._body_pt))
 
     def colour(self, token: str) -> QColor:
+        """The colour of a token, as it is named in `Tokens`."""
         return QColor(getattr(self.tokens, token))
 
     def class_colour(self, number: int) -> QColor:
-        """Of a class by its number; after `CLASS_COLOURS` they come again."""
+        """The colour of a class by its number; after `CLASS_COLOURS` classes the colours repeat."""
         return QColor(_CLASS_COLOURS[self.is_dark][number % CLASS_COLOURS])
 
     def font(self, role: Role, *, bold: bool = False) -> QFont:
+        """The font of a type role in the application's base size."""
         font = QFont(QApplication.font())
         font.setPointSizeF(self._body_pt * _TYPE_SCALE[role])
         font.setWeight(QFont.Weight.DemiBold if bold else QFont.Weight.Normal)
         return font
 
     def icon(self, name: str, token: str = "muted") -> QIcon:
+        """An icon of the mdi6 set in the colour of a token."""
         return cast(QIcon, qtawesome.icon(f"mdi6.{name}", color=getattr(self.tokens, token)))
 
     def give_icon(self, owner: QObject, name: str, token: str = "muted") -> None:
-        """An icon on a button or action that is drawn again when the theme changes."""
+        """Set an icon on a button or action; it is drawn again when the theme changes."""
         self._icons[id(owner)] = (weakref.ref(owner), name, token)
         cast(_TakesIcon, owner).setIcon(self.icon(name, token))
 

@@ -13,7 +13,7 @@ from gui.kit.theme import Theme
 
 
 class ViewSwitch(QWidget):
-    """`chosen` carries the key of the view. Left and Right go from button to button."""
+    """Buttons side by side of which one is on; `chosen` carries its key, Left and Right move."""
 
     chosen = Signal(str)
 
@@ -42,13 +42,16 @@ class ViewSwitch(QWidget):
 
     @property
     def current(self) -> str:
+        """The key of the view that is on."""
         return self._current
 
     def set_text(self, key: str, text: str) -> None:
+        """Rename the button of a view."""
         self.buttons[key].setText(f" {text}")
         self.buttons[key].setAccessibleName(f"Show as: {text}")
 
     def choose(self, key: str) -> None:
+        """Turn a view on; `chosen` is emitted where it was off."""
         self.buttons[key].setChecked(True)
         if key != self._current:
             self._current = key

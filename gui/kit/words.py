@@ -11,7 +11,7 @@ _LONGEST_NAME = 60
 
 
 def count(number: int, one: str, many: str = "") -> str:
-    """`1 epoch`, `2 epochs`, `12,000 classes`; `many` where adding an s is not enough."""
+    """`1 epoch`, `2 epochs`, `12,000 classes`; give `many` where adding an s is not enough."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
@@ -92,7 +92,7 @@ def duration(seconds: float) -> str:
 
 
 def file_size(size_bytes: float) -> str:
-    """`17.3 MB`, `1.2 GB`: millions and thousands of millions, as downloads are told."""
+    """`17.3 MB`, `1.2 GB`: decimal units, as download pages give them."""
     for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if size_bytes >= scale:
             number = size_bytes / scale

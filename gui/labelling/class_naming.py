@@ -79,7 +79,7 @@ class ClassNaming(QWidget):
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Of the dataset and those named here, sorted as the dataset will have them."""
+        """Keys of the dataset's classes and of those named here, sorted as the dataset will be."""
         there = set() if self._dataset is None else set(self._dataset.keys)
         return tuple(sorted(there | set(self._named)))
 
@@ -94,14 +94,16 @@ class ClassNaming(QWidget):
     # -- showing -----------------------------------------------------------------------------
 
     def forget(self) -> None:
-        """Another dataset: its classes are its own."""
+        """Drop the classes that were named here: another dataset is open."""
         self._named = []
 
     def show_dataset(self, dataset: DatasetIndex) -> None:
+        """List the classes of a dataset with their counts."""
         self._dataset = dataset
         self._fill()
 
     def show_progress(self, labelled: int, total: int) -> None:
+        """Show how many pictures have a label."""
         self.progress_text.setText(f"{labelled:,} of {total:,} labelled")
         self.bar.setRange(0, max(1, total))
         self.bar.setValue(labelled)
@@ -127,7 +129,7 @@ class ClassNaming(QWidget):
     # -- doing -------------------------------------------------------------------------------
 
     def add(self) -> None:
-        """Take the name in the field for a new class."""
+        """Name a new class after the text in the field."""
         name = self.field.text().strip()
         if not name:
             self.field.setFocus()
@@ -140,6 +142,7 @@ class ClassNaming(QWidget):
         self._fill()
 
     def ask_rename(self) -> None:
+        """Ask for another name of the current class."""
         item = self.list.currentItem() or self.list.item(0)
         if item is None:
             return
@@ -152,7 +155,7 @@ class ClassNaming(QWidget):
             self.rename(key, name)
 
     def rename(self, key: str, name: str) -> None:
-        """Call a class something else; one without a picture is simply named anew."""
+        """Rename a class; one without pictures is renamed here only, without an edit."""
         name = name.strip()
         if not name or name == dict(zip(self.keys, self.names, strict=True)).get(key):
             return

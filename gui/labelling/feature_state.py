@@ -61,7 +61,7 @@ class FeatureStateView(Card):
         self._show()
 
     def say(self, trouble: str) -> None:
-        """Why what was asked for did not come about."""
+        """Show why the features could not be computed."""
         self._trouble = trouble
         self._show()
 

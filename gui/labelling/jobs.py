@@ -25,7 +25,7 @@ class Learned:
 
 
 def learn(dataset: DatasetIndex, features: PictureFeatures, context: JobContext) -> Learned:
-    """No torch in it: it need not wait for the compute slot."""
+    """Suggest labels from those there are. Loads no torch and needs no compute slot."""
     from core.errors import DatasetError
     from core.evaluation.suggest import check_labels, first_to_label, suggest
 

@@ -44,7 +44,7 @@ class LabellingQueue:
     # -- following ---------------------------------------------------------------------------
 
     def follow(self, dataset: DatasetIndex) -> None:
-        """The same dataset with other labels."""
+        """Take over the same dataset with other labels."""
         before = set(self._files)
         self.dataset = dataset
         bare = [dataset.files[i] for i in dataset.unlabelled.tolist()]
@@ -56,7 +56,7 @@ class LabellingQueue:
         self._files = back + [file for file in self._files if file in there]
 
     def learn(self, learned: Learned) -> None:
-        """Other suggestions; the order changes after a few labels only."""
+        """Take over new suggestions; the order changes only after a few further labels."""
         is_first = self._learned is None or (self._learned.suggestions is None) != (
             learned.suggestions is None
         )
@@ -66,7 +66,7 @@ class LabellingQueue:
             self.sort()
 
     def forget(self) -> None:
-        """Nothing is known of these pictures any more: other features."""
+        """Drop suggestions and order: the features changed."""
         self._learned = self.suggestions = None
         self._row = {}
 
@@ -76,7 +76,7 @@ class LabellingQueue:
         self._row = {} if found is None else {file: i for i, file in enumerate(found.files)}
 
     def sort(self, *, first: str = "") -> None:
-        """Put them in order; `first` stays the first: somebody is looking at it."""
+        """Put the files in order; `first` stays the first, as it is being looked at."""
         self._labels_since = 0
         found = self.suggestions
         wanted: Sequence[str] = ()
@@ -94,13 +94,14 @@ class LabellingQueue:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Those still to be labelled, the skipped ones last."""
+        """The files still to be labelled, the skipped ones last."""
         open_ = [file for file in self._files if file not in self.pending]
         first = [file for file in open_ if file not in self._skipped]
         return (*first, *(file for file in open_ if file in self._skipped))
 
     @property
     def labelled(self) -> int:
+        """How many pictures have a label, the pending ones included."""
         return len(self.dataset) - len(self.dataset.unlabelled) + len(self.pending)
 
     def suggestion(self, file: str) -> tuple[str, str, float] | None:
@@ -126,12 +127,13 @@ class LabellingQueue:
     # -- telling -----------------------------------------------------------------------------
 
     def skip(self, files: Sequence[str]) -> None:
+        """Move these files to the end of the queue."""
         for file in files:
             self._skipped.pop(file, None)
             self._skipped[file] = None
 
     def reject(self, files: Sequence[str]) -> None:
-        """The suggested class is not theirs: the next best is suggested."""
+        """Rule out the suggested class of these files; the next best is suggested."""
         for file in files:
             suggested = self.suggestion(file)
             if suggested is not None:

@@ -293,6 +293,7 @@ class LabellingView(QWidget):
 
     @property
     def threshold(self) -> float:
+        """The least probability, 0…1, at which all suggestions are accepted together."""
         return self.slider.value() / 100
 
     def _say_bulk(self, _value: int = 0) -> None:
@@ -349,7 +350,7 @@ class LabellingView(QWidget):
         self._chooser.open()
 
     def accept(self) -> None:
-        """What is suggested for the selected pictures becomes their label."""
+        """Label the selected pictures as suggested."""
         queue = self.queue
         if queue is None:
             return
@@ -364,7 +365,7 @@ class LabellingView(QWidget):
             self._session.notice("here", "Nothing is suggested for this picture yet: press 1 to 9.")
 
     def accept_all(self) -> None:
-        """All that reach the threshold, as one edit to undo."""
+        """Label all pictures whose suggestion reaches the threshold, as one edit to undo."""
         if self.queue is not None:
             self._write(self.queue.sure(self.threshold))
 
@@ -388,12 +389,13 @@ class LabellingView(QWidget):
             self._show(keeps_place=True)
 
     def reject(self) -> None:
+        """Rule out the suggestion for the selected pictures."""
         if self.queue is not None and self._chosen():
             self.queue.reject(self._chosen())
             self._show(keeps_place=True)
 
     def skip(self) -> None:
-        """To the end of the queue."""
+        """Move the selected pictures to the end of the queue."""
         files = self._chosen()
         if self.queue is None or not files:
             return

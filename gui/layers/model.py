@@ -119,6 +119,7 @@ class LayerModel(QAbstractItemModel):
         return len(self._items)
 
     def line(self, index: _Index) -> LayerLine:
+        """The layer at an index."""
         return self._items[index.internalId()].line
 
     def state(self, index: _Index) -> LayerState | None:

@@ -37,6 +37,7 @@ class LayerTotals(QWidget):
         self.memory.setText(f"{memory_text(plan)}.")
 
     def clear(self) -> None:
+        """Show nothing."""
         for line in (self.trained, self.strategy, self.memory):
             line.clear()
 

@@ -141,24 +141,26 @@ class LayerTreeView(QTreeView):
         return True
 
     def open_way_to(self, index: QModelIndex) -> None:
+        """Expand all parents of a line."""
         parent = index.parent()
         while parent.isValid() and not self.isExpanded(parent):
             self.setExpanded(parent, True)
             parent = parent.parent()
 
     def go_to(self, index: QModelIndex) -> None:
-        """Open the way to a line and choose it."""
+        """Expand the parents of a line, select it and scroll to it."""
         self.open_way_to(index)
         self.setCurrentIndex(index)
         self.scrollTo(index)
 
     def enter(self) -> None:
+        """Take the keyboard focus; the first line becomes current where none is."""
         self.setFocus(Qt.FocusReason.TabFocusReason)
         if not self.currentIndex().isValid():
             self.setCurrentIndex(self._lines.index(0, 0))
 
     def expand_levels(self, levels: int) -> None:
-        """So many levels below the top; 0: none."""
+        """Expand so many levels below the top, and no more; 0 collapses all."""
         blocker = QSignalBlocker(self)
         self.collapseAll()
         if levels:
@@ -181,9 +183,11 @@ class LayerTreeView(QTreeView):
         return found
 
     def opened_paths(self) -> set[str]:
+        """Paths of the lines that are expanded."""
         return {self._lines.line(index).path for index in self.parents() if self.isExpanded(index)}
 
     def open_paths(self, paths: set[str]) -> None:
+        """Expand the lines with these paths."""
         for index in self.parents():
             if self._lines.line(index).path in paths:
                 self.setExpanded(index, True)

@@ -52,14 +52,15 @@ class PlanHistory(QObject):
 
     @property
     def now(self) -> PlanRequest:
+        """The model and the recipe values in force."""
         return PlanRequest(self._session.model_id, dict(self._session.recipe_values))
 
     def change(self, text: str, wish: PlanRequest) -> None:
-        """Make it so, as a step with this name."""
+        """Apply a change as one step of undo with this name."""
         self.stack.push(_Step(self, text, self.now, wish))
 
     def apply(self, wish: PlanRequest) -> None:
-        """Without a step. For the steps themselves."""
+        """Set model and recipe values without adding a step; called by the steps themselves."""
         self._known = wish
         if wish == self.now:
             return

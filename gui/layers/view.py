@@ -234,12 +234,15 @@ class LayerView(QWidget):
         self._explain(self.tree.currentIndex())
 
     def show_waiting(self, name: str) -> None:
+        """Show that the layers of a model are being worked out."""
         self._show_message(f"Working out the layers of {name} …")
 
     def show_error(self, error: AppError) -> None:
+        """Show why there are no layers."""
         self._show_message(str(error))
 
     def show_nothing(self) -> None:
+        """Show that no model is chosen."""
         self._show_message("Choose a model to see its layers.")
 
     def _show_message(self, text: str) -> None:
@@ -287,15 +290,19 @@ class LayerView(QWidget):
     # -- expanding ---------------------------------------------------------------------------
 
     def expand_one(self) -> None:
+        """Expand one level."""
         self.tree.expand_levels(1)
 
     def expand_two(self) -> None:
+        """Expand two levels."""
         self.tree.expand_levels(2)
 
     def expand_three(self) -> None:
+        """Expand three levels."""
         self.tree.expand_levels(3)
 
     def expand_all(self) -> None:
+        """Expand everything; of a very large model two levels only."""
         if len(self.model) > _MOST_EXPANDED:
             self.expand_two()
             self.hits.setText(f"{count(len(self.model), 'line')}: two levels opened")
@@ -303,6 +310,7 @@ class LayerView(QWidget):
         self.tree.expandAll()
 
     def collapse(self) -> None:
+        """Collapse everything."""
         self.tree.expand_levels(0)
 
     # -- searching ---------------------------------------------------------------------------
@@ -358,10 +366,12 @@ class LayerView(QWidget):
         return plan_to_csv(self.layers.lines, self.plan)
 
     def copy_markdown(self) -> None:
+        """Copy the layers to the clipboard as Markdown."""
         if text := self.as_markdown():
             QGuiApplication.clipboard().setText(text)
 
     def copy_csv(self) -> None:
+        """Copy the layers to the clipboard as CSV."""
         if text := self.as_csv():
             QGuiApplication.clipboard().setText(text)
 

@@ -102,13 +102,15 @@ class ModelCardView(QWidget):
 
     @property
     def card(self) -> ModelCard | None:
+        """The model shown; None at first."""
         return self._card
 
     def fact(self, name: str) -> str:
+        """The value of a fact by its name."""
         return self._facts[name][0].text()
 
     def explained(self, name: str) -> str:
-        """The small line under a fact."""
+        """The second, smaller line of a fact."""
         return self._facts[name][1].text().replace("\u200b", "")
 
     def show_card(
@@ -132,6 +134,7 @@ class ModelCardView(QWidget):
         self.shown.emit()
 
     def show_chosen(self, chosen_id: str) -> None:
+        """Mark whether the model shown is the session's."""
         is_chosen = self._card is not None and self._card.id == chosen_id
         self.use_button.setEnabled(self._card is not None and not is_chosen)
         self.use_button.setText(" In use" if is_chosen else " Use this model")

@@ -44,10 +44,11 @@ class CompareList(QObject):
 
     @property
     def ids(self) -> list[str]:
+        """Ids of the models compared, in the order of their marks."""
         return [card.id for card in self.cards]
 
     def toggle(self, card: ModelCard) -> str:
-        """Mark a card or take its mark away; a sentence where there is no room for it."""
+        """Mark a model or unmark it; a sentence where no more can be compared, else empty."""
         if card.id in self.ids:
             self.remove(card.id)
             return ""
@@ -61,14 +62,16 @@ class CompareList(QObject):
         return ""
 
     def remove(self, card_id: str) -> None:
+        """Unmark a model."""
         self.cards = [card for card in self.cards if card.id != card_id]
         self.changed.emit()
 
     def keep(self, known: Container[str]) -> None:
-        """Forget the models that are gone from the catalog; `known` are ids in small letters."""
+        """Unmark models that are not in the catalog now; `known` are ids in lower case."""
         self.cards = [card for card in self.cards if card.id.lower() in known]
 
     def clear(self) -> None:
+        """Unmark all models."""
         self.cards = []
         self.changed.emit()
 
@@ -321,6 +324,7 @@ class CompareView(QWidget):
         ]
 
     def copy_markdown(self) -> None:
+        """Copy the comparison as Markdown, the best of each fact in bold."""
         headings, rows = self.as_table()
         for row, same in zip(rows, zip(*self._facts, strict=True), strict=True):
             for place in best_of(same):
@@ -328,6 +332,7 @@ class CompareView(QWidget):
         QGuiApplication.clipboard().setText(text_tables.markdown(headings, rows))
 
     def copy_csv(self) -> None:
+        """Copy the comparison as CSV."""
         QGuiApplication.clipboard().setText(text_tables.comma_separated(*self.as_table()))
 
 

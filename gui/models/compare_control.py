@@ -52,7 +52,7 @@ class CompareControl(QObject):
         self._commands.measure_failed.connect(notices.show_error)
 
     def toggle(self, card: ModelCard) -> None:
-        """Mark a card or take its mark away; a fifth one is refused in a sentence."""
+        """Mark a model or unmark it; a notice where no more can be compared."""
         refusal = self.list.toggle(card)
         if refusal:
             self._notices.show_notice(refusal, "warning")

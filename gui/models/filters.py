@@ -180,13 +180,14 @@ class ModelFilters(QWidget):
                 box.setCurrentIndex(max(0, box.findData(chosen)))
 
     def wish(self) -> ModelFilter:
+        """The filter that the controls show."""
         values: dict[str, Any] = {key: box.currentData() for key, box in self.choices.items()}
         weights, head = values.pop(_WEIGHTS), values.pop(_ANSWERS)
         card = CardFilter(query=self.search.text(), classifies=head == "classes", **values)
         return ModelFilter(card, weights, head == "features")
 
     def set_wish(self, wish: ModelFilter) -> None:
-        """Set all controls and tell once."""
+        """Set all controls and emit `changed` once."""
         # Not by blocking signals: the search field's clear button lives on them.
         self._is_setting = True
         self.search.setText(wish.card.query)
@@ -196,6 +197,7 @@ class ModelFilters(QWidget):
         self._tell()
 
     def reset(self) -> None:
+        """Clear all filters and go to the search."""
         self.set_wish(ModelFilter())
         self.search.setFocus()
 

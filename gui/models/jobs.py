@@ -28,6 +28,7 @@ class CatalogRows:
 
     @property
     def cards_here(self) -> tuple[ModelCard, ...]:
+        """The models whose weights are on this machine."""
         return tuple(row.card for row in self.rows if row.is_here)
 
 
@@ -50,7 +51,7 @@ def list_models(context: JobContext) -> tuple[ModelCard, ...]:
 
 
 def recognise_file(path: Path, context: JobContext) -> RecognisedFile:
-    """Raises: AppError where the file is refused or fits no architecture."""
+    """What a file of weights is. Raises: AppError where it is refused or fits no architecture."""
     from core.evaluation.classifier import FILE_PREFIX
     from core.models.weights.files import open_model_file
 

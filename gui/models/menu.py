@@ -58,6 +58,7 @@ class ModelMenu(QMenu):
         self._copy_ids.setText("Copy id" if len(selected) == 1 else f"Copy {len(selected):,} ids")
 
     def show_rows(self, selected: Sequence[ModelRow]) -> None:
+        """Set the rows that copies are made of."""
         self._rows = tuple(selected)
 
     def _use_chosen(self) -> None:
@@ -67,12 +68,13 @@ class ModelMenu(QMenu):
         self.compare_wanted.emit(self._card)
 
     def open_at(self, at: QPoint) -> None:
+        """Open the menu at a global point."""
         self.popup(at)
 
     # -- copies ------------------------------------------------------------------------------
 
     def copy_cells(self) -> None:
-        """As spreadsheets paste it."""
+        """Copy the rows with tabs, as spreadsheets paste them."""
         cells = [
             table_export.cells_of(row.card, is_here=row.is_here, latency=row.latency)
             for row in self._rows
@@ -80,12 +82,15 @@ class ModelMenu(QMenu):
         self._copy(text_tables.tab_separated(table_export.HEADINGS, cells))
 
     def copy_markdown(self) -> None:
+        """Copy the rows as a Markdown table."""
         self._copy(table_export.to_markdown(*self._as_asked()))
 
     def copy_csv(self) -> None:
+        """Copy the rows as CSV."""
         self._copy(table_export.to_csv(*self._as_asked()))
 
     def copy_ids(self) -> None:
+        """Copy the ids of the rows, a line each."""
         self._copy("".join(f"{row.card.id}\n" for row in self._rows).rstrip("\n"))
 
     def _as_asked(self) -> tuple[list[ModelCard], set[str], dict[str, Latency]]:

@@ -89,6 +89,7 @@ class ModelRow:
 
     @property
     def latency_ms(self) -> float | None:
+        """Median milliseconds for one image on this machine; None where it was not measured."""
         return None if self.latency is None else self.latency.median_ms
 
 
@@ -99,7 +100,7 @@ def make_row(
     latency: Latency | None = None,
     state: WeightsState | None = None,
 ) -> ModelRow:
-    """`state`: where exactly the weights are, if that is known."""
+    """The row of a model; `state`: where exactly its weights are, if that is known."""
     per_m, size = card.top1_per_m, card.input_size
     latency_ms = None if latency is None else latency.median_ms
     where = ("here" if is_here else "online") if state is None else _WHERE[state.where]

@@ -102,7 +102,7 @@ class ModelTableModel(ColumnTable[ModelRow]):
         return True
 
     def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
-        """By a column; -1 is the order of the catalog. Unknown values are last either way."""
+        """Sort by a column, unknown values last either way; -1 restores the catalog's order."""
         self.beginResetModel()
         self._set_order(column, largest_first=order == Qt.SortOrder.DescendingOrder)
         self.endResetModel()
@@ -251,10 +251,12 @@ class ModelTable(QTableView):
     # -- what is shown -----------------------------------------------------------------------
 
     def show_rows(self, rows: tuple[ModelRow, ...], fitting: Collection[int]) -> None:
+        """Replace all rows; `fitting` are the positions of those that fit the filter."""
         self.table_model.show_listing(rows, fitting)
         self._mark_chosen(scrolls=True)
 
     def filter(self, fitting: Collection[int]) -> None:
+        """Show only the rows at these positions."""
         if not self.table_model.filter(fitting):
             return
         self._mark_chosen(scrolls=False)
@@ -267,17 +269,18 @@ class ModelTable(QTableView):
         self._mark_chosen(scrolls=True)
 
     def sort_by(self, key: str) -> None:
-        """By a column, the way a first click on its heading does."""
+        """Sort by a column as a first click on its heading does; `key` names the column."""
         position = next(n for n, column in enumerate(COLUMNS) if column.key == key)
         order = order_of(is_largest_first=COLUMNS[position].starts_with_largest)
         self.horizontalHeader().setSortIndicator(position, order)
 
     def choose_row(self, row: int) -> None:
+        """Make a row the current one."""
         if 0 <= row < self.table_model.rowCount():
             self.setCurrentIndex(self.table_model.index(row, 0))
 
     def enter(self) -> None:
-        """Take the keyboard, on the chosen row or else the first one."""
+        """Take the keyboard focus, on the chosen row or else the first one."""
         self.setFocus(Qt.FocusReason.TabFocusReason)
         if not self.currentIndex().isValid():
             self.choose_row(0)

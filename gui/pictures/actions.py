@@ -24,7 +24,7 @@ _SPLITS = ("train", "val", "test")
 
 
 class PictureActions(QObject):
-    """Main thread only. `files` tells which pictures are meant, relative to the dataset."""
+    """Keys, menu and buttons that edit the pictures `files` returns. Main thread only."""
 
     def __init__(
         self,
@@ -74,6 +74,7 @@ class PictureActions(QObject):
 
     @property
     def files(self) -> tuple[str, ...]:
+        """The pictures the actions are about, relative to the dataset."""
         return self._files() if self._session.dataset is not None else ()
 
     def _excluded(self, files: tuple[str, ...]) -> tuple[str, ...]:
@@ -92,7 +93,7 @@ class PictureActions(QObject):
     # -- doing -------------------------------------------------------------------------------
 
     def relabel_to(self, position: int) -> None:
-        """The class at a position of the dataset's classes, as the digits name them."""
+        """Relabel to the class at a position, as the digit keys number them."""
         dataset = self._session.dataset
         if dataset is None or (self._refusal is not None and self._refusal()):
             self._say_nothing_to_do("relabel")
@@ -119,7 +120,7 @@ class PictureActions(QObject):
             self._session.notice("here", f"{what} {quote(shown.get(key, key))} already.")
 
     def choose_class(self) -> None:
-        """Ask for the class, with a search."""
+        """Open the dialog that chooses the class to relabel to."""
         dataset = self._session.dataset
         files = self._editable(self.files)
         if dataset is None or not files:
@@ -132,7 +133,7 @@ class PictureActions(QObject):
         self._chooser.open()
 
     def exclude_or_restore(self) -> None:
-        """Exclude; where all of them are excluded already, bring them back."""
+        """Exclude the pictures, or restore them where all are excluded already."""
         files = self.files
         inside = self._editable(files)
         if inside:
@@ -184,12 +185,13 @@ class PictureActions(QObject):
     # -- menu --------------------------------------------------------------------------------
 
     def show_menu(self, at: QPoint) -> None:
-        """The menu at a global point."""
+        """Open the context menu at a global point."""
         menu = self.make_menu()
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.popup(at)
 
     def make_menu(self) -> QMenu:
+        """The context menu for the pictures that are selected now."""
         menu = QMenu(self._owner)
         files = self.files
         inside, excluded = self._editable(files), self._excluded(files)
@@ -206,7 +208,7 @@ class PictureActions(QObject):
         return menu
 
     def fill_classes(self, menu: QMenu) -> None:
-        """The first classes with their digits, and the search for all."""
+        """Fill a menu with the first classes and their digits, and the search for all classes."""
         menu.clear()
         dataset = self._session.dataset
         for digit, action in enumerate(self._digits):
@@ -217,6 +219,7 @@ class PictureActions(QObject):
         menu.addAction(self.relabel)
 
     def fill_moves(self, menu: QMenu) -> None:
+        """Fill a menu with the splits to move to."""
         menu.clear()
         for move in self.moves:
             menu.addAction(move)

@@ -31,6 +31,7 @@ class PictureView(QWidget):
         look.changed.connect(self.update)
 
     def show_image(self, image: QImage, name: str) -> None:
+        """Show a picture; a null image clears it."""
         self._pixmap = QPixmap.fromImage(image)
         self.setAccessibleName(f"Picture {name}")
         self.update()
@@ -63,7 +64,7 @@ class PictureView(QWidget):
 
 
 class AnswerBars(QWidget):
-    """The likeliest classes as bars with percentages, the first one in the accent colour."""
+    """The most likely classes as bars with percentages, the first one in the accent colour."""
 
     def __init__(self, look: Theme) -> None:
         super().__init__()
@@ -75,9 +76,11 @@ class AnswerBars(QWidget):
 
     @property
     def guesses(self) -> tuple[LabelProbability, ...]:
+        """The classes shown, the most likely first."""
         return self._guesses
 
     def show_guesses(self, guesses: Sequence[LabelProbability]) -> None:
+        """Replace the bars."""
         self._guesses = tuple(guesses)
         self.setAccessibleDescription(
             ", ".join(f"{guess.label} {guess.probability:.1%}" for guess in guesses)

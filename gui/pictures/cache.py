@@ -25,18 +25,19 @@ class PictureCache:
         return len(self._pixmaps)
 
     def get(self, path: Path) -> QPixmap | None:
+        """The pixmap of a path; None where it is not in the cache or cannot be read."""
         return self._pixmaps.get(path)
 
     def touch(self, path: Path) -> None:
-        """Just looked at: the last to be forgotten."""
+        """Mark a path as the one used last, so that it is dropped last."""
         self._pixmaps.move_to_end(path)
 
     def error(self, path: Path) -> str:
-        """Why a file cannot be read; empty where it can or nobody tried."""
+        """Why a file cannot be read; empty where it can, or where it was never read."""
         return self._errors.get(path, "")
 
     def put(self, path: Path, image: QImage, error: str = "") -> None:
-        """A null image marks a file that could not be read."""
+        """Keep a picture; a null image marks a file that could not be read."""
         self._forget(path)
         if image.isNull():
             self._pixmaps[path] = None

@@ -26,7 +26,7 @@ _WALK = (Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_PageUp, Qt.Key.Key_PageDown)
 
 
 class ClassChooser(QDialog):
-    """Enter takes the lit class, the arrows walk, everything else narrows the list."""
+    """A dialog that lists classes: typing narrows the list, arrows move, Enter chooses."""
 
     chosen = Signal(str)
     """The key of the class."""

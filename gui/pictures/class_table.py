@@ -56,12 +56,14 @@ class ClassRow:
 
     @property
     def tip(self) -> str:
+        """The tooltip of the name."""
         digit = f"\nThe key {self.digit} gives pictures this class." if self.digit else ""
         folder = f" (folder: {self.key})" if self.key != self.name else ""
         return self.name + folder + digit
 
     @property
     def spoken(self) -> str | None:
+        """What a screen reader says where the class has a digit; None elsewhere."""
         return f"{self.name}, key {self.digit}" if self.digit else None
 
 
@@ -100,7 +102,7 @@ class ClassModel(ColumnTable[ClassRow]):
     """One row per class; columns: class, one per split that holds images, total."""
 
     def show_dataset(self, dataset: DatasetIndex) -> bool:
-        """Whether there are other rows or columns now: after most edits only numbers are new."""
+        """Show the classes of a dataset; whether rows or columns changed, not only numbers."""
         from core.data.dataset import SPLITS
 
         table = dataset.class_split_counts()
@@ -197,7 +199,7 @@ class _NameWithDigit(QStyledItemDelegate):
 
 
 class ClassTable(QTableView):
-    """The table. Several classes may be chosen; `classes_selected` carries their rows, none: all"""
+    """The table of classes. `classes_selected` carries the selected rows; none stands for all."""
 
     classes_selected = Signal(object)
 
@@ -220,7 +222,7 @@ class ClassTable(QTableView):
         look.changed.connect(self.viewport().update)
 
     def show_dataset(self, dataset: DatasetIndex) -> None:
-        """What was chosen stays chosen, by its key; nothing is told."""
+        """Show a dataset; classes stay selected by their key, and no signal is emitted."""
         keys = self.selected_keys
         self._dataset = dataset
         self._is_filling = True
@@ -238,7 +240,7 @@ class ClassTable(QTableView):
         self._lay_out_columns()
 
     def clear_choice(self) -> None:
-        """All classes are shown again; nothing is told."""
+        """Select no class, so that all are shown; no signal is emitted."""
         self._is_filling = True
         self.clearSelection()
         self._is_filling = False
@@ -268,12 +270,13 @@ class ClassTable(QTableView):
 
     @property
     def selected_classes(self) -> tuple[int, ...]:
-        """Rows of the classes in the dataset's order, however the table is sorted."""
+        """Positions of the selected classes in the dataset, ascending whatever the sort order."""
         chosen = self.selectionModel().selectedRows()
         return tuple(sorted(self._sorted.mapToSource(index).row() for index in chosen))
 
     @property
     def selected_keys(self) -> tuple[str, ...]:
+        """Keys of the selected classes."""
         dataset = self._dataset
         return () if dataset is None else tuple(dataset.keys[i] for i in self.selected_classes)
 
@@ -301,7 +304,7 @@ class ClassTable(QTableView):
         menu.popup(event.globalPos())
 
     def ask_rename(self) -> None:
-        """Another name to show for the selected class; folders keep theirs."""
+        """Ask for another name to show for the selected class; its folder is not renamed."""
         dataset, chosen = self._dataset, self.selected_classes
         if dataset is None or len(chosen) != 1:
             return
@@ -314,7 +317,7 @@ class ClassTable(QTableView):
         )
 
     def ask_merge(self) -> None:
-        """One name for the selected classes."""
+        """Ask for the name of the class that the selected classes become."""
         dataset, chosen = self._dataset, self.selected_classes
         if dataset is None or len(chosen) < 2:
             return

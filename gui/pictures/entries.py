@@ -22,7 +22,8 @@ class Entries(Protocol):
 
     def __len__(self) -> int: ...
 
-    def path(self, position: int) -> Path: ...
+    def path(self, position: int) -> Path:
+        """The file of the picture."""
 
     @property
     def caption_lines(self) -> int:
@@ -32,7 +33,7 @@ class Entries(Protocol):
         """The lines under the picture and their colour token."""
 
     def describe(self, position: int) -> str:
-        """The picture in words: for the tooltip and for those who listen to the screen."""
+        """The picture in words, for the tooltip and for screen readers."""
 
 
 class NoEntries:
@@ -78,12 +79,13 @@ class DatasetEntries:
         return len(self.positions) + len(self._loose)
 
     def file(self, position: int) -> str:
-        """Relative to the dataset."""
+        """The path of a picture relative to the dataset."""
         if position < len(self.positions):
             return self.dataset.files[int(self.positions[position])]
         return self._loose[position - len(self.positions)]
 
     def files(self, positions: npt.NDArray[np.int64]) -> tuple[str, ...]:
+        """The paths of pictures relative to the dataset."""
         return tuple(self.file(i) for i in positions.tolist())
 
     def path(self, position: int) -> Path:

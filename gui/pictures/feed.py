@@ -23,7 +23,7 @@ class ShowsPictures(Protocol):
 
 
 class GalleryFeed(QObject):
-    """Reads the pictures that a gallery wants; a newer request replaces the one before."""
+    """Reads the pictures a gallery asks for; a new request replaces the one before."""
 
     def __init__(self, gallery: ShowsPictures, runner: JobRunner, *, key: str) -> None:
         """`key`: of the jobs; every gallery needs its own."""

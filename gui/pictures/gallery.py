@@ -86,20 +86,22 @@ class Gallery(CellArea):
 
     @property
     def entries(self) -> Entries:
+        """What is shown."""
         return self._entries
 
     @property
     def count(self) -> int:
+        """How many pictures are shown."""
         return len(self._entries)
 
     @property
     def current(self) -> int:
-        """The position the keyboard is at; meaningless while nothing is shown."""
+        """The position the keyboard is at; without meaning while nothing is shown."""
         return self._current
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """Of all entries: walks them, so not for large galleries."""
+        """The paths of all entries; not for large galleries, as it visits each."""
         return tuple(self._entries.path(i) for i in range(len(self._entries)))
 
     @property
@@ -114,25 +116,26 @@ class Gallery(CellArea):
 
     @property
     def acted_on(self) -> Positions:
-        """What a command is about: the selected pictures, or the current one where none is."""
+        """Positions a command applies to: the selected pictures, else the current one."""
         if len(self._selection) or not len(self._entries):
             return self._selection.positions
         return np.array([self._current], np.int64)
 
     def select(self, positions: Positions) -> None:
-        """Select these and no others, and tell; the first of them is current and in sight."""
+        """Select these pictures only, make the first one current and emit `selection_changed`."""
         self._selection.choose(positions)
         if len(positions):
             self.choose(int(positions[0]))
         self._selection_told()
 
     def clear_selection(self) -> None:
+        """Select nothing."""
         if len(self._selection):
             self._selection.clear()
             self._selection_told()
 
     def show_entries(self, entries: Entries, *, empty_text: str = "") -> None:
-        """Replace what is shown; pictures read before stay for when they come back."""
+        """Replace what is shown; pictures already read are kept."""
         had_selection = len(self._selection) > 0
         self._take(entries, empty_text)
         self._current = 0
@@ -174,12 +177,12 @@ class Gallery(CellArea):
         self._caption_px = lines * self._line_px() + theme.XS if lines else 0
 
     def fill(self, path: Path, image: QImage, error: str = "") -> None:
-        """A null image marks a file that could not be read."""
+        """Put a picture into its cell; a null image marks a file that could not be read."""
         self._cache.put(path, image, error)
         self.viewport().update()
 
     def choose(self, position: int) -> None:
-        """Make a picture the current one and bring it into view, without telling."""
+        """Make a picture the current one and scroll to it; no signal is emitted."""
         if not 0 <= position < len(self._entries):
             return
         self._current = position
@@ -243,7 +246,7 @@ class Gallery(CellArea):
         return round(self._side() * self.devicePixelRatioF())
 
     def _ask(self) -> None:
-        """Tell which pictures are missing: the visible ones, then those of the next screen."""
+        """Emit which pictures are missing: the visible ones, then those of the next screen."""
         if not self.isVisible():
             return
         side_px = self._side_px()
@@ -394,7 +397,7 @@ class Gallery(CellArea):
             painter.drawRect(self._cell(self._current).adjusted(1, 1, -2, -2))
 
     def _paint_selected(self, painter: QPainter, cells: list[QRect]) -> None:
-        """A veil, a frame and a tick: told apart without colour, too."""
+        """Paint a veil, a frame and a tick, so that the selection does not depend on colour."""
         if not cells:
             return
         accent, ink = self._theme.colour("accent"), self._theme.colour("on_accent")

@@ -139,12 +139,12 @@ class Inspector(Card):
 
     @property
     def path(self) -> Path | None:
-        """The picture looked at; None while closed."""
+        """The file shown; None while closed."""
         return self._path
 
     @property
     def facts(self) -> dict[str, str]:
-        """What stands in the list, by its caption."""
+        """The values of the list by their caption."""
         return dict(self._shown)
 
     def show_path(self, path: Path, facts: Facts, trouble: str = "") -> None:
@@ -168,7 +168,7 @@ class Inspector(Card):
         self.exclude_button.setAccessibleName(self.exclude_button.text())
 
     def show_neighbours(self, entries: Entries, caption: str) -> None:
-        """Pictures like the one shown; none hides the strip."""
+        """Show similar pictures below; without any the strip is hidden."""
         has_some = len(entries) > 0
         self.neighbours_line.setText(caption)
         self.neighbours_line.setVisible(has_some)
@@ -189,7 +189,7 @@ class Inspector(Card):
             self._show_facts([*self._given, *_describe_metadata(inspected)])
 
     def close_picture(self) -> None:
-        """Forget the picture and hide."""
+        """Drop the picture and hide."""
         self._path = None
         self.hide()
         self.closed.emit()

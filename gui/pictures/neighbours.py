@@ -20,7 +20,7 @@ _KEY = "neighbours"
 
 
 class NeighbourFinder(CommandSet):
-    """The newest question counts. Main thread only."""
+    """Finds pictures similar to one; only the newest question is answered. Main thread only."""
 
     found = Signal(object)
 
@@ -31,11 +31,11 @@ class NeighbourFinder(CommandSet):
         self._model = ""
 
     def forget(self) -> None:
-        """There are new features: compare by these from now on."""
+        """Drop the features kept for comparison: newer ones are there."""
         self._likeness = None
 
     def ask(self, dataset: DatasetIndex, file: str) -> None:
-        """`found` answers with `Neighbours`."""
+        """Look for similar pictures; `found` carries `Neighbours`."""
         if dataset.scanned is not self._scanned or self._session.model_id != self._model:
             self._likeness = None
         self._scanned, self._model = dataset.scanned, self._session.model_id

@@ -28,7 +28,7 @@ class Selection:
         return np.flatnonzero(self._flags)
 
     def choose(self, positions: int | Positions) -> None:
-        """These and no others."""
+        """Select these and no others."""
         self._flags[:] = False
         self._flags[positions] = True
         if np.ndim(positions) == 0:
@@ -36,6 +36,7 @@ class Selection:
         self._count_again()
 
     def toggle(self, position: int) -> None:
+        """Add a picture to the selection or take it out."""
         self._flags[position] = not self._flags[position]
         self._anchor = position
         self._count_again()
@@ -49,10 +50,12 @@ class Selection:
         self._count_again()
 
     def choose_all(self) -> None:
+        """Select all pictures."""
         self._flags[:] = True
         self._count_again()
 
     def clear(self) -> None:
+        """Select nothing."""
         self._flags[:] = False
         self._count = 0
 

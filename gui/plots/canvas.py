@@ -143,16 +143,18 @@ class PlotCanvas(pg.PlotWidget):
     # -- looking closer ----------------------------------------------------------------------
 
     def show_all(self) -> None:
+        """Show the whole run, and follow it as it grows."""
         self.getPlotItem().enableAutoRange()
         self.range_chosen.emit()
 
     def zoom(self, factor: float) -> None:
-        """About the crosshair, or the middle; the values' axis follows what is shown."""
+        """Zoom around the crosshair, or the middle; the value axis fits what is then visible."""
         low, high = self.shown
         centre = self.crosshair if self.crosshair is not None else (low + high) / 2
         self._set_range(centre - (centre - low) / factor, centre + (high - centre) / factor)
 
     def pan(self, share: float) -> None:
+        """Move what is shown by a share of its width."""
         low, high = self.shown
         move = share * (high - low)
         self._set_range(low + move, high + move)
@@ -165,7 +167,7 @@ class PlotCanvas(pg.PlotWidget):
         self.range_chosen.emit()
 
     def move_crosshair(self, epoch: float | None) -> None:
-        """None hides it."""
+        """Put the crosshair at an epoch; None hides it."""
         self.crosshair = epoch
         self._cross.setVisible(epoch is not None)
         if epoch is not None:
@@ -184,9 +186,11 @@ class PlotCanvas(pg.PlotWidget):
 
     @property
     def markers(self) -> tuple[Marker, ...]:
+        """The markers shown."""
         return self._markers
 
     def show_markers(self, markers: Sequence[Marker]) -> None:
+        """Replace the markers."""
         if tuple(markers) != self._markers:
             self._markers = tuple(markers)
             self._draw_markers()
@@ -228,6 +232,7 @@ class PlotCanvas(pg.PlotWidget):
     # -- look --------------------------------------------------------------------------------
 
     def colour(self) -> None:
+        """Apply the colours of the theme."""
         tokens = self._theme.tokens
         self.setBackground(tokens.surface)
         item = self.getPlotItem()

@@ -190,6 +190,7 @@ class LivePlot(QWidget):
 
     @property
     def twin(self) -> str:
+        """The plot in words."""
         return self._twin_text
 
     @property
@@ -205,6 +206,7 @@ class LivePlot(QWidget):
 
     @property
     def markers(self) -> tuple[Marker, ...]:
+        """The markers shown."""
         return self.canvas.markers
 
     def points(self, name: str) -> int:

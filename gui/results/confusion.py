@@ -76,6 +76,7 @@ class ConfusionMatrix(QAbstractScrollArea):
         look.changed.connect(self._theme_changed)
 
     def show_report(self, report: Report) -> None:
+        """Show the confusions of a report."""
         self._report = report
         self._heat = None
         self._words = describe_confusion(report)
@@ -167,6 +168,7 @@ class ConfusionMatrix(QAbstractScrollArea):
         return (row, column) if row < size and column < size else None
 
     def describe_cell(self, cell: tuple[int, int]) -> str:
+        """A cell in words: how many images of a class were answered as which."""
         if self._report is None:
             return ""
         row, column = cell
@@ -385,6 +387,7 @@ class ConfusionTable(QTableWidget):
         return QSize(300, 240)
 
     def show_report(self, report: Report) -> None:
+        """Show the largest confusions of a report."""
         self.setAccessibleDescription(describe_confusion(report))
         rows = largest_confusions(report)
         self.setRowCount(len(rows))

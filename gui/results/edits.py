@@ -41,6 +41,7 @@ class ResultEdits(QObject):
         session.dataset_changed.connect(self._compare)
 
     def show_results(self, results: RunResults) -> None:
+        """Follow the edits of another run's pictures."""
         self._results = results
         self._compare()
 

@@ -33,6 +33,7 @@ class RunResults:
 
     @property
     def path(self) -> Path:
+        """The run folder."""
         return self.summary.path
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class PredictionView(QWidget):
-    """Without predictions it offers to evaluate again."""
+    """The pictures of a run; without predictions an offer to evaluate again."""
 
     opened = Signal(object)
     """The prediction to look at closely."""
@@ -81,6 +81,7 @@ class PredictionView(QWidget):
     # -- showing -----------------------------------------------------------------------------
 
     def show_results(self, results: RunResults) -> None:
+        """Show the pictures of a run, the worst mistakes first."""
         self._results = results
         self._predictions = results.predictions
         has_pictures = bool(self._predictions)
@@ -123,7 +124,7 @@ class PredictionView(QWidget):
             )
 
     def show_worst(self) -> None:
-        """Wrong answers, the surest first."""
+        """Show wrong answers, the most certain first."""
         wrong = [each for each in self._predictions if each.label != each.predicted]
         self._show(
             sorted(wrong, key=_surest_first),
@@ -134,6 +135,7 @@ class PredictionView(QWidget):
         self._offer_choice(self.all_button)
 
     def show_all(self) -> None:
+        """Show all pictures, mistakes first."""
         self._show(
             sorted(self._predictions, key=_mistakes_first),
             "All pictures",
@@ -142,7 +144,7 @@ class PredictionView(QWidget):
         self._offer_choice(self.worst_button)
 
     def show_cell(self, cell: tuple[int, int]) -> None:
-        """The pictures of one cell of the confusion matrix."""
+        """Show the pictures of one cell of the confusion matrix."""
         results = self._results
         if results is None or not self._predictions:
             return
@@ -163,7 +165,7 @@ class PredictionView(QWidget):
         )
 
     def show_class(self, label_: int) -> None:
-        """The pictures of one class."""
+        """Show the pictures of one class."""
         if not self._predictions:
             return
         found = [each for each in self._predictions if each.label == label_]

@@ -80,6 +80,7 @@ class ScoreModel(ColumnTable["ClassScore"]):
         super().__init__(_COLUMNS)
 
     def show_report(self, report: Report | None) -> None:
+        """Show the classes of a report; None clears the table."""
         self.show_rows(() if report is None else report.per_class)
 
 
@@ -133,6 +134,7 @@ class ScoreTable(QTableView):
         look.changed.connect(self.viewport().update)
 
     def show_report(self, report: Report | None) -> None:
+        """Show the classes of a report; None clears the table."""
         self.score_model.show_report(report)
 
     def sizeHint(self) -> QSize:

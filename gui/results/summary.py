@@ -65,6 +65,7 @@ class ResultSummary(Card):
         self.body.addWidget(self.trouble)
 
     def show_results(self, results: RunResults) -> None:
+        """Show the figures of a run."""
         report, chosen = results.report, results.summary.best_selection_accuracy
         for name in ("balanced", "macro F1", "calibration error"):
             self.stats[name].setVisible(report is not None)

@@ -63,7 +63,7 @@ class HealthCheck(CommandSet):
     # -- asking ------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Look (again)."""
+        """Look for problems, again where that was done before."""
         dataset = self._session.dataset
         if dataset is None or self.is_looking_for_labels:
             return
@@ -85,6 +85,7 @@ class HealthCheck(CommandSet):
         )  # fmt: skip
 
     def cancel(self) -> None:
+        """Stop looking; what was found so far stays."""
         self._again.stop()
         for key in (_KEY, _LABELS, _COST):
             self._runner.supersede(key)
@@ -93,7 +94,7 @@ class HealthCheck(CommandSet):
         self.changed.emit()
 
     def ask_for_cost(self, values: dict[str, Any]) -> None:
-        """How long the look for label errors takes: `cost_measured` answers."""
+        """Work out how long the look for label errors takes; `cost_measured` carries the answer."""
         dataset = self._session.dataset
         if dataset is None:
             return
@@ -105,7 +106,7 @@ class HealthCheck(CommandSet):
         )  # fmt: skip
 
     def look_for_label_errors(self) -> None:
-        """With the model that the cost was asked for."""
+        """Look for label errors with the model whose cost was asked for."""
         dataset = self._session.dataset
         if dataset is None:
             return

@@ -69,6 +69,7 @@ class FindingRow:
 
     @property
     def title(self) -> str:
+        """The kind of finding in words."""
         return _TITLES.get(self.kind, self.kind.capitalize())
 
     @property

@@ -56,6 +56,7 @@ class FindingsTable(QWidget):
         self._layout.addWidget(self.view)
 
     def show_findings(self, rows: Sequence[FindingRow]) -> None:
+        """Replace the findings."""
         self.model.show_rows(rows)
         self._layout.setCurrentWidget(self.view if rows else self._empty)
 
@@ -65,14 +66,15 @@ class FindingsTable(QWidget):
 
     @property
     def current_row(self) -> int:
-        """-1 where none is."""
+        """The current row; -1 where none is."""
         return self.view.currentIndex().row()
 
     def choose(self, row: int) -> None:
-        """Make a row the current one, and tell."""
+        """Make a row the current one and emit `chosen`."""
         self.view.selectRow(row)
 
     def text(self, row: int, column: int) -> str:
+        """The text of a cell."""
         return self.model.text(row, column)
 
     def resizeEvent(self, event: QResizeEvent) -> None:

@@ -107,6 +107,7 @@ class ProblemsView(QWidget):
     # -- showing -----------------------------------------------------------------------------
 
     def show_dataset(self, pictures: PictureIndex) -> None:
+        """List the findings of a dataset."""
         self._pictures = pictures
         self._list()
 

@@ -59,7 +59,7 @@ class SplitPlanForm(QWidget):
         self.show_near([])
 
     def plan(self) -> SplitPlan:
-        """Raises: DatasetError for shares that leave nothing to train on."""
+        """The plan of the form. Raises: DatasetError for shares that leave nothing to train on."""
         from core.data.splits import SplitPlan
 
         together = self._near if self.near.isChecked() else ()
@@ -74,7 +74,7 @@ class SplitPlanForm(QWidget):
         )  # fmt: skip
 
     def show_plan(self, plan: SplitPlan | None) -> None:
-        """Without telling."""
+        """Show a plan; no signal is emitted."""
         if plan is None:
             return
         blocked = [QSignalBlocker(box) for box in self.findChildren(NumberBox)]
@@ -92,7 +92,7 @@ class SplitPlanForm(QWidget):
         self._show_method()
 
     def show_near(self, groups: Sequence[tuple[str, ...]]) -> None:
-        """Groups of near copies, where they were looked for."""
+        """Take over groups of near duplicates, where they were looked for."""
         self._near = tuple(groups)
         self.near.setEnabled(bool(groups))
         self.near.setToolTip(
@@ -102,7 +102,7 @@ class SplitPlanForm(QWidget):
         )
 
     def allow_test(self, *, is_allowed: bool) -> None:
-        """A test of the user's own stays as it is: none can be drawn."""
+        """Enable the share of test; a test set of the dataset's own stays as it is."""
         self.test.setEnabled(is_allowed)
         self.test.setToolTip("" if is_allowed else "The dataset has a test of its own; it stays.")
         if not is_allowed:

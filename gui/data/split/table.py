@@ -39,6 +39,7 @@ class SplitBar(QWidget):
         look.changed.connect(self.update)
 
     def show_counts(self, counts: dict[str, int]) -> None:
+        """Show how many images each part has."""
         self._counts = counts
         self.setAccessibleDescription(self.text())
         self._fit()
@@ -66,6 +67,7 @@ class SplitBar(QWidget):
         return placed
 
     def text(self) -> str:
+        """The parts in words."""
         total = max(1, sum(self._counts.values()))
         return ", ".join(f"{name} {n:,} ({n / total:.0%})" for name, n in self._counts.items())
 
@@ -118,7 +120,7 @@ class SplitModel(ColumnTable[SplitRow]):
     """One row per class; columns: class, and for every part its images and their share."""
 
     def show_dataset(self, dataset: DatasetIndex) -> None:
-        """The parts that hold images, class by class."""
+        """Show how many images of each class each part has."""
         from core.data.dataset import SPLITS
 
         table = dataset.class_split_counts()

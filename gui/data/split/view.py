@@ -109,6 +109,7 @@ class SplitView(QWidget):
     # -- showing -----------------------------------------------------------------------------
 
     def show_dataset(self, dataset: DatasetIndex) -> None:
+        """Show the split of a dataset and the form that draws another one."""
         from core.data.dataset import SPLITS
 
         self._dataset = dataset
@@ -126,7 +127,7 @@ class SplitView(QWidget):
         self._show_now()
 
     def show_near(self, groups: Sequence[tuple[str, ...]]) -> None:
-        """Groups of near copies that a split can keep together."""
+        """Take over groups of near duplicates that a split can keep together."""
         self.form.show_near(groups)
 
     def _history_read(self) -> None:

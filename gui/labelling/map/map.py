@@ -92,7 +92,7 @@ class EmbeddingMap(PointCanvas):
     # -- what is shown -----------------------------------------------------------------------
 
     def show_points(self, points: MapPoints, root: Path) -> None:
-        """Other points, or the same ones elsewhere: what is selected and current stays so."""
+        """Replace the points; selection and current point are kept by file."""
         before = self._points
         selected = set(self.selected_files)
         current = before.files[self._current] if before is not None and self._current >= 0 else ""
@@ -111,22 +111,24 @@ class EmbeddingMap(PointCanvas):
         self.redraw()
 
     def show_only(self, shown: Flags) -> None:
-        """bool [N]: the others become faint and cannot be pointed at."""
+        """Show these points only, bool [N]; the others become faint and cannot be pointed at."""
         self._shown = shown
         self.redraw()
 
     def show_rings(self, is_on: bool) -> None:
-        """A ring around the pictures that lie among another class."""
+        """Draw a ring around pictures that lie among another class, or none."""
         self._rings = is_on
         self.redraw()
 
     def choose_tool(self, tool: Tool) -> None:
+        """Choose what dragging does."""
         self._tool = tool
         shape = Qt.CursorShape.ArrowCursor if tool == "move" else Qt.CursorShape.CrossCursor
         self.setCursor(shape)
 
     @property
     def points(self) -> MapPoints | None:
+        """The points shown; None at first."""
         return self._points
 
     @property
@@ -136,10 +138,12 @@ class EmbeddingMap(PointCanvas):
 
     @property
     def selected(self) -> npt.NDArray[np.int64]:
+        """int64, ascending: rows of the selected points."""
         return np.flatnonzero(self._selected)
 
     @property
     def selected_files(self) -> tuple[str, ...]:
+        """Files of the selected points."""
         if self._points is None:
             return ()
         return tuple(self._points.files[row] for row in self.selected.tolist())
@@ -162,7 +166,7 @@ class EmbeddingMap(PointCanvas):
         self.selection_changed.emit()
 
     def choose(self, row: int) -> None:
-        """Make a point the current one, and tell."""
+        """Make a point the current one and emit `passed`."""
         self._current = row
         self._describe()
         self.passed.emit(row)
@@ -170,10 +174,12 @@ class EmbeddingMap(PointCanvas):
         self.update()
 
     def fill(self, path: Path, image: QImage, error: str = "") -> None:
+        """Keep a thumbnail that was read."""
         self._thumbnails.put(path, image, error)
         self.update()
 
     def reset_view(self) -> None:
+        """Show the whole map."""
         self._middle, self._zoom = QPointF(0, 0), 1.0
         self.redraw()
 
@@ -193,7 +199,7 @@ class EmbeddingMap(PointCanvas):
         self._sprites = PointSprites(self._look, ratio)
 
     def _move_picture(self, moved: QPointF) -> None:
-        """While many points are dragged their picture is, and drawn anew when the hand rests."""
+        """Shift the picture of many points while they are dragged; redraw when the mouse rests."""
         if self._points is None or len(self._points) < _MANY or self._picture is None:
             self.redraw()
             return

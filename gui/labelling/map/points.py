@@ -41,11 +41,12 @@ class MapPoints:
         return len(self.files)
 
     def class_of(self, row: int) -> str:
+        """The name of a point's class, or `no label`."""
         label = int(self.labels[row])
         return isolate(self.classes[label]) if label >= 0 else "no label"
 
     def say_layout(self) -> str:
-        """How the points came to stand where they stand."""
+        """How the points were placed, in a sentence."""
         model = shown_name(self.model)
         if self.layout == "PCA":
             return (
@@ -60,6 +61,7 @@ class MapPoints:
         return f"Features of {model}, arranged by t-SNE. Distances between far groups mean little."
 
     def say_agreement(self) -> str:
+        """How many pictures lie beside one of their own class, in a sentence."""
         if not self.judged:
             return "No picture has a label yet."
         share = f"{100 * self.agreeing / self.judged:.0f} %"

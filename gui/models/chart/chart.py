@@ -41,7 +41,7 @@ _MOST_ZOOM = 60.0
 
 
 class ModelChart(PointCanvas):
-    """The chart. Arrows walk from point to point, or with Up and Down along the front."""
+    """The chart. Left and Right walk from point to point, Up and Down along the front."""
 
     background = "window"
     point_chosen = Signal(object)
@@ -73,7 +73,7 @@ class ModelChart(PointCanvas):
     # -- what is shown -----------------------------------------------------------------------
 
     def show_points(self, shown: ChartPoints) -> None:
-        """Other points: the whole of them in view, unless only the filter changed it."""
+        """Replace the points; the view is kept where only the filter changed them."""
         is_other_axis = self._shown is None or self._shown.axis != shown.axis
         self._shown = shown
         self._hovered = -1
@@ -101,16 +101,18 @@ class ModelChart(PointCanvas):
         return ChartRange(left - x_pad, right + x_pad, low - y_pad, high + y_pad)
 
     def choose(self, card_id: str) -> None:
-        """Mark the point of a card; nothing where it has none."""
+        """Mark the point of a model; without a point nothing is marked."""
         self._current_id = card_id
         self.update()
 
     def mark_compared(self, ids: Sequence[str]) -> None:
+        """Number the points of these models, in this order."""
         self._compared = tuple(ids)
         self.update()
 
     @property
     def points(self) -> tuple[ChartPoint, ...]:
+        """The points shown, in order of their cost."""
         return () if self._shown is None else self._shown.points
 
     @property
@@ -122,9 +124,11 @@ class ModelChart(PointCanvas):
 
     @property
     def is_zoomed(self) -> bool:
+        """Whether less than the whole is shown."""
         return self._view != self._whole
 
     def reset_view(self) -> None:
+        """Show the whole chart."""
         self._set_view(self._whole)
 
     def _set_view(self, view: ChartRange) -> None:

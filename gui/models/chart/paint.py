@@ -40,6 +40,7 @@ class ChartRange:
         )
 
     def moved(self, dx: float, dy: float) -> ChartRange:
+        """The range shifted by so much of the plane."""
         return ChartRange(self.left + dx, self.right + dx, self.low + dy, self.high + dy)
 
 
@@ -95,6 +96,7 @@ class Scene:
 
 
 def paint_scene(painter: QPainter, scene: Scene) -> None:
+    """Paint frame, axes, bubbles, front and legend."""
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     painter.setFont(scene.look.font("small"))
     painter.setPen(scene.look.colour("border"))
@@ -193,7 +195,7 @@ def _paint_legend(painter: QPainter, scene: Scene) -> None:
 
 
 def _legend_text(painter: QPainter, scene: Scene, x: float, text: str) -> float:
-    """Writes a word of the legend; the place behind it."""
+    """Write a word of the legend; gives the x after it."""
     width = painter.fontMetrics().horizontalAdvance(text)
     painter.setPen(scene.look.colour("muted"))
     left = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter

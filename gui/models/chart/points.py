@@ -62,6 +62,7 @@ class ChartPoint:
 
     @property
     def card(self) -> ModelCard:
+        """The model of the point."""
         return self.row.card
 
 
@@ -88,7 +89,7 @@ class ChartPoints:
         return f"{drawn}; {self.without:,} {verb} {lacks}."
 
     def twin(self) -> str:
-        """The chart in words, for who cannot see it."""
+        """The chart in words, for screen readers."""
         if not self.points:
             return self.note()
         best = " · ".join(
@@ -99,6 +100,7 @@ class ChartPoints:
 
 
 def axis_of(key: str) -> Axis:
+    """The axis with a key."""
     return next(axis for axis in AXES if axis.key == key)
 
 
@@ -120,7 +122,7 @@ class AllPoints:
         self._found = found
 
     def fitting(self, positions: Collection[int]) -> ChartPoints:
-        """Those of the rows at these positions; rows without a point are counted, not drawn."""
+        """The points of the rows at these positions; rows without a point are only counted."""
         wanted = positions if isinstance(positions, (set, frozenset)) else frozenset(positions)
         shown = tuple(point for position, point in self._found if position in wanted)
         front = pareto_front([(point.cost, point.top1) for point in shown])

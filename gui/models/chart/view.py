@@ -86,13 +86,13 @@ class ModelChartView(QWidget):
         self._show_zoom()
 
     def show_rows(self, rows: Sequence[ModelRow], fitting: Collection[int]) -> None:
-        """All rows, and the positions of those that fit the filter."""
+        """Replace all rows; `fitting` are the positions of those that fit the filter."""
         self._rows = tuple(rows)
         self._all.clear()
         self.filter(fitting)
 
     def filter(self, fitting: Collection[int]) -> None:
-        """Draw the rows at these positions; a little later, for a person who goes on typing."""
+        """Draw only the rows at these positions, after a short wait for further keys."""
         self._fitting = frozenset(fitting)
         self._is_stale = True
         if self.isVisible():
@@ -104,6 +104,7 @@ class ModelChartView(QWidget):
             self._draw()
 
     def choose_axis(self, key: str) -> None:
+        """Choose what the models cost by the key of the axis."""
         self.axis.setCurrentIndex(self.axis.findData(key))
 
     def _axis_changed(self, _position: int) -> None:
@@ -148,7 +149,7 @@ class ModelChartView(QWidget):
         self.chart.setFocus()
 
     def show_table(self) -> None:
-        """The chart's figures in a dialog."""
+        """Open the chart's figures as a table in a dialog."""
         if self.shown is not None and self.shown.points:
             dialog = ChartTable(self.shown, self)
             dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -197,9 +198,11 @@ class ChartTable(QDialog):
         return table
 
     def copy_markdown(self) -> None:
+        """Copy the table to the clipboard as Markdown."""
         QGuiApplication.clipboard().setText(text_tables.markdown(self.headings, self.rows))
 
     def copy_csv(self) -> None:
+        """Copy the table to the clipboard as CSV."""
         QGuiApplication.clipboard().setText(text_tables.comma_separated(self.headings, self.rows))
 
 

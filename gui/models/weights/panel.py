@@ -28,7 +28,7 @@ _BAR_STEPS = 1000
 
 
 class WeightsBox(QWidget):
-    """Says it in words; what is done, others do."""
+    """Where the weights of a model are and buttons for them; it emits what is asked for."""
 
     download_wanted = Signal(object)
     cancel_wanted = Signal(str)
@@ -64,6 +64,7 @@ class WeightsBox(QWidget):
         self.show_progress(None)
 
     def show_row(self, shown: ModelRow) -> None:
+        """Show where the weights of a model are."""
         self._row = shown
         set_role(self.text, tone="bad" if shown.state and shown.state.where == "none" else "")
         self.show_progress(None)

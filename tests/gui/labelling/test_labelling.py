@@ -84,7 +84,7 @@ def label_some(page, qtbot):
             file = view._current_file()
             # sorted: 1 blue, 2 red
             qtbot.keyClick(view.grid, Qt.Key.Key_1 if int(file[:2]) % 2 else Qt.Key.Key_2)
-        qtbot.waitUntil(lambda: not page.window().commands.data.is_busy and not view.queue.gone)
+        qtbot.waitUntil(lambda: not page.window().commands.data.is_busy and not view.queue.pending)
 
     return label
 
@@ -179,7 +179,7 @@ def test_enter_accepts_x_rejects_and_s_skips(page, label_some, qtbot) -> None:
     accepted = view._current_file()
     wanted = view.queue.suggestion(accepted)[0]
     qtbot.keyClick(view.grid, Qt.Key.Key_Return)
-    qtbot.waitUntil(lambda: accepted not in view.queue.files and not view.queue.gone)
+    qtbot.waitUntil(lambda: accepted not in view.queue.files and not view.queue.pending)
     pictures = page.window().commands.data.pictures
     assert pictures.class_of(accepted) == wanted
 

@@ -16,7 +16,7 @@ from core.words import list_some
 
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
-    from core.data.journal import Edit
+    from core.data.journal import RecordedEdit
 
 edits = typer.Typer(help="What you changed about a dataset; your files are never touched.")
 
@@ -80,6 +80,7 @@ def split(
 
     Kept as an edit: the window and every training use it, `edits undo` takes it back.
     """
+    from core.data.journal import Edit
     from core.data.open_dataset import journal_of, with_edits_of
     from core.data.splits import SplitPlan, draw
 
@@ -91,7 +92,7 @@ def split(
             plan = dataclasses.replace(plan, together=_near_copies(index))
         draw(index, plan)  # refused here, before anything is kept
         value = plan.to_json()
-    journal_of(index).add("split", (), value)
+    journal_of(index).add(Edit("split", value=value))
     drawn = with_edits_of(index)
     if as_json:
         print_json({"splits": drawn.split_counts(), "split_origin": drawn.split_origin})
@@ -109,7 +110,7 @@ def _near_copies(index: DatasetIndex) -> tuple[tuple[str, ...], ...]:
     return tuple(f.files for f in report.findings if f.kind in kinds and len(f.files) > 1)
 
 
-def _value(edit: Edit) -> str:
+def _value(edit: RecordedEdit) -> str:
     from core.data.open_dataset import plan_in_force
 
     if edit.kind != "split":
@@ -118,7 +119,7 @@ def _value(edit: Edit) -> str:
     return plan.in_words if plan is not None else "the dataset's own"
 
 
-def _document(edit: Edit) -> dict[str, object]:
+def _document(edit: RecordedEdit) -> dict[str, object]:
     return {
         "time": datetime.fromtimestamp(edit.time).isoformat(),
         "kind": edit.kind,

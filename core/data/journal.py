@@ -49,13 +49,19 @@ _WAIT_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """One edit; `time` in seconds since 1970."""
+    """One edit, as it is asked for: what happens to which files (or classes)."""
+
+    kind: EditKind
+    files: tuple[str, ...] = ()
+    value: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedEdit(Edit):
+    """One edit, as the journal has it; `time` in seconds since 1970."""
 
     id: int
     time: float
-    kind: EditKind
-    files: tuple[str, ...]
-    value: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +71,8 @@ class History:
     `last` is the id of the newest row; it grows with every edit, undo and redo of any process.
     """
 
-    done: tuple[Edit, ...] = ()
-    undone: tuple[Edit, ...] = ()
+    done: tuple[RecordedEdit, ...] = ()
+    undone: tuple[RecordedEdit, ...] = ()
     last: int = 0
 
 
@@ -80,41 +86,33 @@ class Journal:
         with self._connect() as db:
             db.executescript(_SCHEMA)
 
-    def add(self, kind: EditKind, files: Sequence[str], value: str = "") -> int:
-        """Write one edit and return its id; undone edits can no longer be redone.
+    def add(self, *edits: Edit) -> int:
+        """Write edits, all or none, and return the id of the last.
 
-        The edit is on the disk when this returns.
+        They have the same time; undo and redo treat them as one. They are on the disk when this
+        returns. Undone edits can no longer be redone.
 
         Raises: DatasetError for an unknown kind or split, or without files.
         """
-        return self.add_all([(kind, files, value)])
-
-    def add_all(self, edits: Sequence[tuple[EditKind, Sequence[str], str]]) -> int:
-        """Write several edits, (kind, files, value) each, all or none; returns the id of the last.
-
-        They have the same time; undo and redo treat them as one.
-
-        Raises: as `add`.
-        """
         for edit in edits:
-            _check(*edit)
+            _check(edit)
         with self._connect() as db:
             db.execute("BEGIN IMMEDIATE")
             # Later than every earlier edit: edits with the same time would be undone together.
             row = db.execute("SELECT MAX(time) FROM entries WHERE dataset = ?", (self.dataset,))
             when = max(time.time(), (row.fetchone()[0] or 0.0) + 1e-5)
-            ids = [self._write(db, kind, files, value, when) for kind, files, value in edits]
+            ids = [self._write(db, edit.kind, edit.files, edit.value, when) for edit in edits]
         return ids[-1]
 
-    def undo(self) -> Edit | None:
+    def undo(self) -> RecordedEdit | None:
         """Undo the last edit in force and those written with it; None if there is none."""
         return self._undo_or_redo("undo")
 
-    def redo(self) -> Edit | None:
+    def redo(self) -> RecordedEdit | None:
         """Redo the edits that were undone last; None if there are none."""
         return self._undo_or_redo("redo")
 
-    def edits(self) -> tuple[Edit, ...]:
+    def edits(self) -> tuple[RecordedEdit, ...]:
         """The edits in force, oldest first."""
         with self._connect() as db:
             return tuple(self._replay(db)[0])
@@ -151,7 +149,7 @@ class Journal:
             db.execute("UPDATE entries SET dataset = ? WHERE dataset = ?", (new, self.dataset))
         self.dataset = new
 
-    def _undo_or_redo(self, kind: Literal["undo", "redo"]) -> Edit | None:
+    def _undo_or_redo(self, kind: Literal["undo", "redo"]) -> RecordedEdit | None:
         with self._connect() as db:
             # Read and write in one transaction: another window may undo at the same time.
             db.execute("BEGIN IMMEDIATE")
@@ -175,10 +173,10 @@ class Journal:
         )
         return int(cursor.lastrowid or 0)
 
-    def _replay(self, db: sqlite3.Connection) -> tuple[list[Edit], list[Edit]]:
+    def _replay(self, db: sqlite3.Connection) -> tuple[list[RecordedEdit], list[RecordedEdit]]:
         """(edits in force, undone edits), each with the latest last."""
-        done: list[Edit] = []
-        undone: list[Edit] = []
+        done: list[RecordedEdit] = []
+        undone: list[RecordedEdit] = []
         for id_, when, kind, files, value in db.execute(
             "SELECT id, time, kind, files, value FROM entries WHERE dataset = ? ORDER BY id",
             (self.dataset,),
@@ -188,7 +186,8 @@ class Journal:
             elif kind == "redo":
                 done.append(undone.pop())
             else:
-                done.append(Edit(id_, when, kind, tuple(json.loads(files)), value))
+                names = tuple(json.loads(files))
+                done.append(RecordedEdit(kind, names, value, id=id_, time=when))
                 undone.clear()
         return done, undone
 
@@ -208,7 +207,8 @@ class Journal:
             ) from error
 
 
-def _check(kind: str, files: Sequence[str], value: str) -> None:
+def _check(edit: Edit) -> None:
+    kind, files, value = edit.kind, edit.files, edit.value
     if kind not in get_args(EditKind):
         kinds = ", ".join(get_args(EditKind))
         raise DatasetError(f"There is no kind of edit “{kind}”.", f"There are: {kinds}.")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from core.data.dataset import DatasetIndex
 from core.data.edits import apply
-from core.data.journal import Edit, Journal
+from core.data.journal import Edit, Journal, RecordedEdit
 from core.data.sources.scan import scan
 from core.data.splits import SplitPlan
 from core.events import OnProgress, ShouldStop, never_stop, no_progress
@@ -66,7 +66,7 @@ def with_edits_of(index: DatasetIndex) -> DatasetIndex:
     return apply(index, edits_of(index))
 
 
-def edits_of(index: DatasetIndex) -> tuple[Edit, ...]:
+def edits_of(index: DatasetIndex) -> tuple[RecordedEdit, ...]:
     """The edits of a dataset that are in force, oldest first. Raises: DatasetError."""
     return journal_of(index).edits()
 

@@ -16,14 +16,14 @@ from core.errors import AppError
 from gui.base.commands import CommandSet
 from gui.base.session import Session
 from gui.edits import jobs
-from gui.edits.jobs import Ask, Edited, Written
+from gui.edits.jobs import Ask, Edited
 from gui.edits.text import say_edits, steps
 from gui.edits.undo import JournalStack
 from gui.kit.workers import JobRunner
 
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
-    from core.data.journal import History
+    from core.data.journal import Edit, EditKind, History
     from core.data.splits import SplitPlan
     from gui.edits.picture_index import PictureIndex
 
@@ -80,39 +80,44 @@ class DataCommands(CommandSet):
 
     def relabel(self, files: Sequence[str], class_key: str) -> None:
         """Give pictures a class; a new key makes a new class."""
-        self.write([("relabel", tuple(files), class_key.strip())])
+        self._write("relabel", tuple(files), class_key.strip())
 
     def exclude(self, files: Sequence[str]) -> None:
-        self.write([("exclude", tuple(files), "")])
+        self._write("exclude", tuple(files))
 
     def restore(self, files: Sequence[str]) -> None:
-        self.write([("restore", tuple(files), "")])
+        self._write("restore", tuple(files))
 
     def merge(self, keys: Sequence[str], into: str) -> None:
         """Make one class of several."""
-        self.write([("merge", tuple(keys), into.strip())])
+        self._write("merge", tuple(keys), into.strip())
 
     def rename(self, key: str, shown: str) -> None:
         """Show a class under another name."""
-        self.write([("rename", (key,), shown.strip())])
+        self._write("rename", (key,), shown.strip())
 
     def move(self, files: Sequence[str], split: str) -> None:
         """Let pictures stand in train, val or test."""
-        self.write([("move", tuple(files), split)])
+        self._write("move", tuple(files), split)
 
     def draw_split(self, plan: SplitPlan | None) -> None:
         """Draw train and val (and test) anew; None: the dataset's own again."""
-        self.write([("split", (), plan.to_json() if plan is not None else "")])
+        self._write("split", (), plan.to_json() if plan is not None else "")
 
     def keep(self, kind: str, files: Sequence[str]) -> None:
         """Dismiss the findings of a kind about these pictures."""
-        self.write([("keep", tuple(files), kind)])
+        self._write("keep", tuple(files), kind)
 
-    def write(self, edits: Sequence[Written]) -> None:
-        """Several edits as one step: written, undone and redone together."""
-        asked = tuple(edit for edit in edits if edit[1] or edit[0] == "split")
+    def write(self, edits: Sequence[Edit]) -> None:
+        """Write several edits as one step, undone and redone together."""
+        asked = tuple(edit for edit in edits if edit.files or edit.kind == "split")
         if asked and self._session.dataset is not None:
-            self._ask(Ask("add", asked))
+            self._ask(asked)
+
+    def _write(self, kind: EditKind, files: Sequence[str], value: str = "") -> None:
+        from core.data.journal import Edit  # with numpy: not before the first paint
+
+        self.write([Edit(kind, tuple(files), value)])
 
     def undo(self) -> None:
         """Take back the last edit, also of an earlier session."""
@@ -124,13 +129,13 @@ class DataCommands(CommandSet):
     def look_again(self) -> None:
         """Read the journal: another window may have written it."""
         if self._session.dataset is not None and not self.is_busy and self._history is not None:
-            self._submit([Ask("look")], is_light=True)
+            self._submit(["look"], is_light=True)
 
     def _undo_step(self) -> None:
-        self._ask(Ask("undo"))
+        self._ask("undo")
 
     def _redo_step(self) -> None:
-        self._ask(Ask("redo"))
+        self._ask("redo")
 
     @property
     def plan(self) -> SplitPlan | None:
@@ -163,7 +168,7 @@ class DataCommands(CommandSet):
             self._waiting.clear()
             self.stack.clear()
         self._scanned = dataset.scanned
-        self._ask(Ask("look"))
+        self._ask("look")
 
     def _ask(self, ask: Ask) -> None:
         self._waiting.append(ask)
@@ -197,7 +202,7 @@ class DataCommands(CommandSet):
             self._mirror.show_history(edited.history)
             if edited.scanned is not dataset.scanned:
                 # Scanned anew meanwhile: the edits are written, and apply to that.
-                self._waiting.insert(0, Ask("look"))
+                self._waiting.insert(0, "look")
             elif not _is_same(dataset, edited.dataset):
                 if edited.pictures is not None:
                     self._pictures = edited.pictures.take_over(self._pictures)
@@ -219,7 +224,7 @@ class DataCommands(CommandSet):
         dataset, now = edited.dataset, edited.history
         if dataset is None or now is None or before is None:
             return
-        wanted = [ask.what for ask in edited.answered if ask.what != "look"]
+        wanted = [ask for ask in edited.answered if ask != "look"]
         if edited.is_from_elsewhere:
             theirs = [step for step in steps(now.done) if step[0].id > before.last]
             detail = f": {say_edits(theirs[-1], dataset)}" if theirs and not wanted else ""

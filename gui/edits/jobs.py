@@ -14,19 +14,12 @@ from gui.kit.workers import JobContext
 
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
-    from core.data.journal import EditKind, History, Journal
+    from core.data.journal import Edit, History, Journal
     from gui.edits.picture_index import PictureIndex
 
-Written = tuple["EditKind", tuple[str, ...], str]
-"""An edit to write: kind, files (or classes), value."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """One step a person asks for; `look`: read the journal, in case another window wrote it."""
-
-    what: Literal["add", "undo", "redo", "look"]
-    edits: tuple[Written, ...] = ()
+Ask = tuple["Edit", ...] | Literal["undo", "redo", "look"]
+"""One step a person asks for: edits to write together, or what to do with those that were written.
+`look` reads the journal, in case another window wrote it."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +45,7 @@ def look(dataset: DatasetIndex, seen: int, context: JobContext) -> Edited:
     scanned = dataset.scanned
     if journal_of(scanned).last() == seen:
         return Edited(scanned, None, None)
-    return edit(dataset, seen, [Ask("look")], context)
+    return edit(dataset, seen, ["look"], context)
 
 
 def edit(dataset: DatasetIndex, seen: int, asks: Sequence[Ask], context: JobContext) -> Edited:
@@ -74,7 +67,7 @@ def edit(dataset: DatasetIndex, seen: int, asks: Sequence[Ask], context: JobCont
     is_from_elsewhere = before != seen and seen >= 0
     answered, refused = [], None
     for ask in asks:
-        if ask.what in ("undo", "redo") and is_from_elsewhere:
+        if ask in ("undo", "redo") and is_from_elsewhere:
             continue
         try:
             _do(ask, scanned, journal)
@@ -82,7 +75,7 @@ def edit(dataset: DatasetIndex, seen: int, asks: Sequence[Ask], context: JobCont
             refused = error
             break
         answered.append(ask)
-    if journal.last() == seen and not any(ask.what == "look" for ask in asks):
+    if journal.last() == seen and "look" not in asks:
         return Edited(scanned, None, None, (), refused=refused)
     history = journal.history()
     pictures = PictureIndex(apply(scanned, history.done)).prepare()
@@ -93,17 +86,15 @@ def edit(dataset: DatasetIndex, seen: int, asks: Sequence[Ask], context: JobCont
 
 def _do(ask: Ask, scanned: DatasetIndex, journal: Journal) -> None:
     from core.data.edits import apply
-    from core.data.journal import Edit
 
-    if ask.what == "undo":
+    if ask == "undo":
         journal.undo()
-    elif ask.what == "redo":
+    elif ask == "redo":
         journal.redo()
-    elif ask.what == "add":
-        if any(kind == "split" for kind, _files, _value in ask.edits):
-            tried = [Edit(0, 0.0, *written) for written in ask.edits]
-            apply(scanned, [*journal.edits(), *tried])
-        journal.add_all(ask.edits)
+    elif ask != "look":
+        if any(edit.kind == "split" for edit in ask):
+            apply(scanned, [*journal.edits(), *ask])
+        journal.add(*ask)
 
 
 def preview_split(dataset: DatasetIndex, plan: str, context: JobContext) -> DatasetIndex:
@@ -115,5 +106,4 @@ def preview_split(dataset: DatasetIndex, plan: str, context: JobContext) -> Data
     from core.data.journal import Edit
     from core.data.open_dataset import edits_of
 
-    tried = Edit(0, 0.0, "split", (), plan)
-    return apply(dataset.scanned, [*edits_of(dataset), tried])
+    return apply(dataset.scanned, [*edits_of(dataset), Edit("split", value=plan)])

@@ -9,8 +9,7 @@ from gui.kit.words import count, quote
 
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
-    from core.data.journal import Edit
-    from gui.edits.jobs import Written
+    from core.data.journal import Edit, RecordedEdit
 
 
 def name_edits(edits: Sequence[Edit]) -> str:
@@ -28,19 +27,14 @@ def name_edits(edits: Sequence[Edit]) -> str:
     return f"{verb.get(edit.kind, 'dismiss the finding of')} {_pictures(edits)}"
 
 
-def name_written(edits: Sequence[Written]) -> str:
+def name_written(edits: Sequence[Edit]) -> str:
     """`Exclude 14 pictures`: edits that would be written as one step."""
-    kinds = {(kind, value) for kind, _files, value in edits}
-    pictures = count(len({file for _kind, files, _value in edits for file in files}), "picture")
-    verbs = {kind for kind, _value in kinds}
-    if verbs == {"exclude"}:
-        return f"Exclude {pictures}"
-    if verbs == {"move"}:
-        to = {value for _kind, value in kinds}
-        return f"Move {pictures}" + (f" to {to.pop()}" if len(to) == 1 else "")
-    if verbs == {"relabel"}:
-        return f"Relabel {pictures}"
-    return f"Edit {pictures}"
+    kinds, values = {edit.kind for edit in edits}, {edit.value for edit in edits}
+    verb = {"exclude": "Exclude", "move": "Move", "relabel": "Relabel"}.get(min(kinds), "Edit")
+    if len(kinds) > 1:
+        verb = "Edit"
+    to = f" to {min(values)}" if kinds == {"move"} and len(values) == 1 else ""
+    return f"{verb} {_pictures(edits)}{to}"
 
 
 def say_edits(edits: Sequence[Edit], dataset: DatasetIndex) -> str:
@@ -78,9 +72,9 @@ def _pictures(edits: Sequence[Edit]) -> str:
     return count(len({file for edit in edits for file in edit.files}), "picture")
 
 
-def steps(edits: Sequence[Edit]) -> list[tuple[Edit, ...]]:
+def steps(edits: Sequence[RecordedEdit]) -> list[tuple[RecordedEdit, ...]]:
     """Edits in order, those written together as one step."""
-    found: list[list[Edit]] = []
+    found: list[list[RecordedEdit]] = []
     for edit in edits:
         if found and found[-1][-1].time == edit.time:
             found[-1].append(edit)

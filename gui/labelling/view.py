@@ -12,6 +12,7 @@ from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QSlider, QVBoxLayout, QWidget
 
+from core.data.journal import Edit
 from gui.base.session import Session
 from gui.edits.commands import DataCommands
 from gui.kit import theme
@@ -373,7 +374,7 @@ class LabellingView(QWidget):
         queue = self.queue
         if queue is None or not wanted:
             return
-        self._data.write([("relabel", tuple(files), key) for key, files in wanted.items()])
+        self._data.write([Edit("relabel", tuple(files), key) for key, files in wanted.items()])
         for files in wanted.values():
             queue.pending.update(files)
         self._settle_timer.start()

@@ -16,7 +16,6 @@ from core.catalog.names import full_name
 from core.data.dataset import NO_LABEL, NO_SPLIT, SPLITS, DatasetIndex
 from core.data.health.findings import (
     KINDS,
-    Action,
     HealthFinding,
     HealthReport,
     IndexFeatures,
@@ -26,6 +25,7 @@ from core.data.health.findings import (
 from core.data.health.label_errors import FOLDS, UNLIKE, label_errors, unlike_their_class
 from core.data.health.measure import Measured, measure
 from core.data.health.near_duplicates import LIKE, TURNS, Pairs, connected_groups, near_pairs
+from core.data.journal import Edit, EditKind
 from core.data.splits import copies_of
 from core.events import OnProgress, ShouldStop, check_stop
 
@@ -121,9 +121,8 @@ def _unreadable(index: DatasetIndex, measured: Measured) -> Iterator[HealthFindi
     for problem in index.problems:
         if problem.kind in ("unreadable", "no permission"):
             why = f"It cannot be read: {problem.reason}."
-            yield HealthFinding(
-                "unreadable", (problem.file,), (), why, "problem", "exclude", (problem.file,)
-            )
+            edit = Edit("exclude", (problem.file,))
+            yield HealthFinding("unreadable", (problem.file,), (), why, "problem", edit)
     if not index.root.is_dir():
         return
     for i, reason in sorted(measured.reasons.items()):
@@ -135,9 +134,8 @@ def _classes(index: DatasetIndex) -> Iterator[HealthFinding]:
     for problem in index.problems:
         if problem.kind in ("empty class", "few images", "class set", "no class"):
             why = problem.reason[:1].upper() + problem.reason[1:] + "."
-            yield HealthFinding(
-                "class", (problem.file,), (), why, "note", "keep", (problem.file,), "class"
-            )
+            edit = Edit("keep", (problem.file,), "class")
+            yield HealthFinding("class", (problem.file,), (), why, "note", edit)
 
 
 _Near = tuple[tuple[int, ...], str, float]
@@ -203,9 +201,9 @@ def _copies(
         movers = tuple(index.files[i] for i in group if index.splits[i] not in (to, NO_SPLIT))
         return HealthFinding(
             "leak", files, group, f"{why}; they stand in {where}.", "problem",
-            "move", movers, SPLITS[to], score,
+            Edit("move", movers, SPLITS[to]), score,
         )  # fmt: skip
-    return HealthFinding(kind, files, group, f"{why}.", "note", "exclude", files[1:], score=score)
+    return HealthFinding(kind, files, group, f"{why}.", "note", Edit("exclude", files[1:]), score)
 
 
 def _two_labels(
@@ -222,10 +220,10 @@ def _two_labels(
     why = f"{why}; they are labelled {counts}."
     if 2 * votes[most] > votes.sum():
         wrong = tuple(index.files[i] for i in group if index.labels[i] not in (most, NO_LABEL))
-        return HealthFinding(
-            "two labels", files, group, why, "problem", "relabel", wrong, index.keys[most], score
-        )
-    return HealthFinding("two labels", files, group, why, "problem", "exclude", files, score=score)
+        edit = Edit("relabel", wrong, index.keys[most])
+    else:
+        edit = Edit("exclude", files)
+    return HealthFinding("two labels", files, group, why, "problem", edit, score)
 
 
 def _by_features(
@@ -301,7 +299,7 @@ def _one(
     i: int,
     why: str,
     severity: Literal["problem", "note"],
-    action: Action,
+    action: EditKind,
     *,
     value: str = "",
     score: float = 0.0,
@@ -309,7 +307,7 @@ def _one(
     """A finding about the single picture i."""
     files = (index.files[i],)
     value = kind if action == "keep" else value
-    return HealthFinding(kind, files, (i,), why, severity, action, files, value, score)
+    return HealthFinding(kind, files, (i,), why, severity, Edit(action, files, value), score)
 
 
 def _odd_pictures(
@@ -376,4 +374,5 @@ def _imbalance(index: DatasetIndex) -> Iterator[HealthFinding]:
             f"{counts[high] / counts[low]:.0f} times as many: add images, or train on balanced "
             "epochs."
         )
-        yield HealthFinding("imbalance", files, pictures, why, "note", "keep", files, "imbalance")
+        edit = Edit("keep", files, "imbalance")
+        yield HealthFinding("imbalance", files, pictures, why, "note", edit)

@@ -1,7 +1,7 @@
 """The findings of a health check, as plain data that the window may hold. Knows no measurement.
 
-A finding is accepted by an edit of the journal (`journal.add(finding.action, finding.act_on,
-finding.value)`), or dismissed by one (`journal.add("keep", finding.files, finding.kind)`).
+A finding is accepted by its edit (`journal.add(finding.edit)`), or dismissed by another
+(`journal.add(Edit("keep", finding.files, finding.kind))`).
 """
 
 from __future__ import annotations
@@ -24,9 +24,6 @@ Kind = Literal[
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """The kinds in the order of importance, as reports show them."""
 
-Action = Literal["exclude", "relabel", "move", "keep"]
-"""The suggested edit, one of `journal.EditKind`."""
-
 
 @dataclass(frozen=True, slots=True)
 class HealthFinding:
@@ -41,11 +38,8 @@ class HealthFinding:
     pictures: tuple[int, ...]
     why: str
     severity: Literal["problem", "note"]
-    action: Action
-    act_on: tuple[str, ...]
-    """The files that the action changes: of copies all but the first."""
-    value: str = ""
-    """The value of the edit. relabel: the key of the class; move: the split; keep: the kind."""
+    edit: Edit
+    """What is suggested: exclude, relabel, move or keep; of copies, all but the first file."""
     score: float = 0.0
     """How certain the finding is, 0…1, if that is measured; findings of a kind are sorted by it."""
 
@@ -94,7 +88,7 @@ def open_findings(
 ) -> tuple[HealthFinding, ...]:
     """The findings that no edit in force has dismissed or settled by excluding files.
 
-    Dismissed: all its files have a `keep` edit of this kind. Settled: all files of its action are
+    Dismissed: all its files have a `keep` edit of this kind. Settled: all files of its edit are
     excluded.
     """
     kept: dict[str, set[str]] = {}
@@ -111,6 +105,10 @@ def open_findings(
         for finding in findings
         if not (
             set(finding.files) <= kept.get(finding.kind, set())
-            or (finding.act_on and finding.action != "keep" and set(finding.act_on) <= excluded)
+            or _is_settled(finding.edit, excluded)
         )
     )
+
+
+def _is_settled(edit: Edit, excluded: set[str]) -> bool:
+    return bool(edit.files) and edit.kind != "keep" and excluded.issuperset(edit.files)

@@ -62,12 +62,13 @@ _ROWS = (
 
 def action_text(finding: HealthFinding) -> str:
     """The suggested action as a clause: “relabel to bees”."""
-    count = f" {len(finding.act_on):,} of them" if len(finding.files) > len(finding.act_on) else ""
-    match finding.action:
+    edit = finding.edit
+    count = f" {len(edit.files):,} of them" if len(finding.files) > len(edit.files) else ""
+    match edit.kind:
         case "relabel":
-            return f"relabel{count} to {finding.value}"
+            return f"relabel{count} to {edit.value}"
         case "move":
-            return f"move{count} to {finding.value}"
+            return f"move{count} to {edit.value}"
         case "exclude":
             return f"exclude{count}"
         case _:
@@ -89,9 +90,9 @@ def to_json(report: HealthReport, index: DatasetIndex) -> dict[str, Any]:
                 "severity": finding.severity,
                 "files": list(finding.files),
                 "why": finding.why,
-                "action": finding.action,
-                "act_on": list(finding.act_on),
-                "value": finding.value,
+                "action": finding.edit.kind,
+                "act_on": list(finding.edit.files),
+                "value": finding.edit.value,
                 "score": round(finding.score, 4),
             }
             for finding in report.findings
@@ -132,14 +133,14 @@ def to_csv(report: HealthReport, index: DatasetIndex) -> str:
     writer = csv.writer(text)
     writer.writerow(_ROWS)
     for finding in report.findings:
-        act_on = set(finding.act_on)
+        act_on = set(finding.edit.files)
         positions: Iterable[int | None] = finding.pictures or (None,) * len(finding.files)
         for file, i in zip(finding.files, positions, strict=True):
             of = ("", "") if i is None else (index.class_of(i), index.split_of(i))
             writer.writerow(
                 [
-                    finding.key, finding.kind, finding.severity, file, *of, finding.action,
-                    finding.value, "yes" if file in act_on else "no", finding.why,
+                    finding.key, finding.kind, finding.severity, file, *of, finding.edit.kind,
+                    finding.edit.value, "yes" if file in act_on else "no", finding.why,
                     f"{finding.score:.4f}",
                 ]
             )  # fmt: skip
@@ -243,7 +244,7 @@ def _card(finding: HealthFinding, index: DatasetIndex, thumbs: dict[int, str]) -
                 if picture
                 else '<div class="none">not shown</div>'
             )
-            acts = " acts" if file in finding.act_on and finding.action != "keep" else ""
+            acts = " acts" if file in finding.edit.files and finding.edit.kind != "keep" else ""
             figures.append(
                 f'<figure class="picture{acts}">{image}<figcaption>{_text(file)}'
                 f"<br><small>{_text(where)}</small></figcaption></figure>"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from core.data.journal import Edit
 from core.words import list_some
 from gui.edits.text import name_written
 from gui.kit.words import count, quote
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
     from core.data.health import check
     from core.data.health.check import HealthReport
-    from gui.edits.jobs import Written
     from gui.edits.picture_index import PictureIndex
 
 _NAMED = 4
@@ -55,7 +55,7 @@ _NARROW = 4.0  # times as long as wide
 class FindingRow:
     """One thing to know about: what kind, of which files or folder, in words why, and what to do.
 
-    The action is an edit (`action`, `act_on`, `value`); without one, it can only be kept.
+    Without an edit that answers it, it can only be kept.
     """
 
     kind: str
@@ -63,9 +63,7 @@ class FindingRow:
     reason: str
     files: tuple[str, ...] = ()
     """Pictures to look at, relative to the dataset; none where it is about a folder."""
-    action: str = ""
-    act_on: tuple[str, ...] = ()
-    value: str = ""
+    edit: Edit | None = None
 
     @property
     def title(self) -> str:
@@ -73,28 +71,21 @@ class FindingRow:
         return _TITLES.get(self.kind, self.kind.capitalize())
 
     @property
-    def edits(self) -> tuple[Written, ...]:
-        """What its action writes."""
-        if not self.action or not self.act_on:
-            return ()
-        return ((self.action, self.act_on, self.value),)  # type: ignore[return-value]
-
-    @property
-    def dismissal(self) -> Written:
-        """What keeps it as it is, for ever (or until undone)."""
-        return ("keep", self.files or (self.place,), self.kind)
+    def dismissal(self) -> Edit:
+        """The edit that hides it for good, or until undone."""
+        return Edit("keep", self.files or (self.place,), self.kind)
 
 
-def name_action(finding: FindingRow, shown: dict[str, str]) -> str:
-    """`Exclude 2 copies`, `Relabel to “bees”`: the one action, as its button says it.
+def name_action(finding: FindingRow, edit: Edit, shown: dict[str, str]) -> str:
+    """`Exclude 2 copies`, `Relabel to “bees”`: the edit that answers it, as its button says it.
 
     `shown`: the name of each class by its key.
     """
-    n = len(finding.act_on)
-    if finding.action == "relabel":
-        return f"Relabel to {quote(shown.get(finding.value, finding.value))}"
-    if finding.action == "move":
-        return f"Move {count(n, 'picture')} to {finding.value}"
+    n = len(edit.files)
+    if edit.kind == "relabel":
+        return f"Relabel to {quote(shown.get(edit.value, edit.value))}"
+    if edit.kind == "move":
+        return f"Move {count(n, 'picture')} to {edit.value}"
     if finding.kind in (COPY, "near duplicates") and n < len(finding.files):
         return f"Exclude {count(n, 'copy', 'copies')}"
     return "Exclude it" if n == 1 else f"Exclude all {n:,}"
@@ -102,8 +93,7 @@ def name_action(finding: FindingRow, shown: dict[str, str]) -> str:
 
 def name_action_for_all(findings: Sequence[FindingRow]) -> str:
     """`Exclude 14 pictures` for all findings of a kind."""
-    edits = [edit for finding in findings for edit in finding.edits]
-    return name_written(edits)
+    return name_written([finding.edit for finding in findings if finding.edit is not None])
 
 
 def list_findings(
@@ -161,12 +151,11 @@ def _of_copies(dataset: DatasetIndex) -> list[FindingRow]:
             list_some(group, _NAMED),
             f"{what}, in one part of the split; training uses one of them",
             group,
-            "exclude",
-            group[1:],
+            Edit("exclude", group[1:]),
         )
         if torn.intersection(group):
             why = f"{what}, in two classes: one label is wrong; left out of train"
-            finding = FindingRow(TORN, list_some(group, _NAMED), why, group, "exclude", group)
+            finding = FindingRow(TORN, list_some(group, _NAMED), why, group, Edit("exclude", group))
         elif group in leaks:
             why = f"{what}, in two parts of the split; left out of train, so as to judge fairly"
             finding = FindingRow(LEAK, list_some(group, _NAMED), why, group)
@@ -179,22 +168,22 @@ def _of_health(pictures: PictureIndex, finding: check.HealthFinding) -> FindingR
     if finding.kind == "class" or (finding.kind == "unreadable" and not finding.pictures):
         return None
     files = tuple(file for file in finding.files if file in pictures.position)
-    act_on = tuple(file for file in finding.act_on if file in pictures.position)
+    edit = finding.edit
+    act_on = tuple(file for file in edit.files if file in pictures.position)
     if not files or (finding.kind in _COPIES and len(files) < 2):
         return None
-    if finding.action == "relabel":
-        act_on = tuple(file for file in act_on if pictures.class_of(file) != finding.value)
-    elif finding.action == "move":
+    if edit.kind == "relabel":
+        act_on = tuple(file for file in act_on if pictures.class_of(file) != edit.value)
+    elif edit.kind == "move":
         split_of, position = pictures.dataset.split_of, pictures.position
-        act_on = tuple(file for file in act_on if split_of(position[file]) != finding.value)
-    if finding.action != "keep" and not act_on:
+        act_on = tuple(file for file in act_on if split_of(position[file]) != edit.value)
+    if edit.kind != "keep" and not act_on:
         return None
     if finding.kind == TORN and len({pictures.class_of(file) for file in files}) < 2:
         return None
     place, why = list_some(files, _NAMED), finding.why.removesuffix(".")
-    if finding.action == "keep":
-        return FindingRow(finding.kind, place, why, files)
-    return FindingRow(finding.kind, place, why, files, finding.action, act_on, finding.value)
+    answer = None if edit.kind == "keep" else replace(edit, files=act_on)
+    return FindingRow(finding.kind, place, why, files, answer)
 
 
 def _odd_sizes(dataset: DatasetIndex) -> list[FindingRow]:
@@ -215,5 +204,7 @@ def _odd_sizes(dataset: DatasetIndex) -> list[FindingRow]:
         for i in np.flatnonzero(flags).tolist():
             size = f"{dataset.widths[i]:,} × {dataset.heights[i]:,} pixels"
             file = dataset.files[i]
-            found.append(FindingRow(ODD_SIZE, file, f"{size}, {why}", (file,), "exclude", (file,)))
+            found.append(
+                FindingRow(ODD_SIZE, file, f"{size}, {why}", (file,), Edit("exclude", (file,)))
+            )
     return found

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QToolButton, QVBoxLayout, QWidget
 
+from core.data.journal import Edit
 from gui.base.session import Session
 from gui.data.health.check import HealthCheck
 from gui.data.health.line import HealthLine
@@ -27,7 +28,6 @@ from gui.pictures.gallery import Gallery
 
 if TYPE_CHECKING:
     from core.data.journal import EditKind
-    from gui.edits.jobs import Written
 
 _STRIP_PX = 128
 _MOST_OF_FOLDER = 500  # pictures shown of a finding that is about a folder
@@ -174,11 +174,11 @@ class ProblemsView(QWidget):
         files = finding.files or self._files_of(pictures, finding.place)
         self.reason.setText(f"{finding.title.removesuffix('?')}: {finding.reason}.")
         shown = dict(zip(dataset.keys, dataset.classes, strict=True))
-        self.action_button.setVisible(bool(finding.edits))
-        if finding.edits:
-            self.action_button.setText(name_action(finding, shown))
+        self.action_button.setVisible(finding.edit is not None)
+        if finding.edit is not None:
+            self.action_button.setText(name_action(finding, finding.edit, shown))
             self.action_button.setAccessibleName(self.action_button.text())
-        self.keep_button.setText("Keep" if finding.edits else "Dismiss")
+        self.keep_button.setText("Keep" if finding.edit else "Dismiss")
         self.keep_button.setAccessibleName(self.keep_button.text())
         self._show_all_of_kind(finding)
         self.answers.show()
@@ -191,7 +191,7 @@ class ProblemsView(QWidget):
     def _show_all_of_kind(self, finding: FindingRow) -> None:
         alike = self._alike(finding)
         self.all_button.setVisible(len(alike) > 1)
-        doable = [each for each in alike if each.edits]
+        doable = [each for each in alike if each.edit]
         self.all_action.setVisible(bool(doable))
         if doable:
             self.all_action.setText(name_action_for_all(doable))
@@ -215,8 +215,8 @@ class ProblemsView(QWidget):
     # -- answering ---------------------------------------------------------------------------
 
     def _act(self) -> None:
-        if self._current is not None:
-            self._data.write(self._current.edits)
+        if self._current is not None and self._current.edit is not None:
+            self._data.write([self._current.edit])
 
     def _keep(self) -> None:
         if self._current is not None:
@@ -225,7 +225,7 @@ class ProblemsView(QWidget):
     def _act_on_all(self) -> None:
         """One step, however many findings it answers."""
         if self._current is not None:
-            self._data.write(_joined(e for f in self._alike(self._current) for e in f.edits))
+            self._data.write(_joined(f.edit for f in self._alike(self._current) if f.edit))
 
     def _keep_all(self) -> None:
         if self._current is not None:
@@ -250,12 +250,12 @@ class ProblemsView(QWidget):
         return entries.files[position] if isinstance(entries, FileEntries) else ""
 
 
-def _joined(edits: Iterable[Written]) -> Sequence[Written]:
+def _joined(edits: Iterable[Edit]) -> Sequence[Edit]:
     """Edits of one kind and value as one, each file once."""
-    files: dict[tuple[EditKind, str], dict[str, None]] = {}
-    for kind, of, value in edits:
-        files.setdefault((kind, value), {}).update(dict.fromkeys(of))
-    return [(kind, tuple(of), value) for (kind, value), of in files.items()]
+    joined: dict[tuple[EditKind, str], dict[str, None]] = {}
+    for edit in edits:
+        joined.setdefault((edit.kind, edit.value), {}).update(dict.fromkeys(edit.files))
+    return [Edit(kind, tuple(files), value) for (kind, value), files in joined.items()]
 
 
 def _say_class(pictures: PictureIndex, file: str) -> str:

@@ -88,7 +88,7 @@ def test_a_plan_that_cannot_be_is_refused(plan: dict) -> None:
 
 
 def _edit(kind: str, files: tuple[str, ...] = (), value: str = "") -> Edit:
-    return Edit(1, 0.0, kind, files, value)  # type: ignore[arg-type]
+    return Edit(kind, files, value)  # type: ignore[arg-type]
 
 
 def test_an_edit_draws_the_split_and_an_empty_one_gives_the_users_back() -> None:

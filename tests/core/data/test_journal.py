@@ -33,36 +33,36 @@ def _index(root: Path) -> DatasetIndex:
 
 
 def _edit(kind: str, files: tuple[str, ...], value: str = "") -> Edit:
-    return Edit(1, 0.0, kind, files, value)  # type: ignore[arg-type]
+    return Edit(kind, files, value)  # type: ignore[arg-type]
 
 
 def test_undo_and_redo_walk_through_the_edits_and_a_new_edit_ends_redo(journal: Journal) -> None:
-    journal.add("exclude", ["x"])
-    journal.add("relabel", ["y"], "bees")
+    journal.add(Edit("exclude", ("x",)))
+    journal.add(Edit("relabel", ("y",), "bees"))
     assert [journal.undo().kind, journal.undo().kind] == ["relabel", "exclude"]  # type: ignore[union-attr]
     assert journal.undo() is None
     assert journal.redo().kind == "exclude"  # type: ignore[union-attr]
-    journal.add("keep", ["z"], "blurred")
+    journal.add(Edit("keep", ("z",), "blurred"))
     assert journal.redo() is None
     assert [edit.kind for edit in journal.edits()] == ["exclude", "keep"]
 
 
 def test_edits_written_together_are_undone_and_redone_together(journal: Journal) -> None:
-    journal.add("exclude", ["x"])
-    journal.add_all([("relabel", ["y"], "bees"), ("move", ["z"], "val")])
+    journal.add(Edit("exclude", ("x",)))
+    journal.add(Edit("relabel", ("y",), "bees"), Edit("move", ("z",), "val"))
     journal.undo()
     assert [edit.kind for edit in journal.edits()] == ["exclude"]
     assert [edit.kind for edit in journal.history().undone] == ["move", "relabel"]
     journal.redo()
     assert [edit.kind for edit in journal.edits()] == ["exclude", "relabel", "move"]
     with pytest.raises(DatasetError):
-        journal.add_all([("exclude", ["v"], ""), ("move", ["w"], "moon")])
+        journal.add(Edit("exclude", ("v",)), Edit("move", ("w",), "moon"))
     assert len(journal.edits()) == 3
 
 
 def test_the_last_row_tells_whether_anybody_wrote(journal: Journal) -> None:
     assert journal.history().last == journal.last() == 0
-    journal.add("exclude", ["x"])
+    journal.add(Edit("exclude", ("x",)))
     seen = journal.last()
     Journal(Path(journal.dataset), journal.file).undo()
     assert journal.last() > seen
@@ -94,7 +94,7 @@ def test_merged_classes_become_one(tmp_path: Path) -> None:
 
 
 def test_edits_follow_a_folder_that_was_moved(journal: Journal, tmp_path: Path) -> None:
-    journal.add("exclude", ["x"])
+    journal.add(Edit("exclude", ("x",)))
     journal.move_to(tmp_path / "new")
     assert len(Journal(tmp_path / "new", journal.file).edits()) == 1
     assert not Journal(tmp_path / "set", journal.file).edits()
@@ -107,16 +107,16 @@ def test_an_edit_that_means_nothing_is_refused(
     journal: Journal, kind: str, files: list[str], value: str
 ) -> None:
     with pytest.raises(DatasetError):
-        journal.add(kind, files, value)  # type: ignore[arg-type]
+        journal.add(Edit(kind, tuple(files), value))  # type: ignore[arg-type]
 
 
 _WRITER = """
 import sys
 from pathlib import Path
-from core.data.journal import Journal
+from core.data.journal import Edit, Journal
 journal = Journal(Path(sys.argv[1]), Path(sys.argv[2]))
 for i in range(int(sys.argv[3])):
-    journal.add("exclude", [f"{sys.argv[4]}{i}"])
+    journal.add(Edit("exclude", (f"{sys.argv[4]}{i}",)))
     print(i, flush=True)
 """
 
@@ -146,7 +146,7 @@ def test_a_killed_process_loses_no_edit_it_reported(journal: Journal) -> None:
     rest = writer.communicate(timeout=60)[0].split()
     said = max([said, *(int(word) for word in rest)])
     assert len(journal.edits()) >= said + 1
-    journal.add("exclude", ["after"])
+    journal.add(Edit("exclude", ("after",)))
 
 
 def test_the_folder_of_pictures_is_never_written(journal: Journal, tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_the_folder_of_pictures_is_never_written(journal: Journal, tmp_path: Pat
         )
 
     before = tree()
-    journal.add("exclude", ["a/0.png"])
+    journal.add(Edit("exclude", ("a/0.png",)))
     journal.undo()
     apply(_index(root), journal.edits())
     assert tree() == before

@@ -11,7 +11,7 @@ import pytest
 
 from core.cli.app import main
 from core.data.dataset import NO_LABEL, NO_SPLIT, DatasetIndex
-from core.data.journal import Journal
+from core.data.journal import Edit, Journal
 from core.errors import DatasetError
 from core.evaluation.suggest import check_labels, first_to_label, suggest
 from core.features.dataset_features import (
@@ -217,7 +217,7 @@ def test_the_command_line_suggests_labels_for_the_rest(flat_folder, tmp_path, ca
     journal = Journal(flat_folder)
     for shape in ("circle", "square", "triangle"):
         files = [path.name for path in sorted(flat_folder.glob(f"{shape}*"))[:3]]
-        journal.add("relabel", files, shape)
+        journal.add(Edit("relabel", tuple(files), shape))
     table = tmp_path / "out.csv"
     assert main(["suggest", str(flat_folder), "--json", "--csv", str(table)]) == 0
     answer = json.loads(capsys.readouterr().out)

@@ -9,7 +9,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QImage
 
 from core.data.health.check import HealthFinding, HealthReport
-from core.data.journal import Journal
+from core.data.journal import Edit, Journal
 from core.data.splits import SplitPlan
 from gui.app import make_window
 from gui.data import jobs
@@ -189,14 +189,14 @@ def test_edits_of_another_window_are_taken_over_and_not_undone_unseen(
 ) -> None:
     edit(lambda: window.commands.data.exclude(["ant/0.png"]))
     other = Journal([fake_core.dataset.root])
-    other.add("relabel", ["bee/0.png"], "ant")
+    other.add(Edit("relabel", ("bee/0.png",), "ant"))
     edit(window.commands.data.undo)
     assert [e.kind for e in other.edits()] == ["exclude", "relabel"]
     assert "Another window edited this dataset" in page.notices.text
     assert page.session.dataset.class_counts() == {"ant": 4, "bee": 3}
     edit(window.commands.data.undo)
     assert [e.kind for e in other.edits()] == ["exclude"]
-    other.add("exclude", ["bee/3.png"])
+    other.add(Edit("exclude", ("bee/3.png",)))
     edit(window.commands.data.look_again)
     assert "1 picture excluded" in page.notices.text
     assert len(page.session.dataset) == 6
@@ -205,7 +205,7 @@ def test_edits_of_another_window_are_taken_over_and_not_undone_unseen(
 def test_steps_of_several_edits_are_undone_at_once(window, page, edit, fake_core) -> None:
     edit(
         lambda: window.commands.data.write(
-            [("relabel", ("ant/0.png",), "bee"), ("exclude", ("bee/0.png",), "")]
+            [Edit("relabel", ("ant/0.png",), "bee"), Edit("exclude", ("bee/0.png",))]
         )
     )
     assert window.actions_by_name["undo"].text() == "&Undo edit 2 pictures"
@@ -284,7 +284,9 @@ def ill(fake_core):
     def finding(kind, files, action="keep", act_on=None, value="") -> HealthFinding:
         positions = tuple(fake_core.dataset.files.index(file) for file in files)
         why = f"It is {kind}."
-        return HealthFinding(kind, files, positions, why, "note", action, act_on or files, value)
+        return HealthFinding(
+            kind, files, positions, why, "note", Edit(action, act_on or files, value)
+        )
 
     fake_core.health = HealthReport(
         (

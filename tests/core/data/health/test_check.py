@@ -162,7 +162,7 @@ def test_a_picture_that_breaks_off_is_named_and_not_read_again(folder, decoded):
 def test_what_the_scan_could_not_read_is_a_finding_without_a_position(folder):
     (folder / "train" / "ants" / "zz.jpg").write_bytes(b"")
     (finding,) = look(scan(folder)).findings
-    assert (finding.kind, finding.pictures, finding.action) == ("unreadable", (), "exclude")
+    assert (finding.kind, finding.pictures, finding.edit.kind) == ("unreadable", (), "exclude")
 
 
 def test_a_near_copy_in_val_is_a_leak_that_moves_the_training_picture(folder):
@@ -171,7 +171,7 @@ def test_a_near_copy_in_val_is_a_leak_that_moves_the_training_picture(folder):
     (finding,) = look(scan(folder)).findings
     assert finding.kind == "leak"
     assert set(finding.files) == {"train/ants/0.png", "val/ants/turned.jpg"}
-    assert (finding.action, finding.act_on, finding.value) == ("move", ("train/ants/0.png",), "val")
+    assert finding.edit == Edit("move", ("train/ants/0.png",), "val")
     assert "turned by a quarter" in finding.why
 
 
@@ -181,20 +181,20 @@ def test_of_copies_in_one_split_the_first_stays(folder):
     with Image.open(folder / "train" / "bees" / "1.png") as picture:
         picture.resize((70, 70)).save(folder / "train" / "bees" / "small.jpg")
     findings = {finding.kind: finding for finding in look(scan(folder)).findings}
-    assert findings["exact duplicates"].act_on == ("train/bees/copy.png",)
-    assert findings["near duplicates"].act_on == ("train/bees/small.jpg",)
+    assert findings["exact duplicates"].edit.files == ("train/bees/copy.png",)
+    assert findings["near duplicates"].edit.files == ("train/bees/small.jpg",)
 
 
 def test_the_same_picture_under_two_labels_follows_the_majority_or_goes(folder):
     whole = (folder / "train" / "bees" / "0.png").read_bytes()
     (folder / "train" / "ants" / "copy.png").write_bytes(whole)
     (finding,) = look(scan(folder)).findings
-    assert (finding.kind, finding.action) == ("two labels", "exclude")
-    assert set(finding.act_on) == {"train/ants/copy.png", "train/bees/0.png"}
+    assert (finding.kind, finding.edit.kind) == ("two labels", "exclude")
+    assert set(finding.edit.files) == {"train/ants/copy.png", "train/bees/0.png"}
     (folder / "train" / "bees" / "copy.png").write_bytes(whole)
     (finding,) = look(scan(folder)).findings
-    assert (finding.action, finding.act_on) == ("relabel", ("train/ants/copy.png",))
-    assert finding.value == "bees"
+    assert (finding.edit.kind, finding.edit.files) == ("relabel", ("train/ants/copy.png",))
+    assert finding.edit.value == "bees"
 
 
 def test_bad_pictures_are_told_with_their_numbers(folder):
@@ -239,7 +239,7 @@ def test_classes_of_very_different_size_are_told(tmp_path):
 
 
 def edit(kind, files, value="") -> Edit:
-    return Edit(1, 0.0, kind, tuple(files), value)
+    return Edit(kind, tuple(files), value)
 
 
 def test_a_finding_that_was_kept_or_answered_is_left_out(folder):
@@ -292,7 +292,7 @@ def test_a_wrong_label_and_a_stray_are_found_by_features(tmp_path, features_of):
     report = look(index, features=features)
     found = {finding.kind: finding for finding in report.findings}
     assert found["label error"].files == ("ants/07.png",)
-    assert (found["label error"].action, found["label error"].value) == ("relabel", "bees")
+    assert (found["label error"].edit.kind, found["label error"].edit.value) == ("relabel", "bees")
     assert "unlike its class" in found
     assert found["unlike its class"].files == ("bees/11.png",)
     assert any("test/model" in method for method in report.methods)

@@ -14,6 +14,7 @@ from core.cli import app
 from core.data.health.check import check_health
 from core.data.health.findings import HealthFinding, HealthReport
 from core.data.health.report import SHOWN, to_csv, to_html, write_report
+from core.data.journal import Edit
 from core.data.sources.scan import scan
 from core.errors import AppError
 
@@ -53,7 +54,7 @@ def test_of_many_findings_the_rest_is_listed_by_name(looked):
     index, _ = looked
     file = index.files[0]
     many = tuple(
-        HealthFinding("dark", (file,), (0,), f"Number {i}.", "note", "keep", (file,), "dark")
+        HealthFinding("dark", (file,), (0,), f"Number {i}.", "note", Edit("keep", (file,), "dark"))
         for i in range(SHOWN + 7)
     )
     page = to_html(HealthReport(many, len(index), 0), index)
@@ -71,9 +72,8 @@ def test_a_picture_that_is_gone_is_shown_by_its_name(looked, folder):
 
 def test_the_table_has_a_row_for_each_picture_of_a_finding(looked):
     index, _ = looked
-    finding = HealthFinding(
-        "near duplicates", index.files[:2], (0, 1), "Alike.", "note", "exclude", index.files[1:2]
-    )
+    edit = Edit("exclude", index.files[1:2])
+    finding = HealthFinding("near duplicates", index.files[:2], (0, 1), "Alike.", "note", edit)
     rows = list(csv.DictReader(io.StringIO(to_csv(HealthReport((finding,), 11, 0), index))))
     assert [(row["file"], row["acts on this"], row["class"]) for row in rows] == [
         (index.files[0], "no", "ants"),
@@ -107,7 +107,7 @@ def test_the_command_writes_both_and_prints_json(folder, tmp_path, capsys):
 def test_what_was_kept_is_not_said_again(folder, capsys):
     from core.data.journal import Journal
 
-    Journal(folder).add("keep", ["ants/a<b>&c.png"], "flat")
+    Journal(folder).add(Edit("keep", ("ants/a<b>&c.png",), "flat"))
     assert app.main(["health", str(folder), "--no-features"]) == 0
     out = capsys.readouterr().out
     assert "nothing found" in out

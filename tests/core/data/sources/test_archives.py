@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from core.data.journal import Journal
+from core.data.journal import Edit, Journal
 from core.data.open_dataset import open_dataset
 from core.data.sources import archives
 from core.data.sources.scan import scan
@@ -107,7 +107,7 @@ def test_an_archive_is_unpacked_once_and_again_when_it_changed(tmp_path, monkeyp
 
 def test_edits_belong_to_the_archive(tmp_path):
     archive = zip_with(tmp_path / "a.zip", SOUND)
-    Journal(archive).add("exclude", ["cat/0.ppm"])
+    Journal(archive).add(Edit("exclude", ("cat/0.ppm",)))
     assert open_dataset(archive).excluded == ("cat/0.ppm",)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from core.data.dataset import NO_LABEL, DatasetIndex
-from core.data.journal import Journal
+from core.data.journal import Edit, Journal
 from core.data.open_dataset import open_dataset
 from core.data.sources import file_reader, scan_cache
 from core.data.sources import scan as scanner
@@ -211,10 +211,10 @@ def test_a_flat_folder_opens_without_labels_where_that_is_allowed(tmp_path, insi
 def test_a_labelled_flat_folder_trains(tmp_path):
     folder = flat(tmp_path / "photos")
     journal = Journal(folder)
-    journal.add("relabel", [f"{n}.ppm" for n in range(4)], "cat")
+    journal.add(Edit("relabel", tuple([f"{n}.ppm" for n in range(4)]), "cat"))
     with pytest.raises(DatasetError):
         open_dataset(folder)
-    journal.add("relabel", [f"{n}.ppm" for n in range(4, 7)], "dog")
+    journal.add(Edit("relabel", tuple([f"{n}.ppm" for n in range(4, 7)]), "dog"))
     index = open_dataset(folder)
     assert index.class_counts() == {"cat": 4, "dog": 3}
     assert index.split_counts()["val"] > 0
@@ -229,7 +229,7 @@ def test_pictures_beside_the_class_folders_can_be_labelled(folder):
     index = scan(folder, allow_unlabelled=True)
     assert [index.files[i] for i in index.unlabelled] == ["stray.ppm"]
     assert "1 picture beside the class folders has no label yet." in index.notes
-    Journal(folder).add("relabel", ["stray.ppm"], "a")
+    Journal(folder).add(Edit("relabel", ("stray.ppm",), "a"))
     edited = open_dataset(folder)
     assert edited.split_of(edited.files.index("stray.ppm")) == "train"
 

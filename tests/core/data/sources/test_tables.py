@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from core.data.dataset import NO_GROUP, NO_LABEL, DatasetIndex
+from core.data.journal import Edit
 from core.data.open_dataset import journal_of, open_dataset
 from core.data.sources.scan import scan
 from core.data.sources.split_names import split_of
@@ -192,7 +193,7 @@ def test_further_label_columns_are_kept_as_tasks(folder):
     ]
     assert index.tasks[0].labels.tolist() == [0, 1] * 4
     assert index.tasks[1].labels.tolist() == [0] + [NO_LABEL] * 7
-    journal_of(index).add("exclude", ["cat0.png"])
+    journal_of(index).add(Edit("exclude", ("cat0.png",)))
     edited = open_dataset(folder / "labels.csv")
     assert edited.tasks[0].labels.tolist() == ([0, 1] * 4)[1:]
     assert any("colour (2 classes)" in note for note in index.notes)

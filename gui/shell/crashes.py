@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QMessageBox, QWidget
 
 from core.errors import AppError
 from core.system import paths
+from gui.kit.dialogs import message_box
 from gui.kit.workers import Crash
 
 _LOG = logging.getLogger("graftwork")
@@ -64,12 +65,12 @@ class CrashReporter(QObject):
         if self._dialog is not None:
             return  # one dialog; the log has them all
         self._details = f"{crash.title}: {crash.message}\n\n{crash.details}"
-        dialog = QMessageBox(self._window)
-        dialog.setIcon(QMessageBox.Icon.Warning)
-        dialog.setWindowTitle("Unexpected error")
-        dialog.setText(f"“{crash.title}” met an error that nobody expected.")
-        dialog.setInformativeText(
-            f"{crash.message}\n\nNothing you had is lost. The details are in {log_file()}."
+        dialog = message_box(
+            self._window,
+            "Unexpected error",
+            f"“{crash.title}” met an error that nobody expected.",
+            f"{crash.message}\n\nNothing you had is lost. The details are in {log_file()}.",
+            icon=QMessageBox.Icon.Warning,
         )
         copy = dialog.addButton("Copy details", QMessageBox.ButtonRole.ActionRole)
         copy.clicked.connect(self._copy_details)
@@ -99,6 +100,4 @@ class CrashReporter(QObject):
         QGuiApplication.clipboard().setText(self._details)
 
     def _closed(self, _result: int) -> None:
-        if self._dialog is not None:
-            self._dialog.deleteLater()
         self._dialog = None

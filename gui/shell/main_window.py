@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QEvent, QMimeData, QSize, Qt, QTimer, QUrl, Signal
+from PySide6.QtCore import QEvent, QMimeData, QSize, QTimer, QUrl, Signal
 from PySide6.QtGui import (
     QCloseEvent,
     QDesktopServices,
@@ -19,11 +19,9 @@ from PySide6.QtGui import (
     QPaintEvent,
 )
 from PySide6.QtWidgets import (
-    QFileDialog,
     QHBoxLayout,
     QMainWindow,
     QMenu,
-    QMessageBox,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
@@ -34,6 +32,7 @@ from core.errors import AppError
 from gui.base.page import Page
 from gui.base.session import PageName, PageNotice, Session
 from gui.data.drops import DATASET_SUFFIXES, Destination, find_destination, image_suffixes
+from gui.kit import dialogs
 from gui.kit.settings import Settings, ThemeChoice
 from gui.kit.theme import Theme
 from gui.kit.words import strategy_in_words
@@ -66,7 +65,6 @@ class MainWindow(QMainWindow):
         self.crashes = crashes.CrashReporter(self)
         self.runner.crashed.connect(self.crashes.report)
         self.painted_at: float | None = None
-        self._question: QMessageBox | None = None
         self._sheet: menus.ShortcutSheet | None = None
         self._settings_dialog: SettingsDialog | None = None
         self._is_leaving = False
@@ -284,37 +282,35 @@ class MainWindow(QMainWindow):
     # -- opening -----------------------------------------------------------------------------
 
     def ask_for_folder(self) -> None:
-        dialog = QFileDialog(self, "Open a folder of images", str(self.settings.last_folder))
-        dialog.setFileMode(QFileDialog.FileMode.Directory)
-        dialog.setOption(QFileDialog.Option.ShowDirsOnly)
-        dialog.fileSelected.connect(self._folder_chosen)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.open()
+        start = str(self.settings.last_folder)
+        dialogs.ask_for_folder(self, "Open a folder of images", self._folder_chosen, start=start)
 
     def _folder_chosen(self, path: str) -> None:
         self.commands.opening.open_paths([Path(path)], self.current_page)
 
     def ask_for_file(self) -> None:
         """A table or an archive; several together are one dataset."""
-        dialog = QFileDialog(self, "Open a table or an archive", str(self.settings.last_folder))
-        dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
         patterns = " ".join(f"*{suffix}" for suffix in DATASET_SUFFIXES)
-        dialog.setNameFilters([f"Tables of labels, archives ({patterns})", "All files (*)"])
-        dialog.filesSelected.connect(self._files_chosen)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.open()
+        dialogs.ask_for_files(
+            self,
+            "Open a table or an archive",
+            [f"Tables of labels, archives ({patterns})"],
+            self._files_chosen,
+            start=str(self.settings.last_folder),
+        )
 
     def _files_chosen(self, paths: list[str]) -> None:
         self.commands.opening.open_paths([Path(path) for path in paths], self.current_page)
 
     def ask_for_images(self) -> None:
-        dialog = QFileDialog(self, "Classify images", str(self.settings.last_folder))
-        dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
         patterns = " ".join(f"*{suffix}" for suffix in sorted(image_suffixes()))
-        dialog.setNameFilters([f"Images ({patterns})", "All files (*)"])
-        dialog.filesSelected.connect(self._images_chosen)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.open()
+        dialogs.ask_for_files(
+            self,
+            "Classify images",
+            [f"Images ({patterns})"],
+            self._images_chosen,
+            start=str(self.settings.last_folder),
+        )
 
     def _images_chosen(self, paths: list[str]) -> None:
         self.commands.classify.add_pictures([Path(path) for path in paths])
@@ -396,27 +392,15 @@ class MainWindow(QMainWindow):
         event.accept()
 
     def _ask_to_leave(self) -> None:
-        if self._question is not None:
-            return
-        question = QMessageBox(self)
-        question.setIcon(QMessageBox.Icon.Question)
-        question.setWindowTitle("A run is on")
-        question.setText("Stop the run and close Graftwork?")
-        question.setInformativeText("What was trained so far is saved first.")
-        leave = question.addButton("Stop, save and close", QMessageBox.ButtonRole.AcceptRole)
-        stay = question.addButton("Keep training", QMessageBox.ButtonRole.RejectRole)
-        question.setDefaultButton(stay)
-        question.setEscapeButton(stay)
-        leave.clicked.connect(self._leave)
-        question.finished.connect(self._question_closed)
-        self._question = question
-        # open(), not exec(): the run's events go on being drawn behind the question.
-        question.open()
-
-    def _question_closed(self, _result: int) -> None:
-        if self._question is not None:
-            self._question.deleteLater()
-        self._question = None
+        dialogs.ask(
+            self,
+            "A run is on",
+            "Stop the run and close Graftwork?",
+            "What was trained so far is saved first.",
+            yes="Stop, save and close",
+            no="Keep training",
+            accepted=self._leave,
+        )
 
     def _leave(self) -> None:
         self._is_leaving = True

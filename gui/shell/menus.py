@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
-from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QAction, QActionGroup, QKeySequence, QUndoGroup, QUndoStack
 from PySide6.QtWidgets import (
     QDialog,
@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
 
 from gui.kit import theme
 from gui.kit.basics import label
+from gui.kit.dialogs import message_box
 from gui.kit.theme import Theme
 from gui.shell.actions import ActionRow
 
@@ -194,16 +195,15 @@ class RecentMenu(QMenu):
 
 def about_box(parent: QWidget) -> QMessageBox:
     """Version and licence, and the versions of what computes and draws."""
-    box = QMessageBox(
-        QMessageBox.Icon.NoIcon, "About Graftwork", f"Graftwork {_version('graftwork')}",
-        QMessageBox.StandardButton.Close, parent,
-    )  # fmt: skip
     used = "\n".join(f"{name} {_version(name)}" for name in ("torch", "torchvision", "timm"))
-    box.setInformativeText(
+    box = message_box(
+        parent,
+        "About Graftwork",
+        f"Graftwork {_version('graftwork')}",
         "Transfer learning for image classification.\nLicence: Apache-2.0\n\n"
-        f"{used}\nPySide6 {_version('PySide6-Essentials')}"
+        f"{used}\nPySide6 {_version('PySide6-Essentials')}",
     )
-    box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    box.setStandardButtons(QMessageBox.StandardButton.Close)
     return box
 
 

@@ -6,14 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
-    QFileDialog,
     QGridLayout,
     QLineEdit,
-    QMessageBox,
     QVBoxLayout,
     QWidget,
 )
@@ -21,7 +18,7 @@ from PySide6.QtWidgets import (
 from core.errors import AppError
 from core.system import paths, preferences
 from gui.base.session import Session
-from gui.kit import theme
+from gui.kit import dialogs, theme
 from gui.kit.basics import Card, ElidedLabel, button, label, row
 from gui.kit.inputs import ComboBox
 from gui.kit.notice_bar import NoticeBar
@@ -68,7 +65,6 @@ class SettingsDialog(QDialog):
         self._look = look
         self._choose_theme = choose_theme
         self._refresh_runs = refresh_runs
-        self._question: QMessageBox | None = None
         self._wishes = preferences.Preferences()
         self.setWindowTitle("Settings")
         self.setMinimumWidth(_WIDTH_PX)
@@ -194,12 +190,9 @@ class SettingsDialog(QDialog):
         self.default_button.setEnabled(bool(chosen))
 
     def _ask_for_folder(self) -> None:
-        dialog = QFileDialog(self, "Choose a folder for runs", self.runs_dir.text())
-        dialog.setFileMode(QFileDialog.FileMode.Directory)
-        dialog.setOption(QFileDialog.Option.ShowDirsOnly)
-        dialog.fileSelected.connect(self.keep_runs_in)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.open()
+        dialogs.ask_for_folder(
+            self, "Choose a folder for runs", self.keep_runs_in, start=self.runs_dir.text()
+        )
 
     def _use_default(self) -> None:
         self.keep_runs_in("")
@@ -226,28 +219,16 @@ class SettingsDialog(QDialog):
         self.cache_size.setText(f"Cache: {_megabytes(size)}")
 
     def ask_to_clear(self) -> None:
-        if self._question is not None:
-            return
-        question = QMessageBox(
-            QMessageBox.Icon.Question, "Clear the cache", "Clear the cache?", parent=self
-        )
-        question.setInformativeText(
+        dialogs.ask(
+            self,
+            "Clear the cache",
+            "Clear the cache?",
             "Runs and models stay. Features and timings are computed again when they are needed, "
-            "so the next training on known pictures takes longer."
+            "so the next training on known pictures takes longer.",
+            yes="Clear",
+            no="Keep",
+            accepted=self._clear,
         )
-        clear = question.addButton("Clear", QMessageBox.ButtonRole.AcceptRole)
-        keep = question.addButton("Keep", QMessageBox.ButtonRole.RejectRole)
-        question.setDefaultButton(keep)
-        question.setEscapeButton(keep)
-        clear.clicked.connect(self._clear)
-        question.finished.connect(self._question_closed)
-        self._question = question
-        question.open()  # not exec(): a run's events go on being drawn behind it
-
-    def _question_closed(self, _result: int) -> None:
-        if self._question is not None:
-            self._question.deleteLater()
-        self._question = None
 
     def _clear(self) -> None:
         kept = tuple(picture.path for picture in self._session.pictures)

@@ -57,9 +57,10 @@ def test_clearing_the_cache_asks_first(dialog, qtbot) -> None:
     question = dialog.findChild(QMessageBox)
     qtbot.keyClick(question, Qt.Key.Key_Escape)
     assert file.exists()
-    qtbot.waitUntil(lambda: dialog._question is None)
+    qtbot.waitUntil(lambda: dialog.findChild(QMessageBox) is None)
     dialog.clear_button.click()
-    next(b for b in dialog._question.buttons() if b.text() == "Clear").click()
+    question = dialog.findChild(QMessageBox)
+    next(b for b in question.buttons() if b.text() == "Clear").click()
     qtbot.waitUntil(lambda: not file.exists())
     qtbot.waitUntil(lambda: "MB freed" in dialog.notices.text)
 

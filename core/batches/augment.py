@@ -21,7 +21,7 @@ from torch.nn.functional import affine_grid, avg_pool2d, grid_sample, one_hot
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as picture
 
-from core.batches.augment_params import PRESETS, Draw, Preset, Variation, draw
+from core.batches.augment_params import PRESETS, Augmentation, Draw, Preset, draw
 from core.images.preprocess import Preprocessing
 
 _INTERPOLATION = {
@@ -39,7 +39,7 @@ _AS_IT_IS = Draw()
 class TrainingView:
     """One cropped training image, ready for a batch.
 
-    pixels: uint8 [3, height, width]; draw: the augmentation that `vary` and `mix` will apply.
+    pixels: uint8 [3, height, width]; draw: what `augment_batch` and `mix` will apply to it.
     """
 
     pixels: Tensor
@@ -52,17 +52,17 @@ class TrainingView:
 def training_view(
     working: npt.NDArray[np.uint8],
     preprocessing: Preprocessing,
-    variation: Variation | Preset,
+    augmentation: Augmentation | Preset,
     rng: np.random.Generator,
 ) -> TrainingView:
     """Crop and flip a picture at its working size, uint8 [h, w, 3], and draw its augmentation."""
-    if isinstance(variation, str):
-        variation = PRESETS[variation]
-    if variation.crop is None:
+    if isinstance(augmentation, str):
+        augmentation = PRESETS[augmentation]
+    if augmentation.crop is None:
         pixels = torch.from_numpy(preprocessing.crop(Image.fromarray(working)).copy())
         pixels = pixels.permute(2, 0, 1)
     else:
-        top, left, height, width = _crop(working.shape[:2], preprocessing, variation, rng)
+        top, left, height, width = _crop(working.shape[:2], preprocessing, augmentation, rng)
         part = torch.from_numpy(working[top : top + height, left : left + width].copy())
         pixels = picture.resize(
             part.permute(2, 0, 1),
@@ -70,17 +70,17 @@ def training_view(
             interpolation=_INTERPOLATION[preprocessing.interpolation],
             antialias=True,
         )
-    if variation.flip_horizontal and rng.random() < variation.flip_horizontal:
+    if augmentation.flip_horizontal and rng.random() < augmentation.flip_horizontal:
         pixels = pixels.flip(-1)
-    if variation.flip_vertical and rng.random() < variation.flip_vertical:
+    if augmentation.flip_vertical and rng.random() < augmentation.flip_vertical:
         pixels = pixels.flip(-2)
-    return TrainingView(pixels, draw(variation, rng))
+    return TrainingView(pixels, draw(augmentation, rng))
 
 
 def _crop(
     size: tuple[int, int],
     preprocessing: Preprocessing,
-    variation: Variation,
+    augmentation: Augmentation,
     rng: np.random.Generator,
 ) -> tuple[int, int, int, int]:
     """(top, left, height, width) of a random crop; the centre if no try fits.
@@ -88,13 +88,13 @@ def _crop(
     Source: torchvision's RandomResizedCrop (Szegedy et al. 2015).
     """
     rows, columns = size
-    least = 1.0 if variation.crop is None else variation.crop
+    least = 1.0 if augmentation.crop is None else augmentation.crop
     shape = preprocessing.width / preprocessing.height
     for _ in range(_TRIES):
         # A share of what a centre crop can show, not of a panorama's whole area.
         area = min(rows * columns, rows * rows * shape * 1.5, columns * columns / shape * 1.5)
         area *= rng.uniform(least, 1.0)
-        bound = math.log(variation.widest)
+        bound = math.log(augmentation.widest)
         ratio = shape * math.exp(rng.uniform(-bound, bound))
         width, height = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
         if 0 < width <= columns and 0 < height <= rows:
@@ -109,7 +109,7 @@ def _crop(
 # -- a batch -----------------------------------------------------------------------------------
 
 
-def vary(images: Tensor, draws: Sequence[Draw], *, fill: Tensor) -> Tensor:
+def augment_batch(images: Tensor, draws: Sequence[Draw], *, fill: Tensor) -> Tensor:
     """Augment each image by its own draw, except for `mix`; may change `images`.
 
     images: float [N, 3, H, W] in 0…1; fill: float [1, 3, 1, 1], the colour of pixels from outside

@@ -49,7 +49,7 @@ _HOLE_ASPECT = 3.3
 
 
 @dataclass(frozen=True, slots=True)
-class Variation:
+class Augmentation:
     """The parameters of augmentation. Probabilities and shares in 0…1."""
 
     crop: float | None = None
@@ -73,10 +73,12 @@ class Variation:
     cutmix: float = 0.0
 
 
-PRESETS: dict[Preset, Variation] = {
-    "none": Variation(),
-    "light": Variation(crop=0.6, widest=1.2, flip_horizontal=0.5, brightness=0.2, contrast=0.2),
-    "strong": Variation(crop=0.08, widest=4 / 3, flip_horizontal=0.5, brightness=0.2, contrast=0.2),
+PRESETS: dict[Preset, Augmentation] = {
+    "none": Augmentation(),
+    "light": Augmentation(crop=0.6, widest=1.2, flip_horizontal=0.5, brightness=0.2, contrast=0.2),
+    "strong": Augmentation(
+        crop=0.08, widest=4 / 3, flip_horizontal=0.5, brightness=0.2, contrast=0.2
+    ),
 }
 
 _RECIPE_KEYS = {
@@ -89,10 +91,10 @@ _RECIPE_KEYS = {
     "saturation": "saturation",
     "hue": "hue",
 }
-"""Recipe key → field of `Variation`; these keys override the recipe's preset."""
+"""Recipe key → field of `Augmentation`; these keys override the recipe's preset."""
 
 
-def variation_of(recipe: Recipe) -> Variation:
+def augmentation_of(recipe: Recipe) -> Augmentation:
     """The augmentation of a recipe: its preset, overridden by its single keys."""
     own = {
         name: getattr(recipe, key)
@@ -136,19 +138,19 @@ class Draw:
     mix: Mix | None = None
 
 
-def draw(variation: Variation, rng: np.random.Generator) -> Draw:
+def draw(augmentation: Augmentation, rng: np.random.Generator) -> Draw:
     """Draw the augmentation of one image."""
-    if variation == PRESETS["none"]:
+    if augmentation == PRESETS["none"]:
         return Draw()
     return Draw(
-        brightness=_around_one(variation.brightness, rng),
-        contrast=_around_one(variation.contrast, rng),
-        saturation=_around_one(variation.saturation, rng),
-        hue=_plus_minus(variation.hue, rng),
-        angle=_plus_minus(variation.rotation, rng),
-        operations=_operations(variation, rng),
-        hole=_hole(rng) if variation.erasing and rng.random() < variation.erasing else None,
-        mix=_mix(variation, rng),
+        brightness=_around_one(augmentation.brightness, rng),
+        contrast=_around_one(augmentation.contrast, rng),
+        saturation=_around_one(augmentation.saturation, rng),
+        hue=_plus_minus(augmentation.hue, rng),
+        angle=_plus_minus(augmentation.rotation, rng),
+        operations=_operations(augmentation, rng),
+        hole=_hole(rng) if augmentation.erasing and rng.random() < augmentation.erasing else None,
+        mix=_mix(augmentation, rng),
     )
 
 
@@ -160,14 +162,16 @@ def _plus_minus(most: float, rng: np.random.Generator) -> float:
     return float(rng.uniform(-most, most)) if most else 0.0
 
 
-def _operations(variation: Variation, rng: np.random.Generator) -> tuple[tuple[str, float], ...]:
-    if variation.auto_augment == "off":
+def _operations(
+    augmentation: Augmentation, rng: np.random.Generator
+) -> tuple[tuple[str, float], ...]:
+    if augmentation.auto_augment == "off":
         return ()
-    is_wide = variation.auto_augment == "trivial"
+    is_wide = augmentation.auto_augment == "trivial"
     chosen = []
     for _ in range(1 if is_wide else _RAND_OPERATIONS):
         name = _OPERATIONS[int(rng.integers(len(_OPERATIONS)))]
-        step = int(rng.integers(_STEPS + 1)) if is_wide else variation.rand_magnitude
+        step = int(rng.integers(_STEPS + 1)) if is_wide else augmentation.rand_magnitude
         sign = -1 if name in _SIGNED and rng.random() < 0.5 else 1
         if name != "identity":
             chosen.append((name, sign * magnitude(name, step, is_wide=is_wide)))
@@ -206,12 +210,12 @@ def _hole(rng: np.random.Generator) -> tuple[float, float, float, float]:
     return rng.uniform(0, 1 - height), rng.uniform(0, 1 - width), height, width
 
 
-def _mix(variation: Variation, rng: np.random.Generator) -> Mix | None:
+def _mix(augmentation: Augmentation, rng: np.random.Generator) -> Mix | None:
     """Draw Mixup (Zhang et al. 2018) or CutMix (Yun et al. 2019); with both, each for half."""
-    if not variation.mixup and not variation.cutmix:
+    if not augmentation.mixup and not augmentation.cutmix:
         return None
-    is_cut = bool(variation.cutmix) and (not variation.mixup or rng.random() < 0.5)
-    alpha = variation.cutmix if is_cut else variation.mixup
+    is_cut = bool(augmentation.cutmix) and (not augmentation.mixup or rng.random() < 0.5)
+    alpha = augmentation.cutmix if is_cut else augmentation.mixup
     own = float(rng.beta(alpha, alpha))
     if not is_cut:
         return Mix(own)

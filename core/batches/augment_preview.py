@@ -15,8 +15,8 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from core.batches.augment import is_mixed, mix, training_view, vary
-from core.batches.augment_params import variation_of
+from core.batches.augment import augment_batch, is_mixed, mix, training_view
+from core.batches.augment_params import augmentation_of
 from core.batches.pixel_cache import read_working
 from core.data.dataset import DatasetIndex
 from core.errors import DatasetError, DecodeError
@@ -30,7 +30,7 @@ _SIDE_BY_SIDE_PX = 4
 
 
 @dataclass(frozen=True)
-class Varied:
+class AugmentedImage:
     """One picture with its augmented views.
 
     plain: uint8 [height, width, 3], the crop of validation; views: the same of training; shares:
@@ -71,7 +71,7 @@ def preview(
     views: int,
     roll: int = 0,
     should_stop: ShouldStop = never_stop,
-) -> tuple[Varied, ...]:
+) -> tuple[AugmentedImage, ...]:
     """Augment each picture `views` times; another `roll` gives other views.
 
     Pictures that cannot be read are left out. Views are mixed with those of the other pictures.
@@ -101,7 +101,7 @@ def preview(
         for number in range(views)
     ]  # fmt: skip
     return tuple(
-        Varied(
+        AugmentedImage(
             path=index.path(position),
             label=index.classes[int(labels[row])],
             plain=preprocessing.crop(Image.fromarray(working[position])),
@@ -124,12 +124,12 @@ def _column(
     classes: int,
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
     """One view of each picture, as one batch: uint8 [N, H, W, 3] and label shares [N, classes]."""
-    variation = variation_of(recipe)
+    augmentation = augmentation_of(recipe)
     views = [
         training_view(
             pixels,
             preprocessing,
-            variation,
+            augmentation,
             np.random.default_rng([recipe.seed, epoch, position]),
         )
         for position, pixels in working.items()
@@ -137,7 +137,7 @@ def _column(
     draws = [view.draw for view in views]
     images = torch.stack([view.pixels for view in views]).float().div_(255)
     fill = torch.tensor(preprocessing.mean).view(1, 3, 1, 1)
-    images = vary(images, draws, fill=fill)
+    images = augment_batch(images, draws, fill=fill)
     shares = torch.nn.functional.one_hot(labels, classes).float()
     if is_mixed(views):
         images, shares = mix(images, labels, draws, classes=classes)
@@ -166,7 +166,7 @@ def _read_once(
     return read_working(path, preprocessing)
 
 
-def sheet(rows: Sequence[Varied]) -> Image.Image:
+def sheet(rows: Sequence[AugmentedImage]) -> Image.Image:
     """All rows as one image, the picture without augmentation on the left."""
     height, width, _ = rows[0].plain.shape
     columns = 1 + len(rows[0].views)

@@ -6,8 +6,8 @@ picture has the same pixels everywhere. Thread-safe. Knows nothing of datasets.
 Decisions made here:
 
 - EXIF (and XMP) orientation is applied. Colour profiles are not.
-- Transparent pixels are composited on white, as browsers and viewers do, so as the person saw
-  them who labelled the picture. Dropping alpha would show whatever colour is stored under it.
+- Transparent pixels are composited on white, as browsers and viewers do, so as the person who
+  labelled the picture saw them. Dropping alpha would show whatever colour is stored under it.
 - Gray deeper than 8 bits is scaled to 0…255, never clipped: see `gray`.
 - Of an animation or a multi-page file the first frame is used.
 - Damaged and truncated files are refused, never decoded in part.

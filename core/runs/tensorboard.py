@@ -1,6 +1,6 @@
-"""A run as TensorBoard scalars, beside `events.jsonl`, which stays the truth.
+"""Writes the events of a run as TensorBoard scalars; `events.jsonl` stays the record that counts.
 
-`tensorboard --logdir RUNS` shows them; a run that was resumed draws each step once.
+`tensorboard --logdir RUNS` shows them; a resumed run shows each step once.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from pathlib import Path
 from core.events import EpochDone, Event, RunEnded, RunResumed, RunStarted, StepDone
 
 _STEP_SECONDS = 0.2
-"""Between two steps that are written: a fast device makes hundreds a second."""
+"""Shortest time between two steps that are written: a fast device makes hundreds a second."""
 
 
 class TensorBoardLog:
-    """Hears a run's events and writes what can be drawn. One thread at a time.
+    """Writes the numbers of a run's events. One thread at a time.
 
-    A disk that takes nothing more ends the log, not the run: `trouble` then says why.
+    A full disk ends the log, not the run: `trouble` then says why.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -73,7 +73,7 @@ class TensorBoardLog:
             self._scalar(f"rate/{name}", rate, event.step)
 
     def _write_epoch(self, event: EpochDone) -> None:
-        at = event.step or event.epoch  # a head on cached features makes no steps
+        at = event.step or event.epoch  # a head that is fitted directly has no steps
         self._scalar("loss/train", event.train_loss, at)
         self._scalar("loss/selection", event.selection_loss, at)
         self._scalar("accuracy/train", event.train_accuracy, at)
@@ -84,7 +84,7 @@ class TensorBoardLog:
                 self._scalar(f"accuracy of tasks/{name}", share, at)
 
     def close(self) -> None:
-        """Everything heard so far is on the disk; hearing more opens the log again."""
+        """Write everything to the disk and close the file; the next event opens a new one."""
         if self._writer is not None:
             self._write_step()
             self._writer.close()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from core.batches.augment import TrainingView, training_view
-from core.batches.augment_params import variation_of
+from core.batches.augment_params import augmentation_of
 from core.batches.pixel_cache import PixelCache
 from core.batches.sampler import Drawn, epoch_order
 from core.compute.distributed import SINGLE_PROCESS, World
@@ -67,7 +67,7 @@ class Batches:
     def __init__(self, data: TrainingSet, recipe: Recipe, world: World = SINGLE_PROCESS) -> None:
         """Each process of `world` prepares its own part of every step, which may be empty."""
         self._data, self._recipe, self._world = data, recipe, world
-        self._variation = variation_of(recipe)
+        self._variation = augmentation_of(recipe)
         self.steps = steps_per_epoch(len(data.fit), recipe)
 
     def __call__(

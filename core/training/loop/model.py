@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from core.batches.augment import TrainingView, is_mixed, mix, vary
+from core.batches.augment import TrainingView, augment_batch, is_mixed, mix
 from core.compute.device import Compute
 from core.compute.distributed import World
 from core.compute.embedder import worker_pool
@@ -342,7 +342,7 @@ class FineTunedModel:
         """float32 [N, 3, H, W], varied and normalised, on the device."""
         pixels = torch.stack([view.pixels for view in views]).to(self._device)
         images = pixels.to(torch.float32, memory_format=self._format).div_(255)
-        images = vary(images, [view.draw for view in views], fill=self._mean)
+        images = augment_batch(images, [view.draw for view in views], fill=self._mean)
         images = images.contiguous(memory_format=self._format)  # turning the hue loses it
         return images.sub_(self._mean).div_(self._std)
 

@@ -12,15 +12,30 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as theirs
 
-from core.batches.augment import TrainingView, adjust_hue, is_mixed, mix, training_view, vary
-from core.batches.augment_params import PRESETS, Draw, Mix, Variation, draw, magnitude, variation_of
+from core.batches.augment import (
+    TrainingView,
+    adjust_hue,
+    augment_batch,
+    is_mixed,
+    mix,
+    training_view,
+)
+from core.batches.augment_params import (
+    PRESETS,
+    Augmentation,
+    Draw,
+    Mix,
+    augmentation_of,
+    draw,
+    magnitude,
+)
 from core.errors import AppError
 from core.images.preprocess import Preprocessing
 from core.recipe.recipe import Recipe, make_recipe
 
 PREPROCESSING = Preprocessing(32, 32, 36, "bilinear", (0.5,) * 3, (0.5,) * 3)
 BLACK = torch.zeros(1, 3, 1, 1)
-EVERYTHING = Variation(
+EVERYTHING = Augmentation(
     crop=0.3, flip_horizontal=0.5, flip_vertical=0.5, rotation=30, brightness=0.4, contrast=0.4,
     saturation=0.4, hue=0.1, auto_augment="rand", erasing=0.5, mixup=0.2, cutmix=1.0,
 )  # fmt: skip
@@ -40,13 +55,13 @@ def pictures(count=4, height=24, width=32, seed=0):
     return (big.clamp(0, 1) * 255).round() / 255
 
 
-def draws_of(count, variation=EVERYTHING, epoch=1):
-    return [draw(variation, np.random.default_rng([0, epoch, i])) for i in range(count)]
+def draws_of(count, augmentation=EVERYTHING, epoch=1):
+    return [draw(augmentation, np.random.default_rng([0, epoch, i])) for i in range(count)]
 
 
 def test_each_image_of_a_batch_has_its_own_draw():
     same = pictures(1).expand(16, -1, -1, -1).clone()
-    varied = vary(same, draws_of(16), fill=BLACK)
+    varied = augment_batch(same, draws_of(16), fill=BLACK)
     assert len({image.numpy().tobytes() for image in varied}) == 16
     assert varied.min() >= 0
     assert varied.max() <= 1
@@ -54,15 +69,15 @@ def test_each_image_of_a_batch_has_its_own_draw():
 
 def test_an_image_is_varied_alike_whoever_stands_beside_it():
     images, draws = pictures(8), draws_of(8)
-    together = vary(images.clone(), draws, fill=BLACK)
+    together = augment_batch(images.clone(), draws, fill=BLACK)
     for i in range(8):
-        alone = vary(images[i : i + 1].clone(), draws[i : i + 1], fill=BLACK)
+        alone = augment_batch(images[i : i + 1].clone(), draws[i : i + 1], fill=BLACK)
         assert torch.allclose(alone[0], together[i], atol=1e-6)
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_epoch_others():
     first, again, other = (
-        vary(pictures(8), draws_of(8, epoch=epoch), fill=BLACK) for epoch in (1, 1, 2)
+        augment_batch(pictures(8), draws_of(8, epoch=epoch), fill=BLACK) for epoch in (1, 1, 2)
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
@@ -87,7 +102,7 @@ def test_an_operation_is_torchvisions(name, step, is_wide):
     wanted = kind(interpolation=InterpolationMode.BILINEAR, fill=0)._apply_image_or_video_transform(
         images, THEIR_NAMES[name], amount, InterpolationMode.BILINEAR, {torch.Tensor: [0.0]}
     )
-    got = vary(images.clone(), [Draw(operations=((name, ours),))] * 3, fill=BLACK)
+    got = augment_batch(images.clone(), [Draw(operations=((name, ours),))] * 3, fill=BLACK)
     if name in ("rotate", "shear-x", "shear-y", "translate-x", "translate-y"):
         assert (got - wanted).abs().mean() < 0.01
     else:
@@ -98,7 +113,7 @@ def test_operations_of_one_batch_do_not_touch_each_other():
     images = pictures(4)
     operations = [(("solarize", 0.5),), (), (("rotate", 20.0), ("posterize", 4.0)), ()]
     draws = [Draw(operations=one) for one in operations]
-    varied = vary(images.clone(), draws, fill=BLACK)
+    varied = augment_batch(images.clone(), draws, fill=BLACK)
     assert torch.equal(varied[1], images[1])
     assert torch.equal(varied[3], images[3])
     assert torch.equal(varied[0], theirs.solarize(images[0], 0.5))
@@ -107,7 +122,7 @@ def test_operations_of_one_batch_do_not_touch_each_other():
 
 def test_rotation_is_torchvisions_also_on_oblong_images():
     images = pictures(2, height=20, width=44)
-    varied = vary(images.clone(), [Draw(angle=25.0), Draw(angle=-90.0)], fill=BLACK)
+    varied = augment_batch(images.clone(), [Draw(angle=25.0), Draw(angle=-90.0)], fill=BLACK)
     for image, got, angle in zip(images, varied, (25.0, -90.0), strict=True):
         wanted = theirs.rotate(image, angle, interpolation=InterpolationMode.BILINEAR)
         assert (got - wanted).abs().mean() < 0.01
@@ -120,13 +135,15 @@ def test_hue_and_saturation_are_torchvisions():
     assert torch.allclose(adjust_hue(images, shares), torch.stack(wanted), atol=1e-4)
     draws = [Draw(saturation=s) for s in (0.5, 1.0, 1.5)]
     wanted = [theirs.adjust_saturation(x, d.saturation) for x, d in zip(images, draws, strict=True)]
-    assert torch.allclose(vary(images.clone(), draws, fill=BLACK), torch.stack(wanted), atol=1e-5)
+    assert torch.allclose(
+        augment_batch(images.clone(), draws, fill=BLACK), torch.stack(wanted), atol=1e-5
+    )
 
 
 def test_an_erased_rectangle_has_the_fill_colour_and_the_rest_stays():
     images = pictures(2, 20, 20)
     fill = torch.full((1, 3, 1, 1), 0.5)
-    varied = vary(images.clone(), [Draw(hole=(0.5, 0.25, 0.25, 0.5)), Draw()], fill=fill)
+    varied = augment_batch(images.clone(), [Draw(hole=(0.5, 0.25, 0.25, 0.5)), Draw()], fill=fill)
     assert torch.equal(varied[1], images[1])
     assert (varied[0, :, 10:15, 5:15] == 0.5).all()
     images[0, :, 10:15, 5:15] = 0.5
@@ -134,7 +151,7 @@ def test_an_erased_rectangle_has_the_fill_colour_and_the_rest_stays():
 
 
 def test_holes_are_as_large_as_said():
-    holes = [draw(Variation(erasing=1.0), np.random.default_rng(i)).hole for i in range(200)]
+    holes = [draw(Augmentation(erasing=1.0), np.random.default_rng(i)).hole for i in range(200)]
     areas = [height * width for _top, _left, height, width in holes]
     assert min(areas) > 0.015
     assert max(areas) <= 0.34
@@ -173,7 +190,7 @@ def test_the_loss_of_mixed_labels_is_the_mean_of_both_by_their_shares():
 
 
 def test_each_image_of_a_batch_is_mixed_by_a_share_of_its_own():
-    draws = draws_of(64, Variation(mixup=0.4, cutmix=1.0))
+    draws = draws_of(64, Augmentation(mixup=0.4, cutmix=1.0))
     assert len({one.mix.own for one in draws}) == 64
     cuts = sum(one.mix.cut is not None for one in draws)
     assert 16 < cuts < 48
@@ -184,11 +201,11 @@ def test_each_image_of_a_batch_is_mixed_by_a_share_of_its_own():
 
 
 def test_a_recipes_own_number_stands_over_its_preset():
-    assert variation_of(Recipe()) == PRESETS["light"]
-    own = variation_of(Recipe(augmentation="none", rotation=15, mixup=0.2))
+    assert augmentation_of(Recipe()) == PRESETS["light"]
+    own = augmentation_of(Recipe(augmentation="none", rotation=15, mixup=0.2))
     assert own == dataclasses.replace(PRESETS["none"], rotation=15, mixup=0.2)
-    assert variation_of(Recipe(flip_horizontal=0)).flip_horizontal == 0
-    assert variation_of(make_recipe({"crop_area": "", "hue": "none"})) == PRESETS["light"]
+    assert augmentation_of(Recipe(flip_horizontal=0)).flip_horizontal == 0
+    assert augmentation_of(make_recipe({"crop_area": "", "hue": "none"})) == PRESETS["light"]
 
 
 @pytest.mark.parametrize(
@@ -219,10 +236,10 @@ def test_without_augmentation_a_view_is_the_validation_cut_and_no_chance_is_aske
 def test_flips_come_as_often_as_asked():
     working = np.arange(36 * 36 * 3, dtype=np.uint8).reshape(36, 36, 3)
     plain = training_view(working, PREPROCESSING, "none", np.random.default_rng(0)).pixels
-    both = Variation(flip_horizontal=1.0, flip_vertical=1.0)
+    both = Augmentation(flip_horizontal=1.0, flip_vertical=1.0)
     view = training_view(working, PREPROCESSING, both, np.random.default_rng(0))
     assert torch.equal(view.pixels, plain.flip(-1, -2))
-    half = Variation(flip_vertical=0.5)
+    half = Augmentation(flip_vertical=0.5)
     seeds = range(200)
     flipped = sum(
         torch.equal(

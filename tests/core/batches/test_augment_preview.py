@@ -49,14 +49,14 @@ def test_a_view_is_the_very_one_of_the_trainer(index):
     )
     from concurrent.futures import ThreadPoolExecutor
 
-    from core.batches.augment import vary
+    from core.batches.augment import augment_batch
 
     with ThreadPoolExecutor(1) as pool:
         for epoch in (1, 2):
             batches = Batches(data, recipe)
             _n, views, _labels = next(batches(epoch, 0, pool, Unreadable(lambda event: None)))
             images = views[0].pixels[None].float().div_(255)
-            seen = vary(images, [views[0].draw], fill=torch.full((1, 3, 1, 1), 0.5))
+            seen = augment_batch(images, [views[0].draw], fill=torch.full((1, 3, 1, 1), 0.5))
             pixels = seen[0].mul(255).round().byte().permute(1, 2, 0).numpy()
             assert np.array_equal(pixels, row.views[epoch - 1])
 

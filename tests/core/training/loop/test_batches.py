@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from core.batches.augment import mix, training_view, vary
-from core.batches.augment_params import variation_of
+from core.batches.augment import augment_batch, mix, training_view
+from core.batches.augment_params import augmentation_of
 from core.batches.pixel_cache import PixelCache
 from core.catalog import catalog
 from core.compute.device import Compute
@@ -96,7 +96,7 @@ def views_of(folder, preprocessing, recipe):
     pixels = PixelCache(paths, preprocessing)
     return [
         training_view(
-            pixels.working(i), preprocessing, variation_of(recipe), np.random.default_rng(i)
+            pixels.working(i), preprocessing, augmentation_of(recipe), np.random.default_rng(i)
         )
         for i in range(len(paths))
     ]
@@ -116,7 +116,7 @@ def test_the_gradient_of_mixed_images_is_that_of_the_plain_way(folder):
     mean = torch.tensor(plain.preprocessing.mean).view(1, 3, 1, 1)
     std = torch.tensor(plain.preprocessing.std).view(1, 3, 1, 1)
     draws = [view.draw for view in views]
-    images = vary(torch.stack([v.pixels for v in views]).float() / 255, draws, fill=mean)
+    images = augment_batch(torch.stack([v.pixels for v in views]).float() / 255, draws, fill=mean)
     mixed, truth = mix((images - mean) / std, labels, draws, classes=3)
     logits = plain.module(mixed)
     loss = nn.functional.cross_entropy(logits, truth)

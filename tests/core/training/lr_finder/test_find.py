@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from core.batches.augment import training_view
-from core.batches.augment_params import variation_of
+from core.batches.augment_params import augmentation_of
 from core.batches.pixel_cache import PixelCache
 from core.catalog import catalog
 from core.cli.app import main
@@ -86,7 +86,7 @@ class Bench:
 
     def learn_a_little(self) -> None:
         self.trainee.open([g.name for g in self.plan.groups if g.opens_at == 1])
-        variation = variation_of(RECIPE)
+        variation = augmentation_of(RECIPE)
         pixels = self.data.pixels
         views = [
             training_view(

@@ -55,7 +55,7 @@ _STRATEGIES: tuple[PlannedStrategy, ...] = ("feature-extraction", "partial", "fu
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Of the advised strategy on the whole set, all of it "about".
+    """Estimates for the advised strategy on the whole set.
 
     `accuracy` is that of heads on frozen features cross-fitted on the sample, with its 95 %
     interval: what feature extraction gives at least, and where fine-tuning begins.
@@ -94,6 +94,8 @@ class Alternative:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
+    """What to do with a dataset: the decision, its reasons, a recipe for each strategy."""
+
     decision: Decision
     """What to do: the table's answer, or what evidence and budget made of it."""
     table: Decision
@@ -135,7 +137,9 @@ def advise(
     on_progress: OnProgress = no_progress,
     should_stop: ShouldStop = never_stop,
 ) -> Advice:
-    """`recipe` gives the model and what every alternative has in common.
+    """Advise a strategy for a dataset; measures on a sample of it.
+
+    `recipe` gives the model and the values that all alternatives share.
 
     Raises: AppError where the set or the model cannot be used; Cancelled.
     """
@@ -181,7 +185,7 @@ def advise(
         reasons=(
             f"The median class has {per_class:,.0f} training images: {table.row}.",
             domain_reason,
-            _said_by_probe(evidence),
+            _probe_reason(evidence),
             *table.notes,
             *_on_domain_weights(chosen),
             *overruled,
@@ -198,20 +202,20 @@ def advise(
 def overrule(
     table: Decision, evidence: Evidence, *, per_class: float, domain: Domain
 ) -> tuple[Decision, tuple[str, ...]]:
-    """The table's decision in the light of what was measured, and why."""
-    said = f"{evidence.accuracy:.1%}"
+    """The decision after the evidence may have overruled the table, and the reasons."""
+    accuracy = f"{evidence.accuracy:.1%}"
     if table.strategy != "feature-extraction" and evidence.accuracy >= _ENOUGH:
         frozen = Decision("feature-extraction", table.augmentation, False, table.row, table.notes)
         return frozen, (
-            f"The table says {describe(table)}; the frozen features already get {said} of the "
+            f"The table says {describe(table)}; the frozen features already get {accuracy} of the "
             "held-out images right, so feature extraction is enough.",
         )
     is_poor = evidence.accuracy < _POOR and domain != "similar"
     if table.strategy == "feature-extraction" and is_poor and per_class >= _WORTH_TUNING:
         return table, (
-            f"Frozen features get only {said} of the held-out images right in a domain they were "
-            f"not made for, and there are {per_class:,.0f} images per class to learn from: check "
-            "partial fine-tuning as well.",
+            f"Frozen features get only {accuracy} of the held-out images right in a domain they "
+            f"were not made for, and there are {per_class:,.0f} images per class to learn from: "
+            "check partial fine-tuning as well.",
         )
     return table, ()
 
@@ -222,7 +226,7 @@ def _within_budget(
     costs: list[tuple[Plan, Cost]],
     budget_seconds: float | None,
 ) -> tuple[Decision, tuple[str, ...]]:
-    """The decision, or the next simpler strategy that the time allows."""
+    """The decision, or the next simpler strategy that fits the budget, and the reasons."""
     if budget_seconds is None or fits[decision.strategy]:
         return decision, ()
     needed = {name: cost.seconds for name, (_, cost) in zip(_STRATEGIES, costs, strict=True)}
@@ -254,7 +258,7 @@ _NAMES: dict[PlannedStrategy, str] = {
 
 
 class _Options:
-    """A complete recipe and a few words for each strategy."""
+    """Makes the recipe and the description of each strategy."""
 
     def __init__(
         self, recipe: Recipe, table: Decision, limits: Thresholds, per_class: float
@@ -309,7 +313,7 @@ class _Options:
         )
 
     def _risk(self, strategy: PlannedStrategy) -> str:
-        """Of overfitting, by how much learns from how little."""
+        """The risk of overfitting, by trained parameters and images per class."""
         if strategy == "feature-extraction" or self._is_large:
             return "low"
         if strategy == "partial":
@@ -338,7 +342,7 @@ def _costs(
     on_progress: OnProgress,
     should_stop: ShouldStop,
 ) -> list[tuple[Plan, Cost]]:
-    """Plan and cost of each recipe; the steps of fine-tuning are timed."""
+    """The plan and cost of each recipe; steps of fine-tuning are timed."""
     probe = cost_of_head(sizes, speed, built.feature_dim)
     pixel_bytes = 3 * built.preprocessing.resize_px**2
     found = []
@@ -358,10 +362,10 @@ def _costs(
 
 
 def _domain(
-    said: Domain | Literal["auto"], evidence: Evidence, built: BuiltModel
+    wish: Domain | Literal["auto"], evidence: Evidence, built: BuiltModel
 ) -> tuple[Domain, Literal["said", "measured", "assumed"], str]:
-    if said != "auto":
-        return said, "said", f"You said the images are {DOMAINS[said]}."
+    if wish != "auto":
+        return wish, "said", f"You said the images are {DOMAINS[wish]}."
     if evidence.head_entropy is None:
         return (
             "somewhat",
@@ -381,7 +385,7 @@ def _domain(
     return chosen, "measured", reason
 
 
-def _said_by_probe(evidence: Evidence) -> str:
+def _probe_reason(evidence: Evidence) -> str:
     low, high = evidence.interval
     return (
         f"A head on frozen features got {evidence.accuracy:.1%} of {evidence.images:,} sampled "
@@ -390,7 +394,7 @@ def _said_by_probe(evidence: Evidence) -> str:
 
 
 def _on_domain_weights(domain: Domain) -> tuple[str, ...]:
-    """Which weights "of the domain" there are, where the rules ask for such."""
+    """A sentence on weights made for special domains, where the domain is very different."""
     if domain != "different":
         return ()
     return (

@@ -36,13 +36,13 @@ _IMAGES = 200
 _EPOCHS = 3
 _REPORTED = 4
 _FOLDS = 3
-"""A third of the sample judges: fewer would tell nothing apart."""
+"""A third of the sample is for selection: fewer images would show no difference."""
 
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """`accuracy` on the selection images of the trial, with its 95 % interval; for fine-tuning of
-    its best epoch, which those images chose."""
+    """One strategy of the trial. `accuracy` is on the selection images, with its 95 % interval; for
+    fine-tuning that of its best epoch, which those images chose."""
 
     strategy: str
     accuracy: float
@@ -52,6 +52,8 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Check:
+    """The result of a short trial of every strategy on a small sample."""
+
     images: int
     selection_images: int
     epochs: int
@@ -59,17 +61,17 @@ class Check:
 
     @property
     def verdict(self) -> str:
-        """What the trial says, as carefully as its size allows."""
+        """What the trial shows, in one sentence that respects how few images it has."""
         frozen, *tuned = self.arms
         best = max(tuned, key=_accuracy)
         gain = round((best.accuracy - frozen.accuracy) * self.selection_images)
         if gain <= 0:
             return "Fine-tuning got no more images right than the frozen features."
         images = "1 image" if gain == 1 else f"{gain} images"
-        said = f"{best.strategy.capitalize()} fine-tuning got {images} more right"
+        gain_text = f"{best.strategy.capitalize()} fine-tuning got {images} more right"
         if best.interval[0] > frozen.accuracy:
-            return f"{said}, more than chance explains."
-        return f"{said}, which is within what chance gives on so few."
+            return f"{gain_text}, more than chance explains."
+        return f"{gain_text}, which is within what chance gives on so few."
 
 
 def check(
@@ -79,7 +81,10 @@ def check(
     on_progress: OnProgress = no_progress,
     should_stop: ShouldStop = never_stop,
 ) -> Check:
-    """Raises: AppError where the sample cannot be trained on; Cancelled."""
+    """Train each strategy for a few epochs on a small sample and compare them.
+
+    Raises: AppError where the sample cannot be trained on; Cancelled.
+    """
     sample = _sample(index, seed=advice.recipe.seed)
     recipes = [o.recipe for o in advice.alternatives if o.strategy != "feature-extraction"]
     arms: list[Arm] = []
@@ -93,7 +98,7 @@ def check(
                 on_progress, arm=number, arms=len(recipes), strategy=recipe.strategy
             )
             run = create_run(Path(folder) / recipe.strategy, short)
-            result = fit(short, sample, run, sink=listener.hear, should_stop=should_stop)
+            result = fit(short, sample, run, sink=listener.on_event, should_stop=should_stop)
             if result.status == "stopped" or should_stop():
                 raise Cancelled
             images = listener.selection_images
@@ -115,7 +120,7 @@ def _arm(strategy: str, accuracy: float, images: int, seconds: float) -> Arm:
 
 
 def _sample(index: DatasetIndex, *, seed: int) -> DatasetIndex:
-    """At most so many training images, as even over the classes as they allow.
+    """A sample of the training images, spread over the classes as evenly as possible.
 
     A run wants a report set; a handful of training images plays it, so that the real one is never
     asked here.
@@ -151,7 +156,7 @@ def _sample(index: DatasetIndex, *, seed: int) -> DatasetIndex:
 
 
 class _Listener:
-    """Makes one progress of the arms' events."""
+    """Turns the events of all arms into one progress."""
 
     def __init__(self, on_progress: OnProgress, *, arm: int, arms: int, strategy: str) -> None:
         self._on_progress = on_progress
@@ -160,17 +165,17 @@ class _Listener:
         self.selection_images = 0
         self.probe_seconds = 0.0
 
-    def hear(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         if isinstance(event, RunStarted):
             self.selection_images = event.selection_images
             self._steps_per_epoch = max(1, event.steps_per_epoch)
-            self._tell(0)
+            self._report(0)
         elif isinstance(event, StepDone):
-            self._tell(event.step)
+            self._report(event.step)
         elif isinstance(event, EpochDone) and event.epoch == 0:
             self.probe_seconds = event.seconds
 
-    def _tell(self, step: int) -> None:
+    def _report(self, step: int) -> None:
         steps = _EPOCHS * self._steps_per_epoch
         self._on_progress(
             self._arm * steps + step, self._arms * steps, f"trying {self._strategy} fine-tuning"

@@ -34,7 +34,7 @@ _ADAM_BYTES = 8
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """What an estimate depends on of the dataset."""
+    """The numbers of images and classes that an estimate depends on."""
 
     train: int
     fit: int
@@ -47,7 +47,7 @@ class Sizes:
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """What was measured here."""
+    """Speeds measured on this machine."""
 
     embedded_per_s: float
     """Images decoded and embedded."""
@@ -59,13 +59,15 @@ class Speed:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
+    """Estimated time and memory of a strategy."""
+
     seconds: float
     memory_mb: float
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingSpeed:
-    """Of the steps of one plan once everything that trains is open."""
+    """The speed of the steps of a plan with everything unfrozen that it trains."""
 
     images_per_s: float
     memory_mb: float
@@ -73,7 +75,7 @@ class TrainingSpeed:
 
 
 def cost_of_head(sizes: Sizes, speed: Speed, feature_dim: int) -> Cost:
-    """Feature extraction: every image embedded once, and the fit of the heads."""
+    """The cost of feature extraction: every image embedded once, and the fit of the heads."""
     images = sizes.train + sizes.report
     work = _BACKWARD * _TRIES_PER_EPOCH * speed.head_epochs
     work *= multiply_adds(
@@ -97,7 +99,7 @@ def cost_of_fine_tuning(
     probe: Cost,
     pixel_bytes: int,
 ) -> Cost:
-    """Fine-tuning: the head on frozen features first, then epochs of steps, each judged.
+    """The cost of fine-tuning: the head on frozen features, then epochs, each with a validation.
 
     `probe`: of that head. `pixel_bytes`: of one decoded image, kept for the next epoch.
     """
@@ -117,7 +119,7 @@ def cost_of_fine_tuning(
 
 
 def measure_multiply_adds(feature_dim: int, device: str) -> float:
-    """Multiply-adds a second of a product as large as the head's."""
+    """Measure the multiply-adds per second of a product of the head's size."""
     a = torch.rand(2048, feature_dim, device=device)
     b = torch.rand(feature_dim, 512, device=device)
     float((a @ b)[0, 0])  # warm-up
@@ -127,7 +129,7 @@ def measure_multiply_adds(feature_dim: int, device: str) -> float:
 
 
 def measure_training(recipe: Recipe, num_classes: int, compute: Compute) -> TrainingSpeed:
-    """Two steps of the trainer on noise, the second timed. The model is built for it anew."""
+    """Time a training step on noise, after one warm-up step. Builds the model again."""
     built = build(resolve_model(recipe.model), num_classes=num_classes)
     return _time_steps(built, recipe, compute)
 

@@ -34,7 +34,7 @@ _ENTROPY_SAMPLE = 100
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the sample showed.
+    """What was measured on the sample.
 
     `head_entropy` is the mean entropy of the pretrained head's softmax on `domain_images` of the
     sample, divided by its maximum; None where the model has no head. `accuracy` is that of heads
@@ -58,7 +58,10 @@ def measure(
     on_progress: OnProgress,
     should_stop: ShouldStop,
 ) -> tuple[Evidence, Speed]:
-    """Raises: AppError where too few images can be read; Cancelled."""
+    """Measure the evidence and the speed of this machine on a sample of the training images.
+
+    Raises: AppError where too few images can be read; Cancelled.
+    """
     rng = np.random.default_rng(recipe.seed)
     rows = np.sort(rng.permutation(len(sets.train))[:_SAMPLE])
     rows = _with_every_class(rows, index.labels[sets.train], len(index.classes), rng)
@@ -89,7 +92,7 @@ def measure(
     ok = np.flatnonzero(features.is_ok)
     vectors = torch.from_numpy(features.vectors[ok])
     labels = torch.from_numpy(index.labels[sets.train[rows[ok]]].astype(np.int64))
-    stride = -(-len(ok) // _ENTROPY_SAMPLE)  # rounded up: never more than what is said
+    stride = -(-len(ok) // _ENTROPY_SAMPLE)  # rounded up: never more than _ENTROPY_SAMPLE
     seen = [index.path(int(i)) for i in sets.train[rows[ok]][:: max(1, stride)]]
     entropy = (
         _head_entropy(seen, built, compute, should_stop) if built.card.num_classes > 1 else None

@@ -31,7 +31,7 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What the deciding table says for one set."""
+    """The answer of the deciding table for one dataset."""
 
     strategy: PlannedStrategy
     augmentation: bool
@@ -75,7 +75,7 @@ _FEATURES_MAY_NOT_TRANSFER = (
 def decide(
     images_per_class: float, domain: Domain, *, thresholds: Thresholds | None = None
 ) -> Decision:
-    """The table that decides. `images_per_class`: median of the training images per class."""
+    """Apply the deciding table. `images_per_class`: median of the training images per class."""
     limits = thresholds or Thresholds()
     if images_per_class < limits.medium:
         row = f"fewer than {limits.medium:,} training images per class"
@@ -117,7 +117,7 @@ def published_rules(
 def rule_tables(
     images_per_class: float, domain: Domain, *, thresholds: Thresholds | None = None
 ) -> tuple[RuleTable, RuleTable, RuleTable]:
-    """The deciding table and both published rules in full, for who wants to see what else it said.
+    """The deciding table and both published rules in full, with the cell that applied.
 
     The published rules keep their own thresholds, whatever those of the deciding table are.
     """
@@ -200,7 +200,7 @@ def _by_size_and_domain(images_per_class: float, domain: Domain) -> RuleRow:
 
 
 def parse_budget(text: str) -> float:
-    """Seconds of `90`, `90s`, `10m` or `1.5h`. Raises: AppError."""
+    """Parse a time budget such as `90`, `90s`, `10m` or `1.5h` to seconds. Raises: AppError."""
     units = {"s": 1, "m": 60, "h": 3600}
     number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
     try:

@@ -1,7 +1,7 @@
 """The models a person added: files of weights, hub ids, entries of torch.hub repositories.
 
 A small list in the application's data folder; the files themselves are neither copied nor
-changed. A file that is gone keeps its entry, which says where it was. No torch here.
+changed. A file that was removed keeps its entry, with its path. No torch here.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class FileCard(ModelCard):
 
     @property
     def is_current(self) -> bool:
-        """Whether the file is as it was, or gone: nothing newer can be known of it."""
+        """Whether the file is unchanged, or missing: then this card is all that is known of it."""
         try:
             about = self.path.stat()
         except OSError:
@@ -49,13 +49,13 @@ class FileCard(ModelCard):
 
 
 def file_id(path: Path | str) -> str:
-    """The model id of a file; relative paths are taken from the folder we are in."""
+    """The model id of a file; a relative path is resolved in the working directory."""
     text = str(path).removeprefix(FILE_PREFIX)
     return f"{FILE_PREFIX}{Path(text).expanduser().absolute()}"
 
 
 def cards() -> tuple[ModelCard, ...]:
-    """What was added, in the order of adding. A list that cannot be read counts as empty."""
+    """The added cards, oldest first. A list that cannot be read counts as empty."""
     try:
         document = json.loads(_list_file().read_text(encoding="utf-8"))
         return tuple(from_json(fields) for fields in document["models"])
@@ -64,12 +64,12 @@ def cards() -> tuple[ModelCard, ...]:
 
 
 def find(model_id: str) -> ModelCard | None:
-    """The added card with this id."""
+    """The added card with this id; None where there is none."""
     return next((card for card in cards() if card.id == model_id), None)
 
 
 def add(card: ModelCard) -> None:
-    """Put a card on the list; one with the same id is replaced.
+    """Add a card to the list; one with the same id is replaced.
 
     Raises: OSError where the list cannot be written.
     """
@@ -81,7 +81,7 @@ def add(card: ModelCard) -> None:
 
 
 def remove(model_id: str) -> bool:
-    """Take a card off the list; the file or repository itself stays. Whether it was there."""
+    """Remove a card from the list; its file or repository stays. Returns whether it was there."""
     known = cards()
     kept = [card for card in known if card.id != model_id]
     if len(kept) == len(known):
@@ -91,12 +91,12 @@ def remove(model_id: str) -> bool:
 
 
 def to_json(card: ModelCard) -> dict[str, Any]:
-    """What `from_json` makes the same card of."""
+    """The card as a JSON document, which `from_json` reads."""
     return dataclasses.asdict(card)
 
 
 def from_json(fields: dict[str, Any]) -> ModelCard:
-    """Raises: TypeError, KeyError for something else than `to_json` gave."""
+    """The card of a document of `to_json`. Raises: TypeError, KeyError for another document."""
     kind = FileCard if fields["source"] == "file" else ModelCard
     known = {field.name for field in dataclasses.fields(kind)}
     values = {name: value for name, value in fields.items() if name in known}
@@ -115,7 +115,7 @@ def _write(kept: list[ModelCard]) -> None:
 
 
 def _keep_damaged(path: Path) -> None:
-    """A list that cannot be read is set aside before it is written anew; an empty one is not."""
+    """Rename a list that cannot be read before a new one is written; an empty one is kept."""
     try:
         if json.loads(path.read_text(encoding="utf-8"))["models"] == []:
             return

@@ -78,7 +78,7 @@ class ModelCard:
 
     @property
     def label_set(self) -> str:
-        """The classes its head answers for, by name; empty where these are not known."""
+        """The name of the set of classes of its head; empty where it is not known."""
         return LABEL_SETS.get(self.num_classes, "")
 
     @property

@@ -67,6 +67,7 @@ class Catalog:
 
     @functools.cached_property
     def by_id(self) -> dict[str, ModelCard]:
+        """The cards by their id in lower case."""
         return {card.id.lower(): card for card in self.cards}
 
     @functools.cached_property
@@ -94,7 +95,7 @@ class Catalog:
         return tuple(name for name, _ in counts.most_common())
 
     def positions(self, wanted: CardFilter) -> list[int]:
-        """Where in `cards` those stand that fit, in catalog order. A millisecond or two."""
+        """The positions in `cards` of those that fit, in catalog order. A millisecond or two."""
         fits = matcher(wanted)
         pairs = enumerate(zip(self.cards, self._haystacks, strict=True))
         return [position for position, (card, haystack) in pairs if fits(card, haystack)]
@@ -126,9 +127,9 @@ class Catalog:
         raise ModelError(f"There is no model “{name}”.", self._suggestion(wanted))
 
     def nearest(self, query: str) -> str:
-        """A sentence with the names nearest to words that nothing fits; empty where none is."""
-        said = self._suggestion(query.strip().lower().replace("*", ""))
-        return "" if said.endswith(NAME_FORMS) else said
+        """A sentence with the names nearest to a search without results; empty where none is."""
+        suggestion = self._suggestion(query.strip().lower().replace("*", ""))
+        return "" if suggestion.endswith(NAME_FORMS) else suggestion
 
     def _suggestion(self, wanted: str) -> str:
         """A sentence with the nearest names; the cards that contain the text come first."""
@@ -166,7 +167,7 @@ class Catalog:
         return self.find(CardFilter(query=query, **wanted), sort=sort)
 
     def find(self, wanted: CardFilter, *, sort: str = "") -> list[ModelCard]:
-        """As `search`. Raises: ModelError."""
+        """As `search`, with a `CardFilter`. Raises: ModelError."""
         if wanted.source is not None and wanted.source not in SOURCES:
             raise ModelError(
                 f"“{wanted.source}” is no source of models.", f"Sources: {', '.join(SOURCES)}."
@@ -177,7 +178,7 @@ class Catalog:
         return sorted_cards(found, sort) if sort else found
 
     def family_named(self, text: str) -> str:
-        """The family in its own spelling. Raises: ModelError with the nearest names."""
+        """The family that `text` names, as the catalog spells it. Raises: ModelError."""
         by_name = {family.lower(): family for family in self.families}
         found = by_name.get(text.strip().lower())
         if found is None:
@@ -193,7 +194,7 @@ class Catalog:
 
 
 def sorted_cards(cards: list[ModelCard], sort: str) -> list[ModelCard]:
-    """`cards` by the column `sort`, see `Catalog.search`. Raises: ModelError."""
+    """Sort `cards` by the column `sort` as `Catalog.search` does. Raises: ModelError."""
     turned = sort.startswith("-")
     column = sort.removeprefix("-")
     if column not in SORT_COLUMNS:
@@ -214,7 +215,7 @@ def load() -> Catalog:
 
 
 def read(text: str) -> Catalog:
-    """The catalog in the JSON that `core.catalog_build.build` writes."""
+    """Parse the JSON document that `core.catalog_build.build` writes."""
     document = json.loads(text)
     columns, shared = document["columns"], shared_of(document)
     rows = (dict(zip(columns, row, strict=True)) for row in document["rows"])
@@ -226,11 +227,12 @@ def read(text: str) -> Catalog:
 
 
 def model_id(source: str, arch: str, tag: str) -> str:
+    """The id of a card, e.g. `timm/resnet50.a1_in1k`."""
     return f"{source}/{arch}.{tag}" if tag else f"{source}/{arch}"
 
 
 def default_weights_place(source: str, arch: str, tag: str) -> str:
-    """Where most weights of a source are, so that the file need not say it on every row."""
+    """The usual location of weights of a source, which the file does not repeat on every row."""
     if source == "timm":
         return f"hf-hub:timm/{arch}.{tag}"
     return "bundled" if source == "bundled" else ""
@@ -242,7 +244,7 @@ Preprocessed = tuple[str, float | None, tuple[float, ...] | None, tuple[float, .
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What many rows of the file have in common, by position."""
+    """Values that many rows of the file share, by position."""
 
     pretraining: tuple[str, ...] = ("",)
     preprocessing: tuple[Preprocessed, ...] = (("", None, None, None),)

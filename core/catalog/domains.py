@@ -33,11 +33,12 @@ class DomainBackbone:
 
     @property
     def is_non_commercial(self) -> bool:
+        """Whether the licence forbids commercial use."""
         return "non-commercial" in self.restriction
 
 
 def domain_backbones(domain: str | None = None) -> tuple[DomainBackbone, ...]:
-    """Those of a domain such as `medical`, or all of them.
+    """The backbones of a domain such as `medical`, or all of them.
 
     Raises: ModelError for a domain without any, naming the ones there are.
     """
@@ -54,12 +55,12 @@ def domain_backbones(domain: str | None = None) -> tuple[DomainBackbone, ...]:
 
 
 def domain_names() -> tuple[str, ...]:
-    """Every domain that has a backbone, in the order of the list."""
+    """The name of every domain that has a backbone, in the order of the list."""
     return tuple(dict.fromkeys(name for backbone in _all() for name in backbone.domains))
 
 
 def examples() -> str:
-    """One backbone for each general domain, as a phrase to put into advice."""
+    """A phrase that names one backbone for each general domain, for use in advice."""
     first: dict[str, DomainBackbone] = {}
     for backbone in _all():
         first.setdefault(backbone.domains[0], backbone)

@@ -148,7 +148,7 @@ def family_of(arch: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class FamilyText:
-    """`year` is that of the paper or of the first publication."""
+    """A description of a family. `year` is that of the paper or of the first publication."""
 
     year: int
     ideas: str
@@ -156,12 +156,12 @@ class FamilyText:
 
 
 def family_text(family: str) -> FamilyText | None:
-    """What there is to say of a family, if anything."""
+    """The description of a family; None where there is none."""
     return described_families().get(family)
 
 
 @functools.cache
 def described_families() -> dict[str, FamilyText]:
-    """All texts by family, read once per process."""
+    """All descriptions by family, read once per process."""
     text = paths.resource("families.toml").read_text(encoding="utf-8")
     return {family: FamilyText(**entry) for family, entry in tomllib.loads(text).items()}

@@ -14,7 +14,7 @@ too: it is named, and nothing is claimed of it."""
 
 
 def licence_note(card: ModelCard) -> str:
-    """A sentence for who is about to use the weights; empty where nothing is certain."""
+    """A warning about the licence of the weights; empty where nothing is certain."""
     name = card.license.lower()
     for beginning, asks in _NOTES.items():
         if name.startswith(beginning):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def shown_name(model_id: str) -> str:
-    """`bundled/tf_efficientnet_lite0` → `EfficientNet-Lite0`; others: the last part of the id."""
+    """The name shown for a model: `EfficientNet-Lite0`, or the last part of its id."""
     name = model_id.rpartition("/")[2]
     lite = name.removeprefix("tf_efficientnet_lite")
     return f"EfficientNet-Lite{lite}" if lite != name else name

@@ -50,7 +50,7 @@ _OF_FAMILY = {family: kind for kind, families in _FAMILIES.items() for family in
 
 @functools.cache
 def network_type(arch: str, family: str) -> NetworkType:
-    """The type of an architecture of torchvision or timm, whose family is known."""
+    """The network type of an architecture of torchvision or timm."""
     for pattern, kind in _COMPILED:
         if pattern.search(arch):
             return kind

@@ -21,7 +21,7 @@ SOURCES = (*SHIPPED_SOURCES, *ADDED_SOURCES)
 
 @dataclass(frozen=True, slots=True)
 class CardFilter:
-    """What a card must be. Empty text and None ask for nothing.
+    """The conditions of a search. Empty text and None set no condition.
 
     Each word of `query` must occur in the id or the family; a word with `*`, `?` or `[` is a
     pattern for the whole architecture name or id. Case does not matter. `license` may be a part
@@ -47,12 +47,12 @@ Matcher = Callable[[ModelCard, str], bool]
 
 
 def haystack_of(card: ModelCard) -> str:
-    """What plain words are looked for in."""
+    """The text that plain words of a query are searched in."""
     return f"{card.id} {card.family}".lower()
 
 
 def matcher(wanted: CardFilter) -> Matcher:
-    """The test of a filter. The matcher is given a card and its `haystack_of`."""
+    """Compile a filter to a function of a card and its `haystack_of`."""
     words = wanted.query.lower().split()
     patterns = [re.compile(translate(word)).match for word in words if set(word) & set("*?[")]
     plain = [word for word in words if not set(word) & set("*?[")]
@@ -74,7 +74,7 @@ def matcher(wanted: CardFilter) -> Matcher:
 
 
 def _bounds(wanted: CardFilter) -> list[Callable[[ModelCard], bool]]:
-    """The tests of what is asked for, beside the query."""
+    """One test for each condition beside the query."""
     bounds: list[Callable[[ModelCard], bool]] = []
     source, family, longest = wanted.source, wanted.family, wanted.max_input_px
     if source is not None:

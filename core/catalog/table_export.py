@@ -19,7 +19,7 @@ HEADINGS = (
 
 
 def cells_of(card: ModelCard, *, is_here: bool, latency: Latency | None = None) -> tuple[str, ...]:
-    """One text a heading; unknown is empty."""
+    """The cells of a card, one for each heading; unknown values are empty."""
     return (
         card.id,
         card.family,
@@ -40,7 +40,7 @@ def cells_of(card: ModelCard, *, is_here: bool, latency: Latency | None = None) 
 
 
 def _figure(value: float | None, unit: float, digits: int) -> str:
-    """Without separators of thousands: a spreadsheet must read it as a number."""
+    """Format a number without thousands separators, so that a spreadsheet reads it as one."""
     return "" if value is None else f"{value / unit:.{digits}f}"
 
 
@@ -60,7 +60,7 @@ def to_csv(
     here: Collection[str],
     latencies: Mapping[str, Latency] | None = None,
 ) -> str:
-    """The same as comma-separated values, with one line of headings."""
+    """The table as comma-separated values, with one line of headings."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(HEADINGS)

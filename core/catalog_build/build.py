@@ -41,7 +41,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """What a rebuild made, and the ids of the cards that differ from the catalog before it."""
+    """The result of a rebuild: how many cards, and the ids of those that changed."""
 
     cards: int
     added: tuple[str, ...]
@@ -58,7 +58,7 @@ def rebuild(
     on_progress: OnProgress = no_progress,
     should_stop: ShouldStop = never_stop,
 ) -> Rebuilt:
-    """Write the catalog to `out` and say what has changed.
+    """Write the catalog to `out` and return what has changed.
 
     `tables` is a folder with timm's published tables; without it the published figures of the
     present catalog are kept. Takes minutes. Raises: ModelError where a table is missing or `out`
@@ -86,14 +86,14 @@ def rebuild(
 
 
 def listed(figures: Published) -> list[ModelCard]:
-    """Every card of the libraries, with what they and `figures` say; nothing is counted yet."""
+    """Every card of the libraries, with published figures; nothing is counted yet."""
     return [*_bundled(figures), *_torchvision(), *_timm(figures)]
 
 
 def completed(
     card: ModelCard, figures: Published, known: dict[tuple[Any, ...], Costs]
 ) -> ModelCard:
-    """The card with its counted columns; `known` keeps what equal models have cost."""
+    """Fill in the counted columns of a card; `known` caches the counts of equal models."""
     found = Costs()
     try:
         key = (card.source == "torchvision", card.arch, card.input_size, costs.shapes_of(card))
@@ -156,7 +156,7 @@ def _torchvision_card(arch: str, weights: WeightsEnum) -> ModelCard:
 
 
 def _figure(value: float | None) -> float | None:
-    """torchvision says "not a number" where it measured nothing."""
+    """The figure, None for the NaN that torchvision gives where it measured nothing."""
     return None if value is None or math.isnan(value) else value
 
 
@@ -207,7 +207,7 @@ def _card(source: Any, arch: str, tag: str, **known: Any) -> ModelCard:
 
 
 def _cards_in(path: Path) -> dict[str, ModelCard]:
-    """The cards of a catalog's file; none where it is not there or not one of ours."""
+    """The cards of a catalog file; empty where it is missing or not a catalog."""
     try:
         cards = catalog.read(path.read_text(encoding="utf-8")).cards
     except (OSError, ValueError, KeyError, TypeError):
@@ -221,7 +221,7 @@ def write(out: Path, cards: Catalog) -> None:
     One line a card, so that the difference of two catalogs reads well.
     Raises: ModelError where `out` cannot be written.
     """
-    said = {"": 0}
+    pretrainings = {"": 0}
     preprocessed: dict[catalog.Preprocessed, int] = {}
     lines = []
     for card in cards.cards:
@@ -231,14 +231,14 @@ def write(out: Path, cards: Catalog) -> None:
         row["height"], row["width"] = card.input_size or (None, None)
         if card.weights == catalog.default_weights_place(card.source, card.arch, card.tag):
             row["weights"] = ""
-        row["pretraining"] = said.setdefault(card.pretraining, len(said))
+        row["pretraining"] = pretrainings.setdefault(card.pretraining, len(pretrainings))
         form = (card.interpolation, card.crop_pct, card.mean, card.std)
         row["preprocessing"] = preprocessed.setdefault(form, len(preprocessed))
         lines.append(_compact([row[column] for column in catalog.COLUMNS]))
     document = {
         "made_with": cards.made_with,
         "throughput_hardware": cards.throughput_hardware,
-        "pretraining": list(said),
+        "pretraining": list(pretrainings),
         "preprocessing": list(preprocessed),
         "columns": catalog.COLUMNS,
     }

@@ -59,7 +59,7 @@ class ActivationCounter(TorchDispatchMode):
 
 
 def shapes_of(card: ModelCard) -> tuple[tuple[str, tuple[int, ...]], ...]:
-    """Names and shapes of the parameters: what tells models of one architecture apart.
+    """Names and shapes of the parameters, a key for models that are equal.
 
     Some tags of timm change how the model is made (the projectors of the Qwen encoders), and
     their configurations do not say so. Raises: as `count`.
@@ -69,7 +69,7 @@ def shapes_of(card: ModelCard) -> tuple[tuple[str, tuple[int, ...]], ...]:
 
 
 def count(card: ModelCard) -> Costs:
-    """Everything counted of a card. Raises: whatever a library raises on meta tensors."""
+    """Count the costs of a card. Raises: whatever a library raises on meta tensors."""
     module = skeleton.library_module(card, meta=True)
     params = skeleton.count_params(module)
     macs, elements = skeleton.MacCounter(), ActivationCounter()
@@ -88,7 +88,7 @@ def count(card: ModelCard) -> Costs:
 
 
 def _with_a_head(card: ModelCard) -> tuple[int | None, int | None]:
-    """Feature width and groups of a model that has no classifier, as it is trained: with one."""
+    """Feature width and number of groups of a model without a classifier, once it is given one."""
     try:
         built = build(card, num_classes=2, meta=True)
     except ModelError:

@@ -70,7 +70,7 @@ _EXTRA = frozenset(("plus",))
 
 
 def from_tag(tag: str) -> str:
-    """The data that a timm tag names, in order; empty where it does not say."""
+    """The datasets that a timm tag names, in order; empty where it names none."""
     whole = _WHOLE.get(tag)
     if whole is not None:
         return whole
@@ -88,12 +88,12 @@ def from_tag(tag: str) -> str:
 
 
 def from_table(word: str) -> str:
-    """The data by the words of timm's table; empty for a word that is not known."""
+    """The datasets of an entry in timm's table; empty for one that is not known."""
     return _TABLE.get(word, "")
 
 
 def of_torchvision(tag: str) -> str:
-    """The data of torchvision's weights, by the name of the variant."""
+    """The dataset of torchvision's weights, by the name of the variant."""
     if "SWAG" in tag:
         return f"{_DATA['swag']}, then {_IN1K}"
     return _IN1K if tag.startswith("IMAGENET1K") else ""

@@ -49,7 +49,7 @@ class Throughput:
 
 @dataclass
 class Published:
-    """By name: `arch.tag` for accuracy and pretraining, `arch` for throughput."""
+    """Published figures: accuracy and pretraining by `arch.tag`, throughput by `arch`."""
 
     accuracies: dict[str, list[Accuracy]] = field(default_factory=dict)
     throughputs: dict[str, list[Throughput]] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class Published:
     throughput_hardware: str = ""
 
     def accuracy(self, name: str, size_px: int) -> dict[str, float | None]:
-        """`top1` and `top5`, at the card's own size where there are several."""
+        """The accuracy of a card, at its own input size where there are several."""
         found = self.accuracies.get(name)
         if not found:
             return {"top1": None, "top5": None}
@@ -65,7 +65,7 @@ class Published:
         return {"top1": best.top1, "top5": best.top5}
 
     def throughput(self, card: ModelCard) -> float | None:
-        """Images per second at the card's own size, of the very model."""
+        """The throughput of the card's model at its own input size, in images per second."""
         if card.input_size is None or card.params is None:
             return None
         params_m = card.params / 1e6
@@ -77,12 +77,12 @@ class Published:
         return None
 
     def pretraining_of(self, arch: str, tag: str) -> str:
-        """What the tag says, else what the table says, in words; empty where neither does."""
+        """The pretraining data in words, from the tag or else the table; empty where unknown."""
         return pretraining.from_tag(tag) or self.pretraining.get(f"{arch}.{tag}", "")
 
 
 def read_tables(folder: Path) -> Published:
-    """timm's tables. Raises: ModelError naming the one that is missing or not as it should be."""
+    """Read timm's tables. Raises: ModelError naming the one that is missing or malformed."""
     accuracies: dict[str, list[Accuracy]] = {}
     throughputs: dict[str, list[Throughput]] = {}
     for row in _rows(folder, RESULTS_TABLE, ("model", "top1", "top5", "img_size")):
@@ -127,7 +127,7 @@ def _named_by_card(words: dict[str, str]) -> dict[str, str]:
     for old, word in words.items():
         name = _registry._deprecated_models.get(old, old) or old
         if "." not in name and len(tags.get(name, ())) == 1:
-            name = f"{name}.{tags[name][0]}"  # with several tags it is not said which is meant
+            name = f"{name}.{tags[name][0]}"  # with several tags it is unknown which is meant
         data = pretraining.from_table(word)
         if "." in name and data:
             found[name] = data
@@ -135,7 +135,7 @@ def _named_by_card(words: dict[str, str]) -> dict[str, str]:
 
 
 def of_catalog(cards: Catalog) -> Published:
-    """The published figures that the catalog's own cards hold."""
+    """The published figures of the catalog's cards."""
     found = Published(throughput_hardware=cards.throughput_hardware)
     for card in cards.cards:
         if card.source != "timm" or card.input_size is None:

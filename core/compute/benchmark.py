@@ -35,7 +35,7 @@ _LEFT_FREE_BYTES = 300e6
 
 
 def known_latencies() -> dict[str, Latency]:
-    """What was measured on this machine with the installed torch, by card id. Loads no torch.
+    """The latencies measured on this machine with the installed torch, by card id. Loads no torch.
 
     Where a card was measured on several devices the last measurement counts.
     """
@@ -117,7 +117,7 @@ def measure(
 
 
 def _refuse_too_large(card: ModelCard) -> None:
-    """Linux kills a process that takes too much: a model must not be tried on the chance."""
+    """Refuse a model that does not fit into memory: Linux would kill the process."""
     needed = 4 * (1.2 * (card.params or 0) + (card.activations or 0)) + _LEFT_FREE_BYTES
     available = psutil.virtual_memory().available
     if needed > available:
@@ -132,8 +132,8 @@ def _refuse_too_large(card: ModelCard) -> None:
 def _warm_up(
     card: ModelCard, module: nn.Module, image: torch.Tensor, should_stop: ShouldStop
 ) -> tuple[str, torch.Tensor]:
-    """The first passes, which choose kernels; returns the memory layout that the model takes, and
-    the image in it."""
+    """Run the first passes, which choose kernels. Returns the memory format that the model accepts,
+    and the image in it."""
     import torch
 
     wishes = ["contiguous"] if image.device.type in ("mps", "xpu") else []
@@ -161,7 +161,7 @@ def _warm_up(
 def _timed(
     module: nn.Module, image: torch.Tensor, on_progress: OnProgress, should_stop: ShouldStop
 ) -> list[float]:
-    """Seconds of each pass."""
+    """Time the passes; returns the seconds of each."""
     seconds: list[float] = []
     while len(seconds) < _PASSES:
         if len(seconds) >= _FEWEST and sum(seconds) > _ENOUGH_SECONDS:
@@ -175,7 +175,7 @@ def _timed(
 
 
 def _run(module: nn.Module, image: torch.Tensor) -> None:
-    """One pass, waited for."""
+    """Run one pass and wait for the device."""
     import torch
 
     with torch.inference_mode():

@@ -26,9 +26,9 @@ _TRIALS = 3
 
 
 def resolve_compute(recipe: Recipe, built: BuiltModel) -> Compute:
-    """Turn the recipe's wishes into what this machine does.
+    """Choose device, number format, threads and batch size for a recipe on this machine.
 
-    Raises: AppError where a wish cannot be met.
+    Raises: AppError where the machine cannot do what the recipe asks for.
     """
     device = resolve_device(recipe.device)
     precision: str = recipe.precision
@@ -53,7 +53,7 @@ def resolve_compute(recipe: Recipe, built: BuiltModel) -> Compute:
 
 
 def _timed_precision(built: BuiltModel, device: torch.device) -> str:
-    """`fast_precision`, unless float32 proves faster for this model here, or the model fails."""
+    """`fast_precision`, or float32 where that is faster for this model here or the other fails."""
     fast = fast_precision(device)
     if fast == "float32" or device.type != "cpu":
         return fast

@@ -15,7 +15,7 @@ _WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 
 @contextmanager
 def deterministic(is_wanted: bool) -> Iterator[None]:
-    """torch's switches are process-wide: they hold inside, and are put back.
+    """Switch torch to deterministic algorithms inside the block, for the whole process.
 
     Raises: RunError where the model needs an operation that has no such way.
     """

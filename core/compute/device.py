@@ -22,7 +22,7 @@ _DTYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Compute:
-    """How a frozen backbone runs, as resolved; written into the run."""
+    """How a frozen backbone runs on this machine; written into the run."""
 
     device: str
     precision: str
@@ -38,6 +38,7 @@ class Compute:
         return _DTYPES[self.precision]
 
     def to_dict(self) -> dict[str, Any]:
+        """The fields as a JSON document."""
         return {name: getattr(self, name) for name in self.__slots__}
 
 
@@ -63,7 +64,7 @@ def resolve_device(wish: str) -> torch.device:
 
 
 def accelerator_name(device: torch.device) -> str:
-    """What the device is called by its maker; empty for the CPU."""
+    """The name of the device as its driver gives it; empty for the CPU."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     if device.type == "xpu":
@@ -72,7 +73,7 @@ def accelerator_name(device: torch.device) -> str:
 
 
 def fast_precision(device: torch.device) -> str:
-    """The number format the chip is built for, before any timing."""
+    """The fastest number format that the chip supports, without timing."""
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
     if device.type == "cpu" and _cpu_has_bf16():
@@ -81,7 +82,7 @@ def fast_precision(device: torch.device) -> str:
 
 
 def _cpu_has_bf16() -> bool:
-    """AVX512-BF16 or AMX: without them bf16 on a CPU is slower than float32."""
+    """Whether the CPU has AVX512-BF16 or AMX: without them bf16 is slower than float32."""
     for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
         probe: Callable[[], bool] | None = getattr(torch.cpu, name, None)
         if probe is not None and probe():

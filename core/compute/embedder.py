@@ -46,7 +46,7 @@ class Embedder:
 
     @torch.inference_mode()
     def embed(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Features of a batch.
+        """Compute the features of a batch.
 
         `pixels`: uint8 [N, height, width, 3] on any device. Returns float32 [N, D] on the CPU.
         """
@@ -56,7 +56,7 @@ class Embedder:
         return features
 
     def _in_float32(self) -> Embedder:
-        """The same, for the pictures whose features leave the range of the short number format."""
+        """An embedder in float32, for pictures whose features overflow the short number format."""
         with self._making:
             if self._wide is None:
                 compute = dataclasses.replace(self._compute, precision="float32")
@@ -65,7 +65,7 @@ class Embedder:
 
     @torch.inference_mode()
     def logits(self, pixels: torch.Tensor) -> torch.Tensor:
-        """The model's own answer: uint8 [N, height, width, 3] → float32 [N, C] on the CPU."""
+        """Logits of the whole model: uint8 [N, height, width, 3] → float32 [N, C] on the CPU."""
         logits: torch.Tensor = self._module(self._normalise(pixels))
         return logits.float().cpu()
 
@@ -77,7 +77,7 @@ class Embedder:
 
 @contextmanager
 def worker_pool(compute: Compute) -> Iterator[ThreadPoolExecutor]:
-    """Threads with `threads_per_worker` cores each inside torch; the caller's count is put back.
+    """A pool of threads, each with `threads_per_worker` cores in torch; restores the old count.
 
     torch hands the count of the last `set_num_threads` to threads that are new to it, so it is
     set in each worker and once more here at the end.

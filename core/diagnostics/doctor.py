@@ -1,4 +1,4 @@
-"""What this machine has for the job, and what to do where something is missing."""
+"""Checks of this machine, and what to do where something is missing."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ _LOW_DISK_GB = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Check:
+    """The result of one check of the machine."""
+
     name: str
     status: Literal["ok", "note", "problem"]
     text: str
@@ -30,7 +32,7 @@ class Check:
 
 
 def examine() -> list[Check]:
-    """Everything worth knowing before a training; imports torch, so it takes a moment."""
+    """Check all that a training needs; imports torch, so it takes a moment."""
     return [
         Check("python", "ok", f"{platform.python_version()} on {platform.platform()}"),
         _libraries(),

@@ -50,7 +50,7 @@ _BREATH_S = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What there is to compute with."""
+    """The hardware of this machine."""
 
     cpu: str
     cores: int
@@ -64,7 +64,7 @@ class Machine:
 def warm_up(
     *, on_progress: OnProgress = no_progress, should_stop: ShouldStop = never_stop
 ) -> Machine:
-    """Import what training and classification need, rehearse it once, look at the machine."""
+    """Import what training and classification need, run it once, and describe the machine."""
     with _without_collecting():
         _load_libraries_of_torch()
         for done, name in enumerate(_HEAVY):
@@ -73,14 +73,14 @@ def warm_up(
             importlib.import_module(name)
         check_stop(should_stop)
         on_progress(len(_HEAVY), len(_HEAVY) + 1, "warming up")
-        _rehearse()
+        _run_once()
     on_progress(len(_HEAVY) + 1, len(_HEAVY) + 1, "ready")
     return describe_machine()
 
 
 def _load_libraries_of_torch() -> None:
-    """torch's shared libraries one by one: the loader holds the GIL, and `import torch` would load
-    them all in one stall of 250–500 ms instead of pieces of 190 at most."""
+    """Load torch's shared libraries one by one: the loader holds the GIL, and `import torch` would
+    load them all in one stall of 250–500 ms instead of pieces of 190 at most."""
     found = importlib.util.find_spec("torch")
     if sys.platform != "linux" or found is None or found.origin is None:
         return
@@ -93,7 +93,7 @@ def _load_libraries_of_torch() -> None:
 
 
 def _read_through(path: Path) -> None:
-    """Bring a file into the system's cache without the GIL: loaded from a cold disk the largest
+    """Read a file into the system's cache without the GIL: loaded from a cold disk the largest
     library held up the window for 1.3 s. Already there, 450 MB cost 0.04 s."""
     block = bytearray(1 << 24)
     with path.open("rb", buffering=0) as file:
@@ -103,8 +103,8 @@ def _read_through(path: Path) -> None:
 
 @contextmanager
 def _without_collecting() -> Iterator[None]:
-    """No garbage collection while a million objects of the libraries come into being, and none of
-    them looked at afterwards: a full collection over them holds the GIL for 100–300 ms."""
+    """Switch garbage collection off while the libraries create a million objects, and exclude those
+    from it afterwards: a full collection over them holds the GIL for 100–300 ms."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -116,8 +116,8 @@ def _without_collecting() -> Iterator[None]:
             gc.enable()
 
 
-def _rehearse() -> None:
-    """One small pass of the whole way: what torch sets up on first use is then done, and the
+def _run_once() -> None:
+    """Run one small training: what torch sets up on first use is then done, and the
     number format that suits the default model here is timed and remembered."""
     import torch
 
@@ -139,6 +139,7 @@ def _rehearse() -> None:
 
 
 def describe_machine() -> Machine:
+    """The hardware of this machine; imports torch."""
     from core.compute import device  # heavy: it imports torch
 
     chosen = device.resolve_device("auto")

@@ -66,11 +66,11 @@ class BuiltModel:
         return dataclasses.replace(self, module=module, _backbone=None)
 
     def features(self, x: Tensor) -> Tensor:
-        """What the head is given, float [N, D], for normalised images x: float [N, 3, H, W]."""
+        """Features float [N, D], the input of the head, of images x: float [N, 3, H, W]."""
         return self.backbone()(x)
 
     def set_head(self, weight: Tensor, bias: Tensor) -> None:
-        """Make `module(x) == features(x) @ weight.T + bias` in eval mode.
+        """Set the head so that `module(x) == features(x) @ weight.T + bias` in eval mode.
 
         weight: float [C, D], bias: float [C]. Raises: ValueError for other shapes, and where the
         head has a hidden layer.
@@ -79,7 +79,7 @@ class BuiltModel:
         write_heads(self.module, self.heads, weight, bias, example=example)
 
     def label_names(self) -> list[str]:
-        """What the outputs of the pretrained head mean, one name an output."""
+        """The class name of each output, of the pretrained head where that is kept."""
         if self.pretrained_head and self.num_classes == 1000:
             return imagenet_names()
         subset = timm.data.infer_imagenet_subset({"num_classes": self.num_classes})
@@ -97,7 +97,7 @@ def build(
     dropout: float = 0.0,
     hidden: int | None = None,
 ) -> BuiltModel:
-    """The card's model, in eval mode, on the CPU.
+    """Build the card's model, in eval mode, on the CPU.
 
     With `num_classes` its head is a new one: `dropout`, then linear; with `hidden` a layer of so
     many units and a ReLU come between. `pretrained` loads the weights, downloading them if need
@@ -130,14 +130,14 @@ def build(
 
 
 def freeze_backbone(built: BuiltModel) -> None:
-    """Only the head takes gradients."""
+    """Let only the parameters of the head take gradients."""
     head = set(built.groups[-1].parameters) if built.head_names else set()
     for name, parameter in built.module.named_parameters():
         parameter.requires_grad_(name in head)
 
 
 def imagenet_names() -> list[str]:
-    """The 1,000 ImageNet classes as torchvision spells them."""
+    """The names of the 1,000 ImageNet classes, as torchvision spells them."""
     weights_of_any = torchvision.models.ResNet18_Weights.IMAGENET1K_V1
     return list(weights_of_any.meta["categories"])
 

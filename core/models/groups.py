@@ -15,13 +15,15 @@ _FEWEST_GROUPS = 4
 
 @dataclass(frozen=True, slots=True)
 class LayerGroup:
+    """Parameters that are frozen or trained together, and share a learning rate."""
+
     name: str
     parameters: tuple[str, ...]
     """Dotted names, in the order of `module.named_parameters()`."""
 
 
 def layer_groups(module: nn.Module, head_names: tuple[str, ...]) -> tuple[LayerGroup, ...]:
-    """The groups of `module`; the parameters under `head_names` are the last one, `head`."""
+    """The layer groups of `module`, stem first; the last, `head`, is what is in `head_names`."""
     names = [name for name, _ in module.named_parameters()]
     head = [name for name in names if name.startswith(tuple(f"{h}." for h in head_names))]
     body = [name for name in names if name not in set(head)]
@@ -37,7 +39,7 @@ def layer_groups(module: nn.Module, head_names: tuple[str, ...]) -> tuple[LayerG
 
 
 def _matched(module: nn.Module, body: list[str]) -> list[list[str]]:
-    """The groups of timm's own matcher, or nothing where there is none that works."""
+    """The groups by timm's `group_matcher`; empty where the model has none that works."""
     matcher = getattr(module, "group_matcher", None)
     if matcher is None:
         return []

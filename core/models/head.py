@@ -22,7 +22,7 @@ _captured = threading.local()
 
 @dataclass(frozen=True, slots=True)
 class Heads:
-    """Where the logits of a model come from.
+    """The classifier layers that a model's logits come from.
 
     `names` are the dotted names of the layers whose outputs are averaged into the logits: one
     for most models, two for distilled ones, several for CrossViT. `dims` are their input widths.
@@ -43,7 +43,7 @@ class Heads:
 
 
 def find_heads(module: nn.Module, logits: Tensor) -> Heads:
-    """The head layers of `module`, whose forward pass (gradients on) gave `logits`.
+    """Find the head layers of `module`, whose forward pass with gradients gave `logits`.
 
     Raises: ModelError where the logits do not come from linear layers or 1×1 convolutions.
     """
@@ -86,7 +86,7 @@ def find_heads(module: nn.Module, logits: Tensor) -> Heads:
 
 
 def _owner(node: object, owners: dict[int, str]) -> str | None:
-    """The module whose parameter `node` hands in, directly or transposed."""
+    """The module that owns the parameter at `node` of the autograd graph, transposed or not."""
     while node is not None:
         parameter = getattr(node, "variable", None)
         if parameter is not None:
@@ -104,10 +104,12 @@ def is_head_layer(layer: nn.Module) -> bool:
 
 
 def input_width(layer: nn.Module) -> int:
+    """How many features the head layer takes."""
     return layer.in_channels if isinstance(layer, nn.Conv2d) else int(layer.in_features)  # type: ignore[arg-type]
 
 
 def output_width(layer: nn.Module) -> int:
+    """How many outputs the head layer has."""
     return layer.out_channels if isinstance(layer, nn.Conv2d) else int(layer.out_features)  # type: ignore[arg-type]
 
 
@@ -151,7 +153,7 @@ class HiddenLinear(nn.Linear):
 
 
 class HiddenConv(nn.Conv2d):
-    """The same of 1×1 convolutions, place by place."""
+    """Like `HiddenLinear`, made of 1×1 convolutions: every position is classified."""
 
     def __init__(self, in_channels: int, out_channels: int, *, hidden: int, dropout: float) -> None:
         super().__init__(hidden, out_channels, kernel_size=1)
@@ -171,7 +173,7 @@ def replace_heads(
     dropout: float,
     hidden: int | None = None,
 ) -> None:
-    """New heads for `num_classes` in place of the old ones, under the same names.
+    """Replace the heads by new ones for `num_classes`, under the same names.
 
     They always have a bias (MaxViT's own has none). Dropout comes just before them; a dropout
     layer that already stands there is silenced, so that the rate is the one asked for. With
@@ -210,7 +212,7 @@ def _position(parent: nn.Sequential, key: str) -> int:
 
 
 def _clear_around(parent: nn.Sequential, position: int) -> None:
-    """No second dropout before the head, no ReLU after it (SqueezeNet's would cut logits at 0)."""
+    """Remove dropout before the head and a ReLU after it (SqueezeNet's would cut logits at 0)."""
     if position > 0 and isinstance(parent[position - 1], nn.Dropout):
         parent[position - 1] = nn.Dropout(0.0)
     for after in range(position + 1, len(parent)):
@@ -221,7 +223,7 @@ def _clear_around(parent: nn.Sequential, position: int) -> None:
 def write_heads(
     module: nn.Module, heads: Heads, weight: Tensor, bias: Tensor, *, example: Tensor
 ) -> None:
-    """Make `module(x) == features(x) @ weight.T + bias`; see `combine` for the features.
+    """Set the heads so that `module(x) == features(x) @ weight.T + bias`, features by `combine`.
 
     weight: float [C, D], bias: float [C]. `example`: any image batch float [N, 3, H, W] on the
     device of `module`; a model with several heads is run on it, in eval mode, to see what share
@@ -258,7 +260,7 @@ def write_heads(
 
 
 def _shares(module: nn.Module, layers: list[nn.Module], example: Tensor) -> list[float]:
-    """By what factor the output of each head enters the logits: 1 for a single one.
+    """The factor by which the output of each head enters the logits: 1 for a single head.
 
     Distilled models take the mean of two; EfficientViM weighs eight by learned numbers.
     """
@@ -285,7 +287,7 @@ def _fill(layer: nn.Module, weight: Tensor, bias: Tensor) -> None:
 
 
 def combine(inputs: list[Tensor], heads: Heads) -> Tensor:
-    """Features float [N, D] from the inputs of the heads, pooled over places where there are any.
+    """Join the inputs of the heads to features float [N, D]; maps and tokens are averaged first.
 
     Two heads with equal weights give the mean of their logits, which is the logits of the mean of
     their inputs; inputs of different widths stand side by side.
@@ -299,14 +301,14 @@ def combine(inputs: list[Tensor], heads: Heads) -> Tensor:
 
 
 def pool(x: Tensor) -> Tensor:
-    """The mean over places or tokens: float [N, D, H, W] or [N, T, D] → [N, D]."""
+    """Average over positions or tokens: float [N, D, H, W] or [N, T, D] → [N, D]."""
     if x.ndim == 4:
         return x.mean(dim=(2, 3))
     return x.mean(dim=1) if x.ndim == 3 else x
 
 
 class _Tap(nn.Module):
-    """The head it stands for, keeping its input for the thread that is asking."""
+    """Stands in for a head and keeps its input, for each thread apart."""
 
     def __init__(self, head: nn.Module) -> None:
         super().__init__()
@@ -319,7 +321,7 @@ class _Tap(nn.Module):
 
 
 class Backbone:
-    """`module` up to its heads, as a view: parameters, buffers and inner modules are shared.
+    """The part of `module` before its heads; parameters, buffers and inner modules are shared.
 
     Several threads may call it at once. The modules on the way to the heads are shallow copies
     that hand over to taps, so `module` itself stays free of hooks and can be exported.

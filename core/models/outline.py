@@ -29,7 +29,7 @@ _LITE_CROP = 0.875
 
 
 def bare_outline(card: ModelCard) -> tuple[ModelCard, nn.Module]:
-    """The completed card and its own model on meta tensors.
+    """The card, completed, and its model on meta tensors with its own head.
 
     Raises: ModelError; WeightsError for a model of the hub whose description is not here.
     """
@@ -50,7 +50,7 @@ def outline_of(
     dropout: float = 0.0,
     hidden: int | None = None,
 ) -> tuple[ModelCard, nn.Module, Heads]:
-    """The completed card, its model on meta tensors as `build` makes it, and where its heads are.
+    """The card, completed, its model on meta tensors as `build` makes it, and its heads.
 
     Raises: as `bare_outline`.
     """
@@ -67,7 +67,7 @@ def outline_of(
 
 
 def add_classifier(module: nn.Module, num_classes: int, width: Callable[[], int]) -> None:
-    """A head where the pretrained model has none, at the place timm foresees; where it foresees
+    """Add a head to a model that has none, where timm provides a place for it; where it provides
     none (encoders of language models, which give tokens), behind the mean of the tokens.
 
     `width`: of those, asked only then.
@@ -83,13 +83,13 @@ def add_classifier(module: nn.Module, num_classes: int, width: Callable[[], int]
 
 
 def _classify_tokens(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-    """A forward hook, so that the names of the pretrained weights stay as they are."""
+    """Forward hook that classifies the mean of the tokens; it leaves the weights their names."""
     logits: Tensor = module.get_submodule(HEAD)(pool(output))
     return logits
 
 
 def drop_auxiliary(module: nn.Module) -> None:
-    """Without the second classifier of torchvision's Inception.
+    """Remove the auxiliary classifiers of torchvision's Inception and GoogLeNet.
 
     It serves training from scratch only, and in training it would change what the model returns.
     """
@@ -101,14 +101,14 @@ def drop_auxiliary(module: nn.Module) -> None:
 
 
 def output_width(outline: nn.Module, card: ModelCard) -> int:
-    """How wide the features of a model without a head are."""
+    """The feature width of a model without a head."""
     with skeleton.tracing(outline):
         features = Backbone(outline, Heads((), ()))(skeleton.example_input(card, outline))
     return features.shape[1]
 
 
 def data_config(card: ModelCard, module: nn.Module) -> dict[str, Any]:
-    """The preprocessing of the card's weights in timm's words."""
+    """The preprocessing of the card's weights, as a configuration in timm's format."""
     card = skeleton.base_of(card)
     if card.source == "torchvision":
         preset = torchvision.models.get_model_weights(card.arch)[card.tag].transforms()
@@ -134,7 +134,7 @@ _found_heads: dict[ModelCard, Heads] = {}
 
 
 def _heads_of(outline: nn.Module, card: ModelCard) -> Heads:
-    """The heads of a skeleton, looked for once per card: half of the time of a build."""
+    """The heads of a skeleton. Searched once per card: that is half of the time of a build."""
     if card not in _found_heads:
         with skeleton.tracing(outline):
             logits = outline(skeleton.example_input(card, outline))
@@ -146,7 +146,7 @@ def _heads_of(outline: nn.Module, card: ModelCard) -> Heads:
 
 
 def _completed(card: ModelCard, outline: nn.Module) -> ModelCard:
-    """A card that knew only a name, with the facts of its model."""
+    """The card with the facts read from its model, where it had only a name."""
     if card.source not in ("hf-hub", "hub"):
         return card
     config = data_config(card, outline)
@@ -160,7 +160,7 @@ def _completed(card: ModelCard, outline: nn.Module) -> ModelCard:
 
 
 def _answers(outline: nn.Module) -> int:
-    """How many classes a model of unknown make answers for; 0 where it gives features.
+    """The number of classes of a model of a repository; 0 where it gives features.
 
     Raises: ModelError where a picture cannot be given to it.
     """

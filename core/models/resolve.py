@@ -40,7 +40,7 @@ def resolve_model(text: str) -> ModelCard:
 
 
 def with_added() -> Catalog:
-    """The shipped catalog, then what the person added (`core.catalog.added`), read anew."""
+    """The shipped catalog and the added models (`core.catalog.added`), read again each time."""
     shipped = catalog.load()
     return replace(shipped, cards=(*shipped.cards, *added.cards()))
 
@@ -76,8 +76,7 @@ def add_id(name: str) -> ModelCard:
 
 
 def _added_card(name: str) -> ModelCard:
-    """The card of a model named by its place; what is known of it comes from the list of added
-    models."""
+    """The card of a hub id, repository or file; the list of added models is asked first."""
     kind = name.lower()
     if kind in ADDED_FORMS:
         raise ModelError(f"“{name}” names no model.", NAME_FORMS)

@@ -47,7 +47,7 @@ _INITIALISERS = frozenset(
 
 
 class _EmptyOnMeta(TorchFunctionMode):
-    """Puts the tensors that parameters are made of on meta and leaves the arithmetic on the CPU.
+    """Creates parameters on the meta device and leaves arithmetic on the CPU.
 
     torchvision's RegNets compute their widths with tensors and read them back, which cannot be
     done under `torch.device("meta")`.
@@ -67,7 +67,7 @@ class _EmptyOnMeta(TorchFunctionMode):
 
 
 class _Untouched(TorchDispatchMode):
-    """Leaves tensors without storage as they are: initialising nothing is half of making a ViT."""
+    """Skips initialisers on meta tensors: they take half of the time of making a ViT."""
 
     def __torch_dispatch__(
         self,
@@ -82,7 +82,7 @@ class _Untouched(TorchDispatchMode):
 
 
 def library_module(card: ModelCard, *, meta: bool) -> nn.Module:
-    """The card's model with its own number of classes and no weights, in eval mode.
+    """Build the card's model with its own number of classes and no weights, in eval mode.
 
     `meta`: on meta tensors, else on the CPU with random numbers; a model of a torch.hub repository
     is on the CPU either way.
@@ -104,7 +104,7 @@ def library_module(card: ModelCard, *, meta: bool) -> nn.Module:
 
 @contextmanager
 def collecting_later() -> Iterator[None]:
-    """No garbage collection meanwhile.
+    """Switch garbage collection off inside the block.
 
     Thousands of new objects make Python walk all that torch and timm hold in memory: 0.2 s,
     twice what the layer tree of a small model costs (measured). Little of it is garbage.
@@ -119,7 +119,7 @@ def collecting_later() -> Iterator[None]:
 
 
 def base_of(card: ModelCard) -> ModelCard:
-    """The card whose library makes the model: of a file, the one it is built like.
+    """The catalog card whose library builds the model: for a file the card of its architecture.
 
     Raises: ModelError where the catalog has it no more.
     """
@@ -168,7 +168,7 @@ def _create_torchvision(card: ModelCard, *, num_classes: int | None = None) -> n
 
 
 def load(module: nn.Module, state: Mapping[str, Tensor], *, strict: bool = True) -> None:
-    """Fill in weights that are known to be of the present form of `module`.
+    """Load a state dict whose names and shapes are known to fit `module`.
 
     MNASNet refuses a state without the number of its form, which no plain file carries.
     """
@@ -193,7 +193,7 @@ def example_size(module: nn.Module) -> tuple[int, int]:
 
 @contextmanager
 def tracing(module: nn.Module) -> Iterator[None]:
-    """A forward pass of a skeleton: eval mode, gradients recorded (the head is found by them)."""
+    """Set eval mode and record gradients inside the block (the head is found by them)."""
     was_training = module.training
     module.eval()
     try:
@@ -230,6 +230,7 @@ class MacCounter(TorchDispatchMode):
 
     @property
     def macs(self) -> int:
+        """Multiply-adds counted so far."""
         return self._flops // 2
 
     def __torch_dispatch__(
@@ -252,7 +253,7 @@ class MacCounter(TorchDispatchMode):
 
 
 def count_macs(card: ModelCard, module: nn.Module) -> int:
-    """Multiply-adds of one image of the card's size."""
+    """Count the multiply-adds of one image of the card's size."""
     counter = MacCounter()
     with tracing(module), counter:
         module(example_input(card, module))
@@ -260,5 +261,5 @@ def count_macs(card: ModelCard, module: nn.Module) -> int:
 
 
 def count_params(module: nn.Module) -> int:
-    """All parameters, shared tensors once."""
+    """Count all parameters, shared tensors once."""
     return sum(parameter.numel() for parameter in module.parameters())

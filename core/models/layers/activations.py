@@ -27,7 +27,7 @@ _NEAREST = 5
 def inner_features(
     built: BuiltModel, images: Tensor, *, layers: Sequence[str]
 ) -> dict[str, Tensor]:
-    """What the named layers give out, in the order asked for.
+    """The outputs of the named layers, in the order of the names.
 
     `images`: normalised, float [N, 3, H, W]. A layer that gives several tensors gives the first;
     one that runs several times in a pass gives the last. Values are as they left the layer, even
@@ -56,7 +56,7 @@ def inner_features(
 
 
 def spatial_features(built: BuiltModel, images: Tensor) -> Tensor:
-    """The last features that still have places, float [N, C, h, w], h × w places of the picture.
+    """The last feature maps before pooling, float [N, C, h, w].
 
     `images`: normalised, float [N, 3, H, W]. Tokens are laid out in rows again, without class and
     register tokens; channels come first whatever the model's own order. ResNet-50 at 224 px gives
@@ -88,7 +88,7 @@ def _check_name(built: BuiltModel, name: str) -> None:
 
 
 class _View:
-    """`module` with an ear on some layers; parameters, buffers and other modules are shared."""
+    """A copy of `module` that records outputs of some layers; it shares parameters and buffers."""
 
     def __init__(self, module: nn.Module, layers: Sequence[str]) -> None:
         self._kept = threading.local()
@@ -97,7 +97,7 @@ class _View:
         for name in dict.fromkeys(layers):
             twin = self._twin(name)
             hooks: OrderedDict[int, Callable[..., None]] = OrderedDict(twin._forward_hooks)
-            hooks[-1] = self._ear(name)
+            hooks[-1] = self._recorder(name)
             twin.__dict__["_forward_hooks"] = hooks
         self._root = self._twin("")
 
@@ -112,16 +112,17 @@ class _View:
                 self._twin(parent)._modules[key] = twin
         return self._twins[name]
 
-    def _ear(self, name: str) -> Callable[..., None]:
-        def hear(part: nn.Module, args: Any, output: Any) -> None:
+    def _recorder(self, name: str) -> Callable[..., None]:
+        def keep_output(part: nn.Module, args: Any, output: Any) -> None:
             tensor = first_tensor(output)
             if tensor is not None:
                 # A ReLU that works in place would write over it.
                 self._kept.outputs[name] = tensor.clone()
 
-        return hear
+        return keep_output
 
     def run(self, images: Tensor) -> dict[str, Tensor]:
+        """Outputs of the recorded layers by name. Several threads may call it at once."""
         self._kept.outputs = {}
         self._root(images)
         outputs: dict[str, Tensor] = self._kept.outputs
@@ -129,7 +130,7 @@ class _View:
 
 
 def first_tensor(output: Any) -> Tensor | None:
-    """The tensor a layer gives out, the first of several."""
+    """The first tensor in the output of a layer; None where it has none."""
     if isinstance(output, Tensor):
         return output
     values = output.values() if isinstance(output, dict) else output
@@ -139,7 +140,7 @@ def first_tensor(output: Any) -> Tensor | None:
 
 
 def _timm_maps(module: nn.Module, images: Tensor) -> Tensor | None:
-    """By timm's own ways, where the model has them."""
+    """The last feature maps by timm's own methods; None where the model has none."""
     forward = getattr(module, "forward_features", None)
     width = getattr(module, "num_features", None)
     if forward is None or width is None:
@@ -160,18 +161,18 @@ def _timm_maps(module: nn.Module, images: Tensor) -> Tensor | None:
 
 
 def _last_map_layer(built: BuiltModel) -> str:
-    """The layer that ran last of those before the head that give maps or tokens."""
+    """The name of the last layer before the head that outputs maps or tokens."""
     heads = tuple(built.head_names)
     ran: list[tuple[str, Tensor]] = []
     reached: list[str] = []
 
-    def listen(name: str) -> Callable[..., None]:
-        def hear(part: nn.Module, args: Any, output: Any) -> None:
+    def recorder(name: str) -> Callable[..., None]:
+        def keep_output(part: nn.Module, args: Any, output: Any) -> None:
             tensor = first_tensor(output)
             if tensor is not None and not reached:
                 ran.append((name, tensor))
 
-        return hear
+        return keep_output
 
     # A copy on meta: the model itself stays free of hooks, and shapes are all that is asked.
     with torch.no_grad():
@@ -180,7 +181,7 @@ def _last_map_layer(built: BuiltModel) -> str:
             if name in heads:
                 part.register_forward_pre_hook(lambda part, args, name=name: reached.append(name))
             elif name and not heads_inside(name, heads):
-                part.register_forward_hook(listen(name))
+                part.register_forward_hook(recorder(name))
         twin(skeleton.example_input(built.card, twin))
     maps = [name for name, x in ran if x.ndim == 4 and min(x.shape[1:]) > 1]
     tokens = [name for name, x in ran if x.ndim == 3 and x.shape[1] > 1]
@@ -197,12 +198,12 @@ def _last_map_layer(built: BuiltModel) -> str:
 
 
 def heads_inside(name: str, heads: tuple[str, ...]) -> bool:
-    """Whether a head lies in this layer."""
+    """Whether this layer is a head or contains one."""
     return any(head.startswith(f"{name}.") for head in heads)
 
 
 def _laid_out(x: Tensor, built: BuiltModel, images: Tensor) -> Tensor | None:
-    """[N, C, h, w] of maps or tokens; None where the tokens are no rectangle."""
+    """Maps or tokens as float [N, C, h, w]; None where the tokens form no rectangle."""
     if x.ndim == 4:
         # Channels outnumber the rows and columns of a last map in every known model.
         return x.permute(0, 3, 1, 2).contiguous() if _is_channels_last(x) else x

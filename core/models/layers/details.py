@@ -41,7 +41,7 @@ _EMBEDDINGS = ("token", "pos", "embed", "query", "latent", "bias_table")
 
 
 def kind_of(part: nn.Module, *, is_head: bool) -> Kind:
-    """What a module is for: by its class, else by the words in the name of its class."""
+    """The kind of a module, from its class or else from words in the name of its class."""
     if is_head:
         return "head"
     if isinstance(part, nn.Linear):
@@ -59,14 +59,14 @@ def kind_of(part: nn.Module, *, is_head: bool) -> Kind:
 
 
 def kind_of_parameter(name: str, *, is_head: bool) -> Kind:
-    """Of a parameter that stands on a module beside its layers."""
+    """The kind of a parameter that a module has beside its layers."""
     if is_head:
         return "head"
     return "embedding" if any(word in name for word in _EMBEDDINGS) else "other"
 
 
 def detail_of(part: nn.Module) -> str:
-    """The measures of a layer; empty where it has none that are known.
+    """The sizes of a layer as text, e.g. `3×3, stride 2`; empty where none are known.
 
     Convolutions and pooling: kernel, then stride, padding, groups and dilation where they are
     not the plain ones (1, 0, 1, 1). Linear: inputs → outputs. Attention: its heads.

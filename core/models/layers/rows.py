@@ -29,7 +29,7 @@ Column = tuple[str, Callable[["LayerLine"], str]]
 
 @dataclass(frozen=True, slots=True)
 class LayerLine:
-    """A layer, or a run of like siblings; then `repeats` is more than one.
+    """A row of the layer table: one layer, or `repeats` similar ones that follow each other.
 
     Figures of a run are those of all its members together; its children are the members, and its
     `detail` says where they differ.
@@ -53,6 +53,7 @@ class LayerLine:
 
     @property
     def is_run(self) -> bool:
+        """Whether the row stands for several layers."""
         return self.repeats > 1
 
     @property
@@ -62,7 +63,7 @@ class LayerLine:
 
 
 def collapse(nodes: Iterable[LayerNode]) -> tuple[LayerLine, ...]:
-    """Lines for these siblings and all below them.
+    """The rows for these layers and all below them; similar neighbours share a row.
 
     Siblings that follow each other are a run where they are of one class and give out one shape,
     and are besides
@@ -89,12 +90,12 @@ def collapse(nodes: Iterable[LayerNode]) -> tuple[LayerLine, ...]:
 
 
 def _family(node: LayerNode) -> object:
-    """What members of one run have in common at least."""
+    """What layers need to have in common to share a row."""
     return node.type, node.kind, node.output_shape, bool(node.children)
 
 
 def _is_run(members: tuple[LayerNode, ...]) -> bool:
-    """Whether siblings of one family are one run, the first of them perhaps unlike the rest."""
+    """Whether these neighbours can share a row; the first may differ from the rest."""
     if len(members) == 1 or members[0].type in _CONTAINERS:
         return False
     rest = {_structure(node) for node in members[1:]}
@@ -150,7 +151,7 @@ def _run(members: tuple[LayerNode, ...]) -> LayerLine:
 
 
 def _difference(members: tuple[LayerNode, ...]) -> str:
-    """In what the members of a run are not equal; nothing where they are."""
+    """How the layers that share a row differ; empty where they do not."""
     first, *rest = members
     if len({_structure(node) for node in members}) == 1:
         return ""
@@ -164,7 +165,7 @@ def _difference(members: tuple[LayerNode, ...]) -> str:
 
 
 def walk(lines: Iterable[LayerLine], depth: int = 0) -> Iterator[tuple[int, LayerLine]]:
-    """Every line with its depth, each before what is below it."""
+    """All rows with their depth; each row comes before those below it."""
     for line in lines:
         yield depth, line
         yield from walk(line.children, depth + 1)

@@ -65,6 +65,8 @@ class LayerNode:
 
 @dataclass(frozen=True, slots=True)
 class LayerTree:
+    """The layers of a model with its totals, as one forward pass of one image showed them."""
+
     model: str
     params: int
     trainable_params: int
@@ -131,7 +133,7 @@ def _layer_tree(
 
 
 def _apply_plan(module: nn.Module, groups: GroupSizes, recipe: Recipe) -> None:
-    """Let those parameters take gradients that ever train under the recipe."""
+    """Set `requires_grad` for the parameters that train at some time under the recipe."""
     parameters = dict(module.named_parameters())
     for planned in make_plan(recipe, groups).groups:
         for key in planned.parameters:
@@ -158,7 +160,7 @@ def _aliases(module: nn.Module) -> dict[str, tuple[str, ...]]:
 
 
 def to_json(tree: LayerTree) -> dict[str, Any]:
-    """The tree as the command line prints it."""
+    """The tree as a JSON document for `graftwork layers --json`."""
     return {
         "model": tree.model,
         "params": tree.params,
@@ -191,7 +193,7 @@ def _node_to_json(node: LayerNode) -> dict[str, Any]:
 
 @dataclass
 class _Record:
-    """What a forward pass showed, by module path; each figure stands at one path only."""
+    """The results of a forward pass by module path; each figure is counted at one path only."""
 
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     macs: dict[str, int] = field(default_factory=dict)
@@ -200,7 +202,7 @@ class _Record:
 
 @dataclass
 class _Call:
-    """A module that is running."""
+    """A module whose forward pass is running."""
 
     path: str
     has_counted: bool = False
@@ -208,7 +210,7 @@ class _Call:
 
 
 class _LayerHooks:
-    """Hooks on every module of a skeleton; what happens belongs to the innermost that runs."""
+    """Hooks on every module of a skeleton; costs are assigned to the innermost module that runs."""
 
     def __init__(self, module: nn.Module, counter: skeleton.MacCounter) -> None:
         self.record = _Record()
@@ -221,8 +223,8 @@ class _LayerHooks:
                 part.register_forward_pre_hook(before)
                 part.register_forward_hook(after)
 
-    def settle(self) -> None:
-        """Give the innermost module what was counted since the last call began or ended."""
+    def assign_macs(self) -> None:
+        """Assign the MACs since the last call began or ended to the innermost module."""
         fresh = self._counter.macs - self._seen_macs
         if fresh:
             path = self._calls[-1].path
@@ -233,11 +235,11 @@ class _LayerHooks:
         record, calls = self.record, self._calls
 
         def before(part: nn.Module, args: Any) -> None:
-            self.settle()
+            self.assign_macs()
             calls.append(_Call(path))
 
         def after(part: nn.Module, args: Any, output: Any) -> None:
-            self.settle()
+            self.assign_macs()
             call = calls.pop()
             tensors = list(_tensors(output))
             if tensors:
@@ -252,17 +254,17 @@ class _LayerHooks:
 
 
 def _run(card: ModelCard, module: nn.Module) -> tuple[_Record, Tensor]:
-    """One forward pass with an eye on every module. `module` is ours alone: hooks may stay."""
+    """Run one forward pass and record every module. The hooks stay on `module`."""
     counter = skeleton.MacCounter()
-    watch = _LayerHooks(module, counter)
+    hooks = _LayerHooks(module, counter)
     with skeleton.tracing(module), counter:
         output: Tensor = module(skeleton.example_input(card, module))
-    watch.settle()
-    return watch.record, output
+    hooks.assign_macs()
+    return hooks.record, output
 
 
 def _tensors(values: Any) -> Iterator[Tensor]:
-    """The tensors in what a layer is given or gives out, in order."""
+    """Every tensor in the input or output of a layer, in order."""
     if isinstance(values, Tensor):
         yield values
     elif isinstance(values, tuple | list | dict):
@@ -271,7 +273,7 @@ def _tensors(values: Any) -> Iterator[Tensor]:
 
 
 def _new_bytes(args: Any, outputs: list[Tensor]) -> int:
-    """Float32 memory of what is not memory that the layer was given, for one image."""
+    """Bytes of new float32 memory in `outputs`, for one image; without views of the input."""
     # The address of the storage: a view, and what was written in place, have that of the input.
     known = {x.untyped_storage()._cdata for x in _tensors(args)}
     fresh = {
@@ -282,7 +284,7 @@ def _new_bytes(args: Any, outputs: list[Tensor]) -> int:
 
 
 class _Reader:
-    """Makes the nodes of a skeleton that has run once."""
+    """Builds the nodes of the tree from a skeleton and its record."""
 
     def __init__(self, module: nn.Module, record: _Record, heads: Heads) -> None:
         self._record = record
@@ -365,7 +367,7 @@ class _Reader:
 
 
 def _cut(nodes: tuple[LayerNode, ...], depth: int | None) -> tuple[LayerNode, ...]:
-    """`depth` levels of them."""
+    """The nodes, cut to `depth` levels."""
     if depth is None:
         return nodes
     if depth <= 0:

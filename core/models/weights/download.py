@@ -30,10 +30,10 @@ def download(
     on_progress: OnProgress = no_progress,
     should_stop: ShouldStop = never_stop,
 ) -> Path:
-    """The file with the card's weights, downloaded if it is not here.
+    """Download the card's weights where they are not here, and return the file.
 
     `on_progress` counts bytes, total 0 while unknown. Raises: WeightsError in one sentence (no
-    network, consent wanted, gone, damaged, disk too small or full); Cancelled within a second.
+    network, consent required, removed, damaged, disk too small or full); Cancelled within a second.
     """
     state = weights.state_of(card)
     if state.is_here and state.path is not None:
@@ -61,7 +61,7 @@ def download(
 
 
 def require_space(card: ModelCard, folder: Path, size_bytes: int) -> None:
-    """Raises: WeightsError where the disk of `folder` has no room for so much."""
+    """Check that the disk of `folder` has room for so many bytes. Raises: WeightsError."""
     free = shutil.disk_usage(_existing(folder)).free
     if size_bytes and free < size_bytes + _SPARE_BYTES:
         raise WeightsError(
@@ -89,7 +89,7 @@ def _failure(card: ModelCard, message: dict[str, Any], folder: Path, total: int)
 
 
 def _request(card: ModelCard) -> tuple[Path, dict[str, Any]]:
-    """The folder the file will stand in, and what the child is asked for.
+    """The folder of the downloaded file, and the request to the child process.
 
     Raises: WeightsError for a card that has nothing to download.
     """
@@ -129,7 +129,7 @@ def _request(card: ModelCard) -> tuple[Path, dict[str, Any]]:
 
 @contextmanager
 def _nothing_left_behind(folder: Path, request: dict[str, Any]) -> Iterator[None]:
-    """Partial files that were not here before are removed where the download does not end well.
+    """Remove the partial files of a download that fails or is cancelled.
 
     The child removes its own; this is for one that was killed.
     """
@@ -153,7 +153,7 @@ def _nothing_left_behind(folder: Path, request: dict[str, Any]) -> Iterator[None
 
 
 def _remove_empty(folder: Path) -> None:
-    """The folder and those in it, as far as there is no file in them."""
+    """Remove the folder and its subfolders where they hold no files."""
     if not folder.is_dir():
         return
     for below in folder.iterdir():
@@ -164,7 +164,7 @@ def _remove_empty(folder: Path) -> None:
 
 
 def _existing(folder: Path) -> Path:
-    """The nearest folder upwards that exists: the cache may not yet."""
+    """The folder, or its nearest parent that exists: the cache may not exist yet."""
     return next(path for path in (folder, *folder.absolute().parents) if path.exists())
 
 

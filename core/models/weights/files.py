@@ -45,7 +45,7 @@ _MARKS = {"AuxLogits.": "torchvision/inception_v3", "aux1.": "torchvision/google
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """What a file of weights is. `state` is under the names of the card's architecture."""
+    """A recognised file of weights. The keys of `state` are those of the card's architecture."""
 
     path: Path
     card: ModelCard
@@ -63,7 +63,7 @@ class ModelFile:
 
 @dataclass(frozen=True, slots=True)
 class FileReport:
-    """What of a file fits which architecture, the best one first. Empty `fits`: none comes near."""
+    """How a file fits the nearest architectures, best first. Empty `fits`: none comes near."""
 
     path: Path
     tensors: int
@@ -72,14 +72,17 @@ class FileReport:
 
     @property
     def is_usable(self) -> bool:
+        """Whether the file fits an architecture exactly."""
         return bool(self.fits) and self.fits[0].is_usable
 
     def sentences(self) -> list[str]:
         """The report as a person reads it."""
-        said = [f"{self.path.name} holds {self.tensors:,} tensors, {self.parameters:,} parameters."]
+        lines = [
+            f"{self.path.name} holds {self.tensors:,} tensors, {self.parameters:,} parameters."
+        ]
         if not self.fits:
-            return [*said, "No architecture of the catalog has names and shapes like these."]
-        return said + self.fits[0].sentences()
+            return [*lines, "No architecture of the catalog has names and shapes like these."]
+        return lines + self.fits[0].sentences()
 
 
 def open_model_file(
@@ -96,20 +99,20 @@ def open_model_file(
         best = fits[0]
         return ModelFile(path, best.card, best.num_classes, best.chosen(state), best)
     params = _parameters(state)
-    said = f"{path.name} holds {len(state):,} tensors with {params:,} parameters"
+    content = f"{path.name} holds {len(state):,} tensors with {params:,} parameters"
     if not fits:
         raise ModelError(
-            f"{said}, and no architecture of the catalog has names and shapes like these.",
+            f"{content}, and no architecture of the catalog has names and shapes like these.",
             "Files with weights of timm and torchvision classifiers can be opened.",
         )
     nearest = fits[0]
     counted = f"{nearest.fitting:,} of its {nearest.expected:,} tensors are there"
     if arch is not None:
         raise ModelError(
-            f"{said}; they are not those of {nearest.card.arch}: {counted}.", nearest.why
+            f"{content}; they are not those of {nearest.card.arch}: {counted}.", nearest.why
         )
     raise ModelError(
-        f"{said}, and no architecture of the catalog has exactly these. The nearest is "
+        f"{content}, and no architecture of the catalog has exactly these. The nearest is "
         f"{nearest.card.arch}: {counted}.",
         nearest.why,
     )
@@ -118,7 +121,7 @@ def open_model_file(
 def report_of(
     path: Path, *, arch: str | None = None, should_stop: ShouldStop = never_stop
 ) -> FileReport:
-    """How the tensors of a file fit the architectures that come nearest, or `arch`.
+    """Compare the tensors of a file with the nearest architectures, or with `arch`.
 
     Raises: WeightsError for a file that cannot be read or is refused, ModelError for an unknown
     `arch`, Cancelled.
@@ -131,7 +134,7 @@ def report_of(
 def card_of(
     path: Path, *, arch: str | None = None, should_stop: ShouldStop = never_stop
 ) -> FileCard:
-    """The card of a file. Raises: ModelError where it is gone, and as `open_model_file`."""
+    """The card of a file. Raises: ModelError where it does not exist, and as `open_model_file`."""
     try:
         about = path.stat()
     except OSError as error:
@@ -145,7 +148,7 @@ def card_of(
 def _card_of(
     path: Path, size: int, modified_ns: int, arch: str | None, should_stop: ShouldStop
 ) -> FileCard:
-    """Size and time are here so that a changed file is looked at again."""
+    """Cached by size and time too, so that a changed file is read again."""
     return open_model_file(path, arch=arch, should_stop=should_stop).file_card
 
 
@@ -181,7 +184,7 @@ def _file_card(path: Path, base: ModelCard, num_classes: int) -> FileCard:
 def module_of(card: ModelCard) -> nn.Module:
     """The model of a `FileCard` with the file's weights, on the CPU, in eval mode.
 
-    Raises: WeightsError where the file is gone, refused, or no longer what it was.
+    Raises: WeightsError where the file does not exist, is refused, or no longer what it was.
     """
     if not isinstance(card, FileCard):
         raise TypeError(card)
@@ -218,7 +221,7 @@ def _is_parameter(key: str, value: Tensor) -> bool:
 def _fits(
     path: Path, state: dict[str, Tensor], arch: str | None, should_stop: ShouldStop
 ) -> list[Fit]:
-    """How the state fits, the best first; ends at the first architecture that it is exactly."""
+    """The fits of the state, best first; stops at the first architecture that fits exactly."""
     if arch is not None:
         if arch.lower().startswith(("file:", "hub/", "hf-hub:")):
             raise ModelError(f"“{arch}” is no architecture of the catalog.")
@@ -285,7 +288,7 @@ def _candidates(state: dict[str, Tensor], name: str) -> Iterator[ModelCard]:
 
 
 def _body_params(card: ModelCard, width: int) -> int:
-    """Parameters of a card without its head, if that has so many a class."""
+    """Parameters of a card without its head, which has `width` of them per class."""
     return (card.params or 0) - card.num_classes * width
 
 

@@ -22,7 +22,7 @@ from core.models.weights.weights import BUNDLED_PACKAGES
 
 
 def pretrained_module(card: ModelCard) -> nn.Module:
-    """The card's model with its pretrained weights, on the CPU, in eval mode.
+    """Build the card's model with its pretrained weights, on the CPU, in eval mode.
 
     Downloads them if they are not here. Raises: WeightsError.
     """
@@ -65,7 +65,7 @@ def state_dict(card: ModelCard, module: nn.Module) -> dict[str, Tensor]:
 
 
 def _densenet_key(key: str) -> str:
-    """`denselayer1.norm.1.weight` of the published files is `denselayer1.norm1.weight` now."""
+    """The present name of a published key: `denselayer1.norm.1.…` → `denselayer1.norm1.…`."""
     return re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.([12])\.", r"\1\2.", key)
 
 
@@ -86,7 +86,7 @@ def _bundled_state(arch: str) -> dict[str, Tensor]:
 def mapped_in_order(
     source: dict[str, Tensor], target: dict[str, Tensor], *, model: str
 ) -> dict[str, Tensor]:
-    """`source`, entry by entry in order, under the names of `target`; shapes must be equal.
+    """Rename the entries of `source` to those of `target`, in order; shapes must be equal.
 
     The bundled files name their layers otherwise but have the same layers in the same order.
     Raises: WeightsError naming the first entry that does not fit.

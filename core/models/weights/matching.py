@@ -27,7 +27,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """`fitting` of the `expected` tensors of the card's architecture are in the file.
+    """A comparison's result: `fitting` of the architecture's `expected` tensors are in the file.
 
     `classifier`: whole, of another form (replaced) or missing; where it is not whole,
     `num_classes` is 0 and the model gives features or is given a new head.
@@ -49,6 +49,7 @@ class Fit:
 
     @property
     def is_usable(self) -> bool:
+        """Whether every tensor outside the classifier fits."""
         return bool(self.names) and not (self.missing or self.unexpected or self.other_shape)
 
     @property
@@ -63,19 +64,20 @@ class Fit:
     @property
     def why(self) -> str:
         """What does not fit, with the first names; empty where all does."""
-        said = []
+        sentences = []
         if self.missing:
-            said.append(f"Missing: {list_some(self.missing, _NAMED)}.")
+            sentences.append(f"Missing: {list_some(self.missing, _NAMED)}.")
         if self.unexpected:
-            said.append(f"Not of this architecture: {list_some(self.unexpected, _NAMED)}.")
+            sentences.append(f"Not of this architecture: {list_some(self.unexpected, _NAMED)}.")
         if self.other_shape:
             shapes = [
                 f"{name} {_size(has)} for {_size(wants)}" for name, has, wants in self.other_shape
             ]
-            said.append(f"Of another shape: {list_some(shapes, _NAMED)}.")
-        return " ".join(said)
+            sentences.append(f"Of another shape: {list_some(shapes, _NAMED)}.")
+        return " ".join(sentences)
 
     def sentences(self) -> list[str]:
+        """The comparison in one or two sentences for a reader."""
         counted = f"{self.fitting:,} of the {self.expected:,} tensors of {self.card.arch} are there"
         if not self.is_usable:
             return [f"The nearest is {self.card.arch}: {counted}.", self.why]
@@ -98,7 +100,7 @@ Outline = Callable[[ModelCard], tuple[ModelCard, Any, Any]]
 
 
 def compare(card: ModelCard, state: dict[str, Tensor], outline_of: Outline) -> Fit | None:
-    """How `state` fits the card's architecture; None where that has nothing to compare.
+    """Compare `state` with the card's architecture; None where that has no tensors.
 
     Raises: AppError where the architecture cannot be outlined.
     """
@@ -154,7 +156,7 @@ def compare(card: ModelCard, state: dict[str, Tensor], outline_of: Outline) -> F
 
 
 def _classes(has: dict[str, Shape], wanted: dict[str, Shape], head: set[str], heads: Any) -> int:
-    """How many classes the file's own classifier of the architecture's form has; 0: none such."""
+    """The number of classes of the file's classifier; 0 where its form is another."""
     counts = set()
     for key in head:
         shape = has.get(key)

@@ -26,7 +26,7 @@ _CONNECT_SECONDS = 4.0
 
 @contextmanager
 def fetching(card: ModelCard) -> Iterator[None]:
-    """Run a library's download code; whatever fails in it is one WeightsError.
+    """Run a library's download code in the block; every failure becomes a WeightsError.
 
     Where the weights are not here the host is tried first, for a few seconds at most: the
     libraries retry for minutes.
@@ -55,7 +55,7 @@ def _is_download_error(error: Exception) -> bool:
 
 
 def reason_of(error: Exception) -> str:
-    """Why a download failed, in words that follow a colon."""
+    """Why a download failed, as the end of a sentence."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     status = status or getattr(error, "code", None)
     if status in (401, 403):
@@ -68,7 +68,7 @@ def reason_of(error: Exception) -> str:
 
 
 def not_here(card: ModelCard, reason: str) -> WeightsError:
-    """The one sentence of weights that cannot be had, with what can be used instead."""
+    """The error for weights that cannot be fetched; its hint names models that are here."""
     here = bundled_here()
     return WeightsError(
         f"The weights of {card.full_name} are not on this machine and cannot be fetched: {reason}.",
@@ -77,7 +77,7 @@ def not_here(card: ModelCard, reason: str) -> WeightsError:
 
 
 def address_of(card: ModelCard) -> tuple[str, int]:
-    """Host and port that a download of `card` connects to first: a proxy, if one is set."""
+    """The host and port that a download of `card` connects to first: a proxy, if one is set."""
     url = card.weights
     if url.startswith("hf-hub:"):
         url = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
@@ -101,20 +101,20 @@ def _reachable(
     seconds: float = _CONNECT_SECONDS,
     should_stop: ShouldStop = never_stop,
 ) -> bool:
-    """Whether a connection opens in time; in a thread, as the name look-up has no time limit.
+    """Whether a connection opens in time. Runs in a thread: the name look-up has no time limit.
 
     Raises: Cancelled.
     """
     answer: list[bool] = []
 
-    def knock() -> None:
+    def connect() -> None:
         try:
             with socket.create_connection(address, timeout=seconds):
                 answer.append(True)
         except OSError:
             answer.append(False)
 
-    thread = threading.Thread(target=knock, name="reachable", daemon=True)
+    thread = threading.Thread(target=connect, name="reachable", daemon=True)
     thread.start()
     until = time.monotonic() + seconds
     while thread.is_alive() and time.monotonic() < until:

@@ -25,7 +25,7 @@ _PAGE = re.compile(rb"\s*(<!doctype|<html|<\?xml|version https://git-lfs)", re.I
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file under their plain names: out of training dicts, without prefixes.
+    """Read the tensors of a file, unpacked from training dicts and without name prefixes.
 
     Raises: WeightsError.
     """
@@ -63,7 +63,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 
 def _refuse_other_files(path: Path) -> None:
-    """What is no file of weights at all, seen by its first bytes. Raises: WeightsError."""
+    """Refuse what is no file of weights, judged by its first bytes. Raises: WeightsError."""
     if path.is_dir():
         raise WeightsError(f"{path.name} is a folder, not a file of weights.")
     try:
@@ -87,7 +87,7 @@ def _refuse_other_files(path: Path) -> None:
 
 
 def _unwrapped(content: Any) -> dict[str, Tensor]:
-    """The state dict within what a training script saved."""
+    """Find the state dict in what a training script saved."""
     if not isinstance(content, dict):
         return {}
     for key in _WRAPPERS:
@@ -98,7 +98,7 @@ def _unwrapped(content: Any) -> dict[str, Tensor]:
 
 
 def _without_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Without what DataParallel, torch.compile and wrappers put before every name."""
+    """Remove the name prefixes of DataParallel, torch.compile and other wrappers."""
     for prefix in _PREFIXES * 2:
         keys = [key for key in state if key != "n_averaged"]  # torch's AveragedModel counts there
         if keys and all(key.startswith(prefix) for key in keys):

@@ -1,8 +1,8 @@
 """Models of torch.hub repositories: named, shown, trusted, listed and loaded. No torch at import.
 
-A repository is code of somebody else. Nothing of it runs, not even its list of entries, before a
-person was shown where it comes from and said yes; the answer is kept. Listing runs in a process
-of its own, so that a repository that raises, prints, ends the process or never ends does no harm;
+A repository is code of somebody else. Nothing of it runs, not even its list of entries, before the
+user has seen where it comes from and trusts it; the answer is stored. Listing runs in a process of
+its own, so that a repository that raises, prints, ends the process or never ends does no harm;
 loading a model runs in ours.
 
 Names: `hub/OWNER/REPO:ENTRY`, `hub/OWNER/REPO@REF:ENTRY` (a branch or tag), and for a folder on
@@ -39,7 +39,7 @@ _MOST_TEXT = 200_000
 
 
 class NotTrusted(ModelError):  # noqa: N818 - a question, not a fault
-    """Raised before anything of a repository runs that nobody has said yes to."""
+    """Raised where code of a repository would run that the user has not trusted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,7 @@ class Repo:
 
     @property
     def address(self) -> str:
+        """The page on GitHub, or the folder."""
         if self.folder is not None:
             return str(self.folder)
         return f"https://github.com/{self.owner}/{self.name}" + (
@@ -69,7 +70,7 @@ class Repo:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What would run, for a person to look at before saying yes."""
+    """The code that would run, shown to the user before they decide to trust it."""
 
     repo: Repo
     address: str
@@ -92,7 +93,10 @@ class Entry:
 
 
 def parse(repo: str | Repo) -> Repo:
-    """Raises: ModelError for another form, or a folder without a hubconf.py."""
+    """Parse the name or folder of a repository.
+
+    Raises: ModelError for another form, or a folder without a hubconf.py.
+    """
     if isinstance(repo, Repo):
         return repo
     text = repo.strip().removeprefix("hub/")
@@ -108,7 +112,7 @@ def parse(repo: str | Repo) -> Repo:
 
 
 def _named(text: str) -> Repo | None:
-    """As in model ids: never a folder that happens to be called like a repository."""
+    """Parse a name as in model ids; a folder of the same name is not considered."""
     if text.startswith("local:"):
         return _local(Path(text.removeprefix("local:")))
     found = re.fullmatch(r"([\w-]+)/([\w.-]+?)(?:[@:]([\w./-]+))?", text)
@@ -120,7 +124,7 @@ def _local(folder: Path) -> Repo:
 
 
 def card_of(model_id: str) -> ModelCard:
-    """The card of `hub/REPO:ENTRY`; what only the loaded model can tell is unknown.
+    """The card of `hub/REPO:ENTRY`; facts that need the loaded model are unknown.
 
     Raises: ModelError.
     """
@@ -142,6 +146,7 @@ def card_of(model_id: str) -> ModelCard:
 
 
 def repo_of(card: ModelCard) -> Repo:
+    """The repository that the card's id names. Raises: ModelError."""
     repo = _named(card.id[len("hub/") :].rpartition(":")[0])
     if repo is None:
         raise ModelError(f"“{card.id}” is not of the form hub/OWNER/REPO:ENTRY.", _FORM)
@@ -149,20 +154,22 @@ def repo_of(card: ModelCard) -> Repo:
 
 
 def is_local(card: ModelCard) -> bool:
+    """Whether the card's repository is a folder on this machine."""
     return repo_of(card).folder is not None
 
 
 def address_of(card: ModelCard) -> str:
+    """The page on GitHub, or the folder, of the card's repository."""
     return repo_of(card).address
 
 
 def folder_of(card: ModelCard) -> Path | None:
-    """Where the card's repository is on this machine, if it is."""
+    """The folder of the card's repository on this machine; None where it is not here."""
     return cached_folder(repo_of(card))
 
 
 def hub_cache() -> Path:
-    """Where torch.hub keeps downloaded files, by torch's own rule."""
+    """The folder of torch.hub's downloaded files, by torch's own rule."""
     home = os.environ.get("TORCH_HOME")
     if home is None:
         home = str(Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "torch")
@@ -170,7 +177,7 @@ def hub_cache() -> Path:
 
 
 def cached_folder(repo: str | Repo) -> Path | None:
-    """The local folder, or where torch.hub keeps the repository it has downloaded."""
+    """The repository's folder, local or torch.hub's download; None where neither exists."""
     repo = parse(repo)
     if repo.folder is not None:
         return repo.folder if (repo.folder / "hubconf.py").is_file() else None
@@ -180,11 +187,11 @@ def cached_folder(repo: str | Repo) -> Path | None:
 
 
 def sources_of(repo: str | Repo) -> Sources:
-    """What would run. Reads files only. Raises: ModelError for what is no repository."""
+    """The code that would run. Only reads files. Raises: ModelError for what is no repository."""
     repo = parse(repo)
     folder = cached_folder(repo)
     if folder is None and repo.folder is not None:
-        raise _gone(repo.folder)
+        raise _missing(repo.folder)
     hubconf = folder / "hubconf.py" if folder else None
     text = hubconf.read_text(encoding="utf-8", errors="replace")[:_MOST_TEXT] if hubconf else ""
     if repo.folder is not None:
@@ -202,17 +209,17 @@ def sources_of(repo: str | Repo) -> Sources:
 
 
 def is_trusted(repo: str | Repo) -> bool:
-    """Whether a person said yes to this repository and ref, or to this content of a folder."""
+    """Whether the user trusts this repository and ref, or this content of a folder."""
     repo = parse(repo)
     answer = _answers().get(repo.text)
     return answer is not None and answer.get("sha256", "") == _fingerprint(repo)
 
 
 def trust(repo: str | Repo) -> None:
-    """Keep a person's yes. Raises: ModelError for a folder that is gone, OSError."""
+    """Store that the user trusts a repository. Raises: ModelError for a missing folder, OSError."""
     repo = parse(repo)
     if repo.folder is not None and cached_folder(repo) is None:
-        raise _gone(repo.folder)
+        raise _missing(repo.folder)
     answers = _answers()
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     answers[repo.text] = {"since": today, "sha256": _fingerprint(repo)}
@@ -220,7 +227,7 @@ def trust(repo: str | Repo) -> None:
 
 
 def distrust(repo: str | Repo) -> bool:
-    """Take the yes back; what was downloaded stays. Whether there was one. Raises: OSError."""
+    """Remove the trust; downloads stay. Returns whether it was trusted. Raises: OSError."""
     answers = _answers()
     was_there = answers.pop(parse(repo).text, None) is not None
     if was_there:
@@ -229,15 +236,15 @@ def distrust(repo: str | Repo) -> bool:
 
 
 def trusted() -> tuple[str, ...]:
-    """All repositories a person said yes to."""
+    """All repositories the user trusts."""
     return tuple(_answers())
 
 
 def require_trust(repo: str | Repo) -> Repo:
-    """Raises: NotTrusted, before anything of the repository runs."""
+    """Return the parsed repository where it is trusted. Raises: NotTrusted."""
     repo = parse(repo)
     if repo.folder is not None and cached_folder(repo) is None:
-        raise _gone(repo.folder)
+        raise _missing(repo.folder)
     if not is_trusted(repo):
         changed = " any more: its hubconf.py has changed" if repo.text in _answers() else ""
         raise NotTrusted(
@@ -265,7 +272,7 @@ def help_of(
     seconds: float = _LIST_SECONDS,
     should_stop: ShouldStop = never_stop,
 ) -> str:
-    """What the repository says of one entry. Raises: as `entries`, and where there is no such."""
+    """The help text of one entry. Raises: as `entries`; ModelError where there is no such entry."""
     found = dict(_ask(require_trust(repo), entry, seconds, should_stop))
     if entry not in found:
         offered = ", ".join(found) or "none"
@@ -293,7 +300,7 @@ def _ask(repo: Repo, entry: str, seconds: float, should_stop: ShouldStop) -> lis
 
 
 def module_of(card: ModelCard, *, pretrained: bool) -> nn.Module:
-    """The model of a hub card, on the CPU, in eval mode; the repository's code runs in our process.
+    """Build the model of a hub card, on the CPU, in eval mode. Its code runs in our process.
 
     `pretrained` is handed on where the entry takes it. Raises: NotTrusted; ModelError with the
     repository's own last line.
@@ -339,7 +346,7 @@ def _load(repo: Repo, entry: str, *, pretrained: bool) -> Any:
 
 @contextlib.contextmanager
 def _modules_forgotten(repo: Repo) -> Any:
-    """What the repository imported of its own is imported anew the next time.
+    """Remove the repository's own modules from `sys.modules` after the block.
 
     Repositories name their packages alike (`models`): the second would be given the first one's.
     """
@@ -355,10 +362,10 @@ def _modules_forgotten(repo: Repo) -> Any:
 
 
 def last_line(error: BaseException) -> str:
-    """What an exception of a repository says, in a line."""
+    """The type and the last line of an exception."""
     lines = str(error).strip().splitlines()
-    said = f": {lines[-1].strip()}" if lines else ""
-    return f"{type(error).__name__}{said}"
+    message = f": {lines[-1].strip()}" if lines else ""
+    return f"{type(error).__name__}{message}"
 
 
 def _advice(text: str) -> str:
@@ -377,14 +384,14 @@ def _typed(repo: Repo) -> str:
     return str(repo.folder) if repo.folder else repo.text
 
 
-def _gone(folder: Path) -> ModelError:
+def _missing(folder: Path) -> ModelError:
     return ModelError(
         f"The repository {folder} is no longer there.", "Put it back, or name another."
     )
 
 
 def _fingerprint(repo: Repo) -> str:
-    """Of a folder, the hash of its hubconf.py; a repository on GitHub has its name and ref only."""
+    """The hash of a folder's hubconf.py; empty for a repository on GitHub."""
     if repo.folder is None:
         return ""
     try:
@@ -398,7 +405,7 @@ def _answers_file() -> Path:
 
 
 def _answers() -> dict[str, dict[str, str]]:
-    """The kept answers; a file that cannot be read counts as none: one is asked again."""
+    """The stored answers; a file that cannot be read counts as empty: the user is asked again."""
     try:
         answers = json.loads(_answers_file().read_text(encoding="utf-8"))["trusted"]
         return {str(name): dict(answer) for name, answer in answers.items()}

@@ -39,15 +39,15 @@ Where = Literal["bundled", "downloaded", "imported", "online", "none"]
 
 @dataclass(frozen=True, slots=True)
 class WeightsState:
-    """Where the weights of a card are.
+    """Where the weights of a card are, and how large.
 
     `where`: in a package, in a cache of torch or Hugging Face, a file or folder of the person's
-    own, to be downloaded, or nowhere (a file that is gone, a package that is not installed).
+    own, to be downloaded, or nowhere (a file that was removed, a package that is not installed).
     """
 
     where: Where
     path: Path | None
-    """The local file (a folder for a repository of torch.hub); for a file that is gone, where it
+    """The local file (a folder for a repository of torch.hub); for a removed file, where it
     was."""
     size_bytes: int | None
     """Of the local file; None where there is none."""
@@ -56,6 +56,7 @@ class WeightsState:
 
     @property
     def is_here(self) -> bool:
+        """Whether the weights can be loaded without a network."""
         return self.where in ("bundled", "downloaded", "imported")
 
 
@@ -74,8 +75,8 @@ def state_of(card: ModelCard) -> WeightsState:
     if card.source == "hub":
         folder, origin = torch_hub.folder_of(card), torch_hub.address_of(card)
         if folder is None:
-            gone = torch_hub.is_local(card)
-            return WeightsState("none" if gone else "online", None, None, origin)
+            is_missing = torch_hub.is_local(card)
+            return WeightsState("none" if is_missing else "online", None, None, origin)
         return WeightsState(
             "imported" if torch_hub.is_local(card) else "downloaded", folder, None, origin
         )

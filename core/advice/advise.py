@@ -371,7 +371,7 @@ def _domain(
             "somewhat",
             "assumed",
             f"{built.card.full_name} has no pretrained classifier to measure the domain with; "
-            "“somewhat different” is assumed. Say the domain yourself if you know better.",
+            "“somewhat different” is assumed. Choose the domain yourself if you know it.",
         )
     share = evidence.head_entropy
     chosen: Domain = "similar" if share < _SURE_BELOW else "somewhat"
@@ -381,7 +381,9 @@ def _domain(
         f"0.8), so the domain is taken as {DOMAINS[chosen]}."
     )
     if chosen == "somewhat":
-        reason += " It cannot tell “very different” apart: say so yourself if it is."
+        reason += (
+            " This measure cannot detect “very different”: choose that yourself if it applies."
+        )
     return chosen, "measured", reason
 
 

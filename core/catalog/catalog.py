@@ -135,7 +135,7 @@ class Catalog:
         """A sentence with the nearest names; the cards that contain the text come first."""
         source, _, bare = wanted.rpartition("/")
         if source and source not in SHIPPED_SOURCES:
-            return f"“{source}” is no source of models. {NAME_FORMS}"
+            return f"“{source}” is not a source of models. {NAME_FORMS}"
         arch, _, tag = bare.partition(".")
         same_arch = [
             card.id
@@ -152,7 +152,7 @@ class Catalog:
         inside.sort(key=lambda name: not name.lower().startswith(bare))
         near = list(dict.fromkeys((*inside, *near) if len(inside) > 1 else (*near, *inside)))
         if near:
-            return f"Near to it: {list_some(near, _NAMED)}."
+            return f"Similar names: {list_some(near, _NAMED)}."
         return NAME_FORMS
 
     def search(self, query: str = "", *, sort: str = "", **wanted: Any) -> list[ModelCard]:
@@ -170,7 +170,7 @@ class Catalog:
         """As `search`, with a `CardFilter`. Raises: ModelError."""
         if wanted.source is not None and wanted.source not in SOURCES:
             raise ModelError(
-                f"“{wanted.source}” is no source of models.", f"Sources: {', '.join(SOURCES)}."
+                f"“{wanted.source}” is not a source of models.", f"Sources: {', '.join(SOURCES)}."
             )
         if wanted.family is not None:
             wanted = replace(wanted, family=self.family_named(wanted.family))
@@ -186,7 +186,7 @@ class Catalog:
             near += [name for name in by_name if text.strip().lower() in name and name not in near]
             raise ModelError(
                 f"There is no family “{text}”.",
-                f"Near to it: {list_some([by_name[name] for name in near], _NAMED)}."
+                f"Similar names: {list_some([by_name[name] for name in near], _NAMED)}."
                 if near and text.strip()
                 else f"Families: {list_some(list(self.families), len(by_name))}.",
             )

@@ -96,7 +96,7 @@ def _preferences() -> Check:
     if trouble:
         return Check("preferences", "note", trouble)
     named = ", ".join(f"{key} {wish}" for key, wish in wishes.recipe_values().items())
-    return Check("preferences", "ok", named or "device and precision are chosen by themselves")
+    return Check("preferences", "ok", named or "device and precision are chosen automatically")
 
 
 def _folders() -> dict[str, Path]:

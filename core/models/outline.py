@@ -176,8 +176,8 @@ def _answers(outline: nn.Module) -> int:
         ) from error
     if not isinstance(output, Tensor) or output.dim() != 2:
         raise ModelError(
-            f"The repository's {type(outline).__name__} does not answer with one row of numbers a "
-            "picture.",
+            f"The repository's {type(outline).__name__} does not output one row of numbers for "
+            "each picture.",
             "Only classifiers and models that give pooled features can be used.",
         )
     try:

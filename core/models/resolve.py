@@ -79,7 +79,7 @@ def _added_card(name: str) -> ModelCard:
     """The card of a hub id, repository or file; the list of added models is asked first."""
     kind = name.lower()
     if kind in ADDED_FORMS:
-        raise ModelError(f"“{name}” names no model.", NAME_FORMS)
+        raise ModelError(f"“{name}” is not the name of a model.", NAME_FORMS)
     if kind.startswith("file:"):
         return _file_card(added.file_id(name[len("file:") :]))
     card = torch_hub.card_of(name) if kind.startswith("hub/") else _hub_card(name)

@@ -47,7 +47,7 @@ def inner_features(
                 f"{name}.{key}" for key, _ in built.module.get_submodule(name).named_children()
             ]
             raise ModelError(
-                f"The layer {name} of {built.card.full_name} gives out nothing of its own.",
+                f"The layer {name} of {built.card.full_name} has no output tensor.",
                 f"Take a layer inside it: {', '.join(parts[-_NEAREST:])}."
                 if parts
                 else "Take the layer that holds it.",
@@ -69,7 +69,7 @@ def spatial_features(built: BuiltModel, images: Tensor) -> Tensor:
         maps = _laid_out(inner_features(built, images, layers=[layer])[layer], built, images)
     if maps is None:
         raise ModelError(
-            f"{built.card.full_name} keeps no features by place: it sums up the picture at once.",
+            f"{built.card.full_name} has no feature maps: it pools the whole picture in one step.",
             "Take its pooled features, or a layer by its name.",
         )
     return maps
@@ -83,7 +83,7 @@ def _check_name(built: BuiltModel, name: str) -> None:
     near = near or [key for key, _ in built.module.named_children()][:_NEAREST]
     raise ModelError(
         f"{built.card.full_name} has no layer “{name}”.",
-        f"Near it are {', '.join(near)}; `graftwork layers` lists all.",
+        f"Similar names: {', '.join(near)}; `graftwork layers` lists all.",
     )
 
 
@@ -187,7 +187,7 @@ def _last_map_layer(built: BuiltModel) -> str:
     tokens = [name for name, x in ran if x.ndim == 3 and x.shape[1] > 1]
     if not maps and not tokens:
         raise ModelError(
-            f"{built.card.full_name} keeps no features by place: it sums up the picture at once.",
+            f"{built.card.full_name} has no feature maps: it pools the whole picture in one step.",
             "Take its pooled features, or a layer by its name.",
         )
     # A transformer has one map, of its patches; what it makes of them are tokens.

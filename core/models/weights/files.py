@@ -224,7 +224,7 @@ def _fits(
     """The fits of the state, best first; stops at the first architecture that fits exactly."""
     if arch is not None:
         if arch.lower().startswith(("file:", "hub/", "hf-hub:")):
-            raise ModelError(f"“{arch}” is no architecture of the catalog.")
+            raise ModelError(f"“{arch}” is not an architecture of the catalog.")
         base = catalog.load().resolve(arch)
         fit = compare(base, state, outline_of)
         return [fit] if fit is not None else []

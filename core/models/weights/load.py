@@ -99,7 +99,7 @@ def mapped_in_order(
         same_kind = name.rpartition(".")[2] == wanted.rpartition(".")[2]
         if value.shape != like.shape or not same_kind:
             raise WeightsError(
-                f"The weights of {model} do not fit: {name} {tuple(value.shape)} stands where "
-                f"{wanted} {tuple(like.shape)} is wanted."
+                f"The weights of {model} do not fit: {name} {tuple(value.shape)} was found where "
+                f"{wanted} {tuple(like.shape)} is expected."
             )
     return dict(zip(target, source.values(), strict=True))

@@ -57,7 +57,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     state = _without_prefixes(_unwrapped(content))
     if not state:
         raise WeightsError(
-            f"{path.name} holds no weights.", "A state dict with named tensors is wanted."
+            f"{path.name} holds no weights.", "It must be a state dict with named tensors."
         )
     return state
 
@@ -82,7 +82,7 @@ def _refuse_other_files(path: Path) -> None:
         what = "a Git LFS pointer" if b"git-lfs" in page[1] else "a web page"
         raise WeightsError(
             f"{path.name} is {what}, not weights.",
-            "Download the file itself: the link led to something about it.",
+            "Download the file itself: this link leads to a page about it.",
         )
 
 

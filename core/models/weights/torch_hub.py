@@ -108,7 +108,7 @@ def parse(repo: str | Repo) -> Repo:
         return named
     if text and folder.is_dir():
         raise ModelError(f"The folder {folder} has no hubconf.py.", _FORM)
-    raise ModelError(f"“{repo}” is no repository of torch.hub.", _FORM)
+    raise ModelError(f"“{repo}” is not a torch.hub repository.", _FORM)
 
 
 def _named(text: str) -> Repo | None:
@@ -295,7 +295,7 @@ def _ask(repo: Repo, entry: str, seconds: float, should_stop: ShouldStop) -> lis
                 text = str(message["text"])
                 raise ModelError(f"{repo.text} could not be listed: {text}", _advice(text))
     raise ModelError(
-        f"{repo.text} could not be listed: its code ended the process.", "Ask its authors."
+        f"{repo.text} could not be listed: its code ended the process.", "Report it to its authors."
     )
 
 

@@ -66,7 +66,7 @@ def test_a_domain_lists_backbones_with_their_licence(capsys):
 @pytest.mark.parametrize(
     ("arguments", "code", "wanted"),
     [
-        (("models", "--family", "convnxt"), 1, "Near to it: ConvNeXt"),
+        (("models", "--family", "convnxt"), 1, "Similar names: ConvNeXt"),
         (("models", "--preset", "fast"), 1, "Presets: prototype"),
         (("models", "--domain", "stars"), 1, "Domains: medical"),
         (("models", "vit", "--domain", "medical"), 2, "no other filter"),

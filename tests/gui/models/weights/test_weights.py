@@ -298,7 +298,7 @@ def test_a_repository_that_is_none_and_one_that_raises_are_sentences(
     assert "Name a repository" in dialog.notices.text
     dialog.repository.setText("not a repository")
     dialog.look()
-    qtbot.waitUntil(lambda: "is no repository of torch.hub" in dialog.notices.text)
+    qtbot.waitUntil(lambda: "is not a torch.hub repository" in dialog.notices.text)
 
     def fail(repo, **options) -> list[Entry]:
         raise ModelError("It could not be listed: ModuleNotFoundError.", "Install it.")

@@ -114,7 +114,7 @@ def run_sink(on_progress: OnProgress) -> Callable[[events.Event], None]:
                 tail = f"L2 {event.l2:.2g}" if event.l2 else f"{event.images_per_s:.1f} images/s"
                 messages.print(
                     f"epoch {event.epoch:3d}  train loss {event.train_loss:.4f}  "
-                    f"selection loss {event.selection_loss:.4f}  "
+                    f"held-out loss {event.selection_loss:.4f}  "
                     f"accuracy {event.selection_accuracy:.2%}  {tail}"
                 )
                 for name, share in zip(tasks, event.task_accuracies, strict=False):

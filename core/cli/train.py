@@ -237,8 +237,8 @@ def _print_result(result: RunResult, seconds: float, *, as_json: bool) -> None:
         print_report(out, report)
     if result.probe_selection_accuracy is not None:
         out.print(
-            f"Epoch {result.best_epoch} was best on selection: "
-            f"{result.best_selection_accuracy:.1%}; the head on frozen features (epoch 0) "
+            f"Epoch {result.best_epoch} was best in the held-out check: "
+            f"{result.best_selection_accuracy:.1%}; the classifier on frozen features (epoch 0) "
             f"had {result.probe_selection_accuracy:.1%}."
         )
     for finding in found:

@@ -21,7 +21,7 @@ def to_markdown(report: Report, *, title: str) -> str:
         f"- Calibration error: {report.ece:.3f}",
     ]
     if report.selected_on:
-        lines.append(f"- Selection: {report.selected_on}")
+        lines.append(f"- Note: {report.selected_on}")
     lines += [
         "",
         "| Class | Images | Precision | Recall | F1 |",

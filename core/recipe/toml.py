@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from tomlkit.items import Item, Table
 
 from core.errors import AppError
+from core.recipe.explanations import EXPLANATIONS
 from core.recipe.formats import FORMAT, rename_in_text
 
 _FIRST_TABLE = re.compile(r"^(?:[ \t]*#.*\n)*[ \t]*\[", re.MULTILINE)
@@ -61,7 +62,7 @@ def to_toml_like(recipe: BaseModel, text: str) -> str:
 def _written(recipe: BaseModel, names: list[str]) -> str:
     document = tomlkit.document()
     for name in names:
-        document.add(tomlkit.comment(type(recipe).model_fields[name].description or name))
+        document.add(tomlkit.comment(EXPLANATIONS[name]))
         value = getattr(recipe, name)
         if value is None:
             document.add(tomlkit.comment(f"{name} ="))

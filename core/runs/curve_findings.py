@@ -230,8 +230,8 @@ def _collapsed(curves: Curves) -> CurveFinding | None:
     if last.epoch < 2 and not (was_better and last.epoch == 1):
         return None  # from scratch the first epoch often predicts only one class
     message = (
-        f"{last.top_share:.0%} of the selection images get the same answer at epoch {last.epoch:,} "
-        f"({last.selection_accuracy:.0%} of them right): collapsed to one class."
+        f"{last.top_share:.0%} of the images of the held-out check get the same answer at epoch "
+        f"{last.epoch:,} ({last.selection_accuracy:.0%} of them right): collapsed to one class."
     )
     advice = (
         "Lower the learning rate; where one class has most of the images, draw them balanced "
@@ -255,9 +255,10 @@ def _lost_features(curves: Curves) -> CurveFinding | None:
     if lost <= _noise(curves, probe) or lowest < 1.5 * probe.selection_loss + 0.1:
         return None
     message = (
-        f"Selection fell from {probe.selection_accuracy:.1%} with the head alone to "
-        f"{top.selection_accuracy:.1%} at best, its loss rose from {probe.selection_loss:.3g} to "
-        f"{lowest:.3g}: the pretrained features are torn, the rate is too high."
+        f"The accuracy in the held-out check fell from {probe.selection_accuracy:.1%} with a "
+        f"classifier on frozen features to {top.selection_accuracy:.1%} at best, "
+        f"the loss rose from {probe.selection_loss:.3g} to "
+        f"{lowest:.3g}: the pretrained features are lost, the learning rate is too high."
     )
     return CurveFinding("rate-too-high", "warning", message, _lower_rate(curves))
 
@@ -295,14 +296,15 @@ def _overfitting(curves: Curves) -> CurveFinding | None:
         return None
     fell = (
         f"while the training loss fell from {at_lowest.train_loss:.3g} to {last.train_loss:.3g} "
-        f"and that of selection rose from {lowest.selection_loss:.3g} to {last.selection_loss:.3g}"
+        f"and that of the held-out check rose from {lowest.selection_loss:.3g} to "
+        f"{last.selection_loss:.3g}"
     )
     since_best = last.epoch - curves.best.epoch
     if since_best < 2:
         message = (
-            f"Selection still gains ({curves.best.selection_accuracy:.1%} at epoch "
-            f"{curves.best.epoch:,}) {fell}: overfitting begins, the answers become surer than "
-            "they are right."
+            f"The accuracy in the held-out check still rises ({curves.best.selection_accuracy:.1%} "
+            f"at epoch {curves.best.epoch:,}) {fell}: overfitting begins, the answers become "
+            "surer than they are right."
         )
         return CurveFinding(
             "overfitting", "note", message, "The temperature is measured at the end."
@@ -331,7 +333,8 @@ def _underfitting(curves: Curves) -> CurveFinding | None:
         return None
     message = (
         f"The training loss stays at {last.train_loss:.3g} and only {last.train_accuracy:.0%} of "
-        f"the training images are right (selection {last.selection_accuracy:.0%}): underfitting."
+        f"the training images are right ({last.selection_accuracy:.0%} in the held-out check): "
+        "underfitting."
     )
     advice = "Let more layers train, raise the rate, take a larger model; look at the labels too."
     return CurveFinding("underfitting", "warning", message, advice)
@@ -367,14 +370,14 @@ def _plateau(curves: Curves) -> CurveFinding | None:
         return None
     if curves.best.selection_accuracy >= 0.97:
         message = (
-            f"Settled: {curves.best.selection_accuracy:.1%} on selection at epoch "
+            f"Settled: {curves.best.selection_accuracy:.1%} in the held-out check at epoch "
             f"{curves.best.epoch:,}, and nothing has moved for {_epochs(waited)}."
         )
         return CurveFinding("settled", "good", message)
     message = (
-        f"Nothing has moved for {_epochs(waited)}: selection at most "
-        f"{curves.best.selection_accuracy:.1%}, training loss {recent[0]:.3g} → {recent[-1]:.3g}: "
-        "a plateau."
+        f"Nothing has moved for {_epochs(waited)}: at most "
+        f"{curves.best.selection_accuracy:.1%} in the held-out check, "
+        f"training loss {recent[0]:.3g} → {recent[-1]:.3g}: a plateau."
     )
     advice = (
         "More epochs alone will not help: let more layers train, lower the rate, or add images."
@@ -390,7 +393,8 @@ def _waiting(curves: Curves) -> CurveFinding | None:
     if waited < _PATIENT_EPOCHS:
         return None
     message = (
-        f"Selection has not improved for {_epochs(waited)}; epoch {curves.best.epoch:,} is kept."
+        f"The held-out check has not improved for {_epochs(waited)}; epoch "
+        f"{curves.best.epoch:,} is kept."
     )
     return CurveFinding("waiting", "note", message)
 
@@ -400,8 +404,8 @@ def _no_gain(curves: Curves) -> CurveFinding | None:
     if probe is None or curves.best.epoch != 0 or len(curves.learned) < 2:
         return None
     message = (
-        "No epoch is better than the head on frozen features yet "
-        f"({probe.selection_accuracy:.1%} on selection)."
+        "No epoch is better than the classifier on frozen features yet "
+        f"({probe.selection_accuracy:.1%} in the held-out check)."
     )
     return CurveFinding("no-gain", "note", message)
 
@@ -413,7 +417,10 @@ def _gain(curves: Curves) -> CurveFinding | None:
     gain = curves.best.selection_accuracy - probe.selection_accuracy
     if gain <= 0:
         return None
-    message = f"{100 * gain:.1f} points better on selection than the head it began with."
+    message = (
+        f"{100 * gain:.1f} points better in the held-out check than the classifier on frozen "
+        "features."
+    )
     return CurveFinding("gain", "good", message)
 
 

@@ -191,7 +191,7 @@ class LiveRun:
         most = f" of at most {self.started.epochs:,}" if self.started is not None else ""
         return (
             f"Training the head: epoch {last.epoch:,}{most}, "
-            f"selection accuracy {last.selection_accuracy:.1%}"
+            f"accuracy in the held-out check {last.selection_accuracy:.1%}"
         )
 
     def _step_sentence(self) -> str:
@@ -223,13 +223,13 @@ class LiveRun:
         best = min(self.epochs, key=_selection_loss)
         if len(self.steps):
             return (
-                f"{self.steps.smooth[-1]:.3f} smoothed; selection lowest at epoch {best.epoch:,}: "
-                f"{best.selection_loss:.3f}."
+                f"{self.steps.smooth[-1]:.3f} smoothed; lowest in the held-out check at epoch "
+                f"{best.epoch:,}: {best.selection_loss:.3f}."
             )
         return (
             f"Training loss {first.train_loss:.3f} → {last.train_loss:.3f} over "
-            f"{count(len(self.epochs), 'epoch')}; selection loss lowest at epoch {best.epoch:,} "
-            f"({best.selection_loss:.3f})."
+            f"{count(len(self.epochs), 'epoch')}; loss in the held-out check lowest at epoch "
+            f"{best.epoch:,} ({best.selection_loss:.3f})."
         )
 
     def accuracy_sentence(self) -> str:
@@ -245,8 +245,8 @@ class LiveRun:
             if share is not None
         )
         return (
-            f"Selection {last.selection_accuracy:.1%}, highest {best.selection_accuracy:.1%} "
-            f"at epoch {best.epoch:,}.{tasks}"
+            f"Held-out check {last.selection_accuracy:.1%}, highest "
+            f"{best.selection_accuracy:.1%} at epoch {best.epoch:,}.{tasks}"
         )
 
     def rates_sentence(self) -> str:

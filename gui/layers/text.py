@@ -48,7 +48,7 @@ def percent(share: float) -> str:
 def memory_text(plan: LayerPlan) -> str:
     """What training needs beside the model: gradients, the optimizer, the running mean."""
     if plan.recipe.strategy == _SOLVER:
-        return "No gradients and no optimizer: a solver fits the head on cached features"
+        return "No gradients and no optimizer: the head is fitted directly to cached features"
     parts = [
         f"gradients {megabytes(plan.gradient_bytes)}",
         f"optimizer {megabytes(plan.optimizer_bytes)}",

@@ -18,9 +18,10 @@ _MEANINGS = {
     "macro F1": "The mean of the classes' F1.",
     "calibration error": "How far the probabilities are from the shares that turn out right; "
     "0 is best.",
-    "selection": "Accuracy on the images that chose epoch and penalty: no estimate for new ones.",
-    "probe": "Selection accuracy of the head on frozen features that fine-tuning began with; "
-    "compare it with the one beside it.",
+    "held-out check": "Accuracy on the images that chose epoch and penalty: no estimate for new "
+    "ones.",
+    "frozen features": "Accuracy in the held-out check of the classifier that fine-tuning "
+    "began with; compare it with the one beside it.",
 }
 
 
@@ -70,16 +71,16 @@ class ResultSummary(Card):
         for name in ("balanced", "macro F1", "calibration error"):
             self.stats[name].setVisible(report is not None)
         self.bar.setVisible(report is not None)
-        self.stats["selection"].setVisible(report is not None and chosen is not None)
-        self.stats["selection"].set_value(f"{chosen or 0:.1%}")
-        self.stats["probe"].setVisible(results.probe is not None)
-        self.stats["probe"].set_value(f"{results.probe or 0:.1%}")
+        self.stats["held-out check"].setVisible(report is not None and chosen is not None)
+        self.stats["held-out check"].set_value(f"{chosen or 0:.1%}")
+        self.stats["frozen features"].setVisible(results.probe is not None)
+        self.stats["frozen features"].set_value(f"{results.probe or 0:.1%}")
         self.trouble.setText(describe_images(results))
         self.trouble.setVisible(bool(self.trouble.text()))
         self.tasks.setText(describe_tasks(report))
         self.tasks.setVisible(bool(self.tasks.text()))
         if report is None:
-            self.caption.setText("Selection accuracy")
+            self.caption.setText("Accuracy in the held-out check")
             self.accuracy.setText("–" if chosen is None else f"{chosen:.1%}")
             self.interval.setText("There is no report: no image was judged that chose nothing.")
             self.selected_on.hide()
@@ -115,10 +116,10 @@ def describe_gain(results: RunResults) -> str:
     if probe is None or tuned is None:
         return ""
     if results.summary.best_epoch == 0 or tuned <= probe:
-        return f"Fine-tuning brought nothing over the head on frozen features ({probe:.1%})."
+        return f"Fine-tuning brought nothing over a classifier on frozen features ({probe:.1%})."
     return (
-        f"On selection, fine-tuning went from {probe:.1%}, of the head on frozen features, to "
-        f"{tuned:.1%}."
+        f"In the held-out check fine-tuning went from {probe:.1%}, of a classifier on frozen "
+        f"features, to {tuned:.1%}."
     )
 
 

@@ -110,13 +110,11 @@ class RunsModel(ColumnTable["RunSummary"]):
                     lambda run: shown_name(run.model).lower(),
                 ),
                 _column(
-                    "Selection",
+                    "Held-out check",
                     _selection,
                     lambda run: _or_last(run.best_selection_accuracy),
                     is_number=True,
-                    heading_tip=(
-                        "On the selection images, which chose the epoch: a little too good."
-                    ),
+                    heading_tip=("Accuracy on the images that chose the epoch: a little too good."),
                 ),
             )
         )

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QCheckBox, QLineEdit, QToolButton, QVBoxLayout, QW
 
 from core.catalog.names import shown_name
 from core.errors import AppError
+from core.recipe.explanations import EXPLANATIONS
 from core.recipe.presets import PRESETS, preset_values
 from core.recipe.recipe import Recipe, make_recipe
 from gui.kit import theme
@@ -362,7 +363,7 @@ def describe_card(card: ModelCard) -> str:
 
 
 def _explain(key: str) -> str:
-    return Recipe.model_fields[key].description or ""
+    return EXPLANATIONS[key]
 
 
 def _limits(key: str) -> tuple[int, int]:

@@ -40,24 +40,24 @@ _HEAD_STEPS = (
     "Every picture is read once and turned into features by the pretrained backbone, which stays "
     "as it is.",
     "A new head learns your classes from the features. How strongly it is regularised and when it "
-    "stops is chosen on selection images, held out of the training part.",
+    "stops is chosen on a held-out check: training images that are kept aside for that.",
     "The accuracy shown at the end comes from pictures that took part in none of it, with its 95% "
     "interval.",
 )
 _TUNE_STEPS = (
-    "A head is fitted to the features of the frozen backbone first: epoch 0, and what every later "
-    "epoch has to beat.",
-    "Then the layers marked in the plan learn with it, older ones at lower rates, on pictures that "
-    "are varied anew each time. After each epoch held-out selection images judge the model; the "
-    "best one is kept.",
+    "A classifier on frozen features is fitted first: epoch 0, and what every later epoch has to "
+    "beat.",
+    "Then the layers marked in the plan learn with it, early ones at lower learning rates, on "
+    "pictures with new augmentation each time. After each epoch a held-out check validates the "
+    "model; the best one is kept.",
     "The accuracy shown at the end comes from pictures that took part in none of it, with its 95% "
     "interval.",
 )
 _SCRATCH_STEPS = (
-    "The model begins with random numbers in place of what was learned before: epoch 0 answers by "
-    "chance. This wants many images and many epochs, and serves to see what pretraining is worth.",
-    "Every layer learns at one rate, on pictures that are varied anew each time. After each epoch "
-    "held-out selection images judge the model; the best one is kept.",
+    "The model begins with random weights in place of pretrained ones: epoch 0 answers by chance. "
+    "This needs many images and many epochs, and serves to see what pretraining is worth.",
+    "Every layer learns at one learning rate, on pictures with new augmentation each time. After "
+    "each epoch a held-out check validates the model; the best one is kept.",
     "The accuracy shown at the end comes from pictures that took part in none of it, with its 95% "
     "interval.",
 )
@@ -166,9 +166,9 @@ class TrainPage(Page):
         column.addWidget(self.pause_button)
         column.addWidget(self.stop_button)
         self.rate_button = button(
-            "Find the rate", self.find_rate, icon=(self.look, "chart-bell-curve", "muted")
+            "Find learning rate", self.find_rate, icon=(self.look, "chart-bell-curve", "muted")
         )
-        self.rate_button.setToolTip("Test learning rates on this dataset and take one of them")
+        self.rate_button.setToolTip("Test learning rates on this dataset and choose one of them")
         column.addWidget(self.rate_button)
         column.addWidget(self.queue_button)
         return side

@@ -74,7 +74,7 @@ class PlanBox:
         if not self.is_trained:
             return ""
         if max(rates) <= 0:
-            return "solver, no rate"
+            return "fitted directly"
         low, high = _rate(min(rates)), _rate(max(rates))
         return f"rate {high}" if low == high else f"{low}–{high}"
 

@@ -20,11 +20,11 @@ _SLIDER_STEPS = 30
 _STEPS = (
     Line("steps", "series_1", "thin", blend=0.65),
     Line("mean", "series_1"),
-    Line("selection", "series_2", "points"),
+    Line("held-out check", "series_2", "points"),
 )
-_EPOCHS = (Line("training", "series_1"), Line("selection", "series_2"))
-_ACCURACY = (Line("train", "series_1"), Line("selection", "series_2"))
-_ACCURACY_OF_HEAD = (Line("selection", "series_2"),)
+_EPOCHS = (Line("training", "series_1"), Line("held-out check", "series_2"))
+_ACCURACY = (Line("train", "series_1"), Line("held-out check", "series_2"))
+_ACCURACY_OF_HEAD = (Line("held-out check", "series_2"),)
 _SPEED = (Line("images/s", "series_1"),)
 _MEMORY = (Line("GB", "series_2"),)
 
@@ -142,7 +142,7 @@ class RunPlots(QWidget):
         if not live.is_fine_tuning:
             points = {
                 "training": (epochs, [event.train_loss for event in live.epochs]),
-                "selection": (epochs, selection),
+                "held-out check": (epochs, selection),
             }
             self.loss.show_lines(_EPOCHS, points, live.loss_sentence())
             return
@@ -151,7 +151,7 @@ class RunPlots(QWidget):
         of_steps: dict[str, Points] = {
             "steps": self._curve(live, steps.loss),
             "mean": self._curve(live, steps.smooth),
-            "selection": (epochs, selection),
+            "held-out check": (epochs, selection),
         }
         self.loss.show_lines(
             _STEPS,
@@ -164,7 +164,7 @@ class RunPlots(QWidget):
         epochs = [event.epoch for event in live.epochs]
         points = {
             "train": (epochs, [event.train_accuracy for event in live.epochs]),
-            "selection": (epochs, [event.selection_accuracy for event in live.epochs]),
+            "held-out check": (epochs, [event.selection_accuracy for event in live.epochs]),
         }
         lines = _ACCURACY if live.is_fine_tuning else _ACCURACY_OF_HEAD
         markers = _markers(live, "best", "resumed") if live.is_fine_tuning else ()

@@ -215,7 +215,7 @@ class RunView(QScrollArea):
         self.comparison.setVisible(bool(self.comparison.text()))
         took = f"{duration(result.seconds)} in all"
         if report is None:
-            self._accuracy_caption.setText("Selection accuracy")
+            self._accuracy_caption.setText("Accuracy in the held-out check")
             self.accuracy.setText(f"{result.best_selection_accuracy:.1%}")
             self.interval.setText(f"There is no report on other pictures yet · {took}")
             self._selected_on.setText("The epoch was chosen on these pictures.")
@@ -237,11 +237,11 @@ def _describe_gain(result: RunResult) -> str:
         return ""
     if result.best_epoch == 0:
         return (
-            f"No epoch beat the head on frozen features on the selection images ({probe:.1%}): "
-            "that head is what you get."
+            f"No epoch did better in the held-out check than the classifier on frozen features "
+            f"({probe:.1%}): that classifier is what you get."
         )
     return (
-        f"On the selection images {probe:.1%} with the head alone, "
+        f"In the held-out check {probe:.1%} with a classifier on frozen features, "
         f"{result.best_selection_accuracy:.1%} after fine-tuning (epoch {result.best_epoch})."
     )
 
@@ -252,9 +252,9 @@ def _describe_start(live: LiveRun) -> str:
         return ""
     # A cross-fitted head lets every training image choose, held out in its turn.
     choosers = (
-        "each held out in turn for selection"
+        "each held out in turn for the check"
         if started.selection_images == started.train_images
-        else f"{started.selection_images:,} of them for selection"
+        else f"{started.selection_images:,} of them held out for the check"
     )
     return (
         f"{count(started.train_images, 'image')} to learn from, {choosers} · "

@@ -74,7 +74,7 @@ def _drop_and_train(window: MainWindow, qtbot, folder: Path) -> list[int]:
 
     def has_ended() -> bool:
         if train.run_view is not None:
-            points = train.run_view.plots.loss.points("selection")
+            points = train.run_view.plots.loss.points("held-out check")
             if not lengths or points != lengths[-1]:
                 lengths.append(points)
         return not window.session.live_run.is_on
@@ -82,7 +82,7 @@ def _drop_and_train(window: MainWindow, qtbot, folder: Path) -> list[int]:
     qtbot.waitUntil(has_ended, timeout=_TRAIN_MS)
     live = window.session.live_run
     assert live.phase == "done", train.notices.text
-    qtbot.waitUntil(lambda: train.run_view.plots.loss.points("selection") == len(live.epochs))
+    qtbot.waitUntil(lambda: train.run_view.plots.loss.points("held-out check") == len(live.epochs))
     has_ended()
     return lengths
 

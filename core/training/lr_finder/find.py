@@ -69,8 +69,8 @@ RateSink = Callable[[RatePoint | Notice], None]
 """Hears each step, and what there is to say of the data."""
 
 _SOLVER_HAS_NO_RATE = (
-    "Feature extraction fits its head with a solver, which has no learning rate: this is the rate "
-    "for partial fine-tuning."
+    "With feature extraction the head is fitted directly, without a learning rate: this is the "
+    "rate for partial fine-tuning."
 )
 
 

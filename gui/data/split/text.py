@@ -47,7 +47,7 @@ def describe_parts(dataset: DatasetIndex, plan: SplitPlan | None = None) -> str:
         origin,
         f"The model learns from train ({count(splits.get('train', 0), 'image')}). What has to be "
         "chosen on the way (penalty, epoch, temperature) is chosen on images held out of train, "
-        "the selection.",
+        "the held-out check.",
         f"The accuracy shown at the end is that of val ({count(splits.get('val', 0), 'image')}), "
         "which chose nothing.",
     ]

@@ -60,7 +60,7 @@ def test_overfitting_is_told_with_the_losses_that_show_it():
     assert found.level == "warning"
     assert found.message == (
         "Validation has not improved for 4 epochs while the training loss fell from 0.6 to 0.08 "
-        "and that of selection rose from 0.6 to 0.99: overfitting."
+        "and that of the held-out check rose from 0.6 to 0.99: overfitting."
     )
     assert found.advice.startswith("Epoch 2 is kept. More images, stronger augmentation")
 
@@ -116,9 +116,7 @@ def test_one_answer_for_all_is_told_with_its_share():
         epochs([0.9, 1.1], [1.1, 1.1], [0.34, 0.33], probe=(0.4, 0.85), top_share=[0.99, 1.0])
     )
     assert found[0].kind == "collapsed"
-    assert found[0].message.startswith(
-        "100% of the selection images get the same answer at epoch 2"
-    )
+    assert found[0].message.startswith("100% of the images of the held-out check get the")
     assert "33% of them right" in found[0].message
 
 
@@ -149,7 +147,7 @@ def test_torn_features_name_the_rate():
         [0.9] * 30, rate=1e-2, selection_images=80,
     )  # fmt: skip
     assert kinds(found)[0] == "rate-too-high"
-    assert "from 92.0% with the head alone to 61.0% at best" in found[0].message
+    assert "from 92.0% with a classifier on frozen features to 61.0% at best" in found[0].message
     assert "The highest rate was 0.01" in found[0].advice
 
 
@@ -218,7 +216,7 @@ def test_what_brought_nothing_and_what_brought_something_are_told():
     assert kinds(found) == ["no-gain"]
     found = read(epochs([0.3, 0.2], [0.19, 0.15], [0.95, 0.97], probe=probe))
     assert [finding.text for finding in found] == [
-        "2.0 points better on selection than the head it began with."
+        "2.0 points better in the held-out check than the classifier on frozen features."
     ]
 
 

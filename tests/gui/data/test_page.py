@@ -200,7 +200,7 @@ def test_a_picture_far_smaller_than_the_others_is_odd_but_not_a_dataset_of_such(
 
 def test_the_split_says_what_judges_and_that_selection_comes_from_train(data) -> None:
     assert data.split_view.bar.text() == "train 6 (75%), val 2 (25%)"
-    assert "images held out of train, the selection" in data.split_view.sentences.text()
+    assert "images held out of train, the held-out check" in data.split_view.sentences.text()
     assert _rows(data.split_view.model)[0] == ["ant", "3  (75%)", "1  (25%)"]
 
 

@@ -122,8 +122,8 @@ def test_the_figures_of_the_run_are_shown(results) -> None:
     assert results.summary.caption.text() == "Validation accuracy"
     assert results.summary.interval.text() == "95% interval 20.0% – 90.0%"
     assert "would reach 50.0%" in results.summary.bar.accessibleDescription()
-    assert results.summary.stats["selection"].value == "75.0%"
-    assert results.summary.stats["probe"].isHidden()
+    assert results.summary.stats["held-out check"].value == "75.0%"
+    assert results.summary.stats["frozen features"].isHidden()
     assert results.summary.selected_on.text() == "Judged on 8 images. Nothing was chosen."
     assert results.summary.trouble.isHidden()
 
@@ -253,7 +253,7 @@ def test_a_run_shown_while_it_trains_is_read_again_when_it_has_ended(
     window.session.show_run(path)
     page = window.page("results")
     qtbot.waitUntil(lambda: page.asked.state == "ready")
-    assert page.summary.caption.text() == "Selection accuracy"
+    assert page.summary.caption.text() == "Accuracy in the held-out check"
     for name in ("report.json", "predictions.json"):
         shutil.copy(finished / name, path / name)
     live.phase = "done"
@@ -269,7 +269,7 @@ def test_a_fine_tuned_run_is_compared_with_the_head_it_began_with(
     window.session.show_run(path)
     page = window.page("results")
     qtbot.waitUntil(lambda: page.asked.state == "ready")
-    assert page.summary.stats["probe"].value == "50.0%"
+    assert page.summary.stats["frozen features"].value == "50.0%"
     assert "went from 50.0%, of the head on frozen features, to 75.0%" in (
         page.summary.selected_on.text()
     )
@@ -339,7 +339,7 @@ def test_a_run_without_a_report_says_so(window, fake_core, make_run, qtbot) -> N
     window.session.show_run(make_run(has_predictions=False, has_report=False))
     page = window.page("results")
     qtbot.waitUntil(lambda: page.asked.state == "ready")
-    assert page.summary.caption.text() == "Selection accuracy"
+    assert page.summary.caption.text() == "Accuracy in the held-out check"
     assert page.summary.accuracy.text() == "75.0%"
     assert page.tabs.isHidden()
     assert page.copy_button.isHidden()

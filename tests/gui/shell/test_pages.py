@@ -139,8 +139,8 @@ def test_the_form_fills_the_recipe(window, data, fake_core, qtbot) -> None:
 def test_curves_move_while_a_run_is_on_and_have_a_text_twin(window, data, qtbot) -> None:
     page = _train(window, qtbot)
     qtbot.waitUntil(lambda: page.run_view.plots.loss.points("training") == 2)
-    qtbot.waitUntil(lambda: page.run_view.plots.accuracy.points("selection") == 2)
-    assert "selection loss lowest at epoch 2" in page.run_view.plots.loss.twin
+    qtbot.waitUntil(lambda: page.run_view.plots.accuracy.points("held-out check") == 2)
+    assert "loss in the held-out check lowest at epoch 2" in page.run_view.plots.loss.twin
     assert "highest 60.0% at epoch 2" in page.run_view.plots.accuracy.twin
     assert page.stop_button.isVisible()
     assert not page.start_button.isVisible()

@@ -120,4 +120,4 @@ def test_the_accuracy_plot_says_the_label_columns_too() -> None:
     live = LiveRun("fine-tuning")
     live.apply(RunStarted("r", "m", "full", "cpu", "float32", 8, 2, 2, 5, tasks=("sex", "age")))
     live.apply(EpochDone(1, 0.5, 0.9, 0.4, 0.8, 1.0, task_accuracies=(0.75, None)))
-    assert live.accuracy_sentence() == "Selection 80.0%, highest 80.0% at epoch 1. sex: 75.0%."
+    assert live.accuracy_sentence() == "Held-out check 80.0%, highest 80.0% at epoch 1. sex: 75.0%."

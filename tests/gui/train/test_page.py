@@ -139,7 +139,7 @@ def test_a_fine_tuning_is_followed_live(window, page, fake_core, qtbot) -> None:
     live = begin(window, page, qtbot)
     plots = page.run_view.plots
     qtbot.waitUntil(lambda: plots.loss.points("steps") == 4)
-    qtbot.waitUntil(lambda: plots.loss.points("selection") == 2)
+    qtbot.waitUntil(lambda: plots.loss.points("held-out check") == 2)
     qtbot.waitUntil(lambda: plots.memory.points("GB") == 4)
     assert all(plot.isVisible() for plot in plots.plots)
     assert all(plot.twin for plot in plots.plots)
@@ -156,7 +156,10 @@ def test_a_fine_tuning_is_followed_live(window, page, fake_core, qtbot) -> None:
     fake_core.train_gate.set()
     qtbot.waitUntil(lambda: live.phase == "done")
     view = page.run_view
-    assert "50.0% with the head alone, 75.0% after fine-tuning (epoch 1)" in view.comparison.text()
+    assert (
+        "50.0% with a classifier on frozen features, 75.0% after fine-tuning (epoch 1)"
+        in view.comparison.text()
+    )
     assert "1 min 1 s in all" in view.interval.text()
     qtbot.mouseClick(view.results_button, Qt.MouseButton.LeftButton)
     assert window.current_page == "results"
@@ -246,9 +249,9 @@ def test_a_single_epoch_is_a_dot_whatever_the_theme(window, page, qtbot) -> None
     window.session.begin_run(live)
     plot = page.run_view.plots.accuracy
     window.session.apply_event(EpochDone(1, 0.5, 0.9, 0.4, 0.8, 1.0))
-    qtbot.waitUntil(lambda: plot.points("selection") == 1)
+    qtbot.waitUntil(lambda: plot.points("held-out check") == 1)
     window.look.choose("dark")
-    assert plot._lines["selection"].opts["symbol"] == "o"
+    assert plot._lines["held-out check"].opts["symbol"] == "o"
 
 
 def test_building_the_pages_opens_no_window_of_its_own(window, fake_core, qtbot) -> None:
@@ -264,10 +267,10 @@ def test_building_the_pages_opens_no_window_of_its_own(window, fake_core, qtbot)
 def test_the_crosshair_tells_the_values_there(window, page, fake_core, qtbot) -> None:
     begin(window, page, qtbot)
     plot = page.run_view.plots.accuracy
-    qtbot.waitUntil(lambda: plot.points("selection") == 2)
+    qtbot.waitUntil(lambda: plot.points("held-out check") == 2)
     canvas = plot.canvas
     canvas._hover(canvas.getPlotItem().getViewBox().sceneBoundingRect().center())
     assert plot.readout.startswith("epoch ")
-    assert "train 90.0% · selection" in plot.readout
+    assert "train 90.0% · held-out check" in plot.readout
     assert plot._twin.text() == plot.readout  # where the sentence stood
     fake_core.train_gate.set()

@@ -44,7 +44,7 @@ class Curve:
     steps_per_epoch: int
     scale: float = 1.0
     only_positive: bool = False
-    """Zero stands for nothing there: the rate of what is frozen."""
+    """Whether a zero is no value: the learning rate of a frozen layer group."""
 
     @property
     def span(self) -> tuple[float, float] | None:
@@ -70,7 +70,7 @@ class Curve:
         return x / self.steps_per_epoch, y
 
     def at(self, epoch: float) -> float | None:
-        """The value nearest to a moment, as it is: never a thinned one."""
+        """The value nearest to this epoch, from all values and not from the thinned ones."""
         if not self.steps:
             return None
         wanted = epoch * self.steps_per_epoch
@@ -123,7 +123,7 @@ class StepCurves:
             column.append(rate)
 
     def _look_for_drop(self, event: StepDone) -> None:
-        """A schedule in steps drops its rate at once; a cosine only glides."""
+        """The steps at which the learning rate dropped at once, as a step schedule lets it."""
         shares = []
         for place, rate in enumerate(event.rates):
             before, steps = self._steady[place]
@@ -139,7 +139,7 @@ class StepCurves:
         return Curve(self.step, values, max(1, per_epoch), scale, only_positive)
 
     def set_smoothing(self, share: float) -> None:
-        """Smooth anew, each step keeping `share` (0 … below 1) of the mean before it."""
+        """Smooth the losses again; each step keeps `share` (0 … below 1) of the mean before it."""
         if share == self.smoothing:
             return
         self.smoothing = share
@@ -149,7 +149,7 @@ class StepCurves:
         self.smooth.replace(smooth)
 
     def forget_after(self, step: int) -> None:
-        """Take back the steps after this one: a resumed run makes them again."""
+        """Remove the steps after this one: a resumed run makes them again."""
         keep = bisect_right(self.step, step)
         del self.step[keep:]
         for column in (self.loss, self.smooth, self.images_per_s, self.memory_mb, *self.rates):

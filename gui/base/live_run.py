@@ -41,13 +41,13 @@ Phase = Literal[
     "failed",
 ]
 ENDED: frozenset[Phase] = frozenset({"done", "stopped", "failed"})
-# The sentences in which a run tells of files it left out; any other notice counts as a note.
+# The sentences about files that a run left out; any other notice counts as a note.
 _LEFT_OUT = re.compile(r"^Left out \(([\d,]+)\)|^([\d,]+) files left out|\bwas left out\b")
 
 
 @dataclass
 class LiveRun:
-    """Mutable, main thread only; `Session.run_changed` tells of a change."""
+    """The run under way. Main thread only; `Session.run_changed` follows a change."""
 
     dataset: str
     phase: Phase = "waiting"
@@ -62,11 +62,11 @@ class LiveRun:
     steps: StepCurves = field(default_factory=StepCurves)
     changes: list[PlanChanged] = field(default_factory=list)
     resumed_at: list[int] = field(default_factory=list)
-    """The steps after which the run was taken up again."""
+    """The steps after which the run was resumed."""
     best_epoch: int | None = None
     load: Load | None = None
     dry_run: DryRun | None = None
-    """What two steps before the first one foretold."""
+    """Time and memory of a step, measured by two steps before the first one."""
     result: RunResult | None = None
     error: str = ""
 
@@ -88,7 +88,7 @@ class LiveRun:
 
     @property
     def resumable(self) -> Path | None:
-        """The folder of the run where it can be gone on with: stopped, or failed between steps."""
+        """The folder of the run where it can be resumed: stopped, or failed between steps."""
         if self.result is not None:
             has_state = self.result.strategy != "feature-extraction"
             return self.result.run if has_state and self.result.status == "stopped" else None
@@ -138,7 +138,7 @@ class LiveRun:
             self.phase = phase
 
     def _go_back(self, event: RunResumed) -> None:
-        """Forget what came after the state that the run goes on from."""
+        """Drop what came after the step that the run resumes from."""
         self.steps.forget_after(event.step)
         self.resumed_at = [step for step in self.resumed_at if step < event.step]
         if event.step:
@@ -148,7 +148,7 @@ class LiveRun:
         self.error = ""
 
     def seconds_left(self) -> float | None:
-        """Until the run is done, if no patience ends it sooner; None where nothing is known."""
+        """The time left, unless early stopping ends the run before; None where unknown."""
         started = self.started
         if started is None or not started.steps_per_epoch:
             return None
@@ -207,7 +207,7 @@ class LiveRun:
         return text if left is None else f"{text} · about {duration(left)} left"
 
     def notice_sentence(self) -> str:
-        """How much the notices tell of: `5 files left out · 1 note`; empty without any."""
+        """The number of notices: `5 files left out · 1 note`; empty without any."""
         parts = []
         if self.left_out:
             parts.append(f"{count(self.left_out, 'file')} left out")

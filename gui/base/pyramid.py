@@ -45,7 +45,7 @@ class Pyramid:
         self._values.append(value)
 
     def replace(self, values: npt.NDArray[np.float32]) -> None:
-        """Hold these values instead."""
+        """Replace all values."""
         self._values = array("f", values.tobytes())
         self._lows, self._highs = [], []
 

@@ -1,6 +1,6 @@
 """What the window holds: the only mutable state of the GUI. Pages meet here and nowhere else.
 
-Plain values and the signals that tell of their change; starting work is `Commands`' business.
+Plain values and a signal for each that changes; the commands of the features start work.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class Picture:
     result: Classification | None = None
     is_waiting: bool = True
     asked: str = ""
-    """The classifier that gives, or gave, the result: the choice may have changed since."""
+    """The classifier that was asked for the result: another may be chosen by now."""
     by: str = ""
-    """Who gave it, where the classifier alone does not say."""
+    """Which model gave the result, where the classifier alone does not say it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class Session(QObject):
 
     @property
     def usable_runs(self) -> tuple[RunSummary, ...]:
-        """The runs with a model to classify with, newest first: not the failed or archived ones."""
+        """The runs that can classify, newest first; without failed and archived ones."""
         return tuple(
             run
             for run in self.runs
@@ -105,7 +105,7 @@ class Session(QObject):
             and not run.is_archived
         )
 
-    # -- telling -----------------------------------------------------------------------------
+    # -- pages and notices -------------------------------------------------------------------
 
     def show_page(self, page: PageName) -> None:
         self.page_wanted.emit(page)
@@ -130,14 +130,14 @@ class Session(QObject):
         self.dataset_changed.emit()
 
     def end_scan(self, dataset: DatasetIndex | None) -> None:
-        """The scan's result, or None where it gave none: then the dataset from before stays."""
+        """Take the dataset of a scan; None where it failed: the dataset before it stays open."""
         if dataset is not None:
             self.dataset = dataset
         self.scan_state = "none" if self.dataset is None else "ready"
         self.dataset_changed.emit()
 
     def set_edited(self, dataset: DatasetIndex) -> None:
-        """The dataset that is open, with other edits in force. A scan that is on goes on."""
+        """Replace the open dataset by the same one with other edits; a scan under way goes on."""
         self.dataset = dataset
         self.dataset_changed.emit()
 
@@ -179,7 +179,7 @@ class Session(QObject):
 
     @property
     def can_try(self) -> bool:
-        """Whether a run is on whose model can be asked between two steps."""
+        """Whether a run is on whose model can classify pictures between two steps."""
         live = self.live_run
         return live is not None and live.is_fine_tuning and live.is_on and live.phase != "stopping"
 
@@ -209,7 +209,7 @@ class Session(QObject):
             self.run_changed.emit()
 
     def end_run(self, result: RunResult | None, error: str = "") -> None:
-        """`result` None: the run failed (`error` says why) or ended with nothing to keep."""
+        """End the live run; `result` None: it failed (`error` says why) or left nothing to keep."""
         if self.live_run is None:
             return
         self.live_run.result = result
@@ -224,7 +224,10 @@ class Session(QObject):
         self.run_changed.emit()
 
     def set_classifier(self, reference: str, *, is_chosen: bool = False) -> None:
-        """A run folder or a model id; `is_chosen`: by hand, which no run's end overrules."""
+        """Classify with a run folder or a model id from now on.
+
+        `is_chosen`: a person chose it, so the end of a run does not replace it.
+        """
         self.classifier = reference
         self.is_classifier_chosen = is_chosen
         self.classifier_changed.emit()
@@ -234,12 +237,12 @@ class Session(QObject):
         self.pictures_changed.emit()
 
     def add_picture(self, added: Picture) -> None:
-        """The newest picture comes first, in place of an earlier one of the same file."""
+        """Put a picture first, and remove an earlier one of the same file."""
         self.pictures = [added, *(known for known in self.pictures if known.path != added.path)]
         self.picture_added.emit(added)
 
     def answer_picture(self, path: Path, result: Classification | None, by: str = "") -> None:
-        """The classification of a picture; None where there will be none."""
+        """Store the classification of a picture; None where it failed."""
         for picture in self.pictures:
             if picture.path == path:
                 picture.result = result

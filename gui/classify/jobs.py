@@ -24,7 +24,7 @@ _CLASSIFY_BATCH = 16
 
 
 def save_pasted(image: QImage, context: JobContext) -> Path:
-    """Keep a pasted picture as a file, so that it goes the way of every other picture."""
+    """Write a pasted picture to a file, so that it is classified like every other picture."""
     folder = app_paths.cache_dir() / "pasted"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"pasted-{sum(1 for _ in folder.iterdir()) + 1}.png"
@@ -53,7 +53,7 @@ _classifiers = _ClassifierCache()
 
 
 class RunGoneError(AppError):
-    """A run whose folder was moved or deleted while it was on offer."""
+    """The folder of the run was moved or deleted after it was listed."""
 
 
 @dataclass(frozen=True, slots=True)

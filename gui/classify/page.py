@@ -228,7 +228,7 @@ class ClassifyPage(Page):
         self._show_soon.start()
 
     def _add_row(self, picture: Picture) -> None:
-        """The newest picture comes first, and it is what the person wants to see."""
+        """Put the newest picture first, and show it."""
         item = QListWidgetItem(_thumbnail(picture), "")
         item.setData(Qt.ItemDataRole.UserRole, picture.path)
         item.setSizeHint(QSize(0, _THUMBNAIL_PX + theme.M))
@@ -292,7 +292,7 @@ class ClassifyPage(Page):
 
 
 def describe_tasks(result: Classification) -> str:
-    """A line for each question that was learned beside the label."""
+    """A line for each further label column that the model was trained on."""
     return "\n".join(
         f"{task.name}: {task.top[0].label} · {task.top[0].probability:.0%}" for task in result.tasks
     )

@@ -1,7 +1,7 @@
 """Editing the dataset: relabel, exclude, restore, merge, rename, move, split, undo and redo.
 
-Attached to `Commands` as `data`. Every edit goes to the journal first; the session gets the
-dataset as the journal has it. The user's files are never written.
+Every edit goes to the journal first; the session gets the dataset as the journal has it. The
+user's files are never written.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _KEY = "edit"
 
 
 class DataCommands(CommandSet):
-    """Main thread only. One job at a time; what is asked meanwhile waits and goes together.
+    """One job at a time; the edits asked for meanwhile wait and are written together.
 
-    Files are relative to the dataset, classes are keys (`DatasetIndex.keys`). What happened is
-    said in the notice bar of the page shown.
+    Files are relative to the dataset, classes are keys (`DatasetIndex.keys`). A notice on the
+    page shown says what was done.
     """
 
     history_changed = Signal()

@@ -1,6 +1,6 @@
 """What edits of the dataset have done in worker threads: the journal written, edits applied.
 
-As in `jobs`: each function calls core, imported inside, and hands back values.
+Core is imported inside the functions: what stands behind it takes seconds to load.
 """
 
 from __future__ import annotations

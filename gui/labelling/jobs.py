@@ -1,4 +1,4 @@
-"""The job behind suggested labels. Core is imported in it, as in `jobs`."""
+"""The job that suggests labels. Core is imported inside: it takes seconds to load."""
 
 from __future__ import annotations
 

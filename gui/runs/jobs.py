@@ -1,4 +1,4 @@
-"""The jobs of the Runs page. Core is imported in them, as in `jobs`."""
+"""The jobs of the Runs page. Core is imported inside: it takes seconds to load."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class RunDetails:
 
 @dataclass(frozen=True, slots=True)
 class RunCurves:
-    """What a run's epochs said of its selection images, by epoch."""
+    """Accuracy and loss of a run on its selection images, by epoch."""
 
     path: Path
     name: str
@@ -54,14 +54,14 @@ class RunCurves:
 
 @dataclass(frozen=True, slots=True)
 class Trashed:
-    """What became of the runs that were to go. `problem` says why the others stayed."""
+    """The runs that were moved to the trash; `problem` says why the others were not."""
 
     paths: tuple[Path, ...]
     problem: str = ""
 
 
 def list_runs(context: JobContext) -> tuple[RunSummary, ...]:
-    """All runs but those stopped before there was a model: a summary does not tell these apart."""
+    """All runs, newest first, without those that were stopped before they had a model."""
     from core.runs.run_folder import Run
     from core.runs.store import RunStore
 
@@ -73,7 +73,7 @@ def list_runs(context: JobContext) -> tuple[RunSummary, ...]:
 
 
 def read_details(path: Path, other: Path | None, context: JobContext) -> RunDetails:
-    """Raises: AppError where the folder has gone."""
+    """The details of a run, compared with `other`. Raises: AppError where the folder is gone."""
     from core.runs.run_folder import Run
 
     run = Run(path)
@@ -95,7 +95,7 @@ def read_details(path: Path, other: Path | None, context: JobContext) -> RunDeta
 
 
 def read_curves(paths: Sequence[Path], context: JobContext) -> tuple[RunCurves, ...]:
-    """Of the runs that are still there."""
+    """The curves of these runs."""
     from core.runs.run_folder import Run
 
     found = []
@@ -118,7 +118,7 @@ def read_curves(paths: Sequence[Path], context: JobContext) -> tuple[RunCurves, 
 
 
 def _data_of(run: Run) -> str:
-    """Files and folds in short; empty where the run has no record of them yet."""
+    """A hash of the files and folds of a run; empty where it has no record of them yet."""
     try:
         document = run.read_dataset()
         chosen = (document["files"], document["folds"], document["hashes"])
@@ -128,14 +128,14 @@ def _data_of(run: Run) -> str:
 
 
 def write_note(path: Path, text: str, context: JobContext) -> None:
-    """Raises: AppError."""
+    """Write the note of a run. Raises: AppError."""
     from core.runs.run_folder import Run
 
     Run(path).write_note(text)
 
 
 def set_archived(paths: Sequence[Path], is_archived: bool, context: JobContext) -> int:
-    """How many runs were put aside, or brought back. Raises: AppError."""
+    """Archive runs, or bring them back; returns their number. Raises: AppError."""
     from core.runs.run_folder import Run
 
     for path in paths:
@@ -189,27 +189,27 @@ def read_settings(path: Path, context: JobContext) -> dict[str, Any]:
 
 
 def move_to_trash(paths: Sequence[Path], context: JobContext) -> Trashed:
-    """Each run that is not on, into the platform's trash. Nothing is ever deleted for good."""
+    """Move runs to the platform's trash, not one that is running. Nothing is deleted for good."""
     from core.runs.run_folder import Run
 
-    gone: list[Path] = []
+    trashed: list[Path] = []
     for position, path in enumerate(paths):
         if context.should_stop():
-            return Trashed(tuple(gone), f"Stopped: {len(paths) - len(gone)} stayed.")
+            return Trashed(tuple(trashed), f"Stopped: {len(paths) - len(trashed)} stayed.")
         context.on_progress(position, len(paths), "moving to the trash")
         if Run(path).read_status() == "running":
-            return Trashed(tuple(gone), f"The run {path.name} is on: stop it first.")
+            return Trashed(tuple(trashed), f"The run {path.name} is on: stop it first.")
         try:
             _trash(path)
         except OSError as error:
             reason = error.strerror or str(error) or type(error).__name__
             return Trashed(
-                tuple(gone),
+                tuple(trashed),
                 f"{path.name} could not be moved to the trash: {reason}. It was left as it is; "
                 "open its folder to take it away by hand.",
             )
-        gone.append(path)
-    return Trashed(tuple(gone))
+        trashed.append(path)
+    return Trashed(tuple(trashed))
 
 
 def _trash(path: Path) -> None:

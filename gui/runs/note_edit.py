@@ -13,7 +13,7 @@ _HEIGHT_PX = 64
 
 
 class NoteEdit(QPlainTextEdit):
-    """Tells of a change a moment after the last key, and at once where the focus leaves."""
+    """Emits a change a moment after the last key, and at once where the focus leaves."""
 
     changed = Signal(object, str)
     """(path of the run, the whole text)"""
@@ -36,7 +36,7 @@ class NoteEdit(QPlainTextEdit):
         self.hide()
 
     def show_run(self, path: Path, note: str) -> None:
-        """Another run's note; what was written about the last one is told first."""
+        """Show another run's note; a change of the one before is emitted first."""
         if path == self._path and self.hasFocus():  # a listing that came while somebody writes
             self.show()
             return

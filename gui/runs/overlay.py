@@ -51,15 +51,15 @@ class RunOverlay(QWidget):
             {name: (run.epochs, run.losses) for name, run in of.items()},
             _say_lowest(list(of.values())),
         )
-        said = []
+        parts = []
         missing = len(curves) - len(of)
         if missing:
-            said.append(f"{count(missing, 'run')} ended before the first epoch")
+            parts.append(f"{count(missing, 'run')} ended before the first epoch")
         if chosen > len(curves):
-            said.append(f"the first {len(curves)} of {chosen} chosen runs are drawn")
+            parts.append(f"the first {len(curves)} of {chosen} chosen runs are drawn")
         if len({run.data for run in of.values()}) > 1:
-            said.append("the runs chose on different images: compare them with care")
-        text = "; ".join(said)
+            parts.append("the runs chose on different images: compare them with care")
+        text = "; ".join(parts)
         self.note.setText(f"{text[:1].upper()}{text[1:]}." if text else "")
         self.note.setVisible(bool(text))
 

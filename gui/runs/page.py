@@ -138,8 +138,8 @@ class RunsPage(Page):
         self.stack.setCurrentIndex(1 if every else 0)
         self.search.setVisible(bool(every))
         self.archived.setVisible(bool(aside))
-        said = f", {aside:,} archived" if aside else ""
-        self.set_subtitle(f"{count(len(every), 'run')}{said}" if every else "")
+        archived = f", {aside:,} archived" if aside else ""
+        self.set_subtitle(f"{count(len(every), 'run')}{archived}" if every else "")
         self.table.show_runs(runs)
         if runs and not self.table.selected and not self.search.text():
             self.table.selectRow(0)
@@ -296,7 +296,7 @@ class RunsPage(Page):
 
 
 def _short_names(runs: Sequence[RunSummary]) -> dict[Path, str]:
-    """By when they began, where that tells them apart: a legend has little room."""
+    """Names by the time of the start, where these differ: a legend has little room."""
     when = {run.path: f"{run.started:%d %b %H:%M}" for run in runs}
     often = Counter(when.values())
     return {run.path: when[run.path] if often[when[run.path]] == 1 else run.name for run in runs}

@@ -216,12 +216,12 @@ class RunTable(QTableView):
 
     @property
     def shown(self) -> int:
-        """How many runs the search leaves."""
+        """The number of runs that the search finds."""
         return self.proxy.rowCount()
 
     @property
     def selected(self) -> list[RunSummary]:
-        """Top to bottom."""
+        """The selected runs, from top to bottom."""
         rows = sorted(self.selectionModel().selectedRows(), key=_row_of)
         return [self._run(index) for index in rows]
 

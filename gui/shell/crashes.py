@@ -81,7 +81,7 @@ class CrashReporter(QObject):
         dialog.open()
 
     def watch_slots(self) -> None:
-        """Report exceptions of the main thread, too, which Python would print and forget."""
+        """Report exceptions of the main thread, too, which Python would only print."""
         sys.excepthook = self._except_hook
 
     def _except_hook(

@@ -133,7 +133,7 @@ class ContextLine(QFrame):
 
 
 class StatusLine(QFrame):
-    """The foremost job: its progress, the time left, Cancel, and who waits for it."""
+    """The first job: its progress, the time left, Cancel, and which job waits for it."""
 
     cancel_wanted = Signal(object)
 

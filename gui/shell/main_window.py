@@ -51,7 +51,7 @@ _BREATH_MS = 50
 
 
 class MainWindow(QMainWindow):
-    """Built in two steps: the frame and Start at once, each other page when it is first needed."""
+    """The frame and Start are built at once, each other page when it is first needed."""
 
     first_painted = Signal()
 
@@ -180,7 +180,7 @@ class MainWindow(QMainWindow):
             bar.clear()
 
     def _prepare_pages(self) -> None:
-        """Build what is missing, one piece at a time, once the libraries are loaded.
+        """Build the missing pages, one at a time, once the libraries are loaded.
 
         So the first start of a run is not the moment in which its page is built.
         """
@@ -234,7 +234,7 @@ class MainWindow(QMainWindow):
             self.actions_by_name[name].setEnabled(live is not None and live.is_on)
 
     def start_training(self) -> None:
-        """F5: train with what the Train page's form says."""
+        """Train with the values of the Train page's form (F5)."""
         self._train_page().start()
 
     def _cancel(self, job: Job) -> None:
@@ -316,7 +316,7 @@ class MainWindow(QMainWindow):
         self.commands.classify.add_pictures([Path(path) for path in paths])
 
     def paste(self) -> None:
-        """Whatever picture or file the clipboard holds."""
+        """Open the picture or the files in the clipboard."""
         mime = QGuiApplication.clipboard().mimeData()
         if mime is None or not self._take(mime):
             self.session.notice(
@@ -324,7 +324,7 @@ class MainWindow(QMainWindow):
             )
 
     def _take(self, mime: QMimeData) -> bool:
-        """Open what a drop or the clipboard brings; false where there is nothing of use."""
+        """Open what was dropped or pasted; false where nothing of it can be opened."""
         if mime.hasUrls():
             self.commands.opening.open_paths(_local_paths(mime), self.current_page)
             return True

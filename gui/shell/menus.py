@@ -75,7 +75,7 @@ def build_menus(window: QMainWindow, look: Theme, rows: Sequence[ActionRow]) -> 
 
 
 def toolbar_actions(made: Mapping[str, QAction]) -> list[QAction]:
-    """Those of the built actions that the toolbar shows, left to right."""
+    """The actions that the toolbar shows, left to right."""
     return [made[name] for name in _TOOLBAR]
 
 

@@ -40,8 +40,10 @@ class Parts:
 
 
 def make_page(parts: Parts, name: PageName) -> Page:
-    """A new page. Imported when wanted: the first paint needs Start only, and Train brings the
-    recipe."""
+    """A new page of that name.
+
+    Its module is imported here: the first paint needs Start only, and Train loads the recipe.
+    """
     commands, runner = parts.commands, parts.runner
     base = (parts.session, parts.settings, parts.look)
     if name == "start":

@@ -84,16 +84,16 @@ class SettingsDialog(QDialog):
 
     def show_now(self) -> None:
         """Read what is saved and open; does not block."""
-        self._wishes, sentence = paths.read_preferences()
+        self._preferences, sentence = paths.read_preferences()
         self.notices.clear()
         if sentence:
             self.notices.show_notice(sentence, "warning")
         self._show_theme()
-        for box, wish in (
-            (self.device, self._wishes.device),
-            (self.precision, self._wishes.precision),
+        for box, value in (
+            (self.device, self._preferences.device),
+            (self.precision, self._preferences.precision),
         ):
-            box.setCurrentIndex(max(box.findData(wish), 0))
+            box.setCurrentIndex(max(box.findData(value), 0))
         self._show_runs_dir()
         self._measure()
         self.open()
@@ -164,26 +164,26 @@ class SettingsDialog(QDialog):
     def _compute_chosen(self, _position: int) -> None:
         self._save(
             replace(
-                self._wishes,
+                self._preferences,
                 device=self.device.currentData(),
                 precision=self.precision.currentData(),
             )
         )
 
-    def _save(self, wishes: preferences.Preferences) -> None:
+    def _save(self, changed: preferences.Preferences) -> None:
         try:
-            preferences.write(paths.preferences_file(), wishes)
+            preferences.write(paths.preferences_file(), changed)
         except OSError as error:
             reason = error.strerror or error
             self.notices.show_notice(f"The settings cannot be saved: {reason}.", "error")
             return
         self.notices.clear()
-        self._wishes = wishes
+        self._preferences = changed
 
     # -- the folder of runs ------------------------------------------------------------------
 
     def _show_runs_dir(self) -> None:
-        chosen = self._wishes.runs_dir
+        chosen = self._preferences.runs_dir
         self.runs_dir.setText(chosen or str(paths.default_runs_dir()))
         self.runs_dir.setToolTip(self.runs_dir.text())
         self.runs_dir.setCursorPosition(0)
@@ -198,10 +198,10 @@ class SettingsDialog(QDialog):
         self.keep_runs_in("")
 
     def keep_runs_in(self, folder: str) -> None:
-        """New runs go there, and its runs are listed; empty: the default."""
-        wish = str(Path(folder)) if folder else ""
-        if wish != self._wishes.runs_dir:
-            self._save(replace(self._wishes, runs_dir=wish))
+        """Keep new runs in this folder, and list its runs; empty: the default folder."""
+        value = str(Path(folder)) if folder else ""
+        if value != self._preferences.runs_dir:
+            self._save(replace(self._preferences, runs_dir=value))
             self._show_runs_dir()
             self._refresh_runs()
 

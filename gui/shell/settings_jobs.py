@@ -1,4 +1,4 @@
-"""The jobs of the settings dialog. Core is imported in them, as in `jobs`."""
+"""The jobs of the settings dialog. Core is imported inside: it takes seconds to load."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ def measure_cache(context: JobContext) -> int:
 
 
 def clear_cache(keep: Sequence[Path], context: JobContext) -> int:
-    """Bytes freed. Needs the compute slot: a training reads its features in the cache."""
+    """Clear the cache; returns the bytes freed.
+
+    Needs the compute slot: a training reads its features in the cache.
+    """
     from core.system import disk_cache
 
     return disk_cache.clear(keep=keep, should_stop=context.should_stop)

@@ -93,7 +93,7 @@ class StartPage(Page):
         self.open_ready_made()
 
     def open_ready_made(self) -> ReadyMadeDialog:
-        """The dialog of published datasets; does not block."""
+        """Open the dialog of published datasets; does not block."""
         dialog = ReadyMadeDialog(self.window(), self.look, self._ready_made)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.open()

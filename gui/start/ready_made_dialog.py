@@ -250,12 +250,12 @@ class ReadyMadeDialog(QDialog):
         self.progress.setValue(max(share, 0))
         done, total = counts
         if note == "sorting images":
-            said = f"Sorting images: {done:,} of {total:,}"
+            text = f"Sorting images: {done:,} of {total:,}"
         elif total and note == "downloading":
-            said = f"{done / 1e6:,.1f} of {total / 1e6:,.1f} MB"
+            text = f"{done / 1e6:,.1f} of {total / 1e6:,.1f} MB"
         else:
-            said = f"{note[:1].upper()}{note[1:]} …"
-        self.progress_text.setText(said)
+            text = f"{note[:1].upper()}{note[1:]} …"
+        self.progress_text.setText(text)
         self.download_button.setEnabled(False)
 
     def _show_end(self, sentence: str) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class RecoverCard(Card):
-    """Offers the newest run whose process ended before it did and whose state is there."""
+    """Offers to resume the newest run that was cut off with its process and has a saved state."""
 
     recover_wanted = Signal(object)
     """The path of the run."""
@@ -71,7 +71,7 @@ class RecoverCard(Card):
             self.recover_wanted.emit(self._run.path)
 
     def _dismiss(self) -> None:
-        """For this session; on Runs it can be resumed at any time."""
+        """Hide the card for this session; on Runs the run can be resumed at any time."""
         if self._run is not None:
             self._dismissed.add(self._run.path)
         self.show_runs(self._runs)

@@ -187,12 +187,12 @@ class AdviceView(QScrollArea):
         self.picture.show_plan(option.plan, model=option.recipe.model, image_px=self._image_px)
 
     def show_checking(self, text: str) -> None:
-        """A check is on; `text` says how far it is."""
+        """Show that a check is running; `text` is its progress."""
         self.check_button.setEnabled(False)
         self.check_line.setText(text)
 
     def show_check(self, check: Check | None) -> None:
-        """What the trial found; None: it was ended without an answer."""
+        """Show the result of the check; None where it ended without one."""
         self.check_button.setEnabled(True)
         if check is None:
             self.check_line.setText("There is no result: the check did not come to its end.")

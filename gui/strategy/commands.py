@@ -20,7 +20,7 @@ class AdviceCommands(CommandSet):
 
     advised = Signal(object)
     advice_ended = Signal()
-    """Failed or cancelled: there is none."""
+    """Asking failed or was cancelled: there is no advice."""
     checked = Signal(object)
     check_ended = Signal()
 

@@ -276,21 +276,21 @@ class BudgetStep(_Choices):
 
     def check(self) -> bool:
         """Whether what was entered makes sense; says so where it does not."""
-        said = ""
+        problem = ""
         try:
             self.read_budget()
         except AppError as error:
-            said = str(error)
+            problem = str(error)
             if not self.custom.text().strip():
-                said = "Write how long it may take, for example 90s, 10m or 1.5h."
+                problem = "Write how long it may take, for example 90s, 10m or 1.5h."
             self.custom.setFocus()
-        if not said and self.medium.value() >= self.large.value():
-            said = "A large set must have more images per class than a medium one."
+        if not problem and self.medium.value() >= self.large.value():
+            problem = "A large set must have more images per class than a medium one."
             self.more.setChecked(True)
             self.large.setFocus()
-        self.problem.setText(said)
-        self.problem.setVisible(bool(said))
-        return not said
+        self.problem.setText(problem)
+        self.problem.setVisible(bool(problem))
+        return not problem
 
 
 def _number(name: str, value: int) -> NumberBox:

@@ -1,4 +1,4 @@
-"""The jobs of the Strategy page. Core is imported in them, as in `jobs`."""
+"""The jobs of the Strategy page. Core is imported inside: it takes seconds to load."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Question:
 
 
 def advise(question: Question, context: JobContext) -> Advice:
-    """Raises: AppError where the set or the model cannot be used; Cancelled."""
+    """Advice on the question. Raises: AppError where dataset or model cannot be used; Cancelled."""
     from core.advice.advise import advise as ask
     from core.recipe.recipe import new_recipe
 
@@ -43,7 +43,7 @@ def advise(question: Question, context: JobContext) -> Advice:
 
 
 def check(question: Question, advice: Advice, context: JobContext) -> Check:
-    """A short trial of the arms. Raises: AppError; Cancelled."""
+    """Try the strategies of the advice on a small sample. Raises: AppError; Cancelled."""
     from core.advice.check import check as try_arms
 
     return try_arms(

@@ -116,7 +116,7 @@ class AugmentationPreview(Card):
         self._show_error("")
 
     def show_error(self, text: str) -> None:
-        """The pictures shown before stay away: they would be of other settings."""
+        """Show why there is no preview; the pictures before it, of other settings, are hidden."""
         self.grid.show_rows(())
         self._show_error(text)
 

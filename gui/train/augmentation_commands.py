@@ -1,4 +1,4 @@
-"""Asking for varied pictures."""
+"""The preview of the augmentation: pictures varied as the recipe says."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _WAIT_MS = 0
 
 
 class PreviewCommands(CommandSet):
-    """Main thread only. The newest question counts."""
+    """Only the newest request is answered."""
 
     made = Signal(object)
     refused = Signal(str)
@@ -35,7 +35,7 @@ class PreviewCommands(CommandSet):
         self._timer.timeout.connect(self._submit)
 
     def ask(self, values: dict[str, Any], pick: int, roll: int) -> None:
-        """`made` or `refused` answers, soon; not at all where nothing has changed."""
+        """Vary pictures; `made` or `refused` is emitted, unless nothing has changed."""
         self._question = (values, pick, roll)
         self._timer.start()
 

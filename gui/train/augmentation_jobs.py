@@ -1,4 +1,4 @@
-"""The job of the augmentation preview. Core is imported in it, as in `jobs`."""
+"""The job of the augmentation preview. Core is imported inside: it takes seconds to load."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ class VariedPicture:
 def vary(
     dataset: DatasetIndex, values: dict[str, Any], pick: int, roll: int, context: JobContext
 ) -> tuple[VariedPicture, ...]:
-    """Raises: AppError for a value the recipe refuses and for pictures that cannot be read."""
+    """Vary a few pictures of a dataset several times each.
+
+    Raises: AppError for a value the recipe refuses and for pictures that cannot be read.
+    """
     from core.batches.augment_preview import choose, preview
     from core.recipe.recipe import make_recipe
 

@@ -152,7 +152,7 @@ def keys_of(strategy: str) -> list[str]:
 
 
 def is_of_use(key: str, values: Mapping[str, Any]) -> bool:
-    """Whether a key changes anything beside these values."""
+    """Whether a key has an effect next to these values."""
     if key in _ONLY_WITHOUT:
         other, idle = _ONLY_WITHOUT[key]
         return bool(values.get(other) != idle)

@@ -101,7 +101,7 @@ class RecipeForm(QWidget):
     # -- building ----------------------------------------------------------------------------
 
     def _make_by_hand(self) -> QWidget:
-        """What the layer tree adds to the strategy: said here, and changed there."""
+        """Show what the layer tree adds to the strategy; it is changed there."""
         self.by_hand = QWidget()
         column = QVBoxLayout(self.by_hand)
         column.setContentsMargins(0, theme.S, 0, 0)
@@ -196,7 +196,7 @@ class RecipeForm(QWidget):
         self._model_facts.setVisible(card is not None)
 
     def show_teachers(self, runs: Sequence[RunSummary]) -> None:
-        """Who can teach: these runs, then the models on offer; who is chosen stays so."""
+        """Offer these runs as teachers, then the models; the chosen one stays chosen."""
         offered = [(f"run:{run.name}", f"Run {run.name}") for run in runs]
         offered += [(card.id, card.shown_name) for card in self._cards]
         self._offer("teacher", offered)
@@ -209,7 +209,7 @@ class RecipeForm(QWidget):
         self._show_fields()
 
     def _offer(self, key: str, offered: Sequence[tuple[str, str]]) -> None:
-        """What a box offers beside its first entry, none."""
+        """Fill a box with these choices, below its first entry, “none”."""
         box, current = self._boxes[key], self._value(key)
         assert isinstance(box, ComboBox)
         blocker = QSignalBlocker(box)
@@ -227,7 +227,7 @@ class RecipeForm(QWidget):
         return str(self.box("strategy").currentData())
 
     def values(self) -> dict[str, Any]:
-        """What the recipe is made from: the keys of the chosen strategy."""
+        """The values for the recipe: the keys of the chosen strategy."""
         values: dict[str, Any] = {}
         for key in keys_of(self.strategy):
             if self._has_tasks or key not in TASKS:
@@ -340,7 +340,7 @@ class RecipeForm(QWidget):
         self._show_preset()
 
     def _choices(self) -> dict[str, Any]:
-        """What decides which other fields are of use."""
+        """The values that decide which other fields are shown."""
         boxes = self._boxes.items()
         return {key: self._value(key) for key, box in boxes if not isinstance(box, QLineEdit)}
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def train(values: dict[str, Any], dataset: DatasetIndex, context: JobContext) -> RunResult:
-    """One run from the form's values. Raises: AppError for a value the recipe refuses."""
+    """Train a model as the form's values say. Raises: AppError for a value the recipe refuses."""
     from core.recipe.recipe import new_recipe
     from core.runs.store import RunStore
     from core.training.fit import fit
@@ -37,18 +37,18 @@ def train(values: dict[str, Any], dataset: DatasetIndex, context: JobContext) ->
 
     recipe = new_recipe(values)
     if processes_of(recipe) > 1:
-        hear = ProgressFromEvents(context).hear
-        return fit_together(recipe, dataset, sink=hear, should_stop=context.should_stop)
+        send = ProgressFromEvents(context).send
+        return fit_together(recipe, dataset, sink=send, should_stop=context.should_stop)
     run = RunStore().create(dataset.name or dataset.root.name, recipe)
     listener = ProgressFromEvents(context)
     return fit(
-        recipe, dataset, run, sink=listener.hear, should_stop=context.should_stop,
+        recipe, dataset, run, sink=listener.send, should_stop=context.should_stop,
         between_steps=listener.answer,
     )  # fmt: skip
 
 
 def resume_run(path: Path, context: JobContext) -> RunResult:
-    """Go on with a stopped run; what it told before is told again first, for the curves."""
+    """Resume a stopped run; its earlier events are sent again first, for the curves."""
     from core.runs.store import RunStore
     from core.training.fit import resume
     from core.training.torchrun import processes_of, resume_together
@@ -57,57 +57,59 @@ def resume_run(path: Path, context: JobContext) -> RunResult:
     listener = ProgressFromEvents(context)
     for event in run.read_events():
         if not isinstance(event, RunEnded):
-            listener.hear(event)
+            listener.send(event)
     if processes_of(run.read_recipe()) > 1:
-        return resume_together(run, sink=listener.hear, should_stop=context.should_stop)
+        return resume_together(run, sink=listener.send, should_stop=context.should_stop)
     return resume(
-        run, sink=listener.hear, should_stop=context.should_stop, between_steps=listener.answer
+        run, sink=listener.send, should_stop=context.should_stop, between_steps=listener.answer
     )
 
 
 class ProgressFromEvents:
-    """Passes a run's events on, makes the status line's progress of them, samples the load, and
-    answers what is asked of the model meanwhile."""
+    """Sends a run's events to the window, and their progress to the status line.
+
+    Between two steps it samples the load and classifies the pictures that the window has sent.
+    """
 
     def __init__(self, context: JobContext) -> None:
-        self._link = context
+        self._context = context
         self._load: LoadSampler | None = None
         self._device = "cpu"
         self._epochs = 0
         self._steps = 0  # in an epoch; 0 where a head is fitted to cached features
 
-    def hear(self, event: Event) -> None:
-        self._link.sink(event)
+    def send(self, event: Event) -> None:
+        self._context.sink(event)
         if isinstance(event, RunStarted):
             self._epochs, self._steps = event.epochs, event.steps_per_epoch
             self._device = event.device
         elif isinstance(event, StepDone):
             most = self._epochs * self._steps
-            self._link.on_progress(event.step, most, "training")
+            self._context.on_progress(event.step, most, "training")
         elif isinstance(event, Progress):
-            self._link.on_progress(event.done, event.total, event.note)
+            self._context.on_progress(event.done, event.total, event.note)
         elif isinstance(event, EpochDone) and not self._steps:
-            self._link.on_progress(event.epoch, self._epochs, "training the head")
+            self._context.on_progress(event.epoch, self._epochs, "training the head")
 
     def answer(self, model: CurrentModel) -> None:
-        """Answer what the window asks of the model, between two steps and while it is paused."""
+        """Classify the pictures that the window has sent: between two steps, and while paused."""
         if self._load is None:
             self._load = LoadSampler(self._device)
         if load := self._load.sample():
-            self._link.sink(load)
-        while (paths := self._link.take_questions()) or self._link.is_held():
+            self._context.sink(load)
+        while (paths := self._context.take_questions()) or self._context.is_held():
             if not paths:
                 continue
             classifier = model.classifier()
             by = f"the model in training, step {model.step:,} (epoch {model.epoch:,})"
             for path, answer in zip(paths, classifier.classify(paths, top=5), strict=True):
-                self._link.sink(Answer(path, answer, by))
-            if not self._link.is_held():
+                self._context.sink(Answer(path, answer, by))
+            if not self._context.is_held():
                 return  # the next ones after the next step
 
 
 def plan_of(values: dict[str, Any], classes: int, context: JobContext) -> Plan:
-    """What trains with these recipe values (with `model`), for so many classes.
+    """The plan of a recipe with these values (with `model`), for this number of classes.
 
     Raises: AppError for a value the recipe refuses or a model that cannot be outlined.
     """

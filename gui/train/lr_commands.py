@@ -1,4 +1,4 @@
-"""Asking for a learning rate, and taking it."""
+"""The learning-rate finder: test rates, and use one of them."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class RateCommands(CommandSet):
         return self._runner.find(_KEY) is not None
 
     def use(self, rate: float) -> None:
-        """Make it the learning rate of the next run: a step that can be undone.
+        """Make `rate` the learning rate of the next run; this can be undone.
 
         Raises: AppError where the recipe holds another value that is refused.
         """

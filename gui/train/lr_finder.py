@@ -142,7 +142,7 @@ class RateFinder(QDialog):
         self.start()
 
     def start(self) -> None:
-        """Test the rates between the bounds that stand there."""
+        """Test the rates between the bounds in the fields."""
         self._points, self.curve = [], None
         self.notices.clear()
         try:
@@ -203,7 +203,7 @@ class RateFinder(QDialog):
         self.plot.setFocus()
 
     def _show_end(self, text: str) -> None:
-        """Failed, refused or cancelled: what was drawn stays, without a reading."""
+        """Failed, refused or cancelled: the points stay, without a suggested rate."""
         self._draw()
         self.state.setText("")
         self.notices.show_notice(text, "warning")
@@ -255,15 +255,15 @@ class RateFinder(QDialog):
 
     def _describe(self) -> None:
         """The plot's text twin."""
-        said = [self.reading.text(), self.at_marker.text()]
+        parts = [self.reading.text(), self.at_marker.text()]
         if self._points:
             first, last = self._points[0], self._points[-1]
-            said.insert(
+            parts.insert(
                 0,
                 f"Smoothed loss {first.smooth:.3g} at {rate_text(first.rate)}, {last.smooth:.3g} "
                 f"at {rate_text(last.rate)}.",
             )
-        self.plot.setAccessibleDescription(" ".join(text for text in said if text))
+        self.plot.setAccessibleDescription(" ".join(text for text in parts if text))
 
     # -- export ------------------------------------------------------------------------------
 
@@ -300,7 +300,7 @@ def _field(name: str, text: str) -> QLineEdit:
 
 
 def _number(box: QLineEdit) -> float:
-    """Raises: AppError naming the field and what stands there."""
+    """The number in a field. Raises: AppError naming the field and its text."""
     try:
         return float(box.text().strip())
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The job of the learning-rate finder. Core is imported in it, as in `jobs`."""
+"""The job of the learning-rate finder. Core is imported inside: it takes seconds to load."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class RateQuestion:
 
 
 def find_rate(question: RateQuestion, context: JobContext) -> RateCurve:
-    """Each step goes to the sink. Raises: AppError for a value or a range that is refused, and
+    """Test learning rates; each step is sent. Raises: AppError for a refused value or range, and
     where set or model cannot be used; Cancelled."""
     from core.recipe.recipe import new_recipe
     from core.training.lr_finder.find import find_rate as find

@@ -13,7 +13,7 @@ _TEXT_PX = 96
 
 
 class NoticeList(QWidget):
-    """Hidden while a run has told nothing; closed at first, because the curves matter more."""
+    """Hidden while a run has no notices; closed at first, because the curves matter more."""
 
     def __init__(self, look: Theme) -> None:
         super().__init__()

@@ -64,7 +64,7 @@ _SCRATCH_STEPS = (
 
 
 class TrainPage(Page):
-    """Left the recipe, right the run."""
+    """The recipe on the left, the run on the right."""
 
     def __init__(
         self,
@@ -214,7 +214,7 @@ class TrainPage(Page):
         self.open_rate_finder()
 
     def open_rate_finder(self) -> RateFinder:
-        """The learning-rate finder, at work on what the form says."""
+        """Open the learning-rate finder and start it on the form's values."""
         from gui.train.lr_finder import RateFinder  # brings the plots: only when wanted
 
         finder = RateFinder(self, self.look, self._rates, self.values)
@@ -277,16 +277,16 @@ class TrainPage(Page):
         self._ask_for_plan()
 
     def _show_steps(self) -> None:
-        """What will happen, in three sentences."""
+        """Show what a run will do, in three sentences."""
         is_head = self.form.strategy == "feature-extraction"
         is_scratch = self.form.strategy == "scratch"
-        told = _HEAD_STEPS if is_head else _SCRATCH_STEPS if is_scratch else _TUNE_STEPS
-        for line, text in zip(self._steps, told, strict=True):
+        steps = _HEAD_STEPS if is_head else _SCRATCH_STEPS if is_scratch else _TUNE_STEPS
+        for line, text in zip(self._steps, steps, strict=True):
             line.setText(text)
         self.rate_button.setVisible(not is_head)
 
     def _ask_for_plan(self) -> None:
-        """Have the plan of the form's values drawn; the model is outlined in a worker."""
+        """Ask for the plan of the form's values; the model is outlined in a worker thread."""
         values = self.form.values()
         dataset = self.session.dataset
         self._ask_for_preview()
@@ -296,7 +296,7 @@ class TrainPage(Page):
         self._plans.ask(values, classes)
 
     def _ask_for_preview(self) -> None:
-        """Have pictures varied as the form says; only where somebody looks."""
+        """Ask for varied pictures as the form says, only while the preview is open."""
         dataset, values = self.session.dataset, self.form.values()
         live = self.session.live_run
         can_show = (
@@ -323,7 +323,7 @@ class TrainPage(Page):
         )
 
     def _is_of(self, live: LiveRun, values: dict[str, Any]) -> bool:
-        """Whether the form still says what it said when the run began."""
+        """Whether the form still has the values that it had when the run began."""
         if self._values_of is None or self._values_of[0] is not live:
             self._values_of = (live, values)
         return values == self._values_of[1]
@@ -376,7 +376,7 @@ class TrainPage(Page):
             self.look.give_icon(self.pause_button, "play" if is_paused else "pause", "muted")
 
     def _is_of_another(self, live: LiveRun) -> bool:
-        """Whether the window holds another dataset than `live` learned from."""
+        """Whether the open dataset is another one than `live` trains on."""
         dataset = self.session.dataset
         root = dataset.root if dataset is not None else None
         # A run begins on the session's dataset; names may repeat, folders do not.

@@ -1,4 +1,4 @@
-"""Asking for the plan of a recipe, to be drawn."""
+"""The plan of a recipe, for the picture of it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WAIT_MS = 150
 
 
 class PlanCommands(CommandSet):
-    """Main thread only. The newest question counts; it waits until nobody types any more."""
+    """Only the newest request is answered, once nobody has typed for a moment."""
 
     planned = Signal(object)
 
@@ -34,7 +34,7 @@ class PlanCommands(CommandSet):
         self._timer.timeout.connect(self._submit)
 
     def ask(self, values: dict[str, Any], classes: int) -> None:
-        """`planned` answers, soon; at once where nothing has changed."""
+        """Work out the plan; `planned` is emitted, at once where nothing has changed."""
         self._question = (values, classes)
         if self._question == self._answered and self._plan is not None:
             self.planned.emit(self._plan)
@@ -56,5 +56,5 @@ class PlanCommands(CommandSet):
         self.planned.emit(plan)
 
     def _failed(self, error: AppError) -> None:
-        """A value that is refused is said when the run is started; meanwhile the plan stays."""
+        """The plan before it stays; a refused value is shown when the run is started."""
         self._answered = None

@@ -432,7 +432,7 @@ def fold_groups(groups: Sequence[PlanGroup], most: int) -> tuple[PlanBox, ...]:
 
 
 def _cost(boxes: Sequence[PlanBox], at: int) -> int:
-    """How much is lost by joining a box with its right neighbour."""
+    """The cost of joining a box with its right neighbour: how much detail is lost."""
     left, right = boxes[at], boxes[at + 1]
     is_edge = at == 0 or at + 1 == len(boxes) - 1
     if not left.is_trained:

@@ -1,4 +1,4 @@
-"""The jobs of the queue. Core is imported in them, as in `jobs`."""
+"""The jobs of the queue. Core is imported inside: it takes seconds to load."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _row(entry: QueueEntry) -> QueueRow:
 def add_to_queue(
     values: dict[str, Any], opened: Sequence[Path], name: str, context: JobContext
 ) -> tuple[QueueRow, ...]:
-    """Raises: AppError for a value the recipe refuses."""
+    """Add a training at the end of the queue. Raises: AppError for a value the recipe refuses."""
     from core.recipe.recipe import new_recipe
     from core.runs.queue import Queue
 
@@ -80,14 +80,14 @@ def clear_ended(context: JobContext) -> tuple[QueueRow, ...]:
 
 
 def take_from_queue(context: JobContext) -> QueueEntry | None:
-    """The entry whose turn it is; from now on it is this window's."""
+    """The next entry, reserved for this window; None where none waits."""
     from core.runs.queue import Queue
 
     return Queue().start_next()
 
 
 def train_entry(entry: QueueEntry, context: JobContext) -> RunResult:
-    """One run, as the entry says; the queue on the disk knows how it ended."""
+    """Train an entry; the queue on the disk records how it ended."""
     from core.runs.queue import Queue
     from core.training.queue_runner import work_off
 
@@ -96,7 +96,7 @@ def train_entry(entry: QueueEntry, context: JobContext) -> RunResult:
         Queue(),
         entry,
         on_progress=context.on_progress,
-        sink=listener.hear,
+        sink=listener.send,
         should_stop=context.should_stop,
         between_steps=listener.answer,
     )

@@ -148,7 +148,7 @@ class QueuePanel(Card):
         self._show_tools()
 
     def show_most(self, rows: int) -> None:
-        """So many entries at once at most; the others are scrolled to."""
+        """Show at most this number of entries; the others are reached by scrolling."""
         if rows != self._most_rows:
             self._most_rows = rows
             self._fit_list()

@@ -36,7 +36,7 @@ class RunPlots(QWidget):
     """
 
     draw_wanted = Signal()
-    """Somebody looks at another part, or smooths anew."""
+    """Another part of the plots is shown, or the smoothing was changed."""
 
     def __init__(self, look: Theme) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ class RunPlots(QWidget):
         self.draw_wanted.emit()
 
     def begin(self, live: LiveRun) -> None:
-        """Make ready for another run, or another kind of it; `draw_next` then draws.
+        """Prepare the plots for another run, or another kind of run; `draw_next` then draws.
 
         The plots of the steps appear with their first turn: five new ones in one paint held the
         window up for 180 ms.
@@ -202,7 +202,7 @@ class RunPlots(QWidget):
 
 
 def _markers(live: LiveRun, *kinds: MarkerKind) -> tuple[Marker, ...]:
-    """Of these kinds, in the order of the run."""
+    """The events of these kinds, in the order of the run."""
     per_epoch = max(1, live.started.steps_per_epoch if live.started else 1)
     markers: list[Marker] = []
     if "opened" in kinds:

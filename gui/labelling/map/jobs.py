@@ -1,6 +1,6 @@
 """The jobs behind the map of pictures and the suggested labels: features, and what is drawn.
 
-Core is imported in them, as in `jobs`.
+Core is imported inside: it takes seconds to load.
 """
 
 from __future__ import annotations

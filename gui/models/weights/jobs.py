@@ -31,12 +31,12 @@ def download(card: ModelCard, context: JobContext) -> ModelCard:
     """Fetch the card's weights, telling of it in `Fetched`. Raises: AppError."""
     from core.models.weights import download as downloads
 
-    def tell(done: int, total: int, note: str) -> None:
+    def report(done: int, total: int, note: str) -> None:
         # In megabytes: a progress bar counts in 31 bits, and files are larger.
         context.on_progress(done // _MB, total // _MB, f"{note}, MB" if total else note)
         context.sink(Fetched(card.id, done, total))
 
-    downloads.download(card, on_progress=tell, should_stop=context.should_stop)
+    downloads.download(card, on_progress=report, should_stop=context.should_stop)
     return card
 
 

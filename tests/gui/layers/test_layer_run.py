@@ -15,7 +15,6 @@ from safetensors.torch import load_file
 
 from core.catalog import catalog
 from core.data.sources.scan import scan
-from core.models.weights import weights
 from gui.base.session import Session
 from gui.kit.notice_bar import NoticeBar
 from gui.kit.settings import Settings
@@ -37,7 +36,7 @@ def _pretrained(_card):
 def test_a_real_run_trains_what_is_ticked_and_leaves_the_rest_bit_for_bit(
     qtbot, qapp, make_image_folder, tmp_path: Path, monkeypatch
 ) -> None:
-    monkeypatch.setattr(weights, "pretrained_module", _pretrained)
+    monkeypatch.setattr("core.models.build.pretrained_module", _pretrained)
     holder = QWidget()
     qtbot.addWidget(holder)
     look, session, runner = Theme(), Session(holder), JobRunner(holder)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
 from gui.base.session import Session
 from gui.kit import theme
-from gui.kit.basics import ElidedLabel, label, row
+from gui.kit.basics import ElidedLabel, label, row, vbox
 from gui.kit.notice_bar import NoticeBar
 from gui.kit.settings import Settings
 from gui.kit.theme import Theme
@@ -21,9 +21,7 @@ class Page(QWidget):
         self.settings = settings
         self.look = look
         self.setAccessibleName(title)
-        self.body = QVBoxLayout(self)
-        self.body.setContentsMargins(theme.XL, theme.L, theme.XL, theme.L)
-        self.body.setSpacing(theme.M)
+        self.body = vbox(self, margins=(theme.XL, theme.L, theme.XL, theme.L), spacing=theme.M)
         self._title = label(title, "title")
         self._subtitle = ElidedLabel("", "muted")
         self.header = row(self._title, spacing=theme.M, stretch=False)

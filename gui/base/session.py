@@ -178,6 +178,11 @@ class Session(QObject):
         self.run_changed.emit()
 
     @property
+    def is_run_on(self) -> bool:
+        """Whether a run of this window trains now."""
+        return self.live_run is not None and self.live_run.is_on
+
+    @property
     def can_try(self) -> bool:
         """Whether a run is on whose model can classify pictures between two steps."""
         live = self.live_run

@@ -21,7 +21,7 @@ from gui.base.page import Page
 from gui.base.session import IN_TRAINING, Picture, Session
 from gui.classify.commands import FALLBACK_CLASSIFIER, ClassifyCommands
 from gui.kit import theme
-from gui.kit.basics import Card, ElidedLabel, button, label
+from gui.kit.basics import Card, ElidedLabel, button, hbox, label
 from gui.kit.drop_zone import DropZone
 from gui.kit.inputs import ComboBox
 from gui.kit.settings import Settings
@@ -103,9 +103,7 @@ class ClassifyPage(Page):
 
     def _make_filled(self) -> QWidget:
         filled = QWidget()
-        columns = QHBoxLayout(filled)
-        columns.setContentsMargins(0, 0, 0, 0)
-        columns.setSpacing(theme.M)
+        columns = hbox(filled, spacing=theme.M)
         self.list = QListWidget()
         self.list.setAccessibleName("Pictures")
         self.list.setFixedWidth(_LIST_PX)

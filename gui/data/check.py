@@ -54,11 +54,6 @@ class DatasetCheck(CommandSet):
         self._checked = None
         self._follow()
 
-    @property
-    def _is_run_on(self) -> bool:
-        live = self._session.live_run
-        return live is not None and live.is_on
-
     def _follow(self) -> None:
         """Start, wait or stop, as the session's dataset and its run have it."""
         dataset = self._session.dataset
@@ -74,15 +69,15 @@ class DatasetCheck(CommandSet):
                 self._set_state("done")
             else:
                 self._begin_or_wait(dataset)
-        elif self.state == "busy" and self._is_run_on:
+        elif self.state == "busy" and self._session.is_run_on:
             # The run reads the same files and needs the processor.
             self._runner.supersede(_KEY)
             self._set_state("waiting")
-        elif self.state == "waiting" and not self._is_run_on:
+        elif self.state == "waiting" and not self._session.is_run_on:
             self._begin_or_wait(dataset)
 
     def _begin_or_wait(self, dataset: DatasetIndex) -> None:
-        if self._is_run_on:
+        if self._session.is_run_on:
             self._set_state("waiting")
             return
         self.progress = (0, len(dataset))
@@ -103,7 +98,7 @@ class DatasetCheck(CommandSet):
 
     def _verified(self, found: DatasetIndex) -> None:
         before = self._session.dataset
-        if before is None or before.scanned is not self._checked or self._is_run_on:
+        if before is None or before.scanned is not self._checked or self._session.is_run_on:
             return
         if is_same(before.scanned, found.scanned):
             self._sound = before.scanned

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
 from gui.data.check import DatasetCheck
 from gui.kit import theme
-from gui.kit.basics import button, label
+from gui.kit.basics import button, hbox, label, progress_bar, vbox
 
 _BAR_PX = 180
 
@@ -18,19 +18,13 @@ class CheckLine(QWidget):
     def __init__(self, check: DatasetCheck) -> None:
         super().__init__()
         self._check = check
-        line = QHBoxLayout(self)
-        line.setContentsMargins(0, 0, 0, 0)
-        line.setSpacing(theme.M)
-        words = QVBoxLayout()
-        words.setSpacing(theme.XS)
+        line = hbox(self, spacing=theme.M)
+        words = vbox(spacing=theme.XS)
         self.text = label("", "muted-small")
         self.text.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         words.addStretch(1)
         words.addWidget(self.text)
-        self._bar = QProgressBar()
-        self._bar.setTextVisible(False)
-        self._bar.setFixedWidth(_BAR_PX)
-        self._bar.setAccessibleName("Progress of the full check")
+        self._bar = progress_bar("Progress of the full check", _BAR_PX)
         words.addWidget(self._bar, 0, Qt.AlignmentFlag.AlignRight)
         words.addStretch(1)
         line.addLayout(words)

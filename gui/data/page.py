@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
-    QProgressBar,
     QSplitter,
     QStackedWidget,
     QTabWidget,
@@ -31,7 +30,7 @@ from gui.data.split.view import SplitView
 from gui.data.totals import DatasetTotals
 from gui.edits.commands import DataCommands
 from gui.kit import dialogs, theme
-from gui.kit.basics import button, label
+from gui.kit.basics import button, label, progress_bar, vbox
 from gui.kit.drop_zone import DropZone
 from gui.kit.settings import Settings
 from gui.kit.theme import Theme
@@ -117,10 +116,7 @@ class DataPage(Page):
         self._busy_text = label("Scanning …", "heading")
         self._busy_text.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         column.addWidget(self._busy_text)
-        self._busy_bar = QProgressBar()
-        self._busy_bar.setTextVisible(False)
-        self._busy_bar.setFixedWidth(320)
-        self._busy_bar.setAccessibleName("Progress of the scan")
+        self._busy_bar = progress_bar("Progress of the scan", 320)
         column.addWidget(self._busy_bar, 0, Qt.AlignmentFlag.AlignHCenter)
         self._busy_count = label("", "muted")
         self._busy_count.setAlignment(Qt.AlignmentFlag.AlignHCenter)
@@ -130,9 +126,7 @@ class DataPage(Page):
 
     def _make_filled(self) -> QWidget:
         filled = QWidget()
-        column = QVBoxLayout(filled)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(theme.S)
+        column = vbox(filled)
         self.check_line = CheckLine(self.check)
         self.totals = DatasetTotals(self.check_line)
         column.addWidget(self.totals)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
-from PySide6.QtCore import QSignalBlocker, QTimer, Signal
+from PySide6.QtCore import QSignalBlocker, Signal
 from PySide6.QtWidgets import QGridLayout, QLineEdit, QWidget
 
 from gui.edits.picture_index import PictureFilter, Show
 from gui.kit import theme
+from gui.kit.basics import delayed
 from gui.kit.inputs import ComboBox
 from gui.kit.theme import Theme
 
@@ -42,10 +43,7 @@ class PictureFilters(QWidget):
         self.search.setPlaceholderText("Part of a file name")
         self.search.setAccessibleName("Part of the file name")
         self.search.setClearButtonEnabled(True)
-        self._typing = QTimer(self)
-        self._typing.setSingleShot(True)
-        self._typing.setInterval(_TYPING_MS)
-        self._typing.timeout.connect(self.changed)
+        self._typing = delayed(self, _TYPING_MS, self.changed)
         self.search.textChanged.connect(self._typed)
         for choice in (self.show_choice, self.split_choice, self.order_choice):
             choice.currentIndexChanged.connect(self._choice_changed)

@@ -9,14 +9,14 @@ from dataclasses import replace
 import numpy as np
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeySequence, QShortcut
-from PySide6.QtWidgets import QHBoxLayout, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from gui.base.session import Session
 from gui.data.picture_filters import PictureFilters
 from gui.edits.commands import DataCommands
 from gui.edits.picture_index import Found, PictureIndex, Positions, find, places_of
 from gui.kit import dialogs, theme
-from gui.kit.basics import ElidedLabel, button
+from gui.kit.basics import ElidedLabel, button, hbox, menu_button, vbox
 from gui.kit.theme import Theme
 from gui.kit.words import count, isolate
 from gui.pictures.actions import PictureActions
@@ -46,25 +46,21 @@ class PicturesView(QWidget):
         self._troubles: Mapping[str, Sequence[str]] = {}
         self._wrong: Mapping[str, str] = {}
         self._wrong_source = ""
-        across = QHBoxLayout(self)
-        across.setContentsMargins(0, theme.S, 0, 0)
-        across.setSpacing(theme.M)
+        across = hbox(self, margins=(0, theme.S, 0, 0), spacing=theme.M)
         across.addLayout(self._make_classes(look), 6)
         across.addLayout(self._make_gallery(look), 7)
 
     def _make_classes(self, look: Theme) -> QVBoxLayout:
         self.table = ClassTable(look, self._data)
         self.table.classes_selected.connect(self._filter_changed)
-        column = QVBoxLayout()
-        column.setSpacing(theme.S)
+        column = vbox()
         column.addWidget(self.table, 1)
         self.all_button = button("All classes", self.choose_all)
         self.rename_button = button("Rename …", self.table.ask_rename)
         self.rename_button.setToolTip("Show the selected class under another name (F2)")
         self.merge_button = button("Merge …", self.table.ask_merge)
         self.merge_button.setToolTip("Make one class of two or more selected ones (M)")
-        line = QHBoxLayout()
-        line.setSpacing(theme.S)
+        line = hbox()
         for each in (self.all_button, self.rename_button, self.merge_button):
             line.addWidget(each)
         line.addStretch(1)
@@ -72,8 +68,7 @@ class PicturesView(QWidget):
         return column
 
     def _make_gallery(self, look: Theme) -> QVBoxLayout:
-        side = QVBoxLayout()
-        side.setSpacing(theme.S)
+        side = vbox()
         self.filters = PictureFilters(look)
         self.filters.changed.connect(self._filter_changed)
         side.addWidget(self.filters)
@@ -101,16 +96,11 @@ class PicturesView(QWidget):
         actions = self.actions_of_pictures
         self.relabel_button = button("Relabel …", actions.choose_class)
         self.relabel_button.setToolTip("Give the selected pictures another class (R, or 1 to 9)")
-        self.move_button = QToolButton()
-        self.move_button.setProperty("role", "menu")
-        self.move_button.setText("Move")
-        self.move_button.setAccessibleName("Move to another part of the split")
-        self.move_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.move_button = menu_button("Move", "Move to another part of the split")
         self.move_button.addActions(actions.moves)
         self.exclude_button = button("Exclude", actions.exclude_or_restore)
         self.exclude_button.setToolTip("Leave the selected pictures out of the dataset (Del)")
-        line = QHBoxLayout()
-        line.setSpacing(theme.S)
+        line = hbox()
         line.addStretch(1)
         for each in (self.relabel_button, self.move_button, self.exclude_button):
             line.addWidget(each)

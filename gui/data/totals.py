@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QHBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
 from gui.data.split.text import describe_split
 from gui.kit import theme
-from gui.kit.basics import Card, ElidedLabel, Stat, label
+from gui.kit.basics import Card, ElidedLabel, Stat, hbox, label
 from gui.kit.words import count, quote
 
 if TYPE_CHECKING:
@@ -25,8 +25,7 @@ class DatasetTotals(Card):
     def __init__(self, check_line: QWidget) -> None:
         super().__init__(margin=theme.M)
         self.body.setSpacing(theme.XS)
-        line = QHBoxLayout()
-        line.setSpacing(0)
+        line = hbox(spacing=0)
         names = ("images", "classes", "train", "val", "test", "no label", "excluded", "problems")
         self.stats = {name: Stat(name) for name in names}
         self.stats["test"].setToolTip("Not touched until you ask for it")

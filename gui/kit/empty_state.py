@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QLabel, QVBoxLayout
+from PySide6.QtWidgets import QLabel
 
 from gui.kit import theme
-from gui.kit.basics import Card, button, label
+from gui.kit.basics import Card, button, label, vbox
 from gui.kit.theme import Theme
 
 _ICON_PX = 40
@@ -29,8 +29,7 @@ class BlankState(Card):
         self._hint = label(hint, "muted", wraps=True)
         self._hint.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         self._hint.setFixedWidth(_TEXT_PX)
-        self._lines = QVBoxLayout()
-        self._lines.setSpacing(theme.S)
+        self._lines = vbox()
         centre = Qt.AlignmentFlag.AlignHCenter
         self._lines.addWidget(self._icon, 0, centre)
         self._lines.addWidget(label(heading, "heading"), 0, centre)

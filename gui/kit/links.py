@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent
-from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QPushButton, QWidget
 
 from gui.kit import theme
-from gui.kit.basics import label
+from gui.kit.basics import label, vbox
 from gui.kit.theme import Theme
 
 LinkRow = tuple[str, str, str, Callable[[], None]]
@@ -22,9 +22,7 @@ class LinkList(QWidget):
     def __init__(self, look: Theme, *, empty: str) -> None:
         super().__init__()
         self._theme = look
-        self._column = QVBoxLayout(self)
-        self._column.setContentsMargins(0, 0, 0, 0)
-        self._column.setSpacing(0)
+        self._column = vbox(self, spacing=0)
         self._empty = label(empty, "muted", wraps=True)
         self._column.addWidget(self._empty)
         self._buttons: list[_LinkButton] = []

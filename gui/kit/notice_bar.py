@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 from PySide6.QtCore import QSize, Qt, Signal, SignalInstance
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QToolButton, QWidget
+from PySide6.QtWidgets import QFrame, QLabel, QToolButton, QWidget
 
 from core.errors import AppError
 from gui.kit import theme
+from gui.kit.basics import hbox, icon_button
 from gui.kit.theme import Theme, set_role
 
 Level = Literal["info", "warning", "error"]
@@ -30,9 +31,7 @@ class NoticeBar(QFrame):
         self.setObjectName("notice")
         self._theme = look
         self._level: Level = "info"
-        line = QHBoxLayout(self)
-        line.setContentsMargins(theme.M, theme.S, theme.S, theme.S)
-        line.setSpacing(theme.S)
+        line = hbox(self, margins=(theme.M, theme.S, theme.S, theme.S))
         self._icon = QLabel()
         line.addWidget(self._icon, 0, Qt.AlignmentFlag.AlignTop)
         self._text = QLabel()
@@ -44,12 +43,7 @@ class NoticeBar(QFrame):
         self.redo_button = self._make_action("Redo", self.redo_wanted)
         for offered in (self.undo_button, self.redo_button):
             line.addWidget(offered, 0, Qt.AlignmentFlag.AlignTop)
-        self._close = QToolButton()
-        self._close.setProperty("role", "flat")
-        self._close.setAccessibleName("Close this notice")
-        self._close.setToolTip("Close this notice")
-        look.give_icon(self._close, "close")
-        self._close.clicked.connect(self.clear)
+        self._close = icon_button(look, "close", "Close this notice", self.clear)
         line.addWidget(self._close, 0, Qt.AlignmentFlag.AlignTop)
         look.changed.connect(self._draw_icon)
         self.hide()

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QToolButton, QWidget
+from PySide6.QtWidgets import QButtonGroup, QToolButton, QWidget
 
 from gui.kit import theme
+from gui.kit.basics import hbox
 from gui.kit.theme import Theme
 
 
@@ -20,9 +21,7 @@ class ViewSwitch(QWidget):
     def __init__(self, look: Theme, views: Sequence[tuple[str, str, str]]) -> None:
         """`views`: key, text and icon of each; the first one is on."""
         super().__init__()
-        line = QHBoxLayout(self)
-        line.setContentsMargins(0, 0, 0, 0)
-        line.setSpacing(theme.XS)
+        line = hbox(self, spacing=theme.XS)
         self._group = QButtonGroup(self)
         self.buttons: dict[str, QToolButton] = {}
         for key, text, icon in views:

@@ -11,13 +11,11 @@ from PySide6.QtWidgets import (
     QLineEdit,
     QListWidget,
     QListWidgetItem,
-    QProgressBar,
-    QVBoxLayout,
     QWidget,
 )
 
 from gui.kit import theme
-from gui.kit.basics import button, label, row
+from gui.kit.basics import button, label, progress_bar, row, vbox
 from gui.kit.words import count, isolate, quote
 
 if TYPE_CHECKING:
@@ -42,14 +40,10 @@ class ClassNaming(QWidget):
         self._dataset: DatasetIndex | None = None
         self._named: list[str] = []
         self.setFixedWidth(_WIDTH_PX)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(theme.S)
+        column = vbox(self)
         self.progress_text = label("", "heading", wraps=True)
         column.addWidget(self.progress_text)
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(False)
-        self.bar.setAccessibleName("Pictures with a label")
+        self.bar = progress_bar("Pictures with a label")
         column.addWidget(self.bar)
         self.list = QListWidget()
         self.list.setAccessibleName("Classes with the keys that label")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtWidgets import QProgressBar, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
 from core.catalog.names import shown_name
 from gui.kit import theme
-from gui.kit.basics import Card, button, label, row
+from gui.kit.basics import Card, button, label, progress_bar, row, vbox
 from gui.kit.theme import Theme
 from gui.kit.words import count, duration
 from gui.labelling.commands import FeatureCommands
@@ -31,15 +31,11 @@ class FeatureStateView(Card):
         self.cost = label("", "body", wraps=True)
         texts = QWidget()
         texts.setFixedWidth(_WIDTH_PX)
-        lines = QVBoxLayout(texts)
-        lines.setContentsMargins(0, 0, 0, 0)
+        lines = vbox(texts, spacing=-1)
         for each in (label(heading, "heading"), self.text, self.cost):
             each.setAlignment(centre)
             lines.addWidget(each)
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(False)
-        self.bar.setFixedWidth(320)
-        self.bar.setAccessibleName("Progress of the features")
+        self.bar = progress_bar("Progress of the features", 320)
         self.start_button = button(
             action, features.read, role="primary", icon=(look, "play", "on_accent")
         )

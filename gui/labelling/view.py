@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QHBoxLayout, QSlider, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QSlider, QVBoxLayout, QWidget
 
 from core.data.journal import Edit
 from gui.base.session import Session
 from gui.edits.commands import DataCommands
 from gui.kit import theme
-from gui.kit.basics import Card, ElidedLabel, button, label, row
+from gui.kit.basics import Card, ElidedLabel, button, delayed, hbox, label, row, vbox
 from gui.kit.theme import Theme
 from gui.kit.view_switch import ViewSwitch
 from gui.kit.words import count
@@ -90,26 +90,17 @@ class LabellingView(QWidget):
         self._look = look
         self.queue: LabellingQueue | None = None
         self._chooser: ClassChooser | None = None
-        self._learn_timer = QTimer(self)
-        self._learn_timer.setSingleShot(True)
-        self._learn_timer.setInterval(_LEARN_MS)
-        self._learn_timer.timeout.connect(self._labelling.learn)
-        self._settle_timer = QTimer(self)
-        self._settle_timer.setSingleShot(True)
-        self._settle_timer.setInterval(_SETTLE_MS)
-        self._settle_timer.timeout.connect(self._settle)
+        self._learn_timer = delayed(self, _LEARN_MS, self._labelling.learn)
+        self._settle_timer = delayed(self, _SETTLE_MS, self._settle)
         self._state_timer = QTimer(self)
         self._state_timer.setInterval(_REFRESH_MS)
         self._state_timer.timeout.connect(self._say_state)
-        across = QHBoxLayout(self)
-        across.setContentsMargins(0, theme.S, 0, 0)
-        across.setSpacing(theme.M)
+        across = hbox(self, margins=(0, theme.S, 0, 0), spacing=theme.M)
         self.classes = ClassNaming()
         self.classes.chosen.connect(self.label_as)
         self.classes.renamed.connect(self._data.rename)
         self.classes.refused.connect(self._refuse)
-        side = QVBoxLayout()
-        side.setSpacing(theme.S)
+        side = vbox()
         side.addWidget(self.classes, 1)
         side.addWidget(self._make_bulk())
         across.addLayout(side)
@@ -121,8 +112,7 @@ class LabellingView(QWidget):
     # -- building ----------------------------------------------------------------------------
 
     def _make_pictures(self) -> QVBoxLayout:
-        column = QVBoxLayout()
-        column.setSpacing(theme.S)
+        column = vbox()
         self.orders = ViewSwitch(
             self._look,
             (

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import shiboken6
 from PySide6.QtCore import Signal
 from PySide6.QtGui import QUndoStack
-from PySide6.QtWidgets import QHBoxLayout, QToolButton, QWidget
+from PySide6.QtWidgets import QToolButton, QWidget
 
 from gui.kit import theme
-from gui.kit.basics import label
+from gui.kit.basics import hbox, icon_button, label
 from gui.kit.theme import Theme
 
 _PRESETS = (
@@ -41,10 +41,7 @@ class LayerBar(QWidget):
 
     def __init__(self, look: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._look = look
-        line = QHBoxLayout(self)
-        line.setContentsMargins(0, 0, 0, 0)
-        line.setSpacing(theme.XS)
+        line = hbox(self, spacing=theme.XS)
         line.addWidget(label("Train", "muted-small"))
         line.addSpacing(theme.XS)
         self.presets: dict[str, QToolButton] = {}
@@ -59,21 +56,13 @@ class LayerBar(QWidget):
             self.presets[key] = made
             line.addWidget(made)
         line.addStretch(1)
-        self.undo_button = self._make_button("Undo", "undo")
-        self.redo_button = self._make_button("Redo", "redo")
-        line.addWidget(self.undo_button)
-        line.addWidget(self.redo_button)
+        self.undo_button = icon_button(look, "undo", "Undo")
+        self.redo_button = icon_button(look, "redo", "Redo")
+        for tool in (self.undo_button, self.redo_button):
+            tool.setEnabled(False)
+            line.addWidget(tool)
         self._stack: QUndoStack | None = None
         self.show_presets({})
-
-    def _make_button(self, text: str, icon: str) -> QToolButton:
-        made = QToolButton()
-        made.setProperty("role", "flat")
-        made.setAccessibleName(text)
-        made.setToolTip(text)
-        made.setEnabled(False)
-        self._look.give_icon(made, icon)
-        return made
 
     def follow(self, stack: QUndoStack) -> None:
         """Let the two buttons undo and redo the steps of a stack."""

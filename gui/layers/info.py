@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QScrollArea, QWidget
 
 from core.models.layers.explain import explain_depth, explain_kind
 from core.models.layers.rows import shape_text
 from gui.kit import theme
-from gui.kit.basics import ElidedLabel, label
+from gui.kit.basics import ElidedLabel, hbox, label, vbox
 from gui.kit.theme import Theme
 from gui.kit.words import short_number
 from gui.layers.text import megabytes
@@ -38,11 +38,8 @@ class LayerInfo(QScrollArea):
         self.setAccessibleName("The selected layer")
         self.setFixedHeight(_HEIGHT_PX)
         inside = QWidget()
-        column = QVBoxLayout(inside)
-        column.setContentsMargins(0, theme.XS, theme.S, 0)
-        column.setSpacing(2)
-        line = QHBoxLayout()
-        line.setSpacing(theme.S)
+        column = vbox(inside, margins=(0, theme.XS, theme.S, 0), spacing=2)
+        line = hbox()
         self._swatch = QFrame()
         self._swatch.setFixedSize(_SWATCH_PX, _SWATCH_PX)
         self.title = ElidedLabel("", "heading")

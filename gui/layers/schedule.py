@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
-from PySide6.QtWidgets import QHBoxLayout, QSlider, QToolButton, QWidget
+from PySide6.QtWidgets import QSlider, QWidget
 
 from gui.kit import theme
-from gui.kit.basics import ElidedLabel, label
+from gui.kit.basics import ElidedLabel, hbox, icon_button, label
 from gui.kit.theme import Theme
 from gui.layers.text import schedule_text
 
@@ -25,18 +25,16 @@ class LayerSchedule(QWidget):
         super().__init__(parent)
         self.epoch: int | None = None
         self._plan: LayerPlan | None = None
-        line = QHBoxLayout(self)
-        line.setContentsMargins(0, 0, 0, 0)
-        line.setSpacing(theme.XS)
+        line = hbox(self, spacing=theme.XS)
         line.addWidget(label("Epoch", "muted-small"))
-        self.back = self._make_button(look, "One epoch back", "chevron-left", -1)
+        self.back = icon_button(look, "chevron-left", "One epoch back", self._step_back)
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setAccessibleName("Epoch to look at")
         self.slider.setToolTip("Step through the epochs: what trains then shows in the tree")
         self.slider.setPageStep(1)
         self.slider.setFixedWidth(120)
         self.slider.valueChanged.connect(self._moved)
-        self.on = self._make_button(look, "One epoch on", "chevron-right", 1)
+        self.on = icon_button(look, "chevron-right", "One epoch on", self._step_on)
         for part in (self.back, self.slider, self.on):
             line.addWidget(part)
         self.number = label("", "small")
@@ -45,15 +43,6 @@ class LayerSchedule(QWidget):
         line.addSpacing(theme.XS)
         line.addWidget(self.text, 1)
         self.hide()
-
-    def _make_button(self, look: Theme, name: str, icon: str, by: int) -> QToolButton:
-        made = QToolButton()
-        made.setProperty("role", "flat")
-        made.setAccessibleName(name)
-        made.setToolTip(name)
-        look.give_icon(made, icon)
-        made.clicked.connect(self._step_back if by < 0 else self._step_on)
-        return made
 
     def show_plan(self, plan: LayerPlan | None) -> None:
         """The whole plan. Where all opens at once there is nothing to step through."""

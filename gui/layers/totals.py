@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
-from gui.kit.basics import label
+from gui.kit.basics import label, vbox
 from gui.layers.text import memory_text, strategy_text, trained_text
 
 if TYPE_CHECKING:
@@ -19,9 +19,7 @@ class LayerTotals(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(0)
+        column = vbox(self, spacing=0)
         self.trained = label("", "heading", wraps=True)
         self.strategy = label("", "small", wraps=True)
         self.memory = label("", "muted-small", wraps=True)

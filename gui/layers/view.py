@@ -12,13 +12,12 @@ from PySide6.QtWidgets import (
     QMenu,
     QStackedWidget,
     QToolButton,
-    QVBoxLayout,
     QWidget,
 )
 
 from core.plan.layer_text import plan_to_csv, plan_to_markdown
 from gui.kit import theme
-from gui.kit.basics import label
+from gui.kit.basics import hbox, icon_button, label, menu_button, vbox
 from gui.kit.inputs import SearchField
 from gui.kit.theme import Theme
 from gui.kit.words import count
@@ -81,9 +80,7 @@ class LayerView(QWidget):
         self.plan: LayerPlan | None = None
         self._found: list[QModelIndex] = []  # good until the model is filled again
         self._found_at = 0
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, theme.S, 0, 0)
-        column.setSpacing(theme.XS)
+        column = vbox(self, margins=(0, theme.S, 0, 0), spacing=theme.XS)
         column.addLayout(self._make_tools())
         self.bar = LayerBar(look)
         self.bar.preset_wanted.connect(self.preset_wanted)
@@ -110,8 +107,7 @@ class LayerView(QWidget):
     # -- building ----------------------------------------------------------------------------
 
     def _make_tools(self) -> QHBoxLayout:
-        line = QHBoxLayout()
-        line.setSpacing(theme.XS)
+        line = hbox(spacing=theme.XS)
         self.search = _LayerSearch(self._look, name="Search layers", hint="Search the layers")
         self.search.textChanged.connect(self._search)
         self.search.step_wanted.connect(self._step)
@@ -119,8 +115,9 @@ class LayerView(QWidget):
         line.addWidget(self.search, 1)
         self.hits = label("", "muted-small")
         line.addWidget(self.hits)
-        self.back_button = self._make_button("Previous hit", "chevron-up", self._show_previous)
-        self.next_button = self._make_button("Next hit", "chevron-down", self._show_next)
+        look = self._look
+        self.back_button = icon_button(look, "chevron-up", "Previous hit", self._show_previous)
+        self.next_button = icon_button(look, "chevron-down", "Next hit", self._show_next)
         line.addWidget(self.back_button)
         line.addWidget(self.next_button)
         expand = QMenu(self)
@@ -144,14 +141,14 @@ class LayerView(QWidget):
             self._copy_menu.addAction(text, slot)
         self.copy_button = self._make_menu_button("Copy", "content-copy", self._copy_menu)
         line.addWidget(self.copy_button)
-        self.explain_button = self._make_button("Explain", "help-circle-outline", None)
+        self.explain_button = icon_button(self._look, "help-circle-outline", "Explain")
         self.explain_button.setCheckable(True)
         self.explain_button.setProperty("role", "toggle")
         self.explain_button.setToolTip("Explain the selected layer below the tree")
         self.explain_button.toggled.connect(self._show_info)
         self.explain_button.clicked.connect(self._remember_info)
         line.addWidget(self.explain_button)
-        self.room_button = self._make_button("More room", "arrow-expand-all", None)
+        self.room_button = icon_button(self._look, "arrow-expand-all", "More room")
         self.room_button.setCheckable(True)
         self.room_button.setProperty("role", "toggle")
         self.room_button.setToolTip("Give the layers the whole page, without the list of models")
@@ -159,26 +156,9 @@ class LayerView(QWidget):
         line.addWidget(self.room_button)
         return line
 
-    def _make_button(self, text: str, icon: str, clicked: object) -> QToolButton:
-        made = QToolButton()
-        made.setProperty("role", "flat")
-        made.setAccessibleName(text)
-        made.setToolTip(text)
-        self._look.give_icon(made, icon)
-        if clicked is not None:
-            made.clicked.connect(clicked)
-        return made
-
     def _make_menu_button(self, text: str, icon: str, menu: QMenu) -> QToolButton:
-        made = QToolButton()
-        made.setText(f" {text}")
-        made.setAccessibleName(f"{text} layers")
-        made.setProperty("role", "menu")
-        made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        made.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        made.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        made = menu_button(text, f"{text} layers", icon=(self._look, icon))
         made.setMenu(menu)
-        self._look.give_icon(made, icon)
         return made
 
     def _make_tree(self) -> LayerTreeView:

@@ -8,18 +8,16 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
     QFrame,
     QGridLayout,
-    QHBoxLayout,
     QLabel,
     QPushButton,
     QScrollArea,
-    QVBoxLayout,
     QWidget,
 )
 
 from core.catalog.card import ModelCard
 from core.catalog.families import family_text
 from gui.kit import theme
-from gui.kit.basics import ElidedLabel, button, label, separator
+from gui.kit.basics import ElidedLabel, button, hbox, label, separator, vbox
 from gui.kit.theme import Theme, set_role
 from gui.kit.words import count
 from gui.models.facts import card_facts
@@ -46,9 +44,7 @@ class ModelCardView(QWidget):
         super().__init__()
         self._look = look
         self._card: ModelCard | None = None
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, theme.S, 0, 0)
-        column.setSpacing(theme.S)
+        column = vbox(self, margins=(0, theme.S, 0, 0))
         self._scroll = QScrollArea()
         self._scroll.setWidgetResizable(True)
         self._scroll.setFrameShape(QFrame.Shape.NoFrame)
@@ -63,9 +59,7 @@ class ModelCardView(QWidget):
 
     def _make_content(self) -> QWidget:
         content = QWidget()
-        column = QVBoxLayout(content)
-        column.setContentsMargins(0, 0, theme.S, 0)
-        column.setSpacing(theme.S)
+        column = vbox(content, margins=(0, 0, theme.S, 0))
         self.name = label("", "heading", wraps=True)
         column.addWidget(self.name)
         self.model_id = label("", "muted-small", wraps=True)
@@ -90,8 +84,7 @@ class ModelCardView(QWidget):
             column.addWidget(part)
         self._variants_line = separator()
         self._variants_heading = label("Other weights of this architecture", "heading", wraps=True)
-        self._variants = QVBoxLayout()
-        self._variants.setSpacing(0)
+        self._variants = vbox(spacing=0)
         column.addWidget(self._variants_line)
         column.addWidget(self._variants_heading)
         column.addLayout(self._variants)
@@ -158,8 +151,7 @@ class ModelCardView(QWidget):
         value, more = label("", "body", wraps=True), label("", "muted-small", wraps=True)
         for part in (value, more):
             part.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        both = QVBoxLayout()
-        both.setSpacing(0)
+        both = vbox(spacing=0)
         both.addWidget(value)
         both.addWidget(more)
         self._grid.addWidget(label(name, "muted"), line, 0, Qt.AlignmentFlag.AlignTop)
@@ -207,8 +199,7 @@ class ModelCardView(QWidget):
         made.setObjectName(variant.id)
         made.setAccessibleName(f"{variant.id}, {', '.join(facts)}")
         made.setToolTip(variant.id)
-        line = QHBoxLayout(made)
-        line.setContentsMargins(theme.S, theme.XS, theme.S, theme.XS)
+        line = hbox(made, margins=(theme.S, theme.XS, theme.S, theme.XS), spacing=-1)
         name = ElidedLabel(variant.tag or variant.arch)
         name.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         detail = label(" · ".join(facts), "muted-small")

@@ -10,7 +10,6 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import (
     QFrame,
     QGridLayout,
-    QHBoxLayout,
     QLabel,
     QPushButton,
     QScrollArea,
@@ -20,7 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from gui.kit import text_tables, theme
-from gui.kit.basics import button, label, separator
+from gui.kit.basics import button, hbox, label, separator, vbox
 from gui.kit.theme import Theme, set_role
 from gui.kit.words import count
 from gui.models.facts import LATENCY, Fact, best_of
@@ -96,11 +95,8 @@ class CompareView(QWidget):
         self.cells: dict[tuple[str, str], QLabel] = {}
         """(fact, model's id) → where it stands."""
         self._latency_texts: dict[str, str] = {}
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(theme.S)
-        line = QHBoxLayout()
-        line.setSpacing(theme.S)
+        column = vbox(self)
+        line = hbox()
         self.hint = label("", "muted")
         line.addWidget(self.hint, 1)
         self.copy_markdown_button = button("Copy as Markdown", self.copy_markdown)
@@ -225,16 +221,13 @@ class CompareView(QWidget):
 
     def _make_head(self, card: ModelCard, number: int) -> QWidget:
         made = QWidget()
-        column = QVBoxLayout(made)
-        column.setContentsMargins(0, 0, 0, theme.XS)
-        column.setSpacing(theme.XS)
+        column = vbox(made, margins=(0, 0, 0, theme.XS), spacing=theme.XS)
         name = label(f"{number}  {_breakable(card.shown_name)}", "heading", wraps=True)
         name.setToolTip(card.id)
         column.addWidget(name)
         column.addWidget(label(card.source, "muted-small"))
         column.addStretch(1)
-        line = QHBoxLayout()
-        line.setSpacing(theme.XS)
+        line = hbox(spacing=theme.XS)
         use = button("Use", self._use_clicked)
         remove = button("", self._remove_clicked, icon=(self._look, "close", "muted"))
         remove.setText("")

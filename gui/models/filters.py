@@ -6,13 +6,12 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, get_args
 
-from PySide6.QtCore import QSignalBlocker, Qt, Signal
+from PySide6.QtCore import QSignalBlocker, Signal
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QMenu,
     QToolButton,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -20,8 +19,7 @@ from core.catalog.card import Source
 from core.catalog.domains import DomainBackbone, domain_backbones
 from core.catalog.presets import PRESETS, Preset, preset
 from core.catalog.search import CardFilter
-from gui.kit import theme
-from gui.kit.basics import button
+from gui.kit.basics import button, hbox, menu_button, vbox
 from gui.kit.inputs import ComboBox, SearchField
 from gui.kit.theme import Theme, set_role
 
@@ -81,9 +79,7 @@ class ModelFilters(QWidget):
     def __init__(self, look: Theme) -> None:
         super().__init__()
         self._is_setting = False
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(theme.S)
+        column = vbox(self)
         self.search = SearchField(
             look,
             name="Search models",
@@ -93,8 +89,7 @@ class ModelFilters(QWidget):
         self.needs = self._make_needs(look)
         self.reset_button = button("Reset", self.reset)
         self.reset_button.setToolTip("Show all models again")
-        first = QHBoxLayout()
-        first.setSpacing(theme.S)
+        first = hbox()
         first.addWidget(self.search, 1)
         self.choices: dict[str, ComboBox] = {}
         self.weights = self._add_choice(_WEIGHTS, "Weights", first, stretch=0)
@@ -104,8 +99,7 @@ class ModelFilters(QWidget):
         for made in (self.needs, self.reset_button):
             first.addWidget(made)
         column.addLayout(first)
-        second = QHBoxLayout()
-        second.setSpacing(theme.S)
+        second = hbox()
         self._add_choice("source", "Source", second)
         self._add_choice("family", "Family", second)
         for bound in _BOUNDS:
@@ -121,14 +115,8 @@ class ModelFilters(QWidget):
         self._show_state()
 
     def _make_needs(self, look: Theme) -> QToolButton:
-        made = QToolButton()
-        made.setText(" Usual needs")
-        made.setAccessibleName("Models for the usual needs")
-        made.setProperty("role", "menu")
-        made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        made.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        made.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        look.give_icon(made, "lightbulb-on-outline")
+        icon = (look, "lightbulb-on-outline")
+        made = menu_button("Usual needs", "Models for the usual needs", icon=icon)
         menu = QMenu(made)
         menu.setToolTipsVisible(True)
         for need in PRESETS:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
 from core.catalog.search import CardFilter
 from gui.kit import theme
-from gui.kit.basics import button, label
+from gui.kit.basics import button, label, vbox
 from gui.kit.words import count
 from gui.models.filters import ModelFilter, ModelFilters
 
@@ -27,15 +27,12 @@ class NoModelFits(QWidget):
         self._filters = filters
         self._fitting = fitting
         self._wishes: list[ModelFilter] = []
-        column = QVBoxLayout(self)
-        column.setContentsMargins(theme.L, theme.XL, theme.L, theme.XL)
-        column.setSpacing(theme.S)
+        column = vbox(self, margins=(theme.L, theme.XL, theme.L, theme.XL))
         column.addStretch(1)
         self.hint = label("", "muted", wraps=True)
         column.addWidget(label("No model fits", "heading"))
         column.addWidget(self.hint)
-        self._ways = QVBoxLayout()
-        self._ways.setSpacing(theme.S)
+        self._ways = vbox()
         column.addLayout(self._ways)
         column.addStretch(2)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QPoint, Qt, QTimer
+from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import QSplitter, QStackedWidget, QTabWidget, QWidget
 
@@ -14,7 +14,7 @@ from core.models.resolve import resolve_model
 from gui.base.page import Page
 from gui.base.session import Session
 from gui.kit import theme
-from gui.kit.basics import label
+from gui.kit.basics import delayed, label
 from gui.kit.settings import Settings
 from gui.kit.theme import Theme
 from gui.kit.view_switch import ViewSwitch
@@ -92,10 +92,7 @@ class ModelsPage(Page):
         self.header.addWidget(self.switch)
         self._shares = [_CARD_SHARE, _LAYERS_SHARE]
         self._shown_tab = 0
-        self._layers_soon = QTimer(self)
-        self._layers_soon.setSingleShot(True)
-        self._layers_soon.setInterval(_LAYERS_AFTER_MS)
-        self._layers_soon.timeout.connect(self._ask_for_layers)
+        self._layers_soon = delayed(self, _LAYERS_AFTER_MS, self._ask_for_layers)
         self._connect()
         find = QShortcut(QKeySequence(QKeySequence.StandardKey.Find), self)
         find.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)

@@ -12,12 +12,11 @@ from PySide6.QtWidgets import (
     QLineEdit,
     QListWidget,
     QListWidgetItem,
-    QVBoxLayout,
     QWidget,
 )
 
 from gui.kit import theme
-from gui.kit.basics import label
+from gui.kit.basics import label, vbox
 from gui.kit.table import ROW_PX
 from gui.kit.words import isolate, quote
 
@@ -37,9 +36,7 @@ class ClassChooser(QDialog):
         self._classes = classes
         self.setWindowTitle("Relabel")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(theme.L, theme.L, theme.L, theme.L)
-        column.setSpacing(theme.S)
+        column = vbox(self, margins=(theme.L, theme.L, theme.L, theme.L))
         column.addWidget(label(heading, "heading"))
         self.search = QLineEdit()
         self.search.setAcceptDrops(False)  # drops belong to the window

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, Qt, Signal
 from PySide6.QtGui import (
     QColor,
     QContextMenuEvent,
@@ -30,6 +30,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QToolTip
 
 from gui.kit import theme
+from gui.kit.basics import delayed
 from gui.kit.theme import Theme
 from gui.pictures.cache import PictureCache
 from gui.pictures.cells import CELL_PX, GAP_PX, CellArea
@@ -74,10 +75,7 @@ class Gallery(CellArea):
         self._is_current_seen = False
         self._broken: tuple[bool, QIcon] | None = None
         self._empty_text = ""
-        self._ask_timer = QTimer(self)
-        self._ask_timer.setSingleShot(True)
-        self._ask_timer.setInterval(_ASK_MS)
-        self._ask_timer.timeout.connect(self._ask)
+        self._ask_timer = delayed(self, _ASK_MS, self._ask)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName(name)
         look.changed.connect(self._theme_changed)

@@ -12,13 +12,11 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QPushButton,
     QScrollArea,
-    QToolButton,
-    QVBoxLayout,
     QWidget,
 )
 
 from gui.kit import theme
-from gui.kit.basics import Card, ElidedLabel, button, label, row
+from gui.kit.basics import Card, ElidedLabel, button, icon_button, label, menu_button, row, vbox
 from gui.kit.theme import Theme, set_role
 from gui.pictures.actions import PictureActions
 from gui.pictures.answers import PictureView
@@ -49,13 +47,10 @@ class Inspector(Card):
         self.setMinimumWidth(_WIDTH_PX)
         self.setAccessibleName("Inspector")
         self._name = ElidedLabel("", "heading")
-        self.close_button = QToolButton()
-        self.close_button.setProperty("role", "flat")
-        self.close_button.setAccessibleName("Close the inspector")
+        name = "Close the inspector"
+        self.close_button = icon_button(look, "close", name, self.close_picture)
         self.close_button.setToolTip("Close (Esc)")
         self.close_button.setShortcut(Qt.Key.Key_Escape)
-        look.give_icon(self.close_button, "close")
-        self.close_button.clicked.connect(self.close_picture)
         header = row(spacing=theme.S, stretch=False)
         header.addWidget(self._name, 1)
         header.addWidget(self.close_button)
@@ -81,9 +76,7 @@ class Inspector(Card):
     def _make_facts(self) -> QScrollArea:
         inner = QWidget()
         inner.setAutoFillBackground(False)
-        column = QVBoxLayout(inner)
-        column.setContentsMargins(0, 0, theme.S, 0)
-        column.setSpacing(theme.S)
+        column = vbox(inner, margins=(0, 0, theme.S, 0))
         self.trouble = label("", "small", wraps=True)
         set_role(self.trouble, tone="warning")
         column.addWidget(self.trouble)
@@ -125,11 +118,7 @@ class Inspector(Card):
         self._actions = actions
         self.relabel_button = button("Relabel", actions.choose_class)
         self.exclude_button = button("Exclude", actions.exclude_or_restore)
-        self.move_button = QToolButton()
-        self.move_button.setProperty("role", "menu")
-        self.move_button.setText("Move")
-        self.move_button.setAccessibleName("Move to another part of the split")
-        self.move_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.move_button = menu_button("Move", "Move to another part of the split")
         self.move_button.addActions(actions.moves)
         for each in (self.relabel_button, self.exclude_button, self.move_button):
             self._edit_row.addWidget(each)

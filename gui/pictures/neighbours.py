@@ -40,9 +40,8 @@ class NeighbourFinder(CommandSet):
             self._likeness = None
         self._scanned, self._model = dataset.scanned, self._session.model_id
         values: dict[str, Any] | None = None
-        live = self._session.live_run
         # Before the libraries are loaded, and beside a run, no model is opened for this.
-        if self._session.machine is not None and not (live is not None and live.is_on):
+        if self._session.machine is not None and not self._session.is_run_on:
             values = {"model": self._model} if self._model else None
         self._runner.start(
             neighbours_jobs.find_neighbours, dataset.scanned, file, self._likeness, values,

@@ -15,21 +15,19 @@ import numpy as np
 import numpy.typing as npt
 import pyqtgraph as pg
 import pyqtgraph.exporters
-from PySide6.QtCore import QPoint, QSize, Qt, Signal
+from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QColor, QPainter
 from PySide6.QtSvg import QSvgGenerator
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QMenu,
     QSizePolicy,
-    QToolButton,
-    QVBoxLayout,
     QWidget,
 )
 
 from gui.base.curves import MOST_POINTS, Curve
 from gui.kit import dialogs, theme
-from gui.kit.basics import ElidedLabel, label
+from gui.kit.basics import ElidedLabel, icon_button, label, vbox
 from gui.kit.theme import Theme
 from gui.plots.canvas import Marker as Marker
 from gui.plots.canvas import PlotCanvas
@@ -72,9 +70,7 @@ class LivePlot(QWidget):
         self._points: dict[str, Points] = {}
         self._twin_text = self._described = ""
         self._is_single = False
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(theme.XS)
+        column = vbox(self, spacing=theme.XS)
         column.addLayout(self._make_header())
         self.canvas = self._make_canvas()
         column.addWidget(self.canvas, 1)
@@ -96,12 +92,9 @@ class LivePlot(QWidget):
         self._legend.setMinimumWidth(0)
         self._legend.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         line.addWidget(self._legend, 1)
-        self.menu_button = QToolButton()
-        self.menu_button.setProperty("role", "flat")
-        self.menu_button.setAccessibleName(f"{self._title}: plot menu")
+        name = f"{self._title}: plot menu"
+        self.menu_button = icon_button(self._theme, "dots-horizontal", name, px=theme.ICON_PX)
         self.menu_button.setToolTip("View and export")
-        self.menu_button.setIconSize(QSize(theme.ICON_PX, theme.ICON_PX))
-        self._theme.give_icon(self.menu_button, "dots-horizontal")
         self.menu = QMenu(self)
         self.menu.addAction("Show &all").triggered.connect(self._show_all)
         self._log_action = self.menu.addAction("&Logarithmic axis")

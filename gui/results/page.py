@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication, QShowEvent
 from PySide6.QtWidgets import (
-    QProgressBar,
     QSplitter,
     QStackedWidget,
     QTabWidget,
@@ -22,7 +21,7 @@ from gui.base.session import Session
 from gui.classify.commands import ClassifyCommands
 from gui.edits.commands import DataCommands
 from gui.kit import dialogs, theme
-from gui.kit.basics import button, label
+from gui.kit.basics import button, label, progress_bar, vbox
 from gui.kit.empty_state import BlankState
 from gui.kit.inputs import ComboBox
 from gui.kit.settings import Settings
@@ -119,20 +118,15 @@ class ResultsPage(Page):
         column.addStretch(1)
         text = label("Reading the results …", "heading")
         column.addWidget(text, 0, Qt.AlignmentFlag.AlignHCenter)
-        bar = QProgressBar()
-        bar.setTextVisible(False)
+        bar = progress_bar("Reading the results", 320)
         bar.setRange(0, 0)
-        bar.setFixedWidth(320)
-        bar.setAccessibleName("Reading the results")
         column.addWidget(bar, 0, Qt.AlignmentFlag.AlignHCenter)
         column.addStretch(1)
         return busy
 
     def _make_filled(self) -> QWidget:
         filled = QWidget()
-        column = QVBoxLayout(filled)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(theme.S)
+        column = vbox(filled)
         self.summary = ResultSummary(self.look)
         column.addWidget(self.summary)
         self._splitter = QSplitter(Qt.Orientation.Horizontal)
@@ -161,9 +155,7 @@ class ResultsPage(Page):
         self.tabs.setDocumentMode(True)
         self.tabs.tabBar().setAccessibleName("Confusion matrix and per-class table")
         matrix = QWidget()
-        column = QVBoxLayout(matrix)
-        column.setContentsMargins(0, theme.S, 0, 0)
-        column.setSpacing(theme.XS)
+        column = vbox(matrix, margins=(0, theme.S, 0, 0), spacing=theme.XS)
         self.matrix = ConfusionMatrix(self.look)
         self.matrix.cell_chosen.connect(self._show_cell)
         self.matrix.cell_moved.connect(self._describe_cell)
@@ -177,8 +169,7 @@ class ResultsPage(Page):
         self.scores = ScoreTable(self.look)
         self.scores.class_selected.connect(self._show_class)
         table = QWidget()
-        inside = QVBoxLayout(table)
-        inside.setContentsMargins(0, theme.S, 0, 0)
+        inside = vbox(table, margins=(0, theme.S, 0, 0), spacing=-1)
         inside.addWidget(self.scores)
         self.tabs.addTab(table, "Classes")
         return self.tabs

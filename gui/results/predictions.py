@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QProgressBar, QPushButton, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QPushButton, QStackedWidget, QWidget
 
 from gui.kit import theme
-from gui.kit.basics import Card, ElidedLabel, button, label, row
+from gui.kit.basics import Card, ElidedLabel, button, label, progress_bar, row, vbox
 from gui.kit.theme import Theme
 from gui.kit.words import count, isolate
 from gui.pictures.entries import PredictionEntries
@@ -37,15 +37,12 @@ class PredictionView(QWidget):
         self._results: RunResults | None = None
         self._predictions: tuple[Prediction, ...] = ()
         self._edited: Mapping[str, str] = {}
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(theme.XS)
+        column = vbox(self, spacing=theme.XS)
         self.heading = ElidedLabel("", "heading")
         self.detail = ElidedLabel("", "muted-small")
         self.worst_button = button("Worst mistakes", self.show_worst)
         self.all_button = button("All pictures", self.show_all)
-        words = QVBoxLayout()
-        words.setSpacing(0)
+        words = vbox(spacing=0)
         words.addWidget(self.heading)
         words.addWidget(self.detail)
         header = row(spacing=theme.S, stretch=False)
@@ -68,9 +65,7 @@ class PredictionView(QWidget):
         self._offer.body.addStretch(1)
         self.offer_text = label("", "muted", wraps=True)
         self._offer.body.addWidget(self.offer_text)
-        self._bar = QProgressBar()
-        self._bar.setTextVisible(False)
-        self._bar.setAccessibleName("Progress of the evaluation")
+        self._bar = progress_bar("Progress of the evaluation")
         self._offer.body.addWidget(self._bar)
         self.evaluate_button = button("Evaluate again", self._asked.evaluate_again, role="primary")
         self.cancel_button = button("Cancel", self._asked.cancel_evaluation)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout
 
 from core.runs.report import Report
 from gui.kit import theme
-from gui.kit.basics import Card, ElidedLabel, Stat, label
+from gui.kit.basics import Card, ElidedLabel, Stat, hbox, label, vbox
 from gui.kit.interval_bar import IntervalBar
 from gui.kit.theme import Theme
 from gui.kit.words import count
@@ -31,17 +30,14 @@ class ResultSummary(Card):
     def __init__(self, look: Theme) -> None:
         super().__init__(margin=theme.M)
         self.body.setSpacing(theme.XS)
-        line = QHBoxLayout()
-        line.setSpacing(theme.L)
-        first = QVBoxLayout()
-        first.setSpacing(0)
+        line = hbox(spacing=theme.L)
+        first = vbox(spacing=0)
         self.caption = label("", "muted-small")
         self.accuracy = label("", "display")
         first.addWidget(self.caption)
         first.addWidget(self.accuracy)
         line.addLayout(first)
-        second = QVBoxLayout()
-        second.setSpacing(theme.XS)
+        second = vbox(spacing=theme.XS)
         second.addStretch(1)
         self.bar = IntervalBar(look)
         self.bar.setMaximumWidth(280)

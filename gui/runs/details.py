@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QGridLayout, QScrollArea, QVBoxLayout, QWidget
 
 from core.catalog.names import shown_name
 from gui.kit import theme
-from gui.kit.basics import Card, ElidedLabel, button, label, separator
+from gui.kit.basics import Card, ElidedLabel, button, label, separator, vbox
 from gui.kit.theme import Theme, set_role
 from gui.kit.words import count, duration, isolate, strategy_in_words
 from gui.runs.note_edit import NoteEdit
@@ -53,9 +53,7 @@ class RunDetailsPanel(Card):
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         inside = QWidget()
-        self._column = QVBoxLayout(inside)
-        self._column.setContentsMargins(0, 0, theme.XS, 0)
-        self._column.setSpacing(theme.S)
+        self._column = vbox(inside, margins=(0, 0, theme.XS, 0))
         self.status = label("", wraps=True)
         self._column.addWidget(self.status)
         self.error = label("", wraps=True)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QTimer, Signal
+from PySide6.QtCore import Signal
 from PySide6.QtGui import QFocusEvent
 from PySide6.QtWidgets import QPlainTextEdit
+
+from gui.kit.basics import delayed
 
 _SAVE_MS = 800  # after the last key
 _HEIGHT_PX = 64
@@ -28,10 +30,7 @@ class NoteEdit(QPlainTextEdit):
         self.setAcceptDrops(False)  # drops belong to the window
         self.viewport().setAcceptDrops(False)
         self.setFixedHeight(_HEIGHT_PX)
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(_SAVE_MS)
-        self._timer.timeout.connect(self._save)
+        self._timer = delayed(self, _SAVE_MS, self._save)
         self.textChanged.connect(self._timer.start)
         self.hide()
 

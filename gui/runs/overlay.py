@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
 from gui.kit import theme
-from gui.kit.basics import label
+from gui.kit.basics import hbox, label, vbox
 from gui.kit.theme import Theme
 from gui.kit.words import count
 from gui.plots.live_plot import Line, LivePlot
@@ -21,11 +21,8 @@ class RunOverlay(QWidget):
 
     def __init__(self, look: Theme) -> None:
         super().__init__()
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(theme.XS)
-        across = QHBoxLayout()
-        across.setSpacing(theme.M)
+        column = vbox(self, spacing=theme.XS)
+        across = hbox(spacing=theme.M)
         self.accuracy = LivePlot(look, title="Accuracy in the held-out check", is_share=True)
         self.loss = LivePlot(look, title="Loss in the held-out check")
         across.addWidget(self.accuracy, 1)

@@ -8,21 +8,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, QTimer, QUrl, Signal
+from PySide6.QtCore import Qt, QUrl, Signal
 from PySide6.QtGui import QDesktopServices, QShowEvent
 from PySide6.QtWidgets import (
     QCheckBox,
     QLineEdit,
     QSplitter,
     QStackedWidget,
-    QVBoxLayout,
     QWidget,
 )
 
 from gui.base.page import Page
 from gui.base.session import Session
 from gui.kit import dialogs, theme
-from gui.kit.basics import label
+from gui.kit.basics import delayed, label, vbox
 from gui.kit.drop_zone import DropZone
 from gui.kit.settings import Settings
 from gui.kit.theme import Theme
@@ -56,10 +55,7 @@ class RunsPage(Page):
         super().__init__("Runs", session, settings, look)
         self._commands = commands
         self._pair: tuple[RunSummary, RunSummary | None] | None = None
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(_SETTLE_MS)
-        self._timer.timeout.connect(self._read_details)
+        self._timer = delayed(self, _SETTLE_MS, self._read_details)
         self.search = QLineEdit()
         self.search.setPlaceholderText("Search runs")
         self.search.setAccessibleName("Search runs")
@@ -94,9 +90,7 @@ class RunsPage(Page):
         splitter.setChildrenCollapsible(False)
         splitter.setHandleWidth(theme.M)
         left = QWidget()
-        column = QVBoxLayout(left)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(theme.S)
+        column = vbox(left)
         self.table = RunTable(self.look)
         self.table.selection_changed.connect(self._show_selection)
         self.table.opened.connect(self._open_results)

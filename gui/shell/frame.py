@@ -12,15 +12,13 @@ from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLabel,
-    QProgressBar,
     QSizePolicy,
     QToolButton,
-    QVBoxLayout,
     QWidget,
 )
 
 from gui.kit import theme
-from gui.kit.basics import ElidedLabel, button, label
+from gui.kit.basics import ElidedLabel, button, hbox, label, progress_bar, vbox
 from gui.kit.theme import Theme
 from gui.kit.workers import Job, JobRunner
 
@@ -39,9 +37,7 @@ class Rail(QFrame):
         super().__init__()
         self.setObjectName("rail")
         self.setFixedWidth(RAIL_PX)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(theme.S, theme.M, theme.S, theme.M)
-        column.setSpacing(theme.XS)
+        column = vbox(self, margins=(theme.S, theme.M, theme.S, theme.M), spacing=theme.XS)
         self._group = QButtonGroup(self)
         self._buttons: dict[str, QToolButton] = {}
         for name, text, icon in pages:
@@ -143,17 +139,12 @@ class StatusLine(QFrame):
         self.setFixedHeight(LINE_PX)
         self._runner = runner
         self._job: Job | None = None
-        line = QHBoxLayout(self)
-        line.setContentsMargins(theme.L, 0, theme.L, 0)
-        line.setSpacing(theme.M)
+        line = hbox(self, margins=(theme.L, 0, theme.L, 0), spacing=theme.M)
         self._text = ElidedLabel("Ready", "small")
         line.addWidget(self._text, 1)
         self._left = label("", "muted-small")
         line.addWidget(self._left)
-        self._bar = QProgressBar()
-        self._bar.setTextVisible(False)
-        self._bar.setFixedWidth(180)
-        self._bar.setAccessibleName("Progress of the job")
+        self._bar = progress_bar("Progress of the job", 180)
         line.addWidget(self._bar)
         self._cancel = button("Cancel", self._cancel_clicked, role="flat")
         line.addWidget(self._cancel)

@@ -19,11 +19,9 @@ from PySide6.QtGui import (
     QPaintEvent,
 )
 from PySide6.QtWidgets import (
-    QHBoxLayout,
     QMainWindow,
     QMenu,
     QStackedWidget,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -33,6 +31,7 @@ from gui.base.page import Page
 from gui.base.session import PageName, PageNotice, Session
 from gui.data.drops import DATASET_SUFFIXES, Destination, find_destination, image_suffixes
 from gui.kit import dialogs
+from gui.kit.basics import hbox, vbox
 from gui.kit.settings import Settings, ThemeChoice
 from gui.kit.theme import Theme
 from gui.kit.words import strategy_in_words
@@ -98,15 +97,11 @@ class MainWindow(QMainWindow):
 
     def _build_frame(self) -> None:
         centre = QWidget()
-        across = QHBoxLayout(centre)
-        across.setContentsMargins(0, 0, 0, 0)
-        across.setSpacing(0)
+        across = hbox(centre, spacing=0)
         self.rail = Rail(self.look, PAGES)
         self.rail.chosen.connect(self.show_page)
         across.addWidget(self.rail)
-        column = QVBoxLayout()
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(0)
+        column = vbox(margins=(0, 0, 0, 0), spacing=0)
         across.addLayout(column, 1)
         self.context = ContextLine(self.look)
         column.addWidget(self.context)
@@ -229,9 +224,8 @@ class MainWindow(QMainWindow):
         )
 
     def _show_run_state(self) -> None:
-        live = self.session.live_run
         for name in ("pause_training", "stop_training"):
-            self.actions_by_name[name].setEnabled(live is not None and live.is_on)
+            self.actions_by_name[name].setEnabled(self.session.is_run_on)
 
     def start_training(self) -> None:
         """Train with the values of the Train page's form (F5)."""

@@ -12,16 +12,14 @@ from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
     QGridLayout,
-    QHBoxLayout,
     QMainWindow,
     QMenu,
     QMessageBox,
-    QVBoxLayout,
     QWidget,
 )
 
 from gui.kit import theme
-from gui.kit.basics import label
+from gui.kit.basics import hbox, label, vbox
 from gui.kit.dialogs import message_box
 from gui.kit.theme import Theme
 from gui.shell.actions import ActionRow
@@ -121,9 +119,7 @@ class ShortcutSheet(QDialog):
     def __init__(self, actions: Sequence[ActionRow], parent: QWidget) -> None:
         super().__init__(parent)
         self.setWindowTitle("Keyboard shortcuts")
-        column = QVBoxLayout(self)
-        column.setContentsMargins(theme.XL, theme.XL, theme.XL, theme.L)
-        column.setSpacing(theme.L)
+        column = vbox(self, margins=(theme.XL, theme.XL, theme.XL, theme.L), spacing=theme.L)
         rows = [
             (
                 QKeySequence(row.shortcut).toString(QKeySequence.SequenceFormat.NativeText),
@@ -132,8 +128,7 @@ class ShortcutSheet(QDialog):
             for row in actions
             if row.shortcut
         ]
-        across = QHBoxLayout()
-        across.setSpacing(2 * theme.XL)
+        across = hbox(spacing=2 * theme.XL)
         # The pages and what follows on the right; the gestures level the columns out.
         first = sum(bool(row.shortcut) and row.menu in _LEFT_MENUS for row in actions)
         half = (len(rows) + len(_GESTURES) + 1) // 2 - first

@@ -11,7 +11,6 @@ from PySide6.QtWidgets import (
     QDialogButtonBox,
     QGridLayout,
     QLineEdit,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -19,7 +18,7 @@ from core.errors import AppError
 from core.system import paths, preferences
 from gui.base.session import Session
 from gui.kit import dialogs, theme
-from gui.kit.basics import Card, ElidedLabel, button, label, row
+from gui.kit.basics import Card, ElidedLabel, button, label, row, vbox
 from gui.kit.inputs import ComboBox
 from gui.kit.notice_bar import NoticeBar
 from gui.kit.settings import ThemeChoice
@@ -68,9 +67,7 @@ class SettingsDialog(QDialog):
         self._wishes = preferences.Preferences()
         self.setWindowTitle("Settings")
         self.setMinimumWidth(_WIDTH_PX)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(theme.XL, theme.L, theme.XL, theme.L)
-        column.setSpacing(theme.M)
+        column = vbox(self, margins=(theme.XL, theme.L, theme.XL, theme.L), spacing=theme.M)
         self.notices = NoticeBar(look)
         column.addWidget(self.notices)
         column.addWidget(self._make_choices())
@@ -143,8 +140,7 @@ class SettingsDialog(QDialog):
         self.cache_size = label("")
         self._cache_dir = ElidedLabel("", "muted-small")
         self.clear_button = button("Clear the cache …", self.ask_to_clear)
-        words = QVBoxLayout()
-        words.setSpacing(0)
+        words = vbox(spacing=0)
         words.addWidget(self.cache_size)
         words.addWidget(self._cache_dir)
         below = row(stretch=False)

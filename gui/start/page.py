@@ -6,12 +6,12 @@ from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
 from gui.base.page import Page
 from gui.base.session import Session
 from gui.kit import theme
-from gui.kit.basics import Card, button, label, row
+from gui.kit.basics import Card, button, hbox, label, row, vbox
 from gui.kit.drop_zone import DropZone
 from gui.kit.links import LinkList
 from gui.kit.settings import Settings
@@ -39,8 +39,7 @@ class StartPage(Page):
         super().__init__("Start", session, settings, look)
         self._ready_made = ready_made
         self.set_subtitle("Train an image classifier from a folder of labelled pictures.")
-        columns = QHBoxLayout()
-        columns.setSpacing(theme.L)
+        columns = hbox(spacing=theme.L)
         self.body.addLayout(columns, 1)
         columns.addLayout(self._make_main(), 1)
         columns.addWidget(self._make_side())
@@ -52,8 +51,7 @@ class StartPage(Page):
         self._show_machine()
 
     def _make_main(self) -> QVBoxLayout:
-        column = QVBoxLayout()
-        column.setSpacing(theme.M)
+        column = vbox(spacing=theme.M)
         self.recover = RecoverCard(self.look)
         self.recover.recover_wanted.connect(self.resume_wanted)
         column.addWidget(self.recover)
@@ -72,8 +70,7 @@ class StartPage(Page):
             self.sample_wanted.emit,
             icon=(self.look, "numeric", "accent"),
         )
-        words = QVBoxLayout()
-        words.setSpacing(0)
+        words = vbox(spacing=0)
         words.addWidget(label("No pictures at hand?", "heading"))
         words.addWidget(
             label(
@@ -101,9 +98,7 @@ class StartPage(Page):
 
     def _make_side(self) -> QWidget:
         side = QWidget()
-        column = QVBoxLayout(side)
-        column.setContentsMargins(0, 0, theme.S, 0)
-        column.setSpacing(theme.M)
+        column = vbox(side, margins=(0, 0, theme.S, 0), spacing=theme.M)
         datasets = Card("Recent datasets", margin=theme.M)
         self.datasets = LinkList(self.look, empty="Datasets you open are listed here.")
         datasets.body.addWidget(self.datasets)

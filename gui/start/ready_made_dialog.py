@@ -11,15 +11,13 @@ from PySide6.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QLabel,
-    QProgressBar,
     QTableView,
-    QVBoxLayout,
     QWidget,
 )
 
 from core.errors import AppError
 from gui.kit import theme
-from gui.kit.basics import Card, button, label
+from gui.kit.basics import Card, button, hbox, label, progress_bar, vbox
 from gui.kit.notice_bar import NoticeBar
 from gui.kit.table import Column, ColumnTable, set_up_view, set_widths
 from gui.kit.theme import Theme
@@ -77,9 +75,7 @@ class ReadyMadeDialog(QDialog):
         self.setWindowTitle("Ready-made datasets")
         room = parent.window().size()
         self.resize(min(_SIZE[0], room.width() - 40), min(_SIZE[1], room.height() - 40))
-        column = QVBoxLayout(self)
-        column.setContentsMargins(theme.XL, theme.L, theme.XL, theme.L)
-        column.setSpacing(theme.M)
+        column = vbox(self, margins=(theme.XL, theme.L, theme.XL, theme.L), spacing=theme.M)
         self.notices = NoticeBar(look)
         column.addWidget(self.notices)
         column.addWidget(
@@ -138,12 +134,9 @@ class ReadyMadeDialog(QDialog):
         return card
 
     def _make_progress(self) -> QHBoxLayout:
-        line = QHBoxLayout()
-        line.setSpacing(theme.M)
+        line = hbox(spacing=theme.M)
         self.progress_text = label("", "muted")
-        self.progress = QProgressBar()
-        self.progress.setTextVisible(False)
-        self.progress.setAccessibleName("Progress of the download")
+        self.progress = progress_bar("Progress of the download")
         self.cancel_button = button("Cancel the download", self._commands.cancel)
         line.addWidget(self.progress, 1)
         line.addWidget(self.progress_text)
@@ -153,8 +146,7 @@ class ReadyMadeDialog(QDialog):
         return line
 
     def _make_buttons(self) -> QHBoxLayout:
-        line = QHBoxLayout()
-        line.setSpacing(theme.S)
+        line = hbox()
         self.remove_button = button("Move to the trash", self._remove)
         line.addWidget(self.remove_button)
         line.addStretch(1)

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QVBoxLayout
 
 from gui.kit import theme
-from gui.kit.basics import Card, button, label, row
+from gui.kit.basics import Card, button, label, row, vbox
 from gui.kit.theme import Theme
 from gui.kit.words import quote, strategy_in_words
 
@@ -30,8 +29,7 @@ class RecoverCard(Card):
         self._run: RunSummary | None = None
         self._runs: tuple[RunSummary, ...] = ()
         line = row(spacing=theme.M, stretch=False)
-        words = QVBoxLayout()
-        words.setSpacing(0)
+        words = vbox(spacing=0)
         words.addWidget(label("Recover the run?", "heading"))
         self.text = label("", "muted", wraps=True)
         words.addWidget(self.text)

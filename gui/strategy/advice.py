@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QScrollArea, QWidget
 
 from core.advice.rules import rule_tables
 from gui.kit import theme
-from gui.kit.basics import Card, Stat, button, label, row
+from gui.kit.basics import Card, Stat, button, hbox, label, row, vbox
 from gui.kit.theme import Theme
 from gui.kit.words import duration, strategy_in_words
 from gui.strategy.alternatives import AlternativesTable, RuleGrid
@@ -38,13 +38,10 @@ class AdviceView(QScrollArea):
         self.setAccessibleName("Advice")
         self.setObjectName("run")  # framed when it has the focus, as every page that scrolls
         inside = QWidget()
-        self._column = QVBoxLayout(inside)
-        self._column.setContentsMargins(0, 0, theme.S, 0)
-        self._column.setSpacing(theme.M)
+        self._column = vbox(inside, margins=(0, 0, theme.S, 0), spacing=theme.M)
         self._column.addWidget(self._make_plan())
         self._column.addWidget(self._make_alternatives(look))
-        across = QHBoxLayout()
-        across.setSpacing(theme.M)
+        across = hbox(spacing=theme.M)
         across.addWidget(self._make_reasons(), 3)
         across.addWidget(self._make_evidence(), 2)
         self._column.addLayout(across)
@@ -88,8 +85,7 @@ class AdviceView(QScrollArea):
 
     def _make_reasons(self) -> Card:
         card = Card("Why")
-        self._reasons = QVBoxLayout()
-        self._reasons.setSpacing(theme.S)
+        self._reasons = vbox()
         card.body.addLayout(self._reasons)
         card.body.addStretch(1)
         self.reasons: list[str] = []
@@ -147,9 +143,7 @@ class AdviceView(QScrollArea):
         self.reasons = list(reasons)
         for reason in reasons:
             line = QWidget()
-            across = QHBoxLayout(line)
-            across.setContentsMargins(0, 0, 0, 0)
-            across.setSpacing(theme.S)
+            across = hbox(line)
             across.addWidget(label("•", "number"), 0, Qt.AlignmentFlag.AlignTop)
             across.addWidget(label(reason, wraps=True), 1, Qt.AlignmentFlag.AlignTop)
             self._reasons.addWidget(line)

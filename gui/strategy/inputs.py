@@ -6,20 +6,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtCore import Signal
 from PySide6.QtWidgets import (
     QButtonGroup,
-    QHBoxLayout,
     QLineEdit,
-    QToolButton,
-    QVBoxLayout,
     QWidget,
 )
 
 from core.advice.rules import DOMAINS, Domain, Thresholds, parse_budget
 from core.errors import AppError
 from gui.kit import theme
-from gui.kit.basics import Card, ElidedLabel, Stat, label, row
+from gui.kit.basics import Card, ElidedLabel, FoldButton, Stat, hbox, label, row, vbox
 from gui.kit.inputs import ComboBox, NumberBox
 from gui.kit.theme import Theme
 from gui.kit.words import count, short_number
@@ -39,14 +36,11 @@ class DataStep(QWidget):
 
     def __init__(self, look: Theme) -> None:
         super().__init__()
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(theme.M)
+        column = vbox(self, spacing=theme.M)
         data = Card("Dataset")
         self.name = ElidedLabel("", "muted")
         data.body.addWidget(self.name)
-        line = QHBoxLayout()
-        line.setSpacing(0)
+        line = hbox(spacing=0)
         captions = ("classes", "training images", "median per class", "fewest", "most")
         self.stats = {caption: Stat(caption) for caption in captions}
         for stat in self.stats.values():
@@ -133,9 +127,7 @@ class _Choices(QWidget):
 
     def __init__(self, heading: str, name: str) -> None:
         super().__init__()
-        self.column = QVBoxLayout(self)
-        self.column.setContentsMargins(0, 0, 0, 0)
-        self.column.setSpacing(theme.M)
+        self.column = vbox(self, spacing=theme.M)
         self.card = Card(heading)
         self.column.addWidget(self.card)
         self.group = QButtonGroup(self)
@@ -227,20 +219,8 @@ class BudgetStep(_Choices):
 
     def _make_thresholds(self, look: Theme) -> QWidget:
         side = QWidget()
-        column = QVBoxLayout(side)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(theme.XS)
-        self._theme = look
-        self.more = QToolButton()
-        self.more.setProperty("role", "flat")
-        self.more.setObjectName("more")
-        self.more.setText("When does a set count as large?")
-        self.more.setAccessibleName("When does a set count as large?")
-        self.more.setCheckable(True)
-        self.more.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.more.setIconSize(QSize(theme.ICON_PX, theme.ICON_PX))
-        look.give_icon(self.more, "chevron-right")
-        self.more.toggled.connect(self._show_more)
+        column = vbox(side, spacing=theme.XS)
+        self.more = FoldButton(look, "When does a set count as large?", self._show_more)
         column.addWidget(self.more)
         self._limits = Card(margin=theme.M)
         known = Thresholds()
@@ -257,7 +237,6 @@ class BudgetStep(_Choices):
 
     def _show_more(self, is_open: bool) -> None:
         self._limits.setVisible(is_open)
-        self._theme.give_icon(self.more, "chevron-down" if is_open else "chevron-right")
 
     def _custom_edited(self, _text: str) -> None:
         self.choices["custom"].button.setChecked(True)

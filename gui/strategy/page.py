@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QProgressBar, QScrollArea, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QScrollArea, QStackedWidget, QVBoxLayout, QWidget
 
 from gui.base.page import Page
 from gui.base.session import Session
 from gui.kit import theme
-from gui.kit.basics import button, label, row
+from gui.kit.basics import button, label, progress_bar, row, vbox
 from gui.kit.drop_zone import DropZone
 from gui.kit.settings import Settings
 from gui.kit.theme import Theme
@@ -81,9 +81,7 @@ class StrategyPage(Page):
 
     def _make_wizard(self) -> QWidget:
         wizard = QWidget()
-        column = QVBoxLayout(wizard)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(theme.M)
+        column = vbox(wizard, spacing=theme.M)
         self.bar = StepBar(self.look, _STEPS)
         self.bar.chosen.connect(self.go_to)
         column.addWidget(self.bar)
@@ -118,10 +116,7 @@ class StrategyPage(Page):
         self._asking = label("", "heading")
         self._asking.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         column.addWidget(self._asking)
-        self._asking_bar = QProgressBar()
-        self._asking_bar.setTextVisible(False)
-        self._asking_bar.setFixedWidth(320)
-        self._asking_bar.setAccessibleName("Progress of the advice")
+        self._asking_bar = progress_bar("Progress of the advice", 320)
         column.addWidget(self._asking_bar, 0, Qt.AlignmentFlag.AlignHCenter)
         self._asking_note = label("", "muted")
         self._asking_note.setAlignment(Qt.AlignmentFlag.AlignHCenter)

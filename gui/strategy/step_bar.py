@@ -7,10 +7,10 @@ from functools import partial
 
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QFontMetrics, QMouseEvent, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QHBoxLayout, QPushButton, QRadioButton, QStyle, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QPushButton, QRadioButton, QStyle, QWidget
 
 from gui.kit import theme
-from gui.kit.basics import label
+from gui.kit.basics import hbox, label, vbox
 from gui.kit.theme import Theme
 
 _DOT_PX = 24
@@ -24,9 +24,7 @@ class StepBar(QWidget):
     def __init__(self, look: Theme, names: Sequence[str]) -> None:
         super().__init__()
         self.setAccessibleName("Steps")
-        line = QHBoxLayout(self)
-        line.setContentsMargins(0, 0, 0, 0)
-        line.setSpacing(0)
+        line = hbox(self, spacing=0)
         self.buttons = [
             _StepButton(look, number, name, is_last=number == len(names))
             for number, name in enumerate(names, start=1)
@@ -115,9 +113,7 @@ class Choice(QWidget):
 
     def __init__(self, title: str, explanation: str) -> None:
         super().__init__()
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, theme.XS, 0, theme.XS)
-        column.setSpacing(2)
+        column = vbox(self, margins=(0, theme.XS, 0, theme.XS), spacing=2)
         self.button = QRadioButton(title)
         self.button.setAutoExclusive(False)  # the group says who excludes whom
         self.button.setAccessibleName(title)

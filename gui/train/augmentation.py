@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QEvent, QRect, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QRect, QSize, Signal
 from PySide6.QtGui import QHelpEvent, QPainter, QPaintEvent
-from PySide6.QtWidgets import QSizePolicy, QToolButton, QToolTip, QWidget
+from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from gui.kit import theme
-from gui.kit.basics import Card, button, label, row
+from gui.kit.basics import Card, FoldButton, button, label, row
 from gui.kit.theme import Theme
 
 if TYPE_CHECKING:
@@ -82,18 +82,8 @@ class AugmentationPreview(Card):
 
     def __init__(self, look: Theme) -> None:
         super().__init__(margin=theme.M)
-        self._look = look
         self.roll, self.pick = 0, 0
-        self.toggle = QToolButton()
-        self.toggle.setProperty("role", "flat")
-        self.toggle.setObjectName("more")
-        self.toggle.setText("What the model will see")
-        self.toggle.setAccessibleName("What the model will see")
-        self.toggle.setCheckable(True)
-        self.toggle.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.toggle.setIconSize(QSize(theme.ICON_PX, theme.ICON_PX))
-        look.give_icon(self.toggle, "chevron-right")
-        self.toggle.toggled.connect(self._open)
+        self.toggle = FoldButton(look, "What the model will see", self._open)
         self.roll_button = button("Vary again", self._roll, icon=(look, "refresh", "muted"))
         self.pick_button = button("Other pictures", self._pick)
         line = row(self.toggle)
@@ -126,7 +116,6 @@ class AugmentationPreview(Card):
         self.grid.setVisible(self.is_open and not text)
 
     def _open(self, is_open: bool) -> None:
-        self._look.give_icon(self.toggle, "chevron-down" if is_open else "chevron-right")
         self.roll_button.setVisible(is_open)
         self.pick_button.setVisible(is_open)
         self._show_error(self.error.text())

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, Signal
 
 from core.errors import AppError
 from gui.base.commands import CommandSet
 from gui.base.session import Session
+from gui.kit.basics import delayed
 from gui.kit.workers import JobRunner
 from gui.train import augmentation_jobs
 
@@ -29,10 +30,7 @@ class PreviewCommands(CommandSet):
         super().__init__(session, runner, parent)
         self._question: tuple[dict[str, Any], int, int] | None = None
         self._asked: tuple[DatasetIndex, tuple[dict[str, Any], int, int]] | None = None
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(_WAIT_MS)
-        self._timer.timeout.connect(self._submit)
+        self._timer = delayed(self, _WAIT_MS, self._submit)
 
     def ask(self, values: dict[str, Any], pick: int, roll: int) -> None:
         """Vary pictures; `made` or `refused` is emitted, unless nothing has changed."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QSignalBlocker, QSize, Qt, Signal
-from PySide6.QtWidgets import QCheckBox, QLineEdit, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtCore import QSignalBlocker, Qt, Signal
+from PySide6.QtWidgets import QCheckBox, QLineEdit, QVBoxLayout, QWidget
 
 from core.catalog.names import shown_name
 from core.errors import AppError
@@ -14,7 +14,7 @@ from core.recipe.explanations import EXPLANATIONS
 from core.recipe.presets import PRESETS, preset_values
 from core.recipe.recipe import Recipe, make_recipe
 from gui.kit import theme
-from gui.kit.basics import button, label, row
+from gui.kit.basics import FoldButton, button, label, row, vbox
 from gui.kit.inputs import ComboBox, NumberBox
 from gui.kit.theme import Theme
 from gui.kit.words import count
@@ -49,15 +49,12 @@ class RecipeForm(QWidget):
 
     def __init__(self, look: Theme) -> None:
         super().__init__()
-        self._theme = look
         self._boxes: dict[str, QWidget] = {}
         self._captions: dict[str, QWidget] = {}
         self._cards: tuple[ModelCard, ...] = ()
         self._layer_rates: dict[str, float] = {}
         self._has_tasks = False
-        self._column = QVBoxLayout(self)
-        self._column.setContentsMargins(0, 0, 0, 0)
-        self._column.setSpacing(theme.XS)
+        self._column = vbox(self, spacing=theme.XS)
         self.model = ComboBox()
         self.model.activated.connect(self._model_activated)
         self._add("model", "Model", self.model, self._column)
@@ -69,16 +66,7 @@ class RecipeForm(QWidget):
                 self._add(field.key, field.caption, self._make_box(field), self._column)
         self._column.addWidget(self._make_by_hand())
         self._column.addSpacing(theme.S)
-        self._toggle = QToolButton()
-        self._toggle.setProperty("role", "flat")
-        self._toggle.setObjectName("more")
-        self._toggle.setText("More settings")
-        self._toggle.setAccessibleName("More settings")
-        self._toggle.setCheckable(True)
-        self._toggle.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self._toggle.setIconSize(QSize(theme.ICON_PX, theme.ICON_PX))
-        look.give_icon(self._toggle, "chevron-right")
-        self._toggle.toggled.connect(self._show_more)
+        self._toggle = FoldButton(look, "More settings", self._show_more)
         self._column.addWidget(self._toggle)
         self._more = QWidget()
         column = QVBoxLayout(self._more)
@@ -346,7 +334,6 @@ class RecipeForm(QWidget):
 
     def _show_more(self, is_shown: bool) -> None:
         self._more.setVisible(is_shown)
-        self._theme.give_icon(self._toggle, "chevron-down" if is_shown else "chevron-right")
         self._toggle.setText("Fewer settings" if is_shown else "More settings")
 
 

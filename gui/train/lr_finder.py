@@ -6,14 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QSize, QTimer
+from PySide6.QtCore import QSize
 from PySide6.QtWidgets import (
     QDialog,
     QLineEdit,
     QMenu,
-    QProgressBar,
-    QToolButton,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -28,7 +25,7 @@ from core.training.lr_finder.curve import (
     write_points,
 )
 from gui.kit import dialogs, theme
-from gui.kit.basics import button, label, row
+from gui.kit.basics import button, delayed, icon_button, label, progress_bar, row, vbox
 from gui.kit.notice_bar import NoticeBar
 from gui.kit.theme import Theme
 from gui.train.lr_plot import RatePlot
@@ -64,13 +61,8 @@ class RateFinder(QDialog):
         self.curve: RateCurve | None = None
         self.setWindowTitle("Find the learning rate")
         self.resize(_SIZE)
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(_DRAW_MS)
-        self._timer.timeout.connect(self._draw)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(theme.XL, theme.L, theme.XL, theme.L)
-        column.setSpacing(theme.M)
+        self._timer = delayed(self, _DRAW_MS, self._draw)
+        column = vbox(self, margins=(theme.XL, theme.L, theme.XL, theme.L), spacing=theme.M)
         column.addWidget(label(_ABOUT, "muted", wraps=True))
         self.notices = NoticeBar(look)
         column.addWidget(self.notices)
@@ -78,9 +70,7 @@ class RateFinder(QDialog):
         self.plot = RatePlot(look)
         self.plot.rate_chosen.connect(self._show_rate)
         column.addWidget(self.plot, 1)
-        self._bar = QProgressBar()
-        self._bar.setTextVisible(False)
-        self._bar.setAccessibleName("Progress of the test")
+        self._bar = progress_bar("Progress of the test")
         column.addWidget(self._bar)
         self.state = label("", "muted-small", wraps=True)
         column.addWidget(self.state)
@@ -111,12 +101,8 @@ class RateFinder(QDialog):
             label("in", "muted"), self.steps, label("steps", "muted"),
             self.again_button, self.cancel_button,
         )  # fmt: skip
-        self.menu_button = QToolButton()
-        self.menu_button.setProperty("role", "flat")
-        self.menu_button.setAccessibleName("Export the curve")
-        self.menu_button.setToolTip("Export the curve")
-        self.menu_button.setIconSize(QSize(theme.ICON_PX, theme.ICON_PX))
-        self._look.give_icon(self.menu_button, "dots-horizontal")
+        name = "Export the curve"
+        self.menu_button = icon_button(self._look, "dots-horizontal", name, px=theme.ICON_PX)
         self.menu = QMenu(self)
         self.menu.addAction("Save as &picture …").triggered.connect(self._ask_for_picture)
         self.menu.addAction("Save &values …").triggered.connect(self._ask_for_values)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtWidgets import QPlainTextEdit, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QPlainTextEdit, QToolButton, QWidget
 
 from gui.base.live_run import LiveRun
 from gui.kit import theme
+from gui.kit.basics import vbox
 from gui.kit.theme import Theme
 
 _TEXT_PX = 96
@@ -20,9 +21,7 @@ class NoticeList(QWidget):
         self._theme = look
         self._live: LiveRun | None = None
         self._shown = 0
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(theme.XS)
+        column = vbox(self, spacing=theme.XS)
         self.toggle = QToolButton()
         self.toggle.setProperty("role", "flat")
         self.toggle.setObjectName("more")

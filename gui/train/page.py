@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QDesktopServices, QResizeEvent
-from PySide6.QtWidgets import QHBoxLayout, QScrollArea, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QScrollArea, QStackedWidget, QWidget
 
 from core.catalog.names import shown_name
 from gui.base.live_run import LiveRun
 from gui.base.page import Page
 from gui.base.session import Session
 from gui.kit import theme
-from gui.kit.basics import Card, button, label, row
+from gui.kit.basics import Card, button, hbox, label, row, vbox
 from gui.kit.settings import Settings
 from gui.kit.theme import Theme
 from gui.kit.words import count
@@ -82,12 +82,10 @@ class TrainPage(Page):
         self._commands = commands
         self._plans, self._previews = plans, previews
         self._rates, self._layers = rates, layers
-        columns = QHBoxLayout()
-        columns.setSpacing(theme.L)
+        columns = hbox(spacing=theme.L)
         self.body.addLayout(columns, 1)
         columns.addWidget(self._make_form())
-        right = QVBoxLayout()
-        right.setSpacing(theme.M)
+        right = vbox(spacing=theme.M)
         columns.addLayout(right, 1)
         self._plan_card = Card(margin=theme.M)
         self.plan = PlanPicture(look)
@@ -129,9 +127,7 @@ class TrainPage(Page):
     def _make_form(self) -> QWidget:
         side = QWidget()
         side.setFixedWidth(_FORM_PX)
-        column = QVBoxLayout(side)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(theme.M)
+        column = vbox(side, spacing=theme.M)
         card = Card()
         self.form = RecipeForm(self.look)
         self.form.model_chosen.connect(self.session.set_model)

@@ -87,14 +87,9 @@ class QueueCommands(CommandSet):
 
     # -- training what waits -----------------------------------------------------------------
 
-    @property
-    def _is_run_on(self) -> bool:
-        live = self._session.live_run
-        return live is not None and live.is_on
-
     def _follow_run(self) -> None:
         """A run has ended: the next entry's turn, unless a person stopped it."""
-        is_on, live = self._is_run_on, self._session.live_run
+        is_on, live = self._session.is_run_on, self._session.live_run
         ended, self._was_on = self._was_on and not is_on, is_on
         if not ended:
             return
@@ -108,7 +103,8 @@ class QueueCommands(CommandSet):
         self._take_next()
 
     def _take_next(self) -> None:
-        if not self.is_going or self._is_run_on or self._runner.find("queue-take") is not None:
+        is_taking = self._runner.find("queue-take") is not None
+        if not self.is_going or self._session.is_run_on or is_taking:
             return
         self._runner.start(
             queue_jobs.take_from_queue,

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QListWidget, QListWidgetItem, QToolButton
 
 from core.catalog.names import shown_name
 from gui.kit import theme
-from gui.kit.basics import Card, button, label, row
+from gui.kit.basics import Card, button, icon_button, label, row
 from gui.kit.run_status import STATUS_ICONS
 from gui.kit.theme import Theme
 from gui.kit.words import isolate, strategy_in_words
@@ -65,13 +65,8 @@ class QueuePanel(Card):
             "up": self._up, "down": self._down, "again": self._again, "remove": self._remove,
         }  # fmt: skip
         for change, icon, tip in tools:
-            tool = QToolButton()
-            tool.setProperty("role", "flat")
-            tool.setIconSize(QSize(theme.ICON_PX, theme.ICON_PX))
-            tool.setToolTip(tip)
+            tool = icon_button(look, icon, tip, slots[change], px=theme.ICON_PX)
             tool.setAccessibleName(tip.partition(" (")[0])
-            look.give_icon(tool, icon)
-            tool.clicked.connect(slots[change])
             self._tools[change] = tool
             header.addWidget(tool)
         self.clear_button = button("Clear ended", commands.clear_ended, role="flat")

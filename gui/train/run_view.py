@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QEvent, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QResizeEvent, QShowEvent
-from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QScrollArea, QWidget
 
 from gui.base.live_run import ENDED, LiveRun
 from gui.kit import theme
-from gui.kit.basics import Card, button, label, row
+from gui.kit.basics import Card, button, delayed, hbox, label, progress_bar, row, vbox
 from gui.kit.theme import Theme, set_role
 from gui.kit.words import count, duration, isolate, quote
 from gui.train.notices import NoticeList
@@ -55,10 +55,7 @@ class RunView(QScrollArea):
         # Steps and epochs come faster than plots can be painted without holding up the window:
         # the curves follow one after the other, because two in one go held it up for 30–55 ms
         # beside a training.
-        self._curve_timer = QTimer(self)
-        self._curve_timer.setSingleShot(True)
-        self._curve_timer.setInterval(_CURVES_MS)
-        self._curve_timer.timeout.connect(self._show_next_curve)
+        self._curve_timer = delayed(self, _CURVES_MS, self._show_next_curve)
         self.setWidgetResizable(True)
         # Reached with Tab and scrolled with the arrow keys: the curves may be below its edge.
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
@@ -66,9 +63,7 @@ class RunView(QScrollArea):
         self.setAccessibleName("Run")
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         inner = _Column()
-        column = QVBoxLayout(inner)
-        column.setContentsMargins(0, 0, theme.XS, 0)
-        column.setSpacing(theme.M)
+        column = vbox(inner, margins=(0, 0, theme.XS, 0), spacing=theme.M)
         column.addWidget(self._make_phase())
         column.addWidget(self._make_result())
         column.addWidget(self._make_plots(), 1)
@@ -80,9 +75,7 @@ class RunView(QScrollArea):
         self._phase_card = Card(margin=theme.M)
         self.phase = label("", "heading", wraps=True)
         self._phase_card.body.addWidget(self.phase)
-        self._bar = QProgressBar()
-        self._bar.setTextVisible(False)
-        self._bar.setAccessibleName("Progress of the run")
+        self._bar = progress_bar("Progress of the run")
         self._phase_card.body.addWidget(self._bar)
         self._facts = label("", "muted-small", wraps=True)
         self._phase_card.body.addWidget(self._facts)
@@ -98,17 +91,14 @@ class RunView(QScrollArea):
         self._result_card.body.addWidget(self.of_dataset)
         self.of_another = label("", "muted", wraps=True)
         self._result_card.body.addWidget(self.of_another)
-        line = QHBoxLayout()
-        line.setSpacing(theme.L)
-        figure = QVBoxLayout()
-        figure.setSpacing(0)
+        line = hbox(spacing=theme.L)
+        figure = vbox(spacing=0)
         self.accuracy = label("", "display")
         figure.addWidget(self.accuracy)
         self._accuracy_caption = label("Validation accuracy", "muted-small")
         figure.addWidget(self._accuracy_caption)
         line.addLayout(figure)
-        words = QVBoxLayout()
-        words.setSpacing(theme.XS)
+        words = vbox(spacing=theme.XS)
         self.interval = label("", "muted", wraps=True)
         words.addWidget(self.interval)
         self.comparison = label("", "body", wraps=True)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, Signal
 
 from core.errors import AppError
 from gui.base.commands import CommandSet
 from gui.base.session import Session
 from gui.data.check import CheckState, DatasetCheck
 from gui.data.health import jobs
+from gui.kit.basics import delayed
 from gui.kit.workers import JobRunner
 
 if TYPE_CHECKING:
@@ -52,10 +53,7 @@ class HealthCheck(CommandSet):
         self.state: CheckState = "none"
         self.is_looking_for_labels = False
         self.progress: tuple[int, int, str] = (0, 0, "")
-        self._again = QTimer(self)
-        self._again.setSingleShot(True)
-        self._again.setInterval(_AFTER_EDIT_MS)
-        self._again.timeout.connect(self.start)
+        self._again = delayed(self, _AFTER_EDIT_MS, self.start)
         session.dataset_changed.connect(self._follow)
         session.run_changed.connect(self._follow)
         check.changed.connect(self._follow)
@@ -69,7 +67,7 @@ class HealthCheck(CommandSet):
             return
         self._again.stop()
         self._looked_at = dataset
-        if self._is_run_on:
+        if self._session.is_run_on:
             self._set_state("waiting")
             return
         self.progress = (0, 0, "")
@@ -125,11 +123,6 @@ class HealthCheck(CommandSet):
 
     # -- following ---------------------------------------------------------------------------
 
-    @property
-    def _is_run_on(self) -> bool:
-        live = self._session.live_run
-        return live is not None and live.is_on
-
     def _follow(self) -> None:
         dataset = self._session.dataset
         if dataset is None or self._session.scan_state != "ready":
@@ -142,10 +135,10 @@ class HealthCheck(CommandSet):
                 self._forget()
             if self._check.state in ("done", "cancelled", "failed"):
                 self.start()
-        elif self.state == "busy" and self._is_run_on and not self.is_looking_for_labels:
+        elif self.state == "busy" and self._session.is_run_on and not self.is_looking_for_labels:
             self._runner.supersede(_KEY)
             self._set_state("waiting")
-        elif self.state == "waiting" and not self._is_run_on:
+        elif self.state == "waiting" and not self._session.is_run_on:
             self.start()
         elif dataset is not known and len(dataset) <= _MOST_AGAIN and self.state != "cancelled":
             self._again.start()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QWidget
+from PySide6.QtWidgets import QWidget
 
 from gui.data.health.check import HealthCheck
-from gui.kit import theme
-from gui.kit.basics import ElidedLabel, button
+from gui.kit.basics import ElidedLabel, button, hbox, progress_bar
 from gui.kit.theme import Theme
 
 _BAR_PX = 120
@@ -22,15 +21,10 @@ class HealthLine(QWidget):
     def __init__(self, look: Theme, check: HealthCheck) -> None:
         super().__init__()
         self._check = check
-        line = QHBoxLayout(self)
-        line.setContentsMargins(0, 0, 0, 0)
-        line.setSpacing(theme.S)
+        line = hbox(self)
         self.text = ElidedLabel("", "muted-small")
         line.addWidget(self.text, 1)
-        self._bar = QProgressBar()
-        self._bar.setTextVisible(False)
-        self._bar.setFixedWidth(_BAR_PX)
-        self._bar.setAccessibleName("Progress of the look for problems")
+        self._bar = progress_bar("Progress of the look for problems", _BAR_PX)
         line.addWidget(self._bar)
         self.cancel_button = button("Cancel", check.cancel)
         self.cancel_button.setAccessibleName("Cancel the look for problems")

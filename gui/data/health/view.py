@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QHBoxLayout, QMenu, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QMenu, QWidget
 
 from core.data.journal import Edit
 from gui.base.session import Session
@@ -18,7 +18,7 @@ from gui.data.health.table import FindingsTable
 from gui.edits.commands import DataCommands
 from gui.edits.picture_index import PictureIndex
 from gui.kit import theme
-from gui.kit.basics import button, label
+from gui.kit.basics import button, hbox, label, menu_button, vbox
 from gui.kit.inputs import ComboBox
 from gui.kit.theme import Theme
 from gui.kit.words import count, isolate
@@ -51,16 +51,13 @@ class ProblemsView(QWidget):
         self._pictures: PictureIndex | None = None
         self.findings: list[FindingRow] = []
         self._current: FindingRow | None = None
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, theme.S, 0, 0)
-        column.setSpacing(theme.S)
+        column = vbox(self, margins=(0, theme.S, 0, 0))
         self.kinds = ComboBox()
         self.kinds.setAccessibleName("Kind of problem")
         self.kinds.currentIndexChanged.connect(self._filter)
         self.kinds.setMaximumWidth(200)
         self.line = HealthLine(look, health)
-        top = QHBoxLayout()
-        top.setSpacing(theme.M)
+        top = hbox(spacing=theme.M)
         top.addWidget(self.kinds)
         top.addWidget(self.line, 1)
         column.addLayout(top)
@@ -91,11 +88,7 @@ class ProblemsView(QWidget):
         self.action_button = button("Exclude", self._act, role="primary")
         self.keep_button = button("Keep", self._keep)
         self.keep_button.setToolTip("It is right as it is: do not show this finding again")
-        self.all_button = QToolButton()
-        self.all_button.setProperty("role", "menu")
-        self.all_button.setText("All of this kind")
-        self.all_button.setAccessibleName("Answer all findings of this kind")
-        self.all_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.all_button = menu_button("All of this kind", "Answer all findings of this kind")
         menu = QMenu(self.all_button)
         self.all_action = menu.addAction("", self._act_on_all)
         self.keep_all = menu.addAction("", self._keep_all)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QSignalBlocker, Signal
-from PySide6.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QGridLayout, QWidget
 
 from gui.kit import theme
-from gui.kit.basics import label
+from gui.kit.basics import hbox, label
 from gui.kit.inputs import ComboBox, NumberBox
 from gui.kit.words import count
 
@@ -139,9 +139,7 @@ def _number(name: str, low: int, high: int, value: int, suffix: str = "") -> Num
 
 def _line(*fields: tuple[str, NumberBox]) -> QWidget:
     made = QWidget()
-    line = QHBoxLayout(made)
-    line.setContentsMargins(0, 0, 0, 0)
-    line.setSpacing(theme.S)
+    line = hbox(made)
     for caption, box in fields:
         line.addWidget(label(caption, "muted-small"))
         line.addWidget(box, 1)

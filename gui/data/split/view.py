@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
     QFrame,
-    QHBoxLayout,
     QHeaderView,
     QScrollArea,
     QTableView,
@@ -23,7 +22,7 @@ from gui.data.split.text import describe_parts
 from gui.edits import jobs
 from gui.edits.commands import DataCommands
 from gui.kit import theme
-from gui.kit.basics import Card, button, label, row
+from gui.kit.basics import Card, button, delayed, hbox, label, row, vbox
 from gui.kit.table import set_up_view
 from gui.kit.theme import Theme, set_role
 from gui.kit.workers import JobRunner
@@ -45,22 +44,15 @@ class SplitView(QWidget):
         self._runner = runner
         self._dataset: DatasetIndex | None = None
         self._previewed: SplitPlan | None = None
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(_TYPING_MS)
-        self._timer.timeout.connect(self._preview)
-        across = QHBoxLayout(self)
-        across.setContentsMargins(0, theme.S, 0, 0)
-        across.setSpacing(theme.M)
+        self._timer = delayed(self, _TYPING_MS, self._preview)
+        across = hbox(self, margins=(0, theme.S, 0, 0), spacing=theme.M)
         across.addWidget(self._make_left(look))
         across.addLayout(self._make_table(), 1)
         data.history_changed.connect(self._history_read)
 
     def _make_left(self, look: Theme) -> QScrollArea:
         inner = QWidget()
-        column = QVBoxLayout(inner)
-        column.setContentsMargins(0, 0, theme.S, 0)
-        column.setSpacing(theme.M)
+        column = vbox(inner, margins=(0, 0, theme.S, 0), spacing=theme.M)
         now = Card(margin=theme.M)
         self.bar = SplitBar(look)
         now.body.addWidget(self.bar)
@@ -93,8 +85,7 @@ class SplitView(QWidget):
         return area
 
     def _make_table(self) -> QVBoxLayout:
-        column = QVBoxLayout()
-        column.setSpacing(theme.S)
+        column = vbox()
         self.heading = label("", "muted-small")
         column.addWidget(self.heading)
         self.model = SplitModel()

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt, QTimer, Signal
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QContextMenuEvent,
     QImage,
@@ -24,6 +24,7 @@ from PySide6.QtGui import (
 )
 
 from gui.kit import theme
+from gui.kit.basics import delayed
 from gui.kit.theme import Theme
 from gui.labelling.map.paint import PointSprites, paint_picture_card, stamp
 from gui.labelling.map.points import Flags, MapPoints
@@ -68,20 +69,14 @@ class EmbeddingMap(PointCanvas):
         self._rings = True
         self._middle = QPointF(0, 0)
         self._zoom = 1.0
-        self._rest_timer = QTimer(self)
-        self._rest_timer.setSingleShot(True)
-        self._rest_timer.setInterval(_REST_MS)
-        self._rest_timer.timeout.connect(self.redraw)
+        self._rest_timer = delayed(self, _REST_MS, self.redraw)
         self._thumbnails = PictureCache()
         self._current = -1
         self._by_keyboard = False
         self._tool: Tool = "move"
         self._drags: Tool | Literal[""] = ""
         self._adds = False
-        self._hover_timer = QTimer(self)
-        self._hover_timer.setSingleShot(True)
-        self._hover_timer.setInterval(_HOVER_MS)
-        self._hover_timer.timeout.connect(self._ask_for_thumbnail)
+        self._hover_timer = delayed(self, _HOVER_MS, self._ask_for_thumbnail)
 
     def sizeHint(self) -> QSize:
         return QSize(520, 380)

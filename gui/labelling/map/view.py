@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 from gui.base.session import Session
 from gui.edits.commands import DataCommands
 from gui.kit import theme
-from gui.kit.basics import ElidedLabel, button, label, row
+from gui.kit.basics import ElidedLabel, button, hbox, label, row, vbox
 from gui.kit.theme import Theme
 from gui.kit.view_switch import ViewSwitch
 from gui.kit.words import count, isolate
@@ -58,8 +58,7 @@ class MapView(QWidget):
         self._files: frozenset[str] | None = None
         self._filter_text = ""
         self.stack = QStackedWidget()
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, theme.S, 0, 0)
+        column = vbox(self, margins=(0, theme.S, 0, 0), spacing=-1)
         column.addWidget(self.stack)
         self.ask = FeatureStateView(
             look, features, heading="A map of the pictures", action="Draw the map",
@@ -78,9 +77,7 @@ class MapView(QWidget):
 
     def _make_map(self, data: DataCommands) -> QWidget:
         made = QWidget()
-        column = QVBoxLayout(made)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(theme.S)
+        column = vbox(made)
         column.addLayout(self._make_tools())
         self.map = EmbeddingMap(self._look)
         self.map.passed.connect(self._pass)
@@ -91,11 +88,9 @@ class MapView(QWidget):
             self.map, self._session, data, self._look, self._acted_on
         )
         self.map.menu_wanted.connect(self._show_menu)
-        across = QHBoxLayout()
-        across.setSpacing(theme.S)
+        across = hbox()
         across.addWidget(self.map, 1)
-        side = QVBoxLayout()
-        side.setSpacing(theme.S)
+        side = vbox()
         side.addWidget(self._make_legend(), 2)
         side.addWidget(self._make_chosen(data), 5)
         across.addLayout(side)

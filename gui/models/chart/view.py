@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QPoint, Qt, QTimer, Signal
+from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QGuiApplication, QShowEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -15,12 +15,11 @@ from PySide6.QtWidgets import (
     QStackedWidget,
     QTableWidget,
     QTableWidgetItem,
-    QVBoxLayout,
     QWidget,
 )
 
 from gui.kit import text_tables, theme
-from gui.kit.basics import button, label
+from gui.kit.basics import button, delayed, hbox, label, vbox
 from gui.kit.inputs import ComboBox
 from gui.kit.theme import Theme
 from gui.models.chart.chart import ModelChart
@@ -48,14 +47,9 @@ class ModelChartView(QWidget):
         self._fitting: frozenset[int] = frozenset()
         self._all: dict[str, AllPoints] = {}
         self._is_stale = False
-        self._soon = QTimer(self)
-        self._soon.setSingleShot(True)
-        self._soon.setInterval(_SOON_MS)
-        self._soon.timeout.connect(self._draw)
+        self._soon = delayed(self, _SOON_MS, self._draw)
         self.shown: ChartPoints | None = None
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(theme.S)
+        column = vbox(self)
         self.axis = ComboBox()
         self.axis.setAccessibleName("What the models cost")
         for axis in AXES:
@@ -65,8 +59,7 @@ class ModelChartView(QWidget):
         self.whole_button.setToolTip("Show the whole chart again (0); the wheel and + − zoom")
         self.table_button = button("As a table …", self.show_table)
         self.table_button.setToolTip("The chart's figures as a table, to read and to copy")
-        line = QHBoxLayout()
-        line.setSpacing(theme.S)
+        line = hbox()
         line.addWidget(self.axis, 1)
         line.addWidget(self.whole_button)
         line.addWidget(self.table_button)
@@ -164,9 +157,7 @@ class ChartTable(QDialog):
         self.setWindowTitle("The chart as a table")
         self.resize(620, 480)
         self.headings, self.rows = as_table(shown)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(theme.L, theme.L, theme.L, theme.L)
-        column.setSpacing(theme.M)
+        column = vbox(self, margins=(theme.L, theme.L, theme.L, theme.L), spacing=theme.M)
         column.addWidget(label(shown.note(), "muted", wraps=True))
         self.table = self._make_table()
         column.addWidget(self.table, 1)

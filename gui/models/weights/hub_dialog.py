@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QFontDatabase
 from PySide6.QtWidgets import (
     QDialog,
@@ -15,13 +15,12 @@ from PySide6.QtWidgets import (
     QListWidget,
     QPlainTextEdit,
     QStackedWidget,
-    QVBoxLayout,
     QWidget,
 )
 
 from core.errors import AppError
 from gui.kit import dialogs, theme
-from gui.kit.basics import button, label
+from gui.kit.basics import button, delayed, hbox, label, vbox
 from gui.kit.notice_bar import NoticeBar
 from gui.kit.theme import Theme
 from gui.kit.words import count
@@ -50,9 +49,7 @@ class HubDialog(QDialog):
         self._entries: tuple[Entry, ...] = ()
         self.setWindowTitle("Add a torch.hub repository")
         self.resize(680, 520)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(theme.XL, theme.L, theme.XL, theme.L)
-        column.setSpacing(theme.M)
+        column = vbox(self, margins=(theme.XL, theme.L, theme.XL, theme.L), spacing=theme.M)
         self.notices = NoticeBar(look)
         column.addWidget(self.notices)
         column.addLayout(self._make_question())
@@ -69,10 +66,7 @@ class HubDialog(QDialog):
         for page in (self._nothing, self.trust_page, self.entries_page):
             self.stack.addWidget(page)
         column.addWidget(self.stack, 1)
-        self._help_soon = QTimer(self)
-        self._help_soon.setSingleShot(True)
-        self._help_soon.setInterval(_HELP_AFTER_MS)
-        self._help_soon.timeout.connect(self._ask_for_help)
+        self._help_soon = delayed(self, _HELP_AFTER_MS, self._ask_for_help)
         commands.sources_known.connect(self._show_sources)
         commands.entries_known.connect(self._show_entries)
         commands.help_known.connect(self.help.setPlainText)
@@ -90,8 +84,7 @@ class HubDialog(QDialog):
         self.repository.returnPressed.connect(self.look)
         self.repository.textEdited.connect(self._start_again)
         self.look_button = button("Look at it", self.look)
-        line = QHBoxLayout()
-        line.setSpacing(theme.S)
+        line = hbox()
         line.addWidget(self.repository, 1)
         line.addWidget(button("Folder …", self._ask_for_folder))
         line.addWidget(self.look_button)
@@ -99,9 +92,7 @@ class HubDialog(QDialog):
 
     def _make_trust_page(self) -> QWidget:
         page = QWidget()
-        column = QVBoxLayout(page)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(theme.S)
+        column = vbox(page)
         self.address = label("", "heading", wraps=True)
         self.address.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.warning = label("", "body", wraps=True)
@@ -126,13 +117,10 @@ class HubDialog(QDialog):
 
     def _make_entries_page(self) -> QWidget:
         page = QWidget()
-        column = QVBoxLayout(page)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(theme.S)
+        column = vbox(page)
         self.offered = label("", "body", wraps=True)
         column.addWidget(self.offered)
-        across = QHBoxLayout()
-        across.setSpacing(theme.M)
+        across = hbox(spacing=theme.M)
         self.list = QListWidget()
         self.list.setAccessibleName("Models of the repository")
         self.list.currentRowChanged.connect(self._entry_changed)

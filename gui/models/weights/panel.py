@@ -7,12 +7,12 @@ from urllib.parse import urlparse
 
 from PySide6.QtCore import Qt, QUrl, Signal
 from PySide6.QtGui import QDesktopServices
-from PySide6.QtWidgets import QProgressBar, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
 from core.catalog.added import FileCard
 from core.catalog.search import ADDED_SOURCES
 from gui.kit import theme
-from gui.kit.basics import button, label, row
+from gui.kit.basics import button, label, progress_bar, row, vbox
 from gui.kit.theme import Theme, set_role
 from gui.kit.words import file_size
 
@@ -37,15 +37,11 @@ class WeightsBox(QWidget):
     def __init__(self, look: Theme) -> None:
         super().__init__()
         self._row: ModelRow | None = None
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(theme.XS)
+        column = vbox(self, spacing=theme.XS)
         self.text = label("", "muted-small", wraps=True)
         self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         column.addWidget(self.text)
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(False)
-        self.bar.setAccessibleName("Progress of the download")
+        self.bar = progress_bar("Progress of the download")
         column.addWidget(self.bar)
         self.download_button = button("Download", self._download, icon=(look, "download", "muted"))
         self.cancel_button = button("Cancel", self._cancel)

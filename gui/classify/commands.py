@@ -13,7 +13,7 @@ from gui.base.commands import CommandSet
 from gui.base.session import IN_TRAINING, Picture, Session
 from gui.classify import jobs
 from gui.classify.jobs import Answer
-from gui.kit.words import count
+from gui.kit.words import count, quote_some
 from gui.kit.workers import JobRunner
 from gui.pictures import jobs as picture_jobs
 from gui.pictures.jobs import Thumbnail
@@ -175,9 +175,8 @@ class ClassifyCommands(CommandSet):
         if count == 1:
             text = reason
         else:
-            names = ", ".join(f"“{known.name}”" for known in list(self._broken)[:3])
-            more = f" and {count - 3} more" if count > 3 else ""
-            text = f"{count} pictures cannot be read: {names}{more}."
+            names = quote_some([known.name for known in self._broken])
+            text = f"{count} pictures cannot be read: {names}."
         if self._session.pictures:
             text += " The other results are kept."
         self._session.notice("classify", f"{text} {self._left_out}".strip(), "error")

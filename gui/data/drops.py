@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from core.errors import AppError
+from gui.kit.words import quote_some
 
 Kind = Literal["dataset", "run", "model", "images"]
 
@@ -78,8 +79,8 @@ def image_suffixes() -> frozenset[str]:
 
 
 def _names(paths: Sequence[Path]) -> str:
-    shown = ", ".join(f"“{path.name}”" for path in paths[:3])
-    return f"{shown} and {len(paths) - 3} more were" if len(paths) > 3 else f"{shown} was"
+    names = quote_some([path.name for path in paths])
+    return f"{names} were" if len(paths) > 3 else f"{names} was"
 
 
 def _looks_like_image(path: Path) -> bool:

@@ -66,7 +66,7 @@ class PlanHistory(QObject):
             return
         self._is_applying = True
         try:
-            self._session.set_recipe_values({**request.values, "model": request.model})
+            self._session.set_recipe_values({**wish.values, "model": wish.model})
         finally:
             self._is_applying = False
 

@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSize, Qt
-from PySide6.QtWidgets import QPlainTextEdit, QToolButton, QWidget
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QPlainTextEdit, QWidget
 
 from gui.base.live_run import LiveRun
 from gui.kit import theme
-from gui.kit.basics import vbox
+from gui.kit.basics import FoldButton, vbox
 from gui.kit.theme import Theme
 
 _TEXT_PX = 96
 
 
 class NoticeList(QWidget):
-    """Hidden while a run has no notices; closed at first, because the curves matter more."""
+    """Hidden while a run has no notice; closed at first, because the curves matter more."""
 
     def __init__(self, look: Theme) -> None:
         super().__init__()
-        self._theme = look
         self._live: LiveRun | None = None
         self._shown = 0
         column = vbox(self, spacing=theme.XS)
-        self.toggle = QToolButton()
-        self.toggle.setProperty("role", "flat")
-        self.toggle.setObjectName("more")
-        self.toggle.setAccessibleName("Notices")
-        self.toggle.setCheckable(True)
-        self.toggle.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.toggle.setIconSize(QSize(theme.ICON_PX, theme.ICON_PX))
-        self.toggle.toggled.connect(self._open)
+        self.toggle = FoldButton(look, "Notices", self._open)
         column.addWidget(self.toggle)
         self.text = QPlainTextEdit()
         self.text.setReadOnly(True)
@@ -63,6 +55,5 @@ class NoticeList(QWidget):
         self.setVisible(bool(live.notices))
 
     def _open(self, is_open: bool) -> None:
-        self._theme.give_icon(self.toggle, "chevron-down" if is_open else "chevron-right")
         self.toggle.setToolTip("Hide the notices" if is_open else "Show the notices")
         self.text.setVisible(is_open)

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import cast
 
 from PySide6.QtCore import QSignalBlocker, Signal
-from PySide6.QtWidgets import QGridLayout, QLineEdit, QWidget
+from PySide6.QtWidgets import QGridLayout, QWidget
 
 from gui.edits.picture_index import PictureFilter, Show
 from gui.kit import theme
 from gui.kit.basics import delayed
-from gui.kit.inputs import ComboBox
+from gui.kit.inputs import ComboBox, LineEdit
 from gui.kit.theme import Theme
 
 _TYPING_MS = 150
@@ -38,11 +38,7 @@ class PictureFilters(QWidget):
         self.order_choice.setAccessibleName("Order of the pictures")
         for text, order in _ORDERS:
             self.order_choice.addItem(text, order)
-        self.search = QLineEdit()
-        self.search.setAcceptDrops(False)  # drops belong to the window
-        self.search.setPlaceholderText("Part of a file name")
-        self.search.setAccessibleName("Part of the file name")
-        self.search.setClearButtonEnabled(True)
+        self.search = LineEdit("Part of the file name", "Part of a file name", can_clear=True)
         self._typing = delayed(self, _TYPING_MS, self.changed)
         self.search.textChanged.connect(self._typed)
         for choice in (self.show_choice, self.split_choice, self.order_choice):

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import (
     QLabel,
     QProgressBar,
     QPushButton,
+    QScrollArea,
     QSizePolicy,
     QToolButton,
     QVBoxLayout,
@@ -233,3 +234,15 @@ def progress_bar(name: str, width_px: int = 0) -> QProgressBar:
         made.setFixedWidth(width_px)
     made.setAccessibleName(name)
     return made
+
+
+def scroll_area(inner: QWidget, *, has_frame: bool = True) -> QScrollArea:
+    """An area that scrolls `inner` up and down only; the keyboard goes to what is in it."""
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    if not has_frame:
+        area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setWidget(inner)
+    return area

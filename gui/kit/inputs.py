@@ -85,3 +85,15 @@ class SearchField(QLineEdit):
             self.clear()
         else:
             super().keyPressEvent(event)
+
+
+class LineEdit(QLineEdit):
+    """A line of text; drops fall through to the window."""
+
+    def __init__(self, name: str, hint: str = "", *, can_clear: bool = False) -> None:
+        """`name` is what a screen reader says, `hint` stands in the empty field."""
+        super().__init__()
+        self.setAcceptDrops(False)
+        self.setPlaceholderText(hint)
+        self.setAccessibleName(name)
+        self.setClearButtonEnabled(can_clear)

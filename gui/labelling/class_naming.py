@@ -8,7 +8,6 @@ from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import (
     QInputDialog,
-    QLineEdit,
     QListWidget,
     QListWidgetItem,
     QWidget,
@@ -16,6 +15,7 @@ from PySide6.QtWidgets import (
 
 from gui.kit import theme
 from gui.kit.basics import button, label, progress_bar, row, vbox
+from gui.kit.inputs import LineEdit
 from gui.kit.words import count, isolate, quote
 
 if TYPE_CHECKING:
@@ -51,10 +51,7 @@ class ClassNaming(QWidget):
         self.list.itemActivated.connect(self._choose)
         self.list.setMinimumHeight(_ROW_PX)  # what the text below needs comes first
         column.addWidget(self.list, 1)
-        self.field = QLineEdit()
-        self.field.setAcceptDrops(False)  # drops belong to the window
-        self.field.setPlaceholderText("Name of a class")
-        self.field.setAccessibleName("Name of a new class")
+        self.field = LineEdit("Name of a new class", "Name of a class")
         self.field.returnPressed.connect(self.add)
         self.add_button = button("Add", self.add)
         self.add_button.setAccessibleName("Add the class")

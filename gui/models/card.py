@@ -6,18 +6,16 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
-    QFrame,
     QGridLayout,
     QLabel,
     QPushButton,
-    QScrollArea,
     QWidget,
 )
 
 from core.catalog.card import ModelCard
 from core.catalog.families import family_text
 from gui.kit import theme
-from gui.kit.basics import ElidedLabel, button, hbox, label, separator, vbox
+from gui.kit.basics import ElidedLabel, button, hbox, label, scroll_area, separator, vbox
 from gui.kit.theme import Theme, set_role
 from gui.kit.words import count
 from gui.models.facts import card_facts
@@ -45,12 +43,7 @@ class ModelCardView(QWidget):
         self._look = look
         self._card: ModelCard | None = None
         column = vbox(self, margins=(0, theme.S, 0, 0))
-        self._scroll = QScrollArea()
-        self._scroll.setWidgetResizable(True)
-        self._scroll.setFrameShape(QFrame.Shape.NoFrame)
-        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self._scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self._scroll.setWidget(self._make_content())
+        self._scroll = scroll_area(self._make_content(), has_frame=False)
         column.addWidget(self._scroll, 1)
         self.use_button = button(
             "Use this model", self._use, role="primary", icon=(look, "check", "on_accent")

@@ -9,7 +9,6 @@ from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
-    QLineEdit,
     QListWidget,
     QListWidgetItem,
     QWidget,
@@ -17,6 +16,7 @@ from PySide6.QtWidgets import (
 
 from gui.kit import theme
 from gui.kit.basics import label, vbox
+from gui.kit.inputs import LineEdit
 from gui.kit.table import ROW_PX
 from gui.kit.words import isolate, quote
 
@@ -38,10 +38,8 @@ class ClassChooser(QDialog):
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         column = vbox(self, margins=(theme.L, theme.L, theme.L, theme.L))
         column.addWidget(label(heading, "heading"))
-        self.search = QLineEdit()
-        self.search.setAcceptDrops(False)  # drops belong to the window
-        self.search.setPlaceholderText("Class, or a new name")
-        self.search.setAccessibleName("Search the classes, or type a new name")
+        name = "Search the classes, or type a new name"
+        self.search = LineEdit(name, "Class, or a new name")
         self.search.textChanged.connect(self._fill)
         self.search.installEventFilter(self)
         column.addWidget(self.search)

@@ -16,7 +16,17 @@ from PySide6.QtWidgets import (
 )
 
 from gui.kit import theme
-from gui.kit.basics import Card, ElidedLabel, button, icon_button, label, menu_button, row, vbox
+from gui.kit.basics import (
+    Card,
+    ElidedLabel,
+    button,
+    icon_button,
+    label,
+    menu_button,
+    row,
+    scroll_area,
+    vbox,
+)
 from gui.kit.theme import Theme, set_role
 from gui.pictures.actions import PictureActions
 from gui.pictures.answers import PictureView
@@ -86,12 +96,8 @@ class Inspector(Card):
         self._grid.setColumnStretch(1, 1)
         column.addLayout(self._grid)
         column.addStretch(1)
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area = scroll_area(inner)
         area.setMinimumHeight(40)
-        area.setWidget(inner)
         area.viewport().setAutoFillBackground(False)
         inner.setAutoFillBackground(False)  # the area has switched it on
         return area

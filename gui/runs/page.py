@@ -12,7 +12,6 @@ from PySide6.QtCore import Qt, QUrl, Signal
 from PySide6.QtGui import QDesktopServices, QShowEvent
 from PySide6.QtWidgets import (
     QCheckBox,
-    QLineEdit,
     QSplitter,
     QStackedWidget,
     QWidget,
@@ -23,6 +22,7 @@ from gui.base.session import Session
 from gui.kit import dialogs, theme
 from gui.kit.basics import delayed, label, vbox
 from gui.kit.drop_zone import DropZone
+from gui.kit.inputs import LineEdit
 from gui.kit.settings import Settings
 from gui.kit.theme import Theme
 from gui.kit.words import count
@@ -56,11 +56,7 @@ class RunsPage(Page):
         self._commands = commands
         self._pair: tuple[RunSummary, RunSummary | None] | None = None
         self._timer = delayed(self, _SETTLE_MS, self._read_details)
-        self.search = QLineEdit()
-        self.search.setPlaceholderText("Search runs")
-        self.search.setAccessibleName("Search runs")
-        self.search.setClearButtonEnabled(True)
-        self.search.setAcceptDrops(False)  # drops belong to the window
+        self.search = LineEdit("Search runs", "Search runs", can_clear=True)
         self.search.setFixedWidth(240)
         self.search.textChanged.connect(self._search)
         self.archived = QCheckBox("Archived")

@@ -10,7 +10,6 @@ from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
     QGridLayout,
-    QLineEdit,
     QWidget,
 )
 
@@ -19,7 +18,7 @@ from core.system import paths, preferences
 from gui.base.session import Session
 from gui.kit import dialogs, theme
 from gui.kit.basics import Card, ElidedLabel, button, label, row, vbox
-from gui.kit.inputs import ComboBox
+from gui.kit.inputs import ComboBox, LineEdit
 from gui.kit.notice_bar import NoticeBar
 from gui.kit.settings import ThemeChoice
 from gui.kit.theme import Theme
@@ -127,10 +126,8 @@ class SettingsDialog(QDialog):
 
     def _make_folders(self) -> Card:
         card = Card("Folders")
-        self.runs_dir = QLineEdit()
-        self.runs_dir.setAccessibleName("Folder of runs")
+        self.runs_dir = LineEdit("Folder of runs")
         self.runs_dir.setReadOnly(True)
-        self.runs_dir.setAcceptDrops(False)  # drops belong to the window
         self.default_button = button("Use the default", self._use_default)
         line = row(label("Runs"), spacing=theme.S, stretch=False)
         line.addWidget(self.runs_dir, 1)

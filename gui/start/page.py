@@ -6,12 +6,12 @@ from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from gui.base.page import Page
 from gui.base.session import Session
 from gui.kit import theme
-from gui.kit.basics import Card, button, hbox, label, row, vbox
+from gui.kit.basics import Card, button, hbox, label, row, scroll_area, vbox
 from gui.kit.drop_zone import DropZone
 from gui.kit.links import LinkList
 from gui.kit.settings import Settings
@@ -113,12 +113,8 @@ class StartPage(Page):
         column.addWidget(machine)
         column.addStretch(1)
         # A low window with a notice and all recent runs has no room for every row.
-        area = QScrollArea()
+        area = scroll_area(side)
         area.setFixedWidth(_SIDE_PX + theme.S)
-        area.setWidgetResizable(True)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        area.setWidget(side)
         return area
 
     def _show_datasets(self) -> None:

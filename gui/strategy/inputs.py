@@ -9,7 +9,6 @@ import numpy as np
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import (
     QButtonGroup,
-    QLineEdit,
     QWidget,
 )
 
@@ -17,7 +16,7 @@ from core.advice.rules import DOMAINS, Domain, Thresholds, parse_budget
 from core.errors import AppError
 from gui.kit import theme
 from gui.kit.basics import Card, ElidedLabel, FoldButton, Stat, hbox, label, row, vbox
-from gui.kit.inputs import ComboBox, NumberBox
+from gui.kit.inputs import ComboBox, LineEdit, NumberBox
 from gui.kit.theme import Theme
 from gui.kit.words import count, short_number
 from gui.strategy.step_bar import Choice
@@ -201,10 +200,7 @@ class BudgetStep(_Choices):
         self.add("1h", "1 hour", "")
         self.add("custom", "Another time", "")
         self.choices["none"].button.setChecked(True)
-        self.custom = QLineEdit()
-        self.custom.setAccessibleName("Time to train")
-        self.custom.setPlaceholderText("e.g. 90s, 30m, 1.5h")
-        self.custom.setAcceptDrops(False)  # drops belong to the window
+        self.custom = LineEdit("Time to train", "e.g. 90s, 30m, 1.5h")
         self.custom.setFixedWidth(2 * _FIELD_PX)
         self.custom.textEdited.connect(self._custom_edited)
         line = row(self.custom)

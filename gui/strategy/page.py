@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QScrollArea, QStackedWidget, QVBoxLayout, QWidget
 from gui.base.page import Page
 from gui.base.session import Session
 from gui.kit import theme
-from gui.kit.basics import button, label, progress_bar, row, vbox
+from gui.kit.basics import button, label, progress_bar, row, scroll_area, vbox
 from gui.kit.drop_zone import DropZone
 from gui.kit.settings import Settings
 from gui.kit.theme import Theme
@@ -313,12 +313,7 @@ class StrategyPage(Page):
 
 
 def _scrolled(step: QWidget) -> QScrollArea:
-    area = QScrollArea()
-    area.setWidgetResizable(True)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-    area.setWidget(step)
-    return area
+    return scroll_area(step)
 
 
 def _is_same(question: Question, other: Question | None) -> bool:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QDesktopServices, QResizeEvent
-from PySide6.QtWidgets import QScrollArea, QStackedWidget, QWidget
+from PySide6.QtWidgets import QStackedWidget, QWidget
 
 from core.catalog.names import shown_name
 from gui.base.live_run import LiveRun
 from gui.base.page import Page
 from gui.base.session import Session
 from gui.kit import theme
-from gui.kit.basics import Card, button, hbox, label, row, vbox
+from gui.kit.basics import Card, button, hbox, label, row, scroll_area, vbox
 from gui.kit.settings import Settings
 from gui.kit.theme import Theme
 from gui.kit.words import count
@@ -135,12 +135,7 @@ class TrainPage(Page):
         self.form.layers_wanted.connect(self._layers.show_tree)
         self.form.rates_cleared.connect(self._layers.clear_rates)
         card.body.addWidget(self.form)
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        area.setWidget(card)
-        column.addWidget(area, 1)
+        column.addWidget(scroll_area(card), 1)
         self.start_button = button(
             "Start training", self.start, role="primary", icon=(self.look, "play", "on_accent")
         )

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
-    QFrame,
     QHeaderView,
     QScrollArea,
     QTableView,
@@ -22,7 +20,7 @@ from gui.data.split.text import describe_parts
 from gui.edits import jobs
 from gui.edits.commands import DataCommands
 from gui.kit import theme
-from gui.kit.basics import Card, button, delayed, hbox, label, row, vbox
+from gui.kit.basics import Card, button, delayed, hbox, label, row, scroll_area, vbox
 from gui.kit.table import set_up_view
 from gui.kit.theme import Theme, set_role
 from gui.kit.workers import JobRunner
@@ -72,12 +70,7 @@ class SplitView(QWidget):
         anew.body.addLayout(row(self.draw_button, self.back_button))
         column.addWidget(anew)
         column.addStretch(1)
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setWidget(inner)
+        area = scroll_area(inner, has_frame=False)
         area.setMinimumWidth(_LEFT_PX)
         area.setMaximumWidth(_LEFT_PX + 80)
         area.viewport().setAutoFillBackground(False)

@@ -11,7 +11,6 @@ from PySide6.QtGui import QFontDatabase
 from PySide6.QtWidgets import (
     QDialog,
     QHBoxLayout,
-    QLineEdit,
     QListWidget,
     QPlainTextEdit,
     QStackedWidget,
@@ -21,6 +20,7 @@ from PySide6.QtWidgets import (
 from core.errors import AppError
 from gui.kit import dialogs, theme
 from gui.kit.basics import button, delayed, hbox, label, vbox
+from gui.kit.inputs import LineEdit
 from gui.kit.notice_bar import NoticeBar
 from gui.kit.theme import Theme
 from gui.kit.words import count
@@ -77,10 +77,8 @@ class HubDialog(QDialog):
     # -- building ----------------------------------------------------------------------------
 
     def _make_question(self) -> QHBoxLayout:
-        self.repository = QLineEdit()
-        self.repository.setAccessibleName("Repository")
-        self.repository.setPlaceholderText("OWNER/REPO, OWNER/REPO@BRANCH, or a folder")
-        self.repository.setAcceptDrops(False)
+        hint = "OWNER/REPO, OWNER/REPO@BRANCH, or a folder"
+        self.repository = LineEdit("Repository", hint)
         self.repository.returnPressed.connect(self.look)
         self.repository.textEdited.connect(self._start_again)
         self.look_button = button("Look at it", self.look)

@@ -69,8 +69,10 @@ def make_window() -> MainWindow:
     QApplication.setApplicationName("Graftwork")
     QApplication.setApplicationDisplayName("Graftwork")
     QApplication.setDesktopFileName("graftwork")
-    # One style everywhere: the native ones draw half of a style sheet each in their own way.
-    QApplication.setStyle("Fusion")
+    # One style everywhere: the native ones draw half of a style sheet each in their own way. Set
+    # again, it would dress every widget that there is anew.
+    if QApplication.style().objectName() != "fusion":
+        QApplication.setStyle("Fusion")
     crashes.start_log()
     settings = Settings()
     return MainWindow(settings, Theme(settings.theme))

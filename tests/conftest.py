@@ -6,21 +6,122 @@ Nothing here imports torch or Qt, so that tests of one side never load the other
 from __future__ import annotations
 
 import colorsys
+import functools
+import gc
 import os
 import random
-from collections.abc import Callable, Mapping, Sequence
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image, ImageDraw
 
-from helpers import REPOSITORY
+from helpers import REPOSITORY, TINY, WAIT_MS
 
 MakeImageFolder = Callable[..., Path]
 
+# Before torch is loaded, and for the processes that tests start. Several test processes share the
+# cores; threads that wait for each other inside a layer then take many times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Torch's random numbers begin anew for each test and the fixtures it is the first to ask for,
+    as pytest-randomly has it for Python's and numpy's: no number depends on what ran before."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def session_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The home of fixtures that serve several tests: they begin before a test has its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRAFTWORK_HOME", str(tmp_path_factory.mktemp("session-home")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def tiny_weights() -> Iterator[None]:
+    """The pretrained weights of `TINY`: random numbers, the same each time. Where it does not
+    matter what a model has learned before, a run on it takes a tenth of the time."""
+    import timm
+    import torch
+
+    from core.models import build
+
+    plain = build.pretrained_module
+
+    def pretrained_module(card: Any) -> Any:
+        if not TINY.startswith(f"{card.source}/{card.arch}."):
+            return plain(card)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            module = timm.create_model(card.arch, pretrained=False).eval()
+            for part in module.modules():  # timm begins with nought, which lets no gradient through
+                if isinstance(part, torch.nn.BatchNorm2d):
+                    torch.nn.init.uniform_(part.weight, 0.5, 1.5)
+            return module
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build, "pretrained_module", pretrained_module)
+        yield
+
 
 @pytest.fixture(autouse=True)
-def graftwork_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch) -> Path:
+def nothing_is_left_behind() -> Iterator[None]:
+    """Fails the test that changes what belongs to the whole process and does not put it back:
+    the test that would fail of it is another one, and only in some orders."""
+    before = _process_state()
+    yield
+    after = _process_state()
+    if "torch" not in before:  # loaded meanwhile
+        after.pop("torch", None)
+    changed = [name for name in before | after if before.get(name) != after.get(name)]
+    assert not changed, {name: (before.get(name), after.get(name)) for name in changed}
+
+
+# Beginnings of environment variables that pytest, and libraries when they are loaded, set.
+_LIBRARIES = ("PYTEST_", "KMP_", "TORCHINDUCTOR_")
+
+
+def _process_state() -> dict[str, Any]:
+    state: dict[str, Any] = {
+        "working folder": os.getcwd(),  # noqa: PTH109
+        **{f"${name}": os.environ[name] for name in os.environ if not name.startswith(_LIBRARIES)},
+        "socket timeout": socket.getdefaulttimeout(),
+        "signal handlers": [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)],
+        "switch interval": sys.getswitchinterval(),
+        "garbage collection": gc.isenabled(),
+        "import path": list(sys.path),
+        "output": (sys.stdout, sys.stderr),
+    }
+    if torch := sys.modules.get("torch"):
+        state["torch"] = (
+            torch.get_num_threads(),
+            torch.get_default_dtype(),
+            torch.are_deterministic_algorithms_enabled(),
+            torch.is_grad_enabled(),
+        )
+    return state
+
+
+@pytest.fixture
+def qtbot(qtbot):
+    """pytest-qt's; what it waits for may take as long as a busy machine needs."""
+    for wait in ("waitUntil", "waitSignal"):
+        setattr(qtbot, wait, functools.partial(getattr(qtbot, wait), timeout=WAIT_MS))
+    return qtbot
+
+
+@pytest.fixture(autouse=True)
+def graftwork_home(
+    nothing_is_left_behind, tmp_path_factory: pytest.TempPathFactory, monkeypatch
+) -> Path:
     """A fresh `GRAFTWORK_HOME`: no test reads or writes the folders of the person running it."""
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("GRAFTWORK_HOME", str(home))

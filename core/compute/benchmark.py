@@ -11,6 +11,7 @@ import json
 import platform
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,6 +59,7 @@ def measure(
     device: str = "auto",
     on_progress: OnProgress = no_progress,
     should_stop: ShouldStop = never_stop,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Latency:
     """Measure the card's model on `device`, remember the result and return it.
 
@@ -88,7 +90,7 @@ def measure(
         module = module.to(place, dtype)
         image = torch.rand_like(skeleton.example_input(card, module), dtype=dtype, device=place)
         memory_format, image = _warm_up(card, module, image, should_stop)
-        seconds = _timed(module, image, on_progress, should_stop)
+        seconds = _timed(module, image, on_progress, should_stop, clock)
     except torch.OutOfMemoryError as error:
         raise AppError(
             f"{card.full_name} does not fit into the memory of {accelerator_name(place) or place}.",
@@ -159,7 +161,11 @@ def _warm_up(
 
 
 def _timed(
-    module: nn.Module, image: torch.Tensor, on_progress: OnProgress, should_stop: ShouldStop
+    module: nn.Module,
+    image: torch.Tensor,
+    on_progress: OnProgress,
+    should_stop: ShouldStop,
+    clock: Callable[[], float],
 ) -> list[float]:
     """Time the passes; returns the seconds of each."""
     seconds: list[float] = []
@@ -167,9 +173,9 @@ def _timed(
         if len(seconds) >= _FEWEST and sum(seconds) > _ENOUGH_SECONDS:
             break
         check_stop(should_stop)
-        start = time.perf_counter()
+        start = clock()
         _run(module, image)
-        seconds.append(time.perf_counter() - start)
+        seconds.append(clock() - start)
         on_progress(len(seconds), _PASSES, "measuring")
     return seconds
 

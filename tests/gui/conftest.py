@@ -6,7 +6,6 @@ import os
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
-import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import shiboken6
-from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDragMoveEvent, QDropEvent, QImage
 from PySide6.QtWidgets import QApplication, QWidget
 
@@ -47,7 +46,7 @@ from gui.models import jobs as model_jobs
 from gui.runs import jobs as run_jobs
 from gui.shell import crashes, start_up
 from gui.shell.main_window import MainWindow
-from gui.train import jobs as train_jobs
+from helpers import WAIT_MS
 
 
 @pytest.fixture
@@ -61,6 +60,14 @@ def window(qtbot, qapp) -> Iterator[MainWindow]:
     yield made
     made.runner.shut_down()
     crashes.stop_log()
+
+
+@pytest.fixture(autouse=True)
+def no_widget_outlives_its_test(qapp) -> Iterator[None]:
+    """pytest-qt closes them and asks Qt to delete them, which Qt does in the next test: what that
+    one does to the whole application, as to choose a theme, it would do to a thousand more."""
+    yield
+    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +88,7 @@ def no_job_outlives_its_test(monkeypatch) -> Iterator[None]:
     left = [job for job in made if shiboken6.isValid(job) and job.isRunning()]
     for job in left:
         job.ask_to_stop()
-        job.wait(2000)
+        job.wait(WAIT_MS)
     assert not left, "still running: " + ", ".join(sorted(job.spec.key for job in left))
 
 
@@ -313,6 +320,16 @@ def _no_runs(context: JobContext) -> tuple[()]:
 
 
 @pytest.fixture
+def opened(window, fake_core, qtbot) -> MainWindow:
+    """The window with the fake dataset open, and the machine and the models known."""
+    window.commands.start_up.begin()
+    window.commands.opening.open_dataset(fake_core.dataset.root)
+    qtbot.waitUntil(lambda: window.session.scan_state == "ready")
+    qtbot.waitUntil(lambda: bool(window.session.models) and window.session.machine is not None)
+    return window
+
+
+@pytest.fixture
 def drop() -> Callable[..., bool]:
     """Drop paths on the child under a point of the window, as the platform would."""
     return drop_paths
@@ -339,10 +356,3 @@ def drop_mime(window: QWidget, mime: QMimeData, point: QPoint | None = None) -> 
     event = QDropEvent(at, *rest, none)
     QApplication.sendEvent(child, event)
     return event.isAccepted()
-
-
-@pytest.fixture(autouse=True)
-def _restore_switch_interval() -> Iterator[None]:
-    before = sys.getswitchinterval()
-    yield
-    sys.setswitchinterval(before)

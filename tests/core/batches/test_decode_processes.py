@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 import threading
-import time
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -19,14 +18,11 @@ from core.batches.decode_processes import Decoders, compare_with_threads
 from core.batches.pixel_cache import read_working
 from core.batches.streaming import TrainingImages
 from core.compute.device import Compute
-from core.data.sources.scan import scan
 from core.errors import DecodeError
 from core.events import EpochDone, Notice, StepDone
 from core.images.preprocess import Preprocessing
 from core.recipe.recipe import Recipe
-from core.runs.store import RunStore
-from core.training.fit import fit
-from helpers import REPOSITORY
+from helpers import REPOSITORY, WAIT_S, of_kind, run_python, small_recipe, train, wait_until
 
 PREPROCESSING = Preprocessing(32, 32, 36, "bilinear", (0.5,) * 3, (0.5,) * 3)
 CPU = Compute("cpu", "float32", "channels_last", 2, 1, 8)
@@ -53,13 +49,6 @@ def _command(process: psutil.Process) -> list[str]:
         return process.cmdline()
     except psutil.Error:
         return []
-
-
-def wait_until(is_so, seconds=20.0):
-    end = time.monotonic() + seconds
-    while not is_so() and time.monotonic() < end:
-        time.sleep(0.02)
-    assert is_so()
 
 
 def test_a_child_gives_the_pixels_of_a_thread_names_what_is_broken_and_ends_with_close(paths):
@@ -90,11 +79,7 @@ def test_a_child_loads_no_torch_and_no_qt(paths):
         " Preprocessing(32, 32, 36, 'bilinear', (0.5,) * 3, (0.5,) * 3))\n"
         "print(*[m for m in ('torch', 'torchvision', 'sklearn', 'PySide6') if m in sys.modules])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(paths[0])],
-        cwd=REPOSITORY, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert done.stdout.strip() == ""
+    assert run_python(code, paths[0]) == ""
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kills as POSIX does")
@@ -112,35 +97,46 @@ def test_a_killed_child_costs_no_picture(paths):
     wait_until(lambda: decoding_children() == [])
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a pipe stands for a share that stalls")
+class Stalled:
+    """Stands for a picture on a share that does not answer: the child that receives it leaves a
+    sign and then waits longer than any test."""
+
+    def __init__(self, sign: Path) -> None:
+        self._sign = str(sign)
+
+    def __reduce__(self):
+        code = f"import pathlib, time; pathlib.Path({self._sign!r}).touch(); time.sleep(3600)"
+        return exec, (code,)
+
+
 def test_a_child_that_waits_for_a_share_is_ended_too(paths, tmp_path, monkeypatch):
     monkeypatch.setattr(decode_processes, "_PATIENCE_SECONDS", 0.2)
-    stalled = tmp_path / "stalled.png"
-    os.mkfifo(stalled)
+    sign = tmp_path / "waits"
     decoders = Decoders(1)
     decoders.read(paths[0], PREPROCESSING)
     errors: list[BaseException] = []
 
-    def wait():
+    def read():
         try:
-            decoders.read(stalled, PREPROCESSING)
-        except BaseException as error:  # noqa: BLE001 - any end will do
+            decoders.read(Stalled(sign), PREPROCESSING)
+        except Exception as error:  # noqa: BLE001 - any end will do
             errors.append(error)
 
-    thread = threading.Thread(target=wait, daemon=True)
+    thread = threading.Thread(target=read, daemon=True)
     thread.start()
-    time.sleep(0.2)
+    wait_until(sign.exists)
     decoders.close()
     assert decoding_children() == []
-    thread.join(10)
+    thread.join(WAIT_S)
     assert not thread.is_alive()
+    assert errors
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kills as POSIX does")
 def test_the_children_of_a_killed_process_end(paths, tmp_path):
     script = tmp_path / "parent.py"
     script.write_text(
-        "import sys, time\nfrom pathlib import Path\n"
+        "import sys, threading\nfrom pathlib import Path\n"
         f"sys.path.insert(0, {str(REPOSITORY)!r})\n"
         "from core.batches.decode_processes import Decoders\n"
         "from core.images.preprocess import Preprocessing\n"
@@ -150,7 +146,7 @@ def test_the_children_of_a_killed_process_end(paths, tmp_path):
         "        decoders.read(Path(path), Preprocessing(32, 32, 36, 'bilinear', (0.5,) * 3,"
         " (0.5,) * 3))\n"
         "    print('read', flush=True)\n"
-        "    time.sleep(60)\n"
+        "    threading.Event().wait()\n"
     )
     parent = subprocess.Popen(
         [sys.executable, str(script), *map(str, paths)], stdout=subprocess.PIPE, text=True
@@ -216,41 +212,33 @@ def test_the_trial_times_both_ways_and_leaves_nobody_behind(paths):
     assert compare_with_threads(paths[:2], PREPROCESSING, workers=2) == (False, 1.0)
 
 
+@pytest.mark.usefixtures("tiny_weights")
 def test_a_run_that_streams_gives_the_bits_of_one_that_keeps_and_a_stop_ends_its_processes(
     tmp_path, make_image_folder
 ):
     folder = make_image_folder(tmp_path / "shapes", per_class={"train": 5, "val": 2})
-    index = scan(folder)
-    recipe = Recipe(
-        strategy="partial", layer_groups=1, max_epochs=2, batch_size=6, selection_folds=3,
-        precision="float32", device="cpu",
-    )  # fmt: skip
+    recipe = small_recipe(batch_size=6)
     losses = []
     for values in (
         {},
         {"pixel_memory_gb": 0, "pixel_disk_gb": 0, "loading": "processes"},
     ):
-        events: list[object] = []
         steps_with_children: list[int] = []
 
-        def sink(event, events=events, steps=steps_with_children):
-            events.append(event)
+        def look(event, steps=steps_with_children):
             if isinstance(event, StepDone) and decoding_children():
                 steps.append(event.step)
 
-        def should_stop(events=events):
-            return sum(isinstance(event, StepDone) for event in events) >= 3
-
-        made = recipe.with_values(**values)
-        run = RunStore().create(index.name, made)
-        result = fit(made, index, run, sink=sink, should_stop=should_stop)
+        result, _run, events = train(
+            folder, recipe.with_values(**values), stop_after=3, on_event=look
+        )
         assert result.status == "stopped"
         assert decoding_children() == []
         losses.append(
-            [e.loss for e in events if isinstance(e, StepDone)]
-            + [e.selection_loss for e in events if isinstance(e, EpochDone)]
+            [e.loss for e in of_kind(events, StepDone)]
+            + [e.selection_loss for e in of_kind(events, EpochDone)]
         )
-        texts = [e.text for e in events if isinstance(e, Notice)]
+        texts = [e.text for e in of_kind(events, Notice)]
         assert any("processes decode them" in text for text in texts) == bool(values)
         assert bool(steps_with_children) == bool(values)
     assert losses[0] == losses[1]

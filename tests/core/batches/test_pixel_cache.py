@@ -135,13 +135,13 @@ def test_many_threads_get_the_right_pictures(paths):
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kills as POSIX does")
 def test_a_killed_process_leaves_no_file_behind(paths):
     code = (
-        "import sys, time\nfrom pathlib import Path\n"
+        "import sys, threading\nfrom pathlib import Path\n"
         "from core.batches.pixel_cache import PixelCache\n"
         "from core.images.preprocess import Preprocessing\n"
         "cache = PixelCache([Path(p) for p in sys.argv[1:]],"
         " Preprocessing(32, 32, 36, 'bilinear', (0.5,) * 3, (0.5,) * 3), budget_bytes=0)\n"
         "[cache.working(i) for i in range(8)]\n"
-        "print(cache.cached_on_disk, flush=True)\ntime.sleep(60)\n"
+        "print(cache.cached_on_disk, flush=True)\nthreading.Event().wait()\n"
     )
     child = subprocess.Popen(
         [sys.executable, "-c", code, *map(str, paths)],

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
 from core.catalog.domains import DomainBackbone, domain_backbones, domain_names, examples
 from core.errors import ModelError
 from core.models.resolve import resolve_model
-from core.system import paths
+from helpers import run_python
 
 
 @pytest.mark.parametrize("backbone", domain_backbones(), ids=lambda backbone: backbone.id)
@@ -46,11 +43,10 @@ def test_the_examples_name_a_model_and_its_licence_for_each_general_domain():
 
 
 def test_the_list_is_read_without_torch():
-    code = (
+    run_python(
         "import sys; from core.catalog.domains import domain_backbones; domain_backbones(); "
         "assert not {'torch', 'timm'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=paths.resource("").parent)
 
 
 def test_advice_for_a_far_domain_names_weights_made_for_one():

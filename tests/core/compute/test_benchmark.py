@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -16,14 +14,29 @@ from core.catalog.card import Latency
 from core.compute import benchmark
 from core.errors import AppError, ModelError
 from core.events import Cancelled
-from core.system import paths
+from helpers import TINY, run_python
+
+
+def passes_of(*seconds: float):
+    """A clock by which passes take these seconds, the last of them for ever."""
+    rest, now = list(seconds), 0.0
+
+    def clock() -> float:
+        nonlocal now
+        yield_now = now
+        now += rest[0] if len(rest) == 1 else rest.pop(0)
+        return yield_now
+
+    return clock
 
 
 def test_a_measured_latency_is_remembered_with_its_settings():
-    card = catalog.load().resolve("timm/test_resnet.r160_in1k")
+    card = catalog.load().resolve(TINY)
     heard: list[tuple[int, int, str]] = []
-    found = benchmark.measure(card, device="cpu", on_progress=lambda *said: heard.append(said))
-    assert 0 < found.low_ms <= found.median_ms <= found.high_ms
+    found = benchmark.measure(
+        card, device="cpu", on_progress=lambda *now: heard.append(now), clock=passes_of(0.001)
+    )
+    assert (found.low_ms, found.median_ms, found.high_ms) == pytest.approx((1, 1, 1))
     assert (found.device, found.precision, found.input_size) == ("cpu", "float32", (160, 160))
     assert found.passes == 30
     assert heard[-1][:2] == (30, 30)
@@ -37,16 +50,26 @@ def test_the_thread_count_is_put_back_after_a_measurement():
     assert torch.get_num_threads() == before
 
 
+def test_a_large_model_is_run_a_few_times_only():
+    card = catalog.load().resolve(TINY)
+    assert benchmark.measure(card, device="cpu", clock=passes_of(2.0)).passes == 5
+
+
+def test_the_clock_of_the_machine_gives_quartiles_in_order():
+    found = benchmark.measure(catalog.load().resolve(TINY), device="cpu")
+    assert 0 < found.low_ms <= found.median_ms <= found.high_ms
+    assert 5 <= found.passes <= 30
+
+
 def test_what_is_known_is_read_without_torch():
-    code = (
+    run_python(
         "import sys; from core.compute import benchmark as bench; bench.known_latencies(); "
         "assert not {'torch', 'timm'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=paths.resource("").parent)
 
 
 def test_figures_of_another_torch_or_another_machine_do_not_count():
-    card = catalog.load().resolve("timm/test_resnet.r160_in1k")
+    card = catalog.load().resolve(TINY)
     found = Latency(
         card.id, 1.0, 0.9, 1.1, 30, (160, 160), "cpu", "", "float32", "contiguous", 2, "0.1"
     )
@@ -74,7 +97,7 @@ def test_a_model_larger_than_the_free_memory_is_refused_before_it_is_built(
 
 
 def test_an_unknown_architecture_and_an_unknown_device_are_said_in_a_sentence():
-    card = catalog.load().resolve("timm/test_resnet.r160_in1k")
+    card = catalog.load().resolve(TINY)
     with pytest.raises(ModelError, match="no_such_net"):
         benchmark.measure(replace(card, arch="no_such_net"), device="cpu")
     with pytest.raises(AppError, match="abacus"):
@@ -90,7 +113,7 @@ def test_a_stopped_measurement_leaves_nothing_behind():
 
     with pytest.raises(Cancelled):
         benchmark.measure(
-            catalog.load().resolve("timm/test_resnet.r160_in1k"),
+            catalog.load().resolve(TINY),
             device="cpu",
             should_stop=should_stop,
         )

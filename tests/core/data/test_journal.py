@@ -14,7 +14,7 @@ from core.data.dataset import DatasetIndex
 from core.data.edits import apply
 from core.data.journal import Edit, Journal
 from core.errors import DatasetError
-from helpers import REPOSITORY
+from helpers import REPOSITORY, WAIT_S
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def _writer(journal: Journal, count: int, name: str) -> subprocess.Popen[str]:
 def test_two_processes_write_at_once_and_no_edit_is_lost(journal: Journal) -> None:
     writers = [_writer(journal, 30, name) for name in "ab"]
     for writer in writers:
-        writer.communicate(timeout=60)
+        writer.communicate(timeout=WAIT_S)
         assert writer.returncode == 0
     assert len({edit.files for edit in journal.edits()}) == 60
 
@@ -143,7 +143,7 @@ def test_a_killed_process_loses_no_edit_it_reported(journal: Journal) -> None:
     for _ in range(5):
         said = int(writer.stdout.readline())
     writer.send_signal(signal.SIGKILL)
-    rest = writer.communicate(timeout=60)[0].split()
+    rest = writer.communicate(timeout=WAIT_S)[0].split()
     said = max([said, *(int(word) for word in rest)])
     assert len(journal.edits()) >= said + 1
     journal.add(Edit("exclude", ("after",)))

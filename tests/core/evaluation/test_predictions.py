@@ -6,9 +6,7 @@ import torch
 from core.data.sources.scan import scan
 from core.evaluation.evaluate import evaluate_images, make_predictions
 from core.evaluation.metrics import make_report
-from core.recipe.recipe import Recipe
-from core.runs.store import RunStore
-from core.training.fit import fit
+from helpers import small_recipe, train
 
 
 def test_each_image_gets_the_class_with_the_highest_probability_and_that_probability() -> None:
@@ -39,17 +37,17 @@ def test_files_that_do_not_match_the_rows_are_a_bug_not_a_short_list() -> None:
         make_predictions(torch.eye(2), torch.tensor([0, 1]), ["only-one.png"])
 
 
+@pytest.mark.usefixtures("tiny_weights")
 def test_a_run_keeps_the_predictions_its_report_counts_and_its_model_gives_them_again(
     tmp_path, make_image_folder
 ) -> None:
     folder = make_image_folder(tmp_path / "shapes", per_class=5)
-    index = scan(folder)
-    run = RunStore().create(index.name, Recipe(precision="float32", selection_folds=3))
-    result = fit(run.read_recipe(), index, run)
+    recipe = small_recipe(strategy="feature-extraction")
+    result, run, _events = train(folder, recipe)
     kept = run.read_predictions()
     assert result.report is not None
     assert sorted(said.file for said in kept) == sorted(
-        file for file in index.files if file.startswith("val/")
+        file for file in scan(folder).files if file.startswith("val/")
     )
     assert sum(said.label == said.predicted for said in kept) == round(15 * result.report.top1)
 

@@ -23,7 +23,7 @@ from core.errors import DecodeError
 from core.images import decode as decoder
 from core.images.decode import decode, read_header, read_image
 from core.images.signatures import is_installed
-from helpers import REPOSITORY
+from helpers import REPOSITORY, WAIT_S
 
 WHITE = (255, 255, 255)
 
@@ -372,11 +372,8 @@ def test_an_odd_tiff_writes_nothing_to_the_terminal(shared_data):
     files = sorted(str(path) for path in broken.glob("*.tif"))
     done = subprocess.run(
         [sys.executable, "-c", program, *files],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=REPOSITORY,
-    )
+        capture_output=True, text=True, check=True, cwd=REPOSITORY, timeout=WAIT_S,
+    )  # fmt: skip
     assert done.stdout.split() == ["refused"] * len(files)
     if sys.platform == "linux":  # elsewhere libtiff may be out of reach
         assert done.stderr == ""

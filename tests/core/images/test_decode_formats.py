@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import random
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -19,7 +16,7 @@ from core.images import signatures
 from core.images.decode import decode, read_header, read_image
 from core.images.metadata import read_metadata
 from core.images.signatures import looks_like, optional_format
-from helpers import REPOSITORY
+from helpers import run_python
 
 heif = pytest.importorskip("pillow_heif", reason="needs pillow-heif (extra: formats)")
 pydicom = pytest.importorskip("pydicom", reason="needs pydicom (extra: formats)")
@@ -435,11 +432,5 @@ def test_the_decoder_imports_neither_package_before_such_a_file_is_met(photo, tm
         "read_image(sys.argv[2])\n"
         "print(sorted({'pillow_heif', 'pydicom'} & set(sys.modules)))\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path / "b.png"), str(tmp_path / "c.heic")],
-        capture_output=True,
-        encoding="utf-8",
-        check=True,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-    )
-    assert done.stdout.split("\n")[:2] == ["[]", "['pillow_heif']"]
+    printed = run_python(script, tmp_path / "b.png", tmp_path / "c.heic")
+    assert printed.split("\n")[:2] == ["[]", "['pillow_heif']"]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 import random
-import subprocess
-import sys
 
 import pytest
 
 from core.events import EpochDone, RunResumed, RunStarted, StepDone
 from core.runs.curve_findings import Curves, LossTrack, analyze_curves, analyze_events
+from helpers import run_python
 
 ILLS = {
     "not-a-number", "diverging", "collapsed", "rate-too-high", "overfitting", "underfitting",
@@ -278,5 +277,5 @@ def test_reading_curves_needs_neither_torch_nor_numpy():
         "import sys, core.runs.curve_findings; "
         "print([n for n in ('torch', 'numpy', 'PySide6') if n in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    printed = run_python(code)
+    assert printed == "[]"

@@ -14,7 +14,7 @@ from core.errors import AppError
 from core.recipe.recipe import Recipe
 from core.runs.queue import Queue
 from core.runs.store import RunStore
-from helpers import REPOSITORY
+from helpers import REPOSITORY, TINY
 
 
 @pytest.fixture
@@ -68,9 +68,9 @@ def test_each_entry_is_taken_once_and_a_running_one_stays(queue: Queue) -> None:
 def test_an_entry_of_a_killed_process_is_interrupted_and_keeps_its_run(queue: Queue) -> None:
     _add(queue, "a")
     code = (
-        "import sys, time; from pathlib import Path; from core.runs.queue import Queue\n"
+        "import sys, threading; from pathlib import Path; from core.runs.queue import Queue\n"
         "q = Queue(Path(sys.argv[1])); e = q.start_next(); q.set_run(e.id, Path('/runs/x'))\n"
-        "print('taken', flush=True); time.sleep(60)"
+        "print('taken', flush=True); threading.Event().wait()"
     )
     taker = subprocess.Popen(
         [sys.executable, "-c", code, str(queue.file)],
@@ -85,13 +85,14 @@ def test_an_entry_of_a_killed_process_is_interrupted_and_keeps_its_run(queue: Qu
     assert (entry.state, entry.run) == ("interrupted", "/runs/x")
 
 
+@pytest.mark.usefixtures("tiny_weights")
 def test_the_queue_is_worked_off_and_one_that_fails_holds_nobody_up(
     tmp_path, make_image_folder, capsys
 ) -> None:
     good = make_image_folder(tmp_path / "shapes", per_class=4)
     bad = tmp_path / "empty"
     bad.mkdir()
-    values = ["--set", "selection_folds=2", "--epochs", "2"]
+    values = ["--set", "selection_folds=2", "--epochs", "2", "--model", TINY]
     for path in (bad, good):
         assert main(["queue", "add", str(path), *values]) == 0
     capsys.readouterr()

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from core.cli.app import main
-from core.data.sources.scan import scan
 from core.errors import RunError
 from core.events import EpochDone, RunEnded, RunResumed, RunStarted, StepDone
 from core.recipe.recipe import Recipe
@@ -14,7 +13,7 @@ from core.runs import tensorboard
 from core.runs.run_folder import Run
 from core.runs.store import RunStore
 from core.runs.tensorboard import TensorBoardLog
-from core.training.fit import fit
+from helpers import of_kind, small_recipe, train
 
 
 def _scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
@@ -37,12 +36,11 @@ def run(tmp_path: Path) -> Run:
     return RunStore(tmp_path / "runs").create("shapes", Recipe())
 
 
+@pytest.mark.usefixtures("tiny_weights")
 def test_a_training_leaves_its_curves_for_tensorboard(tmp_path, make_image_folder) -> None:
-    index = scan(make_image_folder(tmp_path / "shapes", per_class=4))
-    recipe = Recipe(selection_folds=2, max_epochs=3)
-    run = RunStore().create(index.name, recipe)
-    fit(recipe, index, run)
-    epochs = [e for e in run.read_events() if isinstance(e, EpochDone)]
+    folder = make_image_folder(tmp_path / "shapes", per_class=4)
+    run = train(folder, small_recipe(strategy="feature-extraction", max_epochs=3)).run
+    epochs = of_kind(run, EpochDone)
     assert _scalars(run.tensorboard)["loss/selection"] == [
         (e.epoch, round(e.selection_loss, 4)) for e in epochs
     ]
@@ -101,15 +99,13 @@ def test_a_run_that_cannot_be_changed_says_so(tmp_path: Path) -> None:
         Run(tmp_path / "gone").set_archived(True)
 
 
+@pytest.mark.usefixtures("tiny_weights")
 def test_the_command_line_lists_notes_and_leaves_archived_runs_away(
     tmp_path, make_image_folder, capsys
 ) -> None:
-    index = scan(make_image_folder(tmp_path / "shapes", per_class=4))
-    names = []
-    for _ in range(2):
-        run = RunStore().create(index.name, Recipe(selection_folds=2, max_epochs=2))
-        fit(Recipe(selection_folds=2, max_epochs=2), index, run)
-        names.append(run.path.name)
+    folder = make_image_folder(tmp_path / "shapes", per_class=4)
+    recipe = small_recipe(strategy="feature-extraction")
+    names = [train(folder, recipe).run.path.name for _ in range(2)]
     assert main(["runs", "note", names[0], "a good one"]) == 0
     assert main(["runs", "archive", names[1]]) == 0
     capsys.readouterr()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import get_args
 
@@ -14,6 +12,7 @@ from core.recipe.recipe import Recipe, new_recipe
 from core.runs.store import RunStore
 from core.system import disk_cache, paths, preferences
 from core.system.preferences import Preferences
+from helpers import run_python
 
 
 def test_the_choices_are_those_of_the_recipe() -> None:
@@ -84,8 +83,7 @@ def test_reading_them_loads_nothing_heavy() -> None:
         "import sys, core.system.preferences, core.system.paths;"
         "print([m for m in ('torch', 'pydantic', 'numpy') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert done.stdout.strip() == "[]"
+    assert run_python(script) == "[]"
 
 
 def test_the_cache_is_cleared_but_for_what_is_in_use_and_behind_links(tmp_path: Path) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import threading
 
 import pytest
@@ -14,7 +11,7 @@ from core.data.sources.scan import scan
 from core.errors import Cancelled
 from core.system import threads
 from core.system.threads import in_threads, run_interruptible
-from helpers import REPOSITORY
+from helpers import WAIT_S, run_python
 
 
 @pytest.fixture
@@ -63,7 +60,7 @@ def test_a_file_that_hangs_is_named_and_the_job_can_still_be_cancelled(monkeypat
 
     def work(i: int) -> None:
         if i == 3:
-            stalled.wait(30)
+            stalled.wait(WAIT_S)
 
     with pytest.raises(Cancelled):
         in_threads(
@@ -71,7 +68,8 @@ def test_a_file_that_hangs_is_named_and_the_job_can_still_be_cancelled(monkeypat
             10,
             note="Reading pictures",
             on_progress=lambda done, total, note: notes.append((done, note)),
-            should_stop=lambda: "does not answer" in notes[-1][1] if notes else False,
+            # On a busy machine another one may take longer than a stall for a moment.
+            should_stop=lambda: bool(notes) and "waiting for ants/3.jpg" in notes[-1][1],
             name=lambda i: f"ants/{i}.jpg",
         )
     assert notes[-1] == (
@@ -87,7 +85,7 @@ def test_a_folder_that_hangs_in_the_listing_is_named_and_can_be_cancelled(
     notes = []
 
     def hang(path, *, allow_unlabelled, should_stop):
-        stalled.wait(30)
+        stalled.wait(WAIT_S)
 
     monkeypatch.setattr(sources, "find_layout", hang)
     with pytest.raises(Cancelled):
@@ -104,7 +102,7 @@ def test_the_sentence_goes_away_when_the_drive_answers_again(monkeypatch):
     answers, notes = threading.Event(), []
 
     def work(i: int) -> None:
-        answers.wait(30)
+        answers.wait(WAIT_S)
 
     def listen(done: int, total: int, note: str) -> None:
         notes.append(note)
@@ -130,11 +128,4 @@ def test_a_reader_that_hangs_does_not_keep_the_process_from_ending(tmp_path):
         "except Cancelled:\n"
         "    print('cancelled')\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        encoding="utf-8",
-        timeout=20,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-    )
-    assert (done.returncode, done.stdout) == (0, "cancelled\n")
+    assert run_python(script) == "cancelled"

@@ -14,8 +14,11 @@ from core.recipe.recipe import Recipe
 from core.runs.run_folder import Run
 from core.runs.store import RunStore
 from core.training.cross_validation import cross_validate
+from helpers import TINY
 
-RECIPE = Recipe(precision="float32", selection_folds=2)
+pytestmark = pytest.mark.usefixtures("tiny_weights")
+
+RECIPE = Recipe(model=TINY, precision="float32", selection_folds=2)
 
 
 @pytest.fixture
@@ -58,9 +61,10 @@ def test_an_impossible_number_of_folds_is_refused(index) -> None:
 
 def test_the_command_line_says_mean_and_spread(tmp_path: Path, make_image_folder, capsys) -> None:
     folder = make_image_folder(tmp_path / "shapes", per_class=6, splits=())
-    assert main(["train", str(folder), "--folds", "3", "--set", "selection_folds=2", "--json"]) == 0
+    command = ["train", str(folder), "--model", TINY, "--folds", "3"]
+    assert main([*command, "--set", "selection_folds=2", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert len(said["folds"]) == 3
     assert said["n"] == 18
     assert 0 <= said["accuracy"] <= 1
-    assert main(["train", str(folder), "--folds", "3", "--out", str(tmp_path / "x")]) == 2
+    assert main([*command, "--out", str(tmp_path / "x")]) == 2

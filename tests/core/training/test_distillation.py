@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import shutil
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from core.catalog import catalog
 from core.cli.arguments import recipe_from
@@ -16,24 +16,23 @@ from core.compute.device import Compute
 from core.data.dataset import Task
 from core.data.sources.scan import scan
 from core.errors import AppError, ModelError, RunError
-from core.events import EpochDone, Notice, RunStarted, StepDone
+from core.events import EpochDone, Notice, RunStarted
 from core.features.cache import state_digest
 from core.models.build import build
-from core.recipe.recipe import Recipe
 from core.runs.checkpoints import Head
-from core.runs.run_folder import Run
+from core.runs.run_folder import Run, create_run
 from core.runs.store import RunStore
 from core.training.distillation import Teacher, soft_loss
-from core.training.fit import fit, resume
+from core.training.fit import resume
 from core.training.losses import Loss
 from core.training.lr_finder.find import find_rate
+from helpers import LITE0, TINY, is_same, of_kind, small_recipe, train, weights_of
 
-MODEL = "bundled/tf_efficientnet_lite0"
+pytestmark = pytest.mark.usefixtures("tiny_weights")
+
 COMPUTE = Compute("cpu", "float32", "channels_last", 1, 1, 8)
-RECIPE = Recipe(
-    strategy="partial", layer_groups=1, max_epochs=1, batch_size=8, selection_folds=3,
-    precision="float32", device="cpu", learning_rate=1e-3,
-)  # fmt: skip
+RECIPE = small_recipe(max_epochs=1, learning_rate=1e-3)
+HEAD = RECIPE.with_values(strategy="feature-extraction")
 
 
 @pytest.fixture(scope="module")
@@ -42,23 +41,18 @@ def folder(tmp_path_factory, make_image_folder):
     return make_image_folder(root / "shapes", per_class={"train": 6, "val": 3})
 
 
-def train(folder, recipe=RECIPE, **listeners) -> Run:
-    index = scan(folder)
-    run = RunStore().create(index.name, recipe)
-    fit(recipe, index, run, **listeners)
-    return run
+@pytest.fixture(scope="module")
+def plain(folder, tmp_path_factory) -> Run:
+    """A run without a teacher, which can be one."""
+    run = create_run(tmp_path_factory.mktemp("runs") / "plain", RECIPE)
+    return train(folder, RECIPE, run=run).run
 
 
-def of_kind(run: Run, kind):
-    return [event for event in run.read_events() if isinstance(event, kind)]
-
-
-def weights_of(run: Run) -> dict[str, torch.Tensor]:
-    return load_file(run.best.weights)
-
-
-def same(ours, theirs) -> bool:
-    return all(torch.equal(ours[name], theirs[name]) for name in theirs)
+@pytest.fixture(scope="module")
+def head(folder, tmp_path_factory) -> Run:
+    """A run of feature extraction; tests that change it copy it."""
+    run = create_run(tmp_path_factory.mktemp("runs") / "head", HEAD)
+    return train(folder, HEAD, run=run).run
 
 
 def test_the_soft_loss_is_the_formula_of_hinton() -> None:
@@ -75,7 +69,7 @@ def test_the_soft_loss_is_the_formula_of_hinton() -> None:
 
 @pytest.fixture(scope="module")
 def built():
-    return build(catalog.load().resolve(MODEL), num_classes=3)
+    return build(catalog.load().resolve(LITE0), num_classes=3)
 
 
 def a_teacher(built, *, weight=0.7, order=(0, 1, 2)) -> Teacher:
@@ -119,72 +113,57 @@ def test_the_teacher_sees_the_students_view_in_its_own_size_and_normalisation(bu
     assert teacher.logits(half).shape == (2, 3)  # a student of another input size
 
 
-def test_without_a_say_the_teacher_changes_no_bit(folder) -> None:
-    plain = train(folder)
-    unasked = train(folder, RECIPE.with_values(teacher=MODEL, distill_weight=0))
-    taught = train(folder, RECIPE.with_values(teacher=MODEL))
+def test_without_a_say_the_teacher_changes_no_bit(folder, plain) -> None:
+    unasked = train(folder, RECIPE.with_values(teacher=TINY, distill_weight=0)).run
+    taught = train(folder, RECIPE.with_values(teacher=TINY)).run
     losses = [[e.train_loss for e in of_kind(r, EpochDone)] for r in (plain, unasked, taught)]
     assert losses[0] == losses[1] != losses[2]
-    assert same(weights_of(plain), weights_of(unasked))
+    assert is_same(weights_of(plain), weights_of(unasked))
     assert "not asked" in " ".join(notice.text for notice in of_kind(unasked, Notice))
 
 
 def test_a_run_says_who_taught_and_its_report_too(folder) -> None:
-    run = train(folder, RECIPE.with_values(teacher=MODEL, mixup=0.2))
-    assert of_kind(run, RunStarted)[0].teacher == MODEL
+    run = train(folder, RECIPE.with_values(teacher=TINY, mixup=0.2)).run
+    assert of_kind(run, RunStarted)[0].teacher == TINY
     said = " ".join(notice.text for notice in of_kind(run, Notice))
     assert "Teacher model:" in said
     assert "right on" in said  # the head it got for these classes, judged
-    assert f"taught by {MODEL}" in run.read_report().selected_on
+    assert f"taught by {TINY}" in run.read_report().selected_on
     assert not run.teacher.exists()  # done: nothing is left to go on with
 
 
-def test_a_taught_run_stopped_and_resumed_gives_the_bits_of_one_that_never_stopped(folder) -> None:
-    teacher = train(folder)
-    before = weights_of(teacher)
-    recipe = RECIPE.with_values(teacher=f"run:{teacher.path.name}", max_epochs=2, mixup=0.2)
-    whole = train(folder, recipe)
-    assert same(weights_of(teacher), before)
-    steps: list[StepDone] = []
-    cut = train(
-        folder, recipe,
-        sink=lambda event: steps.append(event) if isinstance(event, StepDone) else None,
-        should_stop=lambda: len(steps) >= 3,
-    )  # fmt: skip
+def test_a_taught_run_stopped_and_resumed_gives_the_bits_of_one_that_never_stopped(
+    folder, plain
+) -> None:
+    teacher = shutil.copytree(plain.path, RunStore().root / "the-teacher")
+    before = weights_of(plain)
+    recipe = RECIPE.with_values(teacher="run:the-teacher", max_epochs=2, mixup=0.2)
+    whole = train(folder, recipe).run
+    assert is_same(weights_of(Run(teacher)), before)
+    cut = train(folder, recipe, stop_after=3).run
     assert cut.read_status() == "stopped"
-    assert cut.read_environment()["resolved"]["teacher"]["name"] == teacher.path.name
+    assert cut.read_environment()["resolved"]["teacher"]["name"] == "the-teacher"
     resume(cut)
-    assert same(weights_of(cut), weights_of(whole))
+    assert is_same(weights_of(cut), weights_of(whole))
     assert cut.read_report().confusion == whole.read_report().confusion
 
 
 @pytest.mark.slow
 def test_a_fitted_head_of_a_teacher_is_kept_for_resuming(folder) -> None:
-    recipe = RECIPE.with_values(teacher=MODEL, max_epochs=2)
-    whole = train(folder, recipe)
-    steps: list[StepDone] = []
-    cut = train(
-        folder, recipe,
-        sink=lambda event: steps.append(event) if isinstance(event, StepDone) else None,
-        should_stop=lambda: len(steps) >= 3,
-    )  # fmt: skip
+    recipe = RECIPE.with_values(teacher=TINY, max_epochs=2)
+    whole = train(folder, recipe).run
+    cut = train(folder, recipe, stop_after=3).run
     assert cut.teacher.is_file()
     resume(cut)
-    assert same(weights_of(cut), weights_of(whole))
+    assert is_same(weights_of(cut), weights_of(whole))
 
 
-def test_a_teacher_that_changed_since_is_refused_when_resuming(folder) -> None:
-    teacher = train(folder, RECIPE.with_values(strategy="feature-extraction"))
-    recipe = RECIPE.with_values(teacher=str(teacher.path))
-    steps: list[StepDone] = []
-    cut = train(
-        folder, recipe,
-        sink=lambda event: steps.append(event) if isinstance(event, StepDone) else None,
-        should_stop=lambda: len(steps) >= 1,
-    )  # fmt: skip
+def test_a_teacher_that_changed_since_is_refused_when_resuming(folder, head, tmp_path) -> None:
+    teacher = Run(shutil.copytree(head.path, tmp_path / "teacher"))
+    cut = train(folder, RECIPE.with_values(teacher=str(teacher.path)), stop_after=1).run
     # The same classes, another model.
-    train_again = train(folder, RECIPE.with_values(strategy="feature-extraction", l2=5.0))
-    train_again.best.weights.replace(teacher.best.weights)
+    another = train(folder, HEAD.with_values(l2=5.0)).run
+    another.best.weights.replace(teacher.best.weights)
     with pytest.raises(RunError, match="other weights than when the run began"):
         resume(cut)
 
@@ -192,14 +171,12 @@ def test_a_teacher_that_changed_since_is_refused_when_resuming(folder) -> None:
 def test_a_run_on_other_classes_and_feature_extraction_are_refused(
     folder, tmp_path, make_image_folder
 ) -> None:
-    other = train(
-        make_image_folder(tmp_path / "others", classes=("a", "b"), per_class=6),
-        RECIPE.with_values(strategy="feature-extraction"),
-    )
+    others = make_image_folder(tmp_path / "others", classes=("a", "b"), per_class=6)
+    other = train(others, HEAD).run
     with pytest.raises(AppError, match=r"answers for a, b, and the dataset has circle, square"):
         train(folder, RECIPE.with_values(teacher=f"run:{other.path.name}"))
     with pytest.raises(AppError, match="cannot teach feature extraction"):
-        train(folder, RECIPE.with_values(teacher=MODEL, strategy="feature-extraction"))
+        train(folder, HEAD.with_values(teacher=TINY))
     with pytest.raises(ModelError, match="No teacher “resnet999”"):
         train(folder, RECIPE.with_values(teacher="resnet999"))
 
@@ -207,10 +184,8 @@ def test_a_run_on_other_classes_and_feature_extraction_are_refused(
 def test_a_teacher_trained_on_the_reports_pictures_is_told(folder, tmp_path) -> None:
     index = scan(folder)
     swapped = dataclasses.replace(index, splits=1 - index.splits)  # train and val
-    recipe = RECIPE.with_values(strategy="feature-extraction")
-    teacher = RunStore().create("swapped", recipe)
-    fit(recipe, swapped, teacher)
-    run = train(folder, RECIPE.with_values(teacher=str(teacher.path)))
+    teacher = train(swapped, HEAD).run
+    run = train(folder, RECIPE.with_values(teacher=str(teacher.path))).run
     texts = [notice.text for notice in of_kind(run, Notice) if notice.level == "warning"]
     assert any("trained on 9 of the 9 pictures of the report" in text for text in texts)
 
@@ -233,13 +208,13 @@ def test_the_rate_finder_tests_what_the_teacher_and_the_tasks_make_of_the_loss(f
     parity = np.arange(len(index), dtype=np.int32) % 2
     index = dataclasses.replace(index, tasks=(Task("parity", ("even", "odd"), parity),))
     plain = find_rate(RECIPE.with_values(batch_size=2), index, steps=20)
-    both = find_rate(RECIPE.with_values(batch_size=2, teacher=MODEL, tasks="all"), index, steps=20)
+    both = find_rate(RECIPE.with_values(batch_size=2, teacher=TINY, tasks="all"), index, steps=20)
     assert both.points[0].loss != plain.points[0].loss
     assert all(math.isfinite(point.loss) for point in both.points)
 
 
-def test_a_teacher_named_by_a_path_is_found_from_any_folder(folder, tmp_path, monkeypatch) -> None:
-    run = train(folder, RECIPE.with_values(strategy="feature-extraction"))
+def test_a_teacher_named_by_a_path_is_found_from_any_folder(head, monkeypatch) -> None:
+    run = head
     monkeypatch.chdir(run.path.parent)
 
     def teacher(text: str) -> str | None:
@@ -248,5 +223,5 @@ def test_a_teacher_named_by_a_path_is_found_from_any_folder(folder, tmp_path, mo
 
     assert teacher(f"./{run.path.name}") == str(run.path)
     assert teacher("file:big.pt") == f"file:{run.path.parent / 'big.pt'}"
-    assert teacher(MODEL) == MODEL
+    assert teacher(LITE0) == LITE0
     assert teacher("none") is None

@@ -5,20 +5,19 @@ from __future__ import annotations
 import csv
 import dataclasses
 import itertools
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
 from torch import nn
 
 from core.batches.augment import adjust_brightness_contrast, training_view
 from core.batches.pixel_cache import PixelCache
 from core.catalog import catalog
 from core.compute.device import Compute
-from core.data.sources.scan import scan
 from core.errors import RunError
 from core.evaluation.classifier import Classifier
 from core.evaluation.evaluate import evaluate
@@ -26,22 +25,16 @@ from core.events import EpochDone, Notice, PlanChanged, RunEnded, RunResumed, St
 from core.images.decode import read_image
 from core.models.build import build
 from core.recipe.plan import make_plan
-from core.recipe.recipe import Recipe
 from core.runs.checkpoints import Head
-from core.runs.run_folder import Run, RunResult, create_run
+from core.runs.run_folder import Run, create_run
 from core.runs.store import RunStore
-from core.training.fit import fit, resume
+from core.training.fit import resume
 from core.training.loop.model import FineTunedModel
+from helpers import LITE0, TINY, Trained, is_same, of_kind, small_recipe, train, weights_of
 
-MODEL = "bundled/tf_efficientnet_lite0"
-RECIPE = Recipe(
-    strategy="full",
-    max_epochs=2,
-    batch_size=8,
-    selection_folds=3,
-    precision="float32",
-    device="cpu",
-)
+pytestmark = pytest.mark.usefixtures("tiny_weights")
+
+RECIPE = small_recipe(strategy="full")
 
 
 @pytest.fixture
@@ -49,48 +42,34 @@ def folder(tmp_path, make_image_folder):
     return make_image_folder(tmp_path / "shapes", per_class={"train": 9, "val": 4})
 
 
-def train(folder, recipe=RECIPE, **listeners):
-    index = scan(folder)
-    run = RunStore().create(index.name, recipe)
-    return fit(recipe, index, run, **listeners), run
-
-
-@dataclasses.dataclass
-class Whole:
-    """A full fine-tuning that never stopped."""
-
-    folder: Path
-    result: RunResult
-    run: Run
-    events: list
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory, make_image_folder) -> Path:
+    """The folder that `whole` was trained on."""
+    root = tmp_path_factory.mktemp("whole")
+    return make_image_folder(root / "shapes", per_class={"train": 9, "val": 4})
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory, make_image_folder) -> Whole:
-    root = tmp_path_factory.mktemp("whole")
-    folder = make_image_folder(root / "shapes", per_class={"train": 9, "val": 4})
-    run = create_run(root / "run", RECIPE)
-    events = []
-    result = fit(RECIPE, scan(folder), run, sink=events.append)
-    return Whole(folder, result, run, events)
+def whole(shapes, tmp_path_factory) -> Trained:
+    """A full fine-tuning that never stopped."""
+    run = create_run(tmp_path_factory.mktemp("runs") / "whole", RECIPE)
+    return train(shapes, RECIPE, run=run)
 
 
-def of_kind(events, kind):
-    return [event for event in events if isinstance(event, kind)]
+@pytest.fixture(scope="module")
+def cut(shapes, tmp_path_factory) -> Trained:
+    """The same, stopped in the middle of its second epoch; tests resume copies of it."""
+    run = create_run(tmp_path_factory.mktemp("runs") / "cut", RECIPE)
+    return train(shapes, RECIPE, run=run, stop_after=4)
 
 
-def stop_after(calls):
-    """A `should_stop` that says yes once the run has made so many steps."""
-    state = {"steps": 0}
-
-    def sink(event):
-        state["steps"] += isinstance(event, StepDone)
-
-    return sink, lambda: state["steps"] >= calls
+@pytest.fixture
+def cut_run(cut, tmp_path) -> Run:
+    return Run(shutil.copytree(cut.run.path, tmp_path / "cut"))
 
 
 def test_full_fine_tuning_leaves_a_run_that_is_not_worse_than_its_probe(whole):
-    result, run, events = whole.result, whole.run, whole.events
+    result, run, events = whole
 
     assert result.status == "done"
     assert result.strategy == "full"
@@ -122,26 +101,24 @@ def test_rates_rise_fall_and_are_lower_in_older_layers(whole):
     assert heads[-1] < 0.2 * max(heads)
 
 
-def test_the_model_on_disk_answers_as_the_report_says(whole):
+def test_the_model_on_disk_answers_as_the_report_says(shapes, whole):
     run = whole.run
     predictions = run.read_predictions()
     classifier = Classifier.open(run.path)
-    answers = classifier.classify([whole.folder / p.file for p in predictions], top=1)
+    answers = classifier.classify([shapes / p.file for p in predictions], top=1)
     for prediction, answer in zip(predictions, answers, strict=True):
         assert answer.top[0].label == run.read_classes()[prediction.predicted]
         assert answer.top[0].probability == pytest.approx(prediction.probability, abs=1e-4)
     assert whole.result.report.top1 == np.mean([p.label == p.predicted for p in predictions])
 
 
-def test_a_run_stopped_and_resumed_gives_the_bits_of_one_that_never_stopped(whole):
+def test_a_run_stopped_and_resumed_gives_the_bits_of_one_that_never_stopped(whole, cut, cut_run):
     run = whole.run
-    sink, should_stop = stop_after(4)  # in the middle of the second epoch
-    stopped, cut = train(whole.folder, sink=sink, should_stop=should_stop)
-    assert stopped.status == "stopped"
-    assert cut.summary().can_resume
+    assert cut.result.status == "stopped"
+    assert cut_run.summary().can_resume
 
     events = []
-    resumed = resume(cut, sink=events.append)
+    resumed = resume(cut_run, sink=events.append)
 
     assert resumed.status == "done"
     assert of_kind(events, RunResumed) == [RunResumed(step=4, epoch=1)]
@@ -149,12 +126,11 @@ def test_a_run_stopped_and_resumed_gives_the_bits_of_one_that_never_stopped(whol
     assert dataclasses.replace(resumed, run=run.path, seconds=0) == dataclasses.replace(
         whole.result, seconds=0
     )
-    ours, theirs = load_file(cut.best.weights), load_file(run.best.weights)
-    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
-    last = [of_kind(r.read_events(), EpochDone)[-1] for r in (run, cut)]
+    assert is_same(weights_of(cut_run), weights_of(run))
+    last = [of_kind(r, EpochDone)[-1] for r in (run, cut_run)]
     assert last[0].selection_loss == last[1].selection_loss
     assert last[0].train_loss == pytest.approx(last[1].train_loss)
-    assert cut.read_status() == "done"
+    assert cut_run.read_status() == "done"
 
 
 def test_a_finished_run_and_one_without_a_state_are_not_resumed(whole):
@@ -166,42 +142,39 @@ def test_a_finished_run_and_one_without_a_state_are_not_resumed(whole):
         resume(empty)
 
 
-def test_a_damaged_state_is_refused_in_words_and_the_best_model_stays(folder):
-    sink, should_stop = stop_after(4)
-    _result, run = train(folder, sink=sink, should_stop=should_stop)
-    (run.last / "state.pt").write_bytes(b"not a state")
+def test_a_damaged_state_is_refused_in_words_and_the_best_model_stays(cut_run):
+    (cut_run.last / "state.pt").write_bytes(b"not a state")
     with pytest.raises(RunError, match="damaged"):
-        resume(run)
-    assert Classifier.open(run.path).classes == ("circle", "square", "triangle")
+        resume(cut_run)
+    assert Classifier.open(cut_run.path).classes == ("circle", "square", "triangle")
 
 
 def test_partial_fine_tuning_changes_its_groups_and_nothing_else(folder):
     recipe = RECIPE.with_values(strategy="partial", layer_groups=1, learning_rate=1e-3)
-    events = []
-    result, run = train(folder, recipe, sink=events.append)
-    built = build(catalog.load().resolve(MODEL), num_classes=3)
+    result, run, events = train(folder, recipe)
+    built = build(catalog.load().resolve(TINY), num_classes=3)
     before = built.module.state_dict()
     opened = {g.name for g in make_plan(recipe, built.group_sizes()).groups if g.is_trained}
-    assert of_kind(events, PlanChanged)[0].opened == ("blocks.6", "head")
-    after = load_file(run.best.weights)
+    assert of_kind(events, PlanChanged)[0].opened == ("layer4", "head")
+    after = weights_of(run)
     trained = {n for g in built.groups if g.name in opened for n in g.parameters}
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed <= trained
     # Where the probe was best it is what was saved: the pretrained backbone.
-    assert any(name.startswith("blocks.6") for name in changed) == (result.best_epoch > 0)
+    assert any(name.startswith("layer4") for name in changed) == (result.best_epoch > 0)
 
 
 def test_batch_norm_statistics_stay_as_pretrained(folder):
-    built = build(catalog.load().resolve(MODEL), num_classes=3)
+    built = build(catalog.load().resolve(TINY), num_classes=3)
     before = {n: b.clone() for n, b in built.module.named_buffers()}
     trainee, views = a_trainee(built, folder)
-    optimizer = torch.optim.SGD([p for _, p in trainee.parameters("blocks.6")], lr=0.1)
-    weight = trainee.built.module.get_parameter("blocks.6.0.conv_pw.weight").detach().clone()
+    optimizer = torch.optim.SGD([p for _, p in trainee.parameters("layer4")], lr=0.1)
+    weight = trainee.built.module.get_parameter("layer4.0.conv1.weight").detach().clone()
     with trainee.working():
         trainee.learn(views, torch.zeros(len(views), dtype=torch.int64))
     optimizer.step()
     assert all(torch.equal(before[n], b) for n, b in trainee.built.module.named_buffers())
-    assert not torch.equal(weight, trainee.built.module.get_parameter("blocks.6.0.conv_pw.weight"))
+    assert not torch.equal(weight, trainee.built.module.get_parameter("layer4.0.conv1.weight"))
 
 
 def a_trainee(built, folder, workers=2):
@@ -224,23 +197,23 @@ def test_replicas_give_the_gradient_of_one_model(folder):
     gradients = []
     labels = torch.arange(10) % 3
     for workers in (1, 2):
-        built = build(catalog.load().resolve(MODEL), num_classes=3)
+        built = build(catalog.load().resolve(TINY), num_classes=3)
         trainee, views = a_trainee(built, folder, workers)
         with trainee.working():
             done = trainee.learn(views, labels)
-        gradients.append([p.grad for _, p in trainee.parameters("blocks.3")])
+        gradients.append([p.grad for _, p in trainee.parameters("layer3")])
         assert 0 <= done.right <= 10
     for one, two in zip(*gradients, strict=True):
         assert torch.allclose(one, two, atol=1e-5, rtol=1e-3)
 
 
 def test_the_gradient_is_that_of_the_plain_way(folder):
-    built = build(catalog.load().resolve(MODEL), num_classes=3)
+    built = build(catalog.load().resolve(TINY), num_classes=3)
     trainee, views = a_trainee(built, folder)
     labels = torch.arange(10) % 3
     with trainee.working():
         done = trainee.learn(views, labels)
-    plain = build(catalog.load().resolve(MODEL), num_classes=3)
+    plain = build(catalog.load().resolve(TINY), num_classes=3)
     head = trainee.head()
     plain.set_head(head.weight, head.bias)
     images = torch.stack([v.pixels for v in views]).float() / 255
@@ -254,9 +227,9 @@ def test_the_gradient_is_that_of_the_plain_way(folder):
     loss = nn.functional.cross_entropy(plain.module((images - mean) / std), labels)
     loss.backward()
     assert done.loss == pytest.approx(loss.item(), abs=1e-5)
-    ours = dict(trainee.parameters("blocks.2"))
+    ours = dict(trainee.parameters("layer2"))
     for name, parameter in plain.module.named_parameters():
-        if name.startswith("blocks.2."):
+        if name.startswith("layer2."):
             error = (ours[name].grad - parameter.grad).norm() / parameter.grad.norm()
             assert error < 0.01, name
 
@@ -265,24 +238,22 @@ def test_gradual_fine_tuning_opens_one_group_after_the_other(folder):
     recipe = RECIPE.with_values(
         strategy="partial", layer_groups=2, gradual=True, open_every=1, max_epochs=3, patience=9
     )
-    events = []
-    train(folder, recipe, sink=events.append)
+    events = train(folder, recipe).events
     changes = [(c.epoch, c.opened) for c in of_kind(events, PlanChanged)]
-    assert changes == [(1, ("head",)), (2, ("blocks.6",)), (3, ("blocks.5",))]
+    assert changes == [(1, ("head",)), (2, ("layer4",)), (3, ("layer3",))]
     first = of_kind(events, StepDone)[0]
     assert [rate > 0 for rate in first.rates] == [False] * (len(first.rates) - 1) + [True]
 
 
 def test_a_picture_that_vanishes_during_the_run_is_named_and_left_out(folder):
-    events = []
     gone = folder / "train" / "circle" / "train_0000.png"
 
-    def sink(event):
-        events.append(event)
+    def remove(event):
         if isinstance(event, EpochDone) and event.epoch == 0:
             gone.unlink()
 
-    result, _run = train(folder, RECIPE.with_values(selection_folds=2, seed=3), sink=sink)
+    recipe = RECIPE.with_values(selection_folds=2, seed=3)
+    result, _run, events = train(folder, recipe, on_event=remove)
     assert result.status == "done"
     texts = [notice.text for notice in of_kind(events, Notice)]
     assert any("train_0000.png" in text for text in texts)
@@ -293,7 +264,7 @@ def test_a_picture_that_vanishes_during_the_run_is_named_and_left_out(folder):
 
 @pytest.fixture(scope="module")
 def preprocessing():
-    return build(catalog.load().resolve(MODEL), meta=True).preprocessing
+    return build(catalog.load().resolve(LITE0), meta=True).preprocessing
 
 
 @pytest.mark.parametrize("size", [(300, 200), (200, 300), (64, 64), (1000, 90)])
@@ -342,7 +313,7 @@ def test_relight_is_what_torchvision_does():
 
 
 def test_the_running_mean_is_what_is_judged_and_kept(folder):
-    built = build(catalog.load().resolve(MODEL), num_classes=3)
+    built = build(catalog.load().resolve(TINY), num_classes=3)
     compute = Compute("cpu", "float32", "channels_last", 1, 1, 8)
     plan = make_plan(RECIPE, built.group_sizes())
     head = Head(torch.zeros(3, built.feature_dim), torch.zeros(3))
@@ -365,6 +336,6 @@ def test_a_full_disk_in_fine_tuning_ends_the_run_and_keeps_the_best_model(folder
     monkeypatch.setattr("core.training.fine_tuning.save_state", full)
     run = RunStore().create("full", RECIPE)
     with pytest.raises(RunError, match="No space left on device"):
-        fit(RECIPE, scan(folder), run)
+        train(folder, RECIPE, run=run)
     assert run.read_status() == "failed"
     assert Classifier.open(run.path).classes == ("circle", "square", "triangle")

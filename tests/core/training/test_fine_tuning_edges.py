@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 
 import numpy as np
 import psutil
@@ -14,6 +15,7 @@ from core.batches.pixel_cache import PixelCache
 from core.catalog import catalog
 from core.compute.device import Compute
 from core.data.sources.scan import scan
+from core.data.splits import honest_sets
 from core.errors import Cancelled, RunError
 from core.events import CheckpointSaved, EpochDone, Progress, RunEnded, RunResumed, StepDone
 from core.models.build import build
@@ -23,24 +25,18 @@ from core.runs import checkpoints
 from core.runs.checkpoints import Head, make_reference, save_checkpoint
 from core.runs.run_folder import Run, create_run
 from core.runs.store import RunStore
-from core.training.fit import fit, resume
+from core.training.fit import resume
 from core.training.loop import state
 from core.training.loop.batches import Batches, TrainingSet, Unreadable
 from core.training.loop.loop import FineTuning
 from core.training.loop.model import FineTunedModel
 from core.training.loop.optimizers import make_optimizer
+from helpers import TINY, of_kind, small_recipe, train
 
-MODEL = "bundled/tf_efficientnet_lite0"
 COMPUTE = Compute("cpu", "float32", "channels_last", 1, 1, 8)
-RECIPE = Recipe(
-    strategy="partial",
-    layer_groups=1,
-    max_epochs=2,
-    batch_size=8,
-    selection_folds=3,
-    precision="float32",
-    device="cpu",
-)
+pytestmark = pytest.mark.usefixtures("tiny_weights")
+
+RECIPE = small_recipe()
 
 
 @pytest.fixture
@@ -48,22 +44,23 @@ def folder(tmp_path, make_image_folder):
     return make_image_folder(tmp_path / "shapes", per_class={"train": 6, "val": 2})
 
 
-def start(folder, recipe=RECIPE):
-    index = scan(folder)
-    return index, RunStore().create(index.name, recipe)
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory, make_image_folder) -> dict[int, Run]:
+    """Runs that were stopped after one step and after two; tests resume copies of them."""
+    root = tmp_path_factory.mktemp("stopped")
+    folder = make_image_folder(root / "shapes", per_class={"train": 6, "val": 2})
+    return {
+        steps: train(
+            folder, RECIPE, run=create_run(root / f"run-{steps}", RECIPE), stop_after=steps
+        ).run
+        for steps in (1, 2)
+    }
 
 
-def stopped_run(folder, steps=1):
-    """A run that was stopped after so many steps."""
-    index, run = start(folder)
-    done: list[StepDone] = []
-
-    def sink(event):
-        if isinstance(event, StepDone):
-            done.append(event)
-
-    fit(RECIPE, index, run, sink=sink, should_stop=lambda: len(done) >= steps)
-    return run
+@pytest.fixture
+def stopped_run(stopped, tmp_path):
+    """`stopped_run(steps)` → a run that was stopped after one step or two."""
+    return lambda steps=1: Run(shutil.copytree(stopped[steps].path, tmp_path / "run"))
 
 
 def an_epoch(number):
@@ -109,8 +106,8 @@ def test_a_run_that_failed_can_be_resumed_from_its_state():
     assert run.summary().can_resume
 
 
-def test_a_stop_before_a_resumed_run_trains_forgets_nothing(folder):
-    run = stopped_run(folder)
+def test_a_stop_before_a_resumed_run_trains_forgets_nothing(stopped_run):
+    run = stopped_run()
     before = run.read_end()
     with pytest.raises(Cancelled):
         resume(run, should_stop=lambda: True)
@@ -118,9 +115,9 @@ def test_a_stop_before_a_resumed_run_trains_forgets_nothing(folder):
     assert run.summary().can_resume
 
 
-def test_a_new_best_model_makes_the_report_of_the_one_before_void(folder):
+def test_a_new_best_model_makes_the_report_of_the_one_before_void(stopped_run):
     """Stopped: a report. Resumed, better, stopped while evaluating: that report is of the past."""
-    run = stopped_run(folder, steps=2)
+    run = stopped_run(2)
     assert run.read_report() is not None
     asked: list[Progress] = []
     bests: list[CheckpointSaved] = []
@@ -136,8 +133,8 @@ def test_a_new_best_model_makes_the_report_of_the_one_before_void(folder):
         assert (run.read_report() is None) == bool(bests)
 
 
-def test_the_state_stays_until_the_report_is_written(folder, monkeypatch):
-    run = stopped_run(folder)
+def test_the_state_stays_until_the_report_is_written(stopped_run, monkeypatch):
+    run = stopped_run()
 
     def full(self, report):
         raise OSError(28, "No space left on device")
@@ -152,7 +149,7 @@ def test_the_state_stays_until_the_report_is_written(folder, monkeypatch):
 
 
 def a_trainee():
-    built = build(catalog.load().resolve(MODEL), num_classes=2)
+    built = build(catalog.load().resolve(TINY), num_classes=2)
     plan = make_plan(RECIPE, built.group_sizes())
     head = Head(torch.zeros(2, built.feature_dim), torch.zeros(2))
     trainee = FineTunedModel(built, head, plan, COMPUTE)
@@ -185,7 +182,7 @@ def test_a_state_cut_short_is_refused_in_words(tmp_path, content):
 
 def test_a_disk_that_fills_up_leaves_model_and_head_of_one_epoch(tmp_path, monkeypatch):
     """New weights under the head of the epoch before would answer wrongly, and silently."""
-    built = build(catalog.load().resolve(MODEL), num_classes=2)
+    built = build(catalog.load().resolve(TINY), num_classes=2)
     run = create_run(tmp_path / "run", RECIPE)
     features = np.random.default_rng(0).random((4, built.feature_dim), np.float32)
 
@@ -212,7 +209,7 @@ def test_a_disk_that_fills_up_leaves_model_and_head_of_one_epoch(tmp_path, monke
     with pytest.raises(OSError, match="No space"):
         save(2.0)
     assert float(load_file(run.best.reference)["bias"][0]) == 1.0
-    assert float(load_file(run.best.weights)["classifier.bias"][0]) == 1.0
+    assert float(load_file(run.best.weights)["fc.bias"][0]) == 1.0
     assert sorted(p.name for p in run.best.folder.iterdir()) == [
         "model.json",
         "model.safetensors",
@@ -233,22 +230,16 @@ def test_a_class_whose_other_images_are_unreadable_still_learns(tmp_path, make_i
     folder = make_image_folder(
         tmp_path / "two", classes=("a", "b"), per_class={"train": 2, "val": 1}
     )
-    from core.data.splits import honest_sets
-
     index = scan(folder)
     sets = honest_sets(index, folds=RECIPE.selection_folds, seed=RECIPE.seed)
     trains = next(int(i) for i in sets.fit if index.labels[i] == 0)
     index.path(trains).write_bytes(b"no picture")
-    run = RunStore().create(index.name, RECIPE)
-    events = []
-    fit(RECIPE.with_values(max_epochs=1), index, run, sink=events.append)
-    epochs = [event for event in events if isinstance(event, EpochDone)]
-    assert len(epochs) == 2
+    _result, run, events = train(index, RECIPE.with_values(max_epochs=1))
+    assert len(of_kind(events, EpochDone)) == 2
     assert (run.best.description).is_file()
     learned = load_file(run.best.reference)["bias"]
     assert torch.isfinite(learned).all()
-    said = [event.step for event in events if isinstance(event, StepDone)]
-    assert said == [1]
+    assert [event.step for event in of_kind(events, StepDone)] == [1]
     # Both classes were learned from: two images of three, one of them of the damaged class.
     head = load_file(run.best.reference)["weight"]
     assert not torch.equal(head[0], head[1])
@@ -275,18 +266,14 @@ def every_label(paths):
 
 
 def test_a_selection_picture_that_vanishes_does_not_end_the_run(folder):
-    index, run = start(folder)
-    from core.data.splits import honest_sets
-
+    index = scan(folder)
     sets = honest_sets(index, folds=RECIPE.selection_folds, seed=RECIPE.seed)
     gone = index.path(int(sets.selection[0]))
-    events = []
 
-    def sink(event):
-        events.append(event)
+    def remove(event):
         if isinstance(event, EpochDone) and event.epoch == 0:
             gone.unlink()
 
-    result = fit(RECIPE, index, run, sink=sink)
+    result, _run, events = train(index, RECIPE, on_event=remove)
     assert result.status == "done"
     assert any(gone.name in getattr(event, "text", "") for event in events)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from core.catalog import catalog
 from core.data.sources.scan import scan
@@ -12,15 +11,11 @@ from core.events import EpochDone, RunStarted, StepDone
 from core.models.build import build
 from core.plan.step_cost import step_work, work_by_epoch
 from core.recipe.plan import make_plan
-from core.recipe.recipe import Recipe
-from core.runs.run_folder import create_run
-from core.training.fit import fit
+from helpers import LITE0, is_same, of_kind, small_recipe, train, weights_of
 
-MODEL = "bundled/tf_efficientnet_lite0"
-RECIPE = Recipe(
-    strategy="partial", layer_groups=1, max_epochs=2, batch_size=8, selection_folds=3,
-    precision="float32", device="cpu", learning_rate=1e-3,
-)  # fmt: skip
+pytestmark = pytest.mark.usefixtures("tiny_weights")
+
+RECIPE = small_recipe(learning_rate=1e-3)
 
 
 @pytest.fixture
@@ -28,14 +23,7 @@ def folder(tmp_path, make_image_folder):
     return make_image_folder(tmp_path / "shapes", per_class={"train": 9, "val": 2})
 
 
-def train(folder, out, between_steps=None):
-    run = create_run(out, RECIPE)
-    events = []
-    fit(RECIPE, scan(folder), run, sink=events.append, between_steps=between_steps)
-    return run, events
-
-
-def test_a_run_that_is_asked_between_its_steps_gives_the_bits_of_one_that_is_not(folder, tmp_path):
+def test_a_run_that_is_asked_between_its_steps_gives_the_bits_of_one_that_is_not(folder):
     index = scan(folder)
     pictures = [index.path(int(i)) for i in index.indices("val")]
     asked = []
@@ -44,8 +32,8 @@ def test_a_run_that_is_asked_between_its_steps_gives_the_bits_of_one_that_is_not
         if model.step in (0, 2, 4):
             asked.append((model.step, model.epoch, model.classifier().classify(pictures, top=3)))
 
-    tried, tried_events = train(folder, tmp_path / "tried", ask)
-    plain, plain_events = train(folder, tmp_path / "plain")
+    _, tried, tried_events = train(folder, RECIPE, between_steps=ask)
+    _, plain, plain_events = train(folder, RECIPE)
 
     assert [(step, epoch) for step, epoch, _ in asked] == [(0, 1), (2, 1), (4, 2)]
     for _step, _epoch, answers in asked:
@@ -56,18 +44,17 @@ def test_a_run_that_is_asked_between_its_steps_gives_the_bits_of_one_that_is_not
     first, last = asked[0][2][0].top[0], asked[-1][2][0].top[0]
     assert first.probability != last.probability
     losses = [
-        [(e.step, e.loss) for e in events if isinstance(e, StepDone)]
+        [(e.step, e.loss) for e in of_kind(events, StepDone)]
         for events in (tried_events, plain_events)
     ]
     assert losses[0] == losses[1]
     # On the way the epochs tell how one-sided the answers are.
-    shares = [e.top_share for e in plain_events if isinstance(e, EpochDone)]
+    shares = [e.top_share for e in of_kind(plain_events, EpochDone)]
     assert len(shares) == 3
     assert all(1 / 3 <= share <= 1 for share in shares)
-    started = next(e for e in plain_events if isinstance(e, RunStarted))
+    (started,) = of_kind(plain_events, RunStarted)
     assert (started.classes, started.work) == (3, ())
-    ours, theirs = load_file(tried.best.weights), load_file(plain.best.weights)
-    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert is_same(weights_of(tried), weights_of(plain))
 
 
 def test_a_step_costs_what_its_passes_forward_and_backward_cost():
@@ -80,7 +67,7 @@ def test_a_step_costs_what_its_passes_forward_and_backward_cost():
 
 
 def test_layers_that_open_later_make_later_epochs_dearer():
-    built = build(catalog.load().resolve(MODEL), num_classes=3)
+    built = build(catalog.load().resolve(LITE0), num_classes=3)
     gradual = RECIPE.with_values(strategy="full", gradual=True, max_epochs=10)
     plan = make_plan(gradual, built.group_sizes())
     work = work_by_epoch(built, plan, 10, memory_format=torch.channels_last)

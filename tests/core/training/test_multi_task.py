@@ -18,19 +18,17 @@ from core.data.open_dataset import open_dataset
 from core.errors import AppError, DatasetError
 from core.evaluation.classifier import Classifier
 from core.evaluation.evaluate import evaluate
-from core.events import EpochDone, Notice, RunStarted, StepDone
+from core.events import EpochDone, Notice, RunStarted
 from core.models.build import build
 from core.recipe.recipe import Recipe, make_recipe
-from core.runs.run_folder import Run
-from core.runs.store import RunStore
-from core.training.fit import fit, resume
+from core.training.fit import resume
 from core.training.losses import Loss
 from core.training.multi_task import TaskPlan, plan_tasks
+from helpers import is_same, of_kind, small_recipe, train
 
-RECIPE = Recipe(
-    strategy="partial", layer_groups=1, max_epochs=2, batch_size=8, selection_folds=3,
-    precision="float32", device="cpu", tasks="all",
-)  # fmt: skip
+pytestmark = pytest.mark.usefixtures("tiny_weights")
+
+RECIPE = small_recipe(tasks="all")
 HEAD = RECIPE.with_values(strategy="feature-extraction")
 
 
@@ -55,17 +53,6 @@ def table(tmp_path_factory, make_image_folder):
         writer.writerow(["path", "label", "split", "label_form", "label_parity"])
         writer.writerows(rows)
     return file
-
-
-def train(table, recipe=RECIPE, **listeners) -> Run:
-    index = open_dataset(table)
-    run = RunStore().create(index.name, recipe)
-    fit(recipe, index, run, **listeners)
-    return run
-
-
-def of_kind(run: Run, kind):
-    return [event for event in run.read_events() if isinstance(event, kind)]
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +106,7 @@ def test_a_task_that_is_not_there_names_the_nearest(table) -> None:
 
 
 def test_fine_tuning_learns_every_task_and_keeps_its_head(table) -> None:
-    run = train(table)
+    run = train(table, RECIPE).run
     started, epochs = of_kind(run, RunStarted)[0], of_kind(run, EpochDone)
     assert started.tasks == ("form", "parity")
     assert [len(epoch.task_accuracies) for epoch in epochs] == [2, 2, 2]
@@ -144,7 +131,7 @@ def test_fine_tuning_learns_every_task_and_keeps_its_head(table) -> None:
 
 
 def test_heads_on_cached_features_answer_every_task_and_leave_the_labels_head(table) -> None:
-    plain, run = train(table, HEAD.with_values(tasks="none")), train(table, HEAD)
+    plain, run = (train(table, HEAD.with_values(tasks=tasks)).run for tasks in ("none", "all"))
     assert {t.name: t.n for t in run.read_report().tasks} == {"form": 9, "parity": 12}
     assert run.read_report().tasks[0].accuracy > 0.7
     assert plain.read_report().tasks == ()
@@ -157,24 +144,18 @@ def test_heads_on_cached_features_answer_every_task_and_leave_the_labels_head(ta
 
 def test_with_several_tasks_a_resumed_run_gives_the_same_bits(table) -> None:
     recipe = RECIPE.with_values(mixup=0.2, dropout=0.2, label_smoothing=0.1)
-    whole = train(table, recipe)
-    steps: list[StepDone] = []
-    cut = train(
-        table, recipe,
-        sink=lambda event: steps.append(event) if isinstance(event, StepDone) else None,
-        should_stop=lambda: len(steps) >= 3,
-    )  # fmt: skip
+    whole = train(table, recipe).run
+    cut = train(table, recipe, stop_after=3).run
     resume(cut)
     for kept in ("weights", "tasks", "reference"):
         ours, theirs = (load_file(getattr(run.best, kept)) for run in (cut, whole))
-        assert ours.keys() == theirs.keys()
-        assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+        assert is_same(ours, theirs)
 
 
 @pytest.mark.slow
 def test_a_task_of_weight_zero_learns_nothing_and_changes_nothing_for_the_label(table) -> None:
-    plain = train(table, RECIPE.with_values(tasks="none"))
-    along = train(table, RECIPE.with_values(task_weights={"form": 0, "parity": 0}))
+    plain = train(table, RECIPE.with_values(tasks="none")).run
+    along = train(table, RECIPE.with_values(task_weights={"form": 0, "parity": 0})).run
     ours, theirs = ([e.selection_loss for e in of_kind(r, EpochDone)] for r in (along, plain))
     assert ours == pytest.approx(theirs, rel=1e-5)
 
@@ -185,9 +166,8 @@ def test_a_task_with_too_few_labels_is_refused_in_words(table) -> None:
     labels[0] = 0
     few = Task("form", ("a", "b"), labels)
     for recipe in (RECIPE, HEAD):
-        run = RunStore().create("few", recipe)
         with pytest.raises(DatasetError, match="do not show two classes"):
-            fit(recipe, dataclasses.replace(index, tasks=(few,)), run)
+            train(dataclasses.replace(index, tasks=(few,)), recipe)
     one = Task("form", ("a",), np.zeros(len(index), np.int32))
     with pytest.raises(DatasetError, match="knows one answer only: a"):
         plan_tasks(RECIPE, dataclasses.replace(index, tasks=(one,)))
@@ -195,5 +175,5 @@ def test_a_task_with_too_few_labels_is_refused_in_words(table) -> None:
 
 def test_all_tasks_of_a_dataset_without_any_is_said(tmp_path, make_image_folder) -> None:
     folder = make_image_folder(tmp_path / "plain", per_class=6)
-    run = train(folder, HEAD)
+    run = train(folder, HEAD).run
     assert "no further label columns" in " ".join(n.text for n in of_kind(run, Notice))

@@ -9,38 +9,26 @@ import math
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from core.batches.augment import TrainingView
 from core.catalog import catalog
 from core.compute.device import Compute
-from core.data.sources.scan import scan
 from core.errors import AppError, MemoryShortError, RunError
 from core.events import DryRun, EpochDone, Notice, RunEnded, RunStarted, StepDone
 from core.models.build import build
 from core.recipe.plan import make_plan
-from core.recipe.recipe import Recipe
 from core.runs.checkpoints import Head
 from core.runs.store import RunStore
-from core.training.fit import fit, resume
+from core.training.fit import resume
 from core.training.loop import dry_run as dry_runs
 from core.training.loop.dry_run import dry_run
 from core.training.loop.model import FineTunedModel
 from core.training.loop.optimizers import make_optimizer
 from core.training.loop.step import Stepper
 from core.training.losses import Loss
+from helpers import TINY, is_same, of_kind, small_recipe, train, weights_of
 
-MODEL = "timm/test_resnet.r160_in1k"
-RECIPE = Recipe(
-    model=MODEL,
-    strategy="scratch",
-    max_epochs=2,
-    batch_size=8,
-    selection_folds=3,
-    learning_rate=3e-3,
-    precision="float32",
-    device="cpu",
-)
+RECIPE = small_recipe(strategy="scratch", learning_rate=3e-3)
 COMPUTE = Compute("cpu", "float32", "channels_last", 2, 1, 8)
 
 
@@ -56,27 +44,11 @@ def one_core(monkeypatch):
     monkeypatch.setattr("core.compute.choose.psutil.cpu_count", lambda logical=True: 1)
 
 
-def of_kind(events, kind):
-    return [event for event in events if isinstance(event, kind)]
-
-
-def train(folder, recipe=RECIPE, *, stop_after=None, **listeners):
-    run, events = RunStore().create("shapes", recipe), []
-
-    def should_stop():
-        return stop_after is not None and len(of_kind(events, StepDone)) >= stop_after
-
-    result = fit(
-        recipe, scan(folder), run, sink=events.append, should_stop=should_stop, **listeners
-    )
-    return result, run, events
-
-
 def a_stepper(recipe=RECIPE, *, workers=2, told=None, statistics=False):
     """A stepper of the small network with seeded numbers, and 12 random pictures."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        built = build(catalog.load().resolve(MODEL), num_classes=3, pretrained=False)
+        built = build(catalog.load().resolve(TINY), num_classes=3, pretrained=False)
     for name, buffer in built.module.named_buffers():
         if name.endswith("running_var"):
             buffer.fill_(2.0)
@@ -119,16 +91,6 @@ def everything(stepper):
     )
 
 
-def is_same(one, other):
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(is_same(one[k], other[k]) for k in one)
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(is_same, one, other))
-    return one == other
-
-
 # -- from scratch ------------------------------------------------------------------------------
 
 
@@ -144,15 +106,15 @@ def test_a_run_from_scratch_begins_untrained_says_so_and_learns_statistics(folde
     assert result.report.selected_on.startswith("Trained from scratch") or (
         result.report.selected_on.startswith("trained from scratch")
     )
-    kept = load_file(run.best.weights)
+    kept = weights_of(run)
     tracked = [value for name, value in kept.items() if name.endswith("num_batches_tracked")]
     expected = of_kind(events, StepDone)[-1].step if result.best_epoch else 0
     assert {int(value) for value in tracked} == {expected}
 
 
 def test_the_seed_decides_the_random_numbers_a_run_begins_with(folder) -> None:
-    first = [train(folder, RECIPE.with_values(seed=seed), stop_after=1)[2] for seed in (0, 0, 1)]
-    losses = [of_kind(events, StepDone)[0].loss for events in first]
+    runs = [train(folder, RECIPE.with_values(seed=seed), stop_after=1) for seed in (0, 0, 1)]
+    losses = [of_kind(trained.events, StepDone)[0].loss for trained in runs]
     assert losses[0] == losses[1] != losses[2]
 
 
@@ -199,10 +161,9 @@ def test_a_stopped_and_resumed_run_is_the_run_that_never_stopped(folder, values)
     stopped, cut, _ = train(folder, recipe, stop_after=5)
     assert stopped.status == "stopped"
     resumed = resume(cut)
-    ours, theirs = load_file(cut.best.weights), load_file(run.best.weights)
-    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert is_same(weights_of(cut), weights_of(run))
     assert (resumed.epochs, resumed.best_epoch) == (whole.epochs, whole.best_epoch)
-    mine = [(s.step, s.loss, s.rates) for s in of_kind(cut.read_events(), StepDone)]
+    mine = [(s.step, s.loss, s.rates) for s in of_kind(cut, StepDone)]
     assert mine == [(s.step, s.loss, s.rates) for s in of_kind(events, StepDone)]
 
 
@@ -301,10 +262,10 @@ def test_dry_steps_tell_of_memory_and_time_and_leave_no_trace(statistics) -> Non
 
 def test_a_step_that_cannot_fit_is_refused_before_it_is_made(monkeypatch) -> None:
     stepper, plan, views, labels = a_stepper(RECIPE)
-    sizes, take = [], stepper.step
+    sizes, step = [], stepper.step
     monkeypatch.setattr(dry_runs, "available_bytes", lambda: 1_000)
     monkeypatch.setattr(
-        stepper, "step", lambda v, *a, **k: (sizes.append(len(v)), take(v, *a, **k))[1]
+        stepper, "step", lambda v, *a, **k: (sizes.append(len(v)), step(v, *a, **k))[1]
     )
     before = everything(stepper)
     with stepper.trainee.working(), pytest.raises(MemoryShortError, match="GB of memory") as caught:
@@ -324,7 +285,7 @@ def test_a_loss_that_is_no_number_ends_the_run_and_it_goes_on_at_a_third(
     events = []
     run = RunStore().create("shapes", RECIPE)
     with pytest.raises(RunError, match=r"loss is no number any more in epoch 2, step 4") as caught:
-        fit(RECIPE, scan(folder), run, sink=events.append)
+        train(folder, RECIPE, run=run, on_event=events.append)
     assert "third of the rate" in caught.value.hint
     ended = of_kind(events, RunEnded)[-1]
     assert (ended.status, ended.has_diverged) == ("failed", True)

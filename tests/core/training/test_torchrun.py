@@ -14,16 +14,12 @@ from core.data.open_dataset import open_dataset
 from core.errors import RunError
 from core.events import EpochDone, Event, RunStarted, StepDone
 from core.features.cache import Features, joined
-from core.recipe.recipe import Recipe
 from core.runs.run_folder import Run
-from core.runs.store import RunStore
-from core.training.fit import fit, resume
+from core.training.fit import resume
 from core.training.torchrun import fit_together, resume_together
+from helpers import LITE0, of_kind, small_recipe, train
 
-RECIPE = Recipe(
-    strategy="full", max_epochs=2, batch_size=7,
-    precision="float32", selection_folds=3, augmentation="none", device="cpu",
-)  # fmt: skip
+RECIPE = small_recipe(model=LITE0, strategy="full", batch_size=7, augmentation="none")
 
 
 @pytest.fixture
@@ -32,31 +28,22 @@ def index(tmp_path, make_image_folder):
     return open_dataset(make_image_folder(tmp_path / "shapes", per_class={"train": 7, "val": 5}))
 
 
-def _train(index, recipe: Recipe, sink=lambda event: None):
-    run = RunStore().create(index.name, recipe)
-    return fit(recipe, index, run, sink=sink)
-
-
-def _epochs(run: Run) -> list[EpochDone]:
-    return [event for event in run.read_events() if isinstance(event, EpochDone)]
-
-
 def test_two_processes_come_to_what_one_comes_to(index) -> None:
-    alone = _train(index, RECIPE)
+    alone = train(index, RECIPE).result
     heard: list[Event] = []
     both = fit_together(RECIPE.with_values(processes=2), index, sink=heard.append)
     assert both.status == "done"
     assert both.report is not None
     assert both.report.n == alone.report.n == len(index.indices("val"))
     assert both.report.confusion == alone.report.confusion
-    one, two = _epochs(Run(alone.run)), _epochs(Run(both.run))
+    one, two = of_kind(Run(alone.run), EpochDone), of_kind(Run(both.run), EpochDone)
     assert len(one) == len(two) == 3
     for a, b in zip(one, two, strict=True):
         assert b.selection_loss == pytest.approx(a.selection_loss, rel=1e-3)
         assert b.train_loss == pytest.approx(a.train_loss, rel=1e-3)
         assert b.selection_accuracy == a.selection_accuracy
-    assert sum(isinstance(event, StepDone) for event in heard) == one[-1].step
-    assert sum(isinstance(event, RunStarted) for event in heard) == 1
+    assert len(of_kind(heard, StepDone)) == one[-1].step
+    assert len(of_kind(heard, RunStarted)) == 1
     assert Run(both.run).read_environment()["resolved"]["processes"] == 2
     hashes = json.loads((both.run / "dataset.json").read_text())["hashes"]
     assert hashes == json.loads((alone.run / "dataset.json").read_text())["hashes"]
@@ -76,8 +63,8 @@ def test_a_stop_saves_and_the_run_goes_on_to_the_same_end(index) -> None:
     assert stopped.status == "stopped"
     result = resume_together(Run(stopped.run))
     assert result.status == "done"
-    for a, b in zip(_epochs(Run(whole.run))[-1:], _epochs(Run(result.run))[-1:], strict=True):
-        assert b.selection_loss == pytest.approx(a.selection_loss, rel=1e-4)
+    a, b = (of_kind(Run(ended.run), EpochDone)[-1] for ended in (whole, result))
+    assert b.selection_loss == pytest.approx(a.selection_loss, rel=1e-4)
     with pytest.raises(RunError, match="has finished"):
         resume(Run(result.run))
 
@@ -137,9 +124,10 @@ def test_two_processes_are_taught_and_learn_label_columns_as_one_does(
         strategy="partial", layer_groups=1, max_epochs=1, teacher="bundled/tf_efficientnet_lite0",
         tasks="all",
     )  # fmt: skip
-    alone = _train(index, recipe)
+    alone = train(index, recipe).result
     both = fit_together(recipe.with_values(processes=2), index)
-    for a, b in zip(_epochs(Run(alone.run)), _epochs(Run(both.run)), strict=True):
+    one, two = (of_kind(Run(ended.run), EpochDone) for ended in (alone, both))
+    for a, b in zip(one, two, strict=True):
         assert b.train_loss == pytest.approx(a.train_loss, rel=1e-3)
         assert b.selection_loss == pytest.approx(a.selection_loss, rel=1e-3)
         assert b.task_accuracies == a.task_accuracies

@@ -9,12 +9,9 @@ from gui.kit.workers import Job, JobSpec
 
 
 @pytest.fixture
-def run(window, fake_core, qtbot):
+def run(opened, fake_core, qtbot):
     """A fine-tuning in its second epoch."""
-    window.commands.start_up.begin()
-    window.commands.opening.open_dataset(fake_core.dataset.root)
-    qtbot.waitUntil(lambda: window.session.dataset is not None)
-    qtbot.waitUntil(lambda: window.session.machine is not None)
+    window = opened
     window.session.set_recipe_values({"strategy": "full", "max_epochs": 2})
     window.start_training()
     qtbot.waitUntil(lambda: window.session.live_run is not None)

@@ -42,7 +42,7 @@ def test_a_job_decodes_in_processes_and_leaves_none_behind(qtbot, image_folder: 
 
     runner, listener = JobRunner(), Listener()
     runner.start(work, title="Decoding", on_done=listener.done)
-    qtbot.waitUntil(lambda: listener.result is not None, timeout=30_000)
+    qtbot.waitUntil(lambda: listener.result is not None)
     read, children = listener.result
     assert read == len(paths)
     assert children >= 1

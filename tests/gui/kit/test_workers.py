@@ -11,6 +11,7 @@ from PySide6.QtCore import QObject
 from core.errors import AppError
 from core.events import EpochDone, StepDone, check_stop
 from gui.kit.workers import Crash, Job, JobContext, JobRunner, Mailbox
+from helpers import WAIT_S
 
 
 class _Listener(QObject):
@@ -154,7 +155,7 @@ def test_compute_jobs_take_turns(qtbot, runner, listener) -> None:
 
     def compute(context: JobContext) -> None:
         assert running.acquire(blocking=False), "two compute jobs at a time"
-        gate.wait(5)
+        gate.wait(WAIT_S)
         together.append(1)
         running.release()
 
@@ -179,12 +180,12 @@ def test_what_a_superseded_job_says_is_ignored(qtbot, runner, listener) -> None:
 
     def old(context: JobContext) -> str:
         started.set()
-        gate.wait(5)
+        gate.wait(WAIT_S)
         context.sink("stale")
         return "stale"
 
     _start(runner, listener, old, "scan")
-    assert started.wait(5)
+    assert started.wait(WAIT_S)
     _start(runner, listener, lambda context: "new", "scan")
     gate.set()
     qtbot.waitUntil(lambda: runner.is_idle)
@@ -196,7 +197,7 @@ def test_progress_reaches_the_listeners_of_the_runner(qtbot, runner, listener) -
 
     def work(context: JobContext) -> None:
         context.on_progress(3, 7, "reading")
-        gate.wait(5)
+        gate.wait(WAIT_S)
 
     job = _start(runner, listener, work, on_progress=listener.progress)
     qtbot.waitUntil(lambda: job.progress == (3, 7, "reading"))

@@ -66,7 +66,7 @@ def page(window, fake_core, flat, qtbot):
     page = window.page("data")
     view = page.labelling
     qtbot.waitUntil(lambda: page.check.state == "done")
-    qtbot.waitUntil(lambda: "Typical pictures" in view.state.text(), timeout=15000)
+    qtbot.waitUntil(lambda: "Typical pictures" in view.state.text())
     qtbot.waitUntil(lambda: not window.commands.data.is_busy)
     return page
 
@@ -96,7 +96,7 @@ def wait_for_suggestions(page, qtbot) -> None:
         known = len(queue.dataset) - len(queue.dataset.unlabelled)
         return queue.suggestions is not None and queue.suggestions.labelled == known
 
-    qtbot.waitUntil(are_of_all_labels, timeout=15000)
+    qtbot.waitUntil(are_of_all_labels)
 
 
 def test_a_folder_without_labels_opens_where_labels_are_given(page) -> None:

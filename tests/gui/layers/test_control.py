@@ -20,7 +20,7 @@ from gui.kit.notice_bar import NoticeBar
 from gui.kit.settings import Settings
 from gui.kit.theme import Theme
 from gui.kit.workers import JobRunner
-from gui.layers import jobs
+from gui.layers import jobs, undo
 from gui.layers.control import LayerControl
 from gui.layers.delegate import tick_rect
 from gui.layers.jobs import Layers
@@ -47,7 +47,7 @@ def page(window, fake_core, qtbot):
     window.session.set_model(RESNET)
     page.tabs.setCurrentWidget(page.layers)
     page.choose(RESNET)
-    qtbot.waitUntil(lambda: page.layers.shown_model == RESNET, timeout=30_000)
+    qtbot.waitUntil(lambda: page.layers.shown_model == RESNET)
     return page
 
 
@@ -346,7 +346,8 @@ def test_what_suits_a_head_is_no_default_of_fine_tuning(bench, view) -> None:
     assert bench.session.recipe_values["max_epochs"] == 25
 
 
-def test_typing_in_one_field_is_one_step(bench) -> None:
+def test_typing_in_one_field_is_one_step(bench, monkeypatch) -> None:
+    monkeypatch.setattr(undo, "_ONE_CHANGE_SECONDS", 3600.0)
     steps = bench.stack.count()
     for epochs in (11, 12, 13):
         bench.session.set_recipe_values({"max_epochs": epochs})

@@ -8,13 +8,13 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-import timm
 import torch
 from PySide6.QtWidgets import QWidget
 from safetensors.torch import load_file
 
 from core.catalog import catalog
 from core.data.sources.scan import scan
+from core.models import build
 from gui.base.session import Session
 from gui.kit.notice_bar import NoticeBar
 from gui.kit.settings import Settings
@@ -24,19 +24,12 @@ from gui.layers import jobs
 from gui.layers.control import LayerControl
 from gui.layers.view import LayerView
 from gui.shell.commands import Commands
-
-MODEL = "timm/test_resnet.r160_in1k"
-
-
-def _pretrained(_card):
-    torch.manual_seed(0)
-    return timm.create_model("test_resnet", pretrained=False).eval()
+from helpers import TINY
 
 
 def test_a_real_run_trains_what_is_ticked_and_leaves_the_rest_bit_for_bit(
-    qtbot, qapp, make_image_folder, tmp_path: Path, monkeypatch
+    qtbot, qapp, make_image_folder, tmp_path: Path, tiny_weights
 ) -> None:
-    monkeypatch.setattr("core.models.build.pretrained_module", _pretrained)
     holder = QWidget()
     qtbot.addWidget(holder)
     look, session, runner = Theme(), Session(holder), JobRunner(holder)
@@ -46,8 +39,8 @@ def test_a_real_run_trains_what_is_ticked_and_leaves_the_rest_bit_for_bit(
     control = LayerControl(view, session, commands.layers, NoticeBar(look, holder))
     dataset = scan(make_image_folder(tmp_path / "shapes", per_class={"train": 8, "val": 3}))
     session.end_scan(dataset)
-    session.set_model(MODEL)
-    card = catalog.load().resolve(MODEL)
+    session.set_model(TINY)
+    card = catalog.load().resolve(TINY)
     question = jobs.LayerQuestion(card, len(dataset.classes))
     view.show_layers(jobs.work_out_layers(question, None))
 
@@ -59,9 +52,9 @@ def test_a_real_run_trains_what_is_ticked_and_leaves_the_rest_bit_for_bit(
     quick = {"max_epochs": 500, "patience": 500, "batch_size": 8, "precision": "float32",
              "device": "cpu"}  # fmt: skip
     commands.train.start({**session.recipe_values, **quick, "model": session.model_id})
-    qtbot.waitUntil(lambda: (session.live_run.epoch or 0) >= 3, timeout=120_000)
+    qtbot.waitUntil(lambda: (session.live_run.epoch or 0) >= 3)
     commands.train.stop()  # a run that is stopped keeps what it trained, better or not
-    qtbot.waitUntil(lambda: not session.live_run.is_on, timeout=120_000)
+    qtbot.waitUntil(lambda: not session.live_run.is_on)
     result = session.live_run.result
     assert result is not None, session.live_run.error
     runner.shut_down()
@@ -69,10 +62,10 @@ def test_a_real_run_trains_what_is_ticked_and_leaves_the_rest_bit_for_bit(
     recipe = tomllib.loads((result.run / "recipe.toml").read_text(encoding="utf-8"))
     assert {key: recipe[key] for key in session.recipe_values} == session.recipe_values
     assert recipe["layer_rates"]["layer2.0.conv1"] == 0
-    before = _pretrained(card).state_dict()
+    before = dict(build.pretrained_module(card).named_parameters())
     best = load_file(result.run / "checkpoints" / "best" / "model.safetensors")
     kept = torch.load(result.run / "checkpoints" / "last" / "state.pt", weights_only=True)
-    names = {name for name, _ in _pretrained(card).named_parameters() if name[:2] != "fc"}
+    names = {name for name in before if name[:2] != "fc"}
     for last in (kept["trainee"]["weights"], kept["trainee"]["mean"]):
         # Behind a prefix: the state holds the model and its head.
         prefix = next(key for key in last if key.endswith("layer1.0.conv1.weight"))

@@ -7,7 +7,6 @@ import io
 import threading
 import time
 
-import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QApplication
 
@@ -21,14 +20,6 @@ from gui.models.facts import Fact, best_of
 
 RESNET = "torchvision/resnet50.IMAGENET1K_V2"
 LITE = "bundled/tf_efficientnet_lite0"
-
-
-@pytest.fixture
-def models(window, fake_core, qtbot):
-    window.show_page("models")
-    page = window.page("models")
-    qtbot.waitUntil(lambda: page.table.table_model.rowCount() > 1900)
-    return page
 
 
 def mark(page, *ids: str) -> None:

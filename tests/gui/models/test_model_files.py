@@ -67,7 +67,7 @@ def test_a_broken_file_is_refused_in_words_and_nothing_changes(
     before = window.session.classifier
     assert drop(window, [weights])
     classify = window.page("classify")
-    qtbot.waitUntil(lambda: "insects.pth" in classify.notices.text, timeout=60_000)
+    qtbot.waitUntil(lambda: "insects.pth" in classify.notices.text)
     assert "cannot be read as weights" in classify.notices.text
     assert window.session.classifier == before
 

@@ -11,13 +11,14 @@ from core.images import decode, thumbnails
 from core.system import threads
 from gui.kit.workers import JobContext, JobRunner
 from gui.pictures import jobs as picture_jobs
+from helpers import WAIT_S
 
 
 @pytest.fixture
 def stalled(monkeypatch) -> threading.Event:
     event = threading.Event()
     for module in (decode, thumbnails):
-        monkeypatch.setattr(module, "read_image", lambda path, **_: event.wait(30))
+        monkeypatch.setattr(module, "read_image", lambda path, **_: event.wait(WAIT_S))
     monkeypatch.setattr(threads, "STALL_SECONDS", 0.05)
     yield event
     event.set()
@@ -48,6 +49,6 @@ def test_the_window_closes_while_a_drive_does_not_answer(qtbot, tmp_path, stalle
     runner = JobRunner()
     job = runner.start(picture_jobs.read_cells, (tmp_path / "a",), 8, title="Pictures", key="cells")
     qtbot.waitUntil(lambda: "does not answer" in job.progress[2])
-    with qtbot.waitSignal(runner.idle, timeout=2000):
+    with qtbot.waitSignal(runner.idle):
         runner.supersede("cells")
     runner.shut_down()

@@ -14,19 +14,18 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QApplication
 
-from core.data.sources.scan import scan
 from core.errors import AppError
 from core.events import EpochDone, RunEnded, never_stop, no_progress
-from core.recipe.recipe import Recipe, make_recipe
+from core.recipe.recipe import make_recipe
 from core.runs.report import ClassScore, Report
 from core.runs.run_folder import Prediction, Run, create_run
-from core.runs.store import RunStore
 from gui.base.live_run import LiveRun
 from gui.kit.workers import JobContext
 from gui.pictures.entries import PredictionEntries
 from gui.results import jobs
 from gui.results.confusion import ConfusionMatrix, describe_confusion
 from gui.results.scores import ScoreModel
+from helpers import WAIT_S, small_recipe, train
 
 
 def _report(predictions: list[Prediction], classes: tuple[str, ...]) -> Report:
@@ -294,7 +293,7 @@ def test_an_old_run_offers_to_be_evaluated_again(old_run, make_run, monkeypatch,
     def evaluate(path: Path, split: str | None, context):
         assert split == "val"
         context.on_progress(3, 8, "classifying")
-        gate.wait(10)
+        gate.wait(WAIT_S)
         found = known(path, context)
         files = ["ant/0.png", "bee/0.png"]
         return replace(
@@ -404,15 +403,12 @@ def test_the_score_model_keeps_the_rules_of_item_models(qtmodeltester) -> None:
     assert model.index(1, 3).data() == "50.0%"
 
 
+@pytest.mark.usefixtures("tiny_weights")
 def test_evaluating_an_old_run_again_writes_its_predictions_and_leaves_its_report(
     tmp_path, make_image_folder
 ) -> None:
-    from core.training.fit import fit  # brings torch, which no other test here needs
-
     folder = make_image_folder(tmp_path / "shapes", per_class=5)
-    index = scan(folder)
-    run = RunStore().create(index.name, Recipe(precision="float32", selection_folds=3))
-    fit(run.read_recipe(), index, run)
+    run = train(folder, small_recipe(strategy="feature-extraction")).run
     report, kept = run.read_report(), run.read_predictions()
     run.write_predictions(())
     found = jobs.evaluate_again(run.path, "val", JobContext(no_progress, print, never_stop))

@@ -14,6 +14,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QMessageBox, QPushButton
 
 from gui.shell import crashes
+from helpers import WAIT_S
 
 
 def _dropped(window, qtbot, drop, path: Path) -> str:
@@ -156,7 +157,7 @@ def test_a_home_that_cannot_be_made_is_told_in_a_sentence_and_not_as_a_crash(tmp
     made = subprocess.run(
         [sys.executable, "-c", "import sys; from gui.app import main; sys.exit(main([]))"],
         env={**os.environ, "GRAFTWORK_HOME": str(home)},
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=WAIT_S, check=False,
     )  # fmt: skip
     assert made.returncode == 1
     assert made.stderr.startswith(f"Graftwork's own folder {home}")

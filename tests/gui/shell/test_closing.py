@@ -50,16 +50,6 @@ def hold(fake_core, monkeypatch):
     return put
 
 
-@pytest.fixture
-def ready(window, fake_core, qtbot):
-    """The window with a dataset, the machine known and nothing under way."""
-    window.commands.start_up.begin()
-    window.commands.opening.open_dataset(fake_core.dataset.root)
-    qtbot.waitUntil(lambda: window.session.machine is not None)
-    qtbot.waitUntil(lambda: window.session.scan_state == "ready")
-    return window
-
-
 def train(window, qtbot, strategy="full"):
     window.session.set_recipe_values({"strategy": strategy, "max_epochs": 2})
     window.start_training()
@@ -92,10 +82,10 @@ def assert_gone(window, qtbot) -> None:
 # -- closing ---------------------------------------------------------------------------------
 
 
-def test_closing_while_idle_asks_nothing(ready, qtbot) -> None:
-    qtbot.waitUntil(lambda: ready.runner.is_idle)
-    assert ready.close()
-    assert_gone(ready, qtbot)
+def test_closing_while_idle_asks_nothing(opened, qtbot) -> None:
+    qtbot.waitUntil(lambda: opened.runner.is_idle)
+    assert opened.close()
+    assert_gone(opened, qtbot)
 
 
 def test_closing_before_anything_was_opened(window, fake_core, qtbot) -> None:
@@ -114,73 +104,73 @@ def test_closing_while_scanning_stops_the_scan(window, fake_core, hold, qtbot) -
     assert window.session.dataset is None
 
 
-def test_closing_while_training_asks_and_keeps_training(ready, fake_core, qtbot) -> None:
-    live = train(ready, qtbot)
-    assert not ready.close()
-    assert not ready.close()  # asked again: there is one question, not two
-    answer(ready, qtbot, "Keep training")
-    qtbot.waitUntil(lambda: not ready.findChildren(QMessageBox))
-    assert ready.isVisible()
+def test_closing_while_training_asks_and_keeps_training(opened, fake_core, qtbot) -> None:
+    live = train(opened, qtbot)
+    assert not opened.close()
+    assert not opened.close()  # asked again: there is one question, not two
+    answer(opened, qtbot, "Keep training")
+    qtbot.waitUntil(lambda: not opened.findChildren(QMessageBox))
+    assert opened.isVisible()
     assert live.is_on
     fake_core.train_gate.set()
     qtbot.waitUntil(lambda: live.phase == "done")
-    assert ready.isVisible()
-    assert ready.close()
-    assert_gone(ready, qtbot)
+    assert opened.isVisible()
+    assert opened.close()
+    assert_gone(opened, qtbot)
 
 
-def test_escape_keeps_training(ready, qtbot) -> None:
-    live = train(ready, qtbot)
-    ready.close()
-    (question,) = ready.findChildren(QMessageBox)
+def test_escape_keeps_training(opened, qtbot) -> None:
+    live = train(opened, qtbot)
+    opened.close()
+    (question,) = opened.findChildren(QMessageBox)
     qtbot.keyClick(question, Qt.Key.Key_Escape)
-    qtbot.waitUntil(lambda: not ready.findChildren(QMessageBox))
-    assert ready.isVisible()
+    qtbot.waitUntil(lambda: not opened.findChildren(QMessageBox))
+    assert opened.isVisible()
     assert live.is_on
 
 
-def test_closing_while_training_stops_saves_and_closes(ready, qtbot) -> None:
-    live = train(ready, qtbot)
-    ready.close()
-    answer(ready, qtbot, "Stop, save and close")
-    assert_gone(ready, qtbot)
+def test_closing_while_training_stops_saves_and_closes(opened, qtbot) -> None:
+    live = train(opened, qtbot)
+    opened.close()
+    answer(opened, qtbot, "Stop, save and close")
+    assert_gone(opened, qtbot)
     assert live.phase == "stopped"
     assert live.result is not None
 
 
-def test_closing_while_paused_asks_and_the_stop_ends_the_pause(ready, fake_core, qtbot) -> None:
-    live = train(ready, qtbot)
-    ready.commands.train.pause()
+def test_closing_while_paused_asks_and_the_stop_ends_the_pause(opened, fake_core, qtbot) -> None:
+    live = train(opened, qtbot)
+    opened.commands.train.pause()
     assert live.phase == "paused"
     fake_core.train_gate.set()
-    assert not ready.close()
+    assert not opened.close()
     qtbot.wait(50)
     assert live.phase == "paused"
-    answer(ready, qtbot, "Stop, save and close")
-    assert_gone(ready, qtbot)
+    answer(opened, qtbot, "Stop, save and close")
+    assert_gone(opened, qtbot)
     assert live.phase == "stopped"
 
 
 def test_a_run_that_ends_while_the_question_is_open_lets_the_window_close(
-    ready, fake_core, qtbot
+    opened, fake_core, qtbot
 ) -> None:
-    live = train(ready, qtbot)
-    ready.close()
+    live = train(opened, qtbot)
+    opened.close()
     fake_core.train_gate.set()
     qtbot.waitUntil(lambda: live.phase == "done")
-    answer(ready, qtbot, "Stop, save and close")
-    assert_gone(ready, qtbot)
+    answer(opened, qtbot, "Stop, save and close")
+    assert_gone(opened, qtbot)
     assert live.phase == "done"
 
 
 def test_a_run_that_fails_while_it_is_stopped_lets_the_window_close(
-    ready, fake_core, qtbot
+    opened, fake_core, qtbot
 ) -> None:
-    live = train(ready, qtbot)
+    live = train(opened, qtbot)
     fake_core.fails_with = AppError("The disk is full.")
-    ready.close()
-    answer(ready, qtbot, "Stop, save and close")
-    assert_gone(ready, qtbot)
+    opened.close()
+    answer(opened, qtbot, "Stop, save and close")
+    assert_gone(opened, qtbot)
     assert live.phase == "failed"
 
 
@@ -199,25 +189,25 @@ def test_closing_while_a_run_waits_for_its_turn(window, fake_core, hold, qtbot) 
     assert not fake_core.trained_with
 
 
-def test_closing_while_pictures_wait_for_the_run(ready, fake_core, image_folder, qtbot) -> None:
-    train(ready, qtbot)
-    ready.commands.classify.add_pictures([image_folder / "ant" / "0.png"])
-    qtbot.waitUntil(lambda: ready.runner.find("classify") is not None)
-    assert ready.runner.is_waiting(ready.runner.find("classify"))
-    ready.close()
-    answer(ready, qtbot, "Stop, save and close")
-    assert_gone(ready, qtbot)
+def test_closing_while_pictures_wait_for_the_run(opened, fake_core, image_folder, qtbot) -> None:
+    train(opened, qtbot)
+    opened.commands.classify.add_pictures([image_folder / "ant" / "0.png"])
+    qtbot.waitUntil(lambda: opened.runner.find("classify") is not None)
+    assert opened.runner.is_waiting(opened.runner.find("classify"))
+    opened.close()
+    answer(opened, qtbot, "Stop, save and close")
+    assert_gone(opened, qtbot)
     assert not fake_core.classified_with
 
 
-def test_closing_while_a_plan_is_drawn(ready, hold, qtbot) -> None:
-    qtbot.waitUntil(lambda: ready.runner.is_idle)
+def test_closing_while_a_plan_is_drawn(opened, hold, qtbot) -> None:
+    qtbot.waitUntil(lambda: opened.runner.is_idle)
     plan = hold(train_jobs, "plan_of")
-    ready.show_page("train")
-    ready.session.set_recipe_values({"strategy": "partial"})
+    opened.show_page("train")
+    opened.session.set_recipe_values({"strategy": "partial"})
     qtbot.waitUntil(plan.has_begun.is_set)
-    assert ready.close()
-    assert_gone(ready, qtbot)
+    assert opened.close()
+    assert_gone(opened, qtbot)
     assert plan.was_stopped.is_set()
 
 
@@ -236,19 +226,19 @@ def test_a_scan_is_cancelled(window, fake_core, hold, qtbot) -> None:
     qtbot.waitUntil(lambda: window.session.scan_state == "ready")
 
 
-def test_a_run_is_stopped_and_saved(ready, qtbot) -> None:
-    live = train(ready, qtbot)
-    cancel(ready, qtbot)
+def test_a_run_is_stopped_and_saved(opened, qtbot) -> None:
+    live = train(opened, qtbot)
+    cancel(opened, qtbot)
     assert live.phase in ("stopping", "stopped")
     qtbot.waitUntil(lambda: live.phase == "stopped")
     assert live.result is not None
-    qtbot.waitUntil(lambda: ready.status.text == "Ready")
+    qtbot.waitUntil(lambda: opened.status.text == "Ready")
 
 
-def test_a_paused_run_is_stopped(ready, qtbot) -> None:
-    live = train(ready, qtbot)
-    ready.commands.train.pause()
-    cancel(ready, qtbot)
+def test_a_paused_run_is_stopped(opened, qtbot) -> None:
+    live = train(opened, qtbot)
+    opened.commands.train.pause()
+    cancel(opened, qtbot)
     qtbot.waitUntil(lambda: live.phase == "stopped")
 
 
@@ -269,13 +259,13 @@ def test_what_a_run_waits_for_is_cancelled_and_its_turn_comes(
     qtbot.waitUntil(lambda: window.session.live_run.phase == "stopped")
 
 
-def test_advice_is_cancelled(ready, hold, qtbot) -> None:
+def test_advice_is_cancelled(opened, hold, qtbot) -> None:
     advise = hold(strategy_jobs, "advise")
-    ready.show_page("strategy")
-    page = ready.page("strategy")
+    opened.show_page("strategy")
+    page = opened.page("strategy")
     page.go_to(3)
     qtbot.waitUntil(advise.has_begun.is_set)
-    cancel(ready, qtbot)
+    cancel(opened, qtbot)
     qtbot.waitUntil(lambda: "cancelled" in page.notices.text)
     assert page.step == 2
 
@@ -295,14 +285,14 @@ def test_after_a_scan_that_failed_the_window_works(window, fake_core, qtbot) -> 
     assert_gone(window, qtbot)
 
 
-def test_after_a_run_that_failed_another_one_runs(ready, fake_core, qtbot) -> None:
+def test_after_a_run_that_failed_another_one_runs(opened, fake_core, qtbot) -> None:
     fake_core.fails_with = AppError("The disk is full.")
-    first = train(ready, qtbot)
+    first = train(opened, qtbot)
     fake_core.train_gate.set()
     qtbot.waitUntil(lambda: first.phase == "failed")
     fake_core.fails_with = None
-    second = train(ready, qtbot)
+    second = train(opened, qtbot)
     qtbot.waitUntil(lambda: second.phase == "done")
     assert second is not first
-    assert ready.close()
-    assert_gone(ready, qtbot)
+    assert opened.close()
+    assert_gone(opened, qtbot)

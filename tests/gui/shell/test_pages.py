@@ -19,16 +19,13 @@ from core.runs.run_folder import RunSummary
 from gui.classify import jobs as classify_jobs
 from gui.data import jobs as data_jobs
 from gui.results.confusion import describe_confusion
+from helpers import WAIT_S
 
 
 @pytest.fixture
-def data(window, fake_core, qtbot):
+def data(opened):
     """The Data page with the fake dataset on it."""
-    window.commands.start_up.begin()
-    window.commands.opening.open_dataset(fake_core.dataset.root)
-    qtbot.waitUntil(lambda: window.session.scan_state == "ready")
-    qtbot.waitUntil(lambda: len(window.session.models) == 3)
-    return window.page("data")
+    return opened.page("data")
 
 
 def _train(window, qtbot):
@@ -92,7 +89,7 @@ def test_data_says_what_it_scans(window, fake_core, monkeypatch, qtbot, image_fo
 
     def slow(path: Path, context):
         context.on_progress(3, 8, "reading")
-        gate.wait(5)
+        gate.wait(WAIT_S)
         return fake_core.dataset
 
     monkeypatch.setattr(data_jobs, "scan_folder", slow)

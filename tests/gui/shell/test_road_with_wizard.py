@@ -35,15 +35,11 @@ def _advise(question, context) -> Advice:
 
 
 @pytest.fixture
-def ready(window, fake_core, monkeypatch, qtbot):
-    """The window with a dataset open."""
+def ready(opened, fake_core, monkeypatch):
+    """The window with a dataset open; a training ends as soon as it begins."""
     monkeypatch.setattr(jobs, "advise", _advise)
-    window.commands.start_up.begin()
-    window.commands.opening.open_dataset(fake_core.dataset.root)
-    qtbot.waitUntil(lambda: window.session.machine is not None)
-    qtbot.waitUntil(lambda: window.session.scan_state == "ready")
     fake_core.train_gate.set()
-    return window
+    return opened
 
 
 def _assert_trained(window, fake_core, qtbot) -> None:

@@ -27,13 +27,9 @@ def summary(name: str, *, dataset: str, classes: int = 2, status: str = "done") 
 
 
 @pytest.fixture
-def page(window, fake_core, qtbot):
-    window.commands.start_up.begin()
-    window.commands.opening.open_dataset(fake_core.dataset.root)
-    qtbot.waitUntil(lambda: window.session.dataset is not None)
-    qtbot.waitUntil(lambda: bool(window.session.models))
-    window.show_page("train")
-    return window.page("train")
+def page(opened):
+    opened.show_page("train")
+    return opened.page("train")
 
 
 def pick(page, key: str, value: str) -> None:

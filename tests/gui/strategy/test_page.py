@@ -83,13 +83,9 @@ def fake_advice(fake_core, monkeypatch) -> FakeAdvice:
 
 
 @pytest.fixture
-def page(qtbot, window, fake_core, fake_advice):
-    window.commands.start_up.begin()
-    qtbot.waitUntil(lambda: bool(window.session.models))
-    window.commands.opening.open_dataset(fake_core.dataset.root)
-    qtbot.waitUntil(lambda: window.session.scan_state == "ready")
-    window.show_page("strategy")
-    return window.page("strategy")
+def page(fake_advice, opened):
+    opened.show_page("strategy")
+    return opened.page("strategy")
 
 
 def press(qtbot, window, key):

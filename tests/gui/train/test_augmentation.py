@@ -7,13 +7,9 @@ from PySide6.QtCore import Qt
 
 
 @pytest.fixture
-def page(window, fake_core, qtbot):
-    window.commands.start_up.begin()
-    window.commands.opening.open_dataset(fake_core.dataset.root)
-    qtbot.waitUntil(lambda: window.session.dataset is not None)
-    qtbot.waitUntil(lambda: window.session.machine is not None)
-    window.show_page("train")
-    return window.page("train")
+def page(opened):
+    opened.show_page("train")
+    return opened.page("train")
 
 
 def pixels(page):
@@ -27,22 +23,22 @@ def test_it_belongs_to_fine_tuning_and_follows_the_form(window, page, qtbot) -> 
     assert preview.isVisible()
     assert not preview.grid.isVisible()
     qtbot.mouseClick(preview.toggle, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: len(preview.grid.rows) == 2, timeout=60_000)
+    qtbot.waitUntil(lambda: len(preview.grid.rows) == 2)
     plain = pixels(page)
     assert len(set(plain)) == 2  # each picture, and six times itself
     box = page.form.box("rotation")
     box.setText("40")
     box.editingFinished.emit()
-    qtbot.waitUntil(lambda: pixels(page) != plain, timeout=20_000)
+    qtbot.waitUntil(lambda: pixels(page) != plain)
     turned = pixels(page)
     assert len(set(turned)) == 14
     qtbot.mouseClick(preview.roll_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: pixels(page) != turned, timeout=20_000)
+    qtbot.waitUntil(lambda: pixels(page) != turned)
     assert pixels(page)[0] == turned[0]  # the picture as it is stays
     assert "as it is" in preview.grid.accessibleDescription()
     box.setText("much")
     box.editingFinished.emit()
-    qtbot.waitUntil(lambda: "much" in preview.error.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: "much" in preview.error.text())
     assert not preview.grid.isVisible()
     window.session.set_recipe_values({"strategy": "feature-extraction"})
     assert preview.isHidden()

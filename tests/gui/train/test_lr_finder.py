@@ -61,15 +61,11 @@ def core(fake_core, monkeypatch) -> FakeFinder:
 
 
 @pytest.fixture
-def page(window, fake_core, core, qtbot):
-    window.commands.start_up.begin()
-    window.commands.opening.open_dataset(fake_core.dataset.root)
-    qtbot.waitUntil(lambda: window.session.dataset is not None)
-    qtbot.waitUntil(lambda: window.session.machine is not None)
-    qtbot.waitUntil(lambda: bool(window.session.model_id))
-    window.show_page("train")
-    window.session.set_recipe_values({"strategy": "partial", "seed": 7})
-    return window.page("train")
+def page(opened, core, qtbot):
+    qtbot.waitUntil(lambda: bool(opened.session.model_id))
+    opened.show_page("train")
+    opened.session.set_recipe_values({"strategy": "partial", "seed": 7})
+    return opened.page("train")
 
 
 @pytest.fixture

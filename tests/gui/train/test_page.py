@@ -15,13 +15,9 @@ from gui.base.live_run import LiveRun
 
 
 @pytest.fixture
-def page(window, fake_core, qtbot):
-    window.commands.start_up.begin()
-    window.commands.opening.open_dataset(fake_core.dataset.root)
-    qtbot.waitUntil(lambda: window.session.dataset is not None)
-    qtbot.waitUntil(lambda: window.session.machine is not None)
-    window.show_page("train")
-    return window.page("train")
+def page(opened):
+    opened.show_page("train")
+    return opened.page("train")
 
 
 def begin(window, page, qtbot, strategy="full"):

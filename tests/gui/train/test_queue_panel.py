@@ -13,6 +13,7 @@ from core.runs.queue import Queue
 from gui.runs import jobs
 from gui.train import queue_jobs
 from gui.train.queue_panel import QueuePanel
+from helpers import small_recipe
 
 
 @pytest.fixture
@@ -139,10 +140,11 @@ def test_a_value_the_recipe_refuses_is_said_when_it_is_added(page, qtbot) -> Non
     assert Queue().entries() == ()
 
 
+@pytest.mark.usefixtures("tiny_weights")
 def test_the_trainer_of_the_queue_trains_for_real(tmp_path, make_image_folder) -> None:
     folder = make_image_folder(tmp_path / "shapes", per_class=4)
     queue = Queue()
-    queue.add([folder], "shapes", Recipe(selection_folds=2, max_epochs=2))
+    queue.add([folder], "shapes", small_recipe(strategy="feature-extraction"))
     heard: list[object] = []
     context = queue_jobs.JobContext(lambda *_: None, heard.append, lambda: False)
     result = queue_jobs.train_entry(queue.start_next(), context)

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from core.data.journal import Edit
 from core.data.sources.scan import scan
 from core.errors import Cancelled
 from core.system import paths
+from helpers import WAIT_S
 
 
 def look(index, *, on_progress=lambda *_: None, should_stop=lambda: False, **more) -> HealthReport:
@@ -97,21 +99,22 @@ def test_what_was_measured_before_a_stop_is_not_measured_again(folder, decoded):
 
 def test_measures_are_written_in_portions_so_that_a_kill_loses_few(folder, monkeypatch):
     monkeypatch.setattr(measure, "_PORTION", 1)
-    in_store = []
+    in_store, is_written = [], threading.Event()
 
     def on_progress(done: int, total: int, note: str) -> None:
         if note == "Measuring pictures" and total == 24:
             with sqlite3.connect(paths.cache_dir() / "health-2.sqlite") as db:
                 in_store.append(db.execute("SELECT count(*) FROM measures").fetchone()[0])
+            if in_store[-1]:
+                is_written.set()
 
-    def slow(path, **more):
-        import time
-
-        time.sleep(0.01)
+    def read_last_after_the_first_are_written(path, **more):
+        if Path(path).parent.parent.name == "val":
+            assert is_written.wait(WAIT_S)
         return read(path, **more)
 
     read = measure.read_image
-    monkeypatch.setattr(measure, "read_image", slow)
+    monkeypatch.setattr(measure, "read_image", read_last_after_the_first_are_written)
     look(scan(folder), on_progress=on_progress)
     assert any(0 < count < 24 for count in in_store)
 

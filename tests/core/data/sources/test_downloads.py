@@ -34,8 +34,15 @@ from core.data.sources.downloads import all_sets, download, find, folder_of, is_
 from core.data.sources.scan import scan
 from core.errors import Cancelled, DatasetError
 from core.system import paths, subprocesses
+from helpers import WAIT_S
 
 RANDOM = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def random_anew(monkeypatch) -> None:
+    """The pictures of a test do not depend on how many were made before it."""
+    monkeypatch.setitem(globals(), "RANDOM", np.random.default_rng(0))
 
 
 def picture(path: Path) -> None:
@@ -371,7 +378,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(server.content[:half])
         self.wfile.flush()
         if server.manner == "slow":
-            server.over.wait(30)
+            server.over.wait(WAIT_S)
         elif server.manner != "cut":
             self.wfile.write(server.content[half:])
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +12,7 @@ from PIL import Image
 from core.data.sources import samples
 from core.data.sources.scan import scan
 from core.system import paths
-from helpers import REPOSITORY
+from helpers import run_python
 
 
 def state_of(folder: Path) -> dict[str, int]:
@@ -45,21 +43,13 @@ def test_a_digit_is_black_ink_on_white_paper():
     assert zero[48, 48] > zero.min() + 100, "the hole of the zero"
 
 
-def test_the_second_call_writes_nothing_and_imports_no_scikit_learn(graftwork_home):
+def test_the_second_call_writes_nothing_and_imports_no_scikit_learn():
     before = state_of(samples.digits())
     program = (
         "import sys; from core.data.sources.samples import digits; print(digits()); "
         "assert 'sklearn' not in sys.modules"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=REPOSITORY,
-        env={**os.environ, "GRAFTWORK_HOME": str(graftwork_home)},
-    )
-    assert done.stdout.strip() == str(samples.digits())
+    assert run_python(program) == str(samples.digits())
     assert state_of(samples.digits()) == before
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -230,14 +229,10 @@ def test_names_of_all_kinds_are_read_from_a_quoted_table(tmp_path):
     assert [problem.kind for problem in index.problems] == ["unreadable"]
 
 
-def test_a_table_of_a_hundred_thousand_lines_is_read_in_a_second_or_so(tmp_path):
+def test_a_table_of_a_hundred_thousand_lines_is_read_and_the_reading_can_be_stopped(tmp_path):
     rows = ["path,label,split", *(f"a/{i}.jpg,c{i % 50},train" for i in range(100_000))]
     table = write(tmp_path, rows)
-    begin = time.perf_counter()
-    layout = read_table(table)
-    # 0.3 s were measured; a busy machine gets more.
-    assert time.perf_counter() - begin < 5
-    assert len(layout.files) == 100_000
+    assert len(read_table(table).files) == 100_000
     with pytest.raises(Cancelled):
         read_table(table, should_stop=lambda: True)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import get_args
 
 import pytest
 
 from core.models.layers.explain import explain_depth, explain_kind
+from helpers import run_python
 
 
 def test_every_kind_is_explained_in_sentences_of_its_own():
@@ -51,5 +50,4 @@ def test_the_depth_goes_from_edges_to_objects_and_the_head_transfers_least():
 
 
 def test_the_words_come_without_torch():
-    code = "import sys; import core.models.layers.explain; assert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    run_python("import sys; import core.models.layers.explain; assert 'torch' not in sys.modules")

@@ -7,7 +7,6 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch import nn
 
 from core.batches.augment import augment_batch, mix, training_view
@@ -16,24 +15,21 @@ from core.batches.pixel_cache import PixelCache
 from core.catalog import catalog
 from core.compute.device import Compute
 from core.data.sources.scan import scan
-from core.events import EpochDone, RunResumed, StepDone
+from core.events import RunResumed, StepDone
 from core.models.build import build
 from core.recipe.plan import make_plan
-from core.recipe.recipe import Recipe
 from core.runs.checkpoints import Head
-from core.runs.store import RunStore
-from core.training.fit import fit, resume
+from core.training.fit import resume
 from core.training.loop.batches import Batches, TrainingSet, Unreadable
 from core.training.loop.model import FineTunedModel
+from helpers import TINY, is_same, of_kind, small_recipe, train, weights_of
 
-MODEL = "bundled/tf_efficientnet_lite0"
-RECIPE = Recipe(
-    strategy="partial", layer_groups=1, max_epochs=2, batch_size=8, selection_folds=3,
-    precision="float32", device="cpu", sampling="balanced", augmentation="strong", rotation=20,
-    flip_vertical=0.5, saturation=0.3, hue=0.1, auto_augment="rand", erasing=0.5, mixup=0.4,
-    cutmix=1.0,
+pytestmark = pytest.mark.usefixtures("tiny_weights")
+
+RECIPE = small_recipe(
+    sampling="balanced", augmentation="strong", rotation=20, flip_vertical=0.5, saturation=0.3,
+    hue=0.1, auto_augment="rand", erasing=0.5, mixup=0.4, cutmix=1.0,
 )  # fmt: skip
-EVENTS = (StepDone, EpochDone)
 
 
 @pytest.fixture(scope="module")
@@ -47,41 +43,28 @@ def folder(tmp_path_factory, make_image_folder):
     return root
 
 
-def train(folder, recipe=RECIPE, *, stop_after=None):
-    index = scan(folder)
-    run = RunStore().create(index.name, recipe)
-    events = []
-
-    def should_stop():
-        return stop_after is not None and sum(isinstance(e, StepDone) for e in events) >= stop_after
-
-    result = fit(recipe, index, run, sink=events.append, should_stop=should_stop)
-    return result, run, events
-
-
 @pytest.mark.parametrize("budget", [0, pytest.param(10**9, marks=pytest.mark.slow)])
 def test_a_run_with_everything_on_resumes_to_the_bit(folder, monkeypatch, budget):
     """Stopped inside the second epoch; without a budget all pictures come from the mapped file."""
     monkeypatch.setattr("core.batches.pixel_cache.memory_budget", lambda: budget)
-    whole, run, events = train(folder)
-    steps = [event for event in events if isinstance(event, StepDone)]
-    stopped, cut, _events = train(folder, stop_after=len(steps) // 2 + 1)
+    whole, run, events = train(folder, RECIPE)
+    steps = of_kind(events, StepDone)
+    stopped, cut, _events = train(folder, RECIPE, stop_after=len(steps) // 2 + 1)
     assert (whole.status, stopped.status) == ("done", "stopped")
     again = []
     resumed = resume(cut, sink=again.append)
-    assert [e.epoch for e in again if isinstance(e, RunResumed)] == [1]
+    assert [e.epoch for e in of_kind(again, RunResumed)] == [1]
     assert dataclasses.replace(resumed, run=run.path, seconds=0) == dataclasses.replace(
         whole, seconds=0
     )
-    ours, theirs = load_file(cut.best.weights), load_file(run.best.weights)
-    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
-    losses = {e.step: e.loss for e in again if isinstance(e, StepDone)}
+    assert is_same(weights_of(cut), weights_of(run))
+    losses = {e.step: e.loss for e in of_kind(again, StepDone)}
     assert losses == {e.step: e.loss for e in steps if e.step in losses}
     assert len(losses) == len(steps) - len(steps) // 2 - 1
 
 
 def a_trainee(workers=2):
-    built = build(catalog.load().resolve(MODEL), num_classes=3)
+    built = build(catalog.load().resolve(TINY), num_classes=3)
     compute = Compute("cpu", "float32", "channels_last", workers, 1, 8)
     plan = make_plan(RECIPE, built.group_sizes())
     generator = torch.Generator().manual_seed(0)
@@ -108,11 +91,11 @@ def test_the_gradient_of_mixed_images_is_that_of_the_plain_way(folder):
     views = views_of(folder, trainee.built.preprocessing, RECIPE)
     with trainee.working():
         done = trainee.learn(views, labels)
-    plain = build(catalog.load().resolve(MODEL), num_classes=3)
+    plain = build(catalog.load().resolve(TINY), num_classes=3)
     head = trainee.head()
     plain.set_head(head.weight, head.bias)
     for name, parameter in plain.module.named_parameters():
-        parameter.requires_grad_(name.startswith("blocks.6."))
+        parameter.requires_grad_(name.startswith("layer4."))
     mean = torch.tensor(plain.preprocessing.mean).view(1, 3, 1, 1)
     std = torch.tensor(plain.preprocessing.std).view(1, 3, 1, 1)
     draws = [view.draw for view in views]
@@ -123,9 +106,9 @@ def test_the_gradient_of_mixed_images_is_that_of_the_plain_way(folder):
     loss.backward()
     assert done.loss == pytest.approx(loss.item(), abs=1e-5)
     assert done.right == int((logits.argmax(1) == truth.argmax(1)).sum())
-    ours = dict(trainee.parameters("blocks.6"))
+    ours = dict(trainee.parameters("layer4"))
     for name, parameter in plain.module.named_parameters():
-        if name.startswith("blocks.6."):
+        if name.startswith("layer4."):
             error = (ours[name].grad - parameter.grad).norm() / parameter.grad.norm()
             assert error < 0.01, name
 
@@ -168,7 +151,7 @@ def test_selection_and_report_images_are_never_varied(folder, monkeypatch):
     monkeypatch.setattr(embed, record)
     index = scan(folder)
     train(folder, RECIPE.with_values(max_epochs=1))
-    preprocessing = build(catalog.load().resolve(MODEL), meta=True).preprocessing
+    preprocessing = build(catalog.load().resolve(TINY), meta=True).preprocessing
     cache = PixelCache([index.path(i) for i in range(len(index))], preprocessing)
     known = {cache.validation(i).tobytes() for i in range(len(index))}
     seen = [image.numpy().tobytes() for batch in judged for image in batch]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
+import threading
+
 import pytest
 import torch
 from torch import nn
@@ -17,6 +20,7 @@ from core.training.loop.optimizers import finish_gradients
 from core.training.loop.schedules import Plateau, Schedule
 from core.training.loop.validate import ValidationResult, judgement_of
 from core.training.losses import Loss, make_loss
+from helpers import WAIT_S
 
 LABELS = torch.tensor([0, 1, 2, 2, 2, 2])
 
@@ -163,11 +167,27 @@ def test_memory_of_a_container_counts_when_it_is_less_than_the_machines(
     assert memory.available_bytes() > 50_000_000
 
 
-def test_what_is_taken_and_given_back_within_a_call_is_seen() -> None:
+def test_what_is_taken_and_given_back_within_a_call_is_seen(monkeypatch) -> None:
+    """The process's size is a number here: what the allocator has kept from before would count."""
+    seen, sizes = threading.Event(), iter([100, 100, 700])
+
+    def resident() -> int:
+        size = next(sizes, 300)
+        if size == 300:  # the largest has been seen
+            seen.set()
+        return size
+
+    monkeypatch.setattr(memory, "resident_bytes", resident)
     with memory.PeakMemory() as peak:
-        for _ in range(3):
-            torch.ones(30_000_000).mul_(2).sum()
-    assert 100e6 < peak.growth_bytes < 1e9
+        assert seen.wait(WAIT_S)
+    assert peak.growth_bytes == 600
+
+
+def test_the_size_of_the_process_is_what_its_pages_take() -> None:
+    before = memory.resident_bytes()
+    with mmap.mmap(-1, 64 * 2**20) as pages:  # new ones: no allocator has had them before
+        pages.write(b"x" * len(pages))
+        assert memory.resident_bytes() - before > 48 * 2**20
 
 
 @pytest.mark.parametrize(

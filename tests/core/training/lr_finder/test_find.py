@@ -30,16 +30,11 @@ from core.training.losses import Loss
 from core.training.lr_finder import find as lr_finder
 from core.training.lr_finder.curve import RateCurve, RatePoint, Reading, Smoother, rate_at
 from core.training.lr_finder.find import find_rate, range_test
+from helpers import TINY, small_recipe
 
-RECIPE = Recipe(
-    strategy="partial",
-    layer_groups=1,
-    batch_size=2,
-    selection_folds=3,
-    precision="float32",
-    device="cpu",
-    gradual=True,
-)
+pytestmark = pytest.mark.usefixtures("tiny_weights")
+
+RECIPE = small_recipe(batch_size=2, gradual=True)
 COMPUTE = Compute("cpu", "float32", "channels_last", 2, 1, 8)
 STEPS = 20
 
@@ -211,7 +206,7 @@ def test_the_command_line_prints_a_curve_and_writes_it(index, tmp_path, capsys):
     target = tmp_path / "curve.csv"
     options = [
         "--set", "layer_groups=0", "--set", "batch_size=2", "--set", "selection_folds=3",
-        "--set", "precision=float32", "--steps", "20", "--csv", str(target),
+        "--set", "precision=float32", "--model", TINY, "--steps", "20", "--csv", str(target),
     ]  # fmt: skip
     assert main(["lr-find", str(index.root), *options]) == 0
     said = capsys.readouterr()

@@ -64,13 +64,11 @@ def chart(qtbot, qapp) -> ModelChart:
 
 
 @pytest.fixture
-def models(window, fake_core, qtbot):
-    window.show_page("models")
-    page = window.page("models")
-    qtbot.waitUntil(lambda: page.table.table_model.rowCount() > 1900)
-    page.switch.choose("chart")
-    qtbot.waitUntil(lambda: bool(page.chart.chart.points))
-    return page
+def models(models, qtbot):
+    """The Models page with its chart shown."""
+    models.switch.choose("chart")
+    qtbot.waitUntil(lambda: bool(models.chart.chart.points))
+    return models
 
 
 # -- points ----------------------------------------------------------------------------------

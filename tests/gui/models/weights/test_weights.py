@@ -27,14 +27,6 @@ LITE = "bundled/tf_efficientnet_lite0"
 
 
 @pytest.fixture
-def models(window, fake_core, qtbot):
-    window.show_page("models")
-    page = window.page("models")
-    qtbot.waitUntil(lambda: page.table.table_model.rowCount() > 1900)
-    return page
-
-
-@pytest.fixture
 def repository(tmp_path: Path) -> Path:
     """A torch.hub repository that tells when it runs."""
     folder = tmp_path / "their models"

@@ -146,16 +146,16 @@ def _time_steps(built: BuiltModel, recipe: Recipe, compute: Compute) -> Training
     noise = np.random.default_rng(0).integers(0, 256, (images, 3, side.height, side.width))
     views = [TrainingView(torch.from_numpy(pixels.astype(np.uint8))) for pixels in noise]
     labels = torch.arange(images) % built.num_classes
-    trainee = FineTunedModel(built, head, plan, compute, ema_decay=recipe.ema_decay)
-    trainee.open([group.name for group in plan.groups if group.is_trained])
+    model = FineTunedModel(built, head, plan, compute, ema_decay=recipe.ema_decay)
+    model.set_trainable([group.name for group in plan.groups if group.is_trained])
     if compute.device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats()
-    with trainee.working():
-        trainee.learn(
+    with model.thread_pool():
+        model.forward_backward(
             views[: max(compute.workers, images // 4)], labels[: max(compute.workers, images // 4)]
         )
         begin = time.perf_counter()
-        trainee.learn(views, labels)
+        model.forward_backward(views, labels)
         seconds = time.perf_counter() - begin
     if compute.device.startswith("cuda"):
         memory = torch.cuda.max_memory_allocated()

@@ -119,7 +119,7 @@ def put_back(entry: EntryId) -> None:
 def run(as_json: Json = False) -> None:
     """Train what waits, one after the other, until nothing does. Ctrl+C stops after this one."""
     from core.runs.queue import Queue
-    from core.training.queue_runner import work_off
+    from core.training.queue_runner import train_entry
 
     waiting = Queue()
     done = []
@@ -134,7 +134,7 @@ def run(as_json: Json = False) -> None:
                 "error": None,
             }
             try:
-                result = work_off(
+                result = train_entry(
                     waiting, entry, on_progress=on_progress, sink=run_sink(on_progress),
                     should_stop=should_stop,
                 )  # fmt: skip

@@ -70,7 +70,7 @@ def train(
     from core.runs.run_folder import Run, create_run
     from core.runs.store import RunStore
     from core.training.fit import fit
-    from core.training.torchrun import fit_together, processes_of
+    from core.training.torchrun import fit_with_torchrun, process_count
 
     if folds is not None and out is not None:
         raise typer.BadParameter("--folds makes a run per fold: --out cannot name them all.")
@@ -103,8 +103,8 @@ def train(
 
     with progress() as on_progress, stop_on_interrupt() as should_stop:
         sink = run_sink(on_progress) if world.is_global_zero else no_sink
-        if world.world_size == 1 and processes_of(recipe) > 1:
-            result = fit_together(recipe, index, path=out, sink=sink, should_stop=should_stop)
+        if world.world_size == 1 and process_count(recipe) > 1:
+            result = fit_with_torchrun(recipe, index, path=out, sink=sink, should_stop=should_stop)
         else:
             run = Run(world.broadcast_call(make_run))
             result = fit(recipe, index, run, sink=sink, should_stop=should_stop, world=world)
@@ -160,7 +160,7 @@ def resume(
     from core.compute import distributed
     from core.runs.store import RunStore
     from core.training.fit import resume as go_on
-    from core.training.torchrun import processes_of, resume_together
+    from core.training.torchrun import process_count, resume_with_torchrun
 
     start = time.perf_counter()
     opened = RunStore().open(run)
@@ -168,8 +168,8 @@ def resume(
     world = distributed.init_distributed(recipe.device)
     with progress() as on_progress, stop_on_interrupt() as should_stop:
         sink = run_sink(on_progress) if world.is_global_zero else no_sink
-        if world.world_size == 1 and processes_of(recipe) > 1:
-            result = resume_together(
+        if world.world_size == 1 and process_count(recipe) > 1:
+            result = resume_with_torchrun(
                 opened, sink=sink, should_stop=should_stop, rate_factor=rate_factor
             )
         else:

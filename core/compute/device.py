@@ -37,6 +37,11 @@ class Compute:
     def dtype(self) -> torch.dtype:
         return _DTYPES[self.precision]
 
+    @property
+    def torch_memory_format(self) -> torch.memory_format:
+        is_last = self.memory_format == "channels_last"
+        return torch.channels_last if is_last else torch.contiguous_format
+
     def to_dict(self) -> dict[str, Any]:
         """The fields as a JSON document."""
         return {name: getattr(self, name) for name in self.__slots__}

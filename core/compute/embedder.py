@@ -29,11 +29,7 @@ class Embedder:
         self.feature_dim = built.feature_dim
         self._device = torch.device(compute.device)
         self._dtype = compute.dtype
-        self._format = (
-            torch.channels_last
-            if compute.memory_format == "channels_last"
-            else torch.contiguous_format
-        )
+        self._format = compute.torch_memory_format
         self._module = copy.deepcopy(built.module).eval().requires_grad_(False)
         self._module.to(self._device, self._dtype)
         self._module.to(memory_format=self._format)

@@ -1,4 +1,4 @@
-"""Which parameters lie under each layer, as arrays: a click is answered over thousands at once."""
+"""The parameters of each layer as arrays, so that a click on thousands of them takes no time."""
 
 from __future__ import annotations
 
@@ -12,96 +12,101 @@ if TYPE_CHECKING:
     from core.models.layers.tree import LayerTree
     from core.recipe.recipe import Recipe
 
-_MOST_KEPT = 4
-_kept: list[tuple[LayerTree, LayerIndex]] = []
+_CACHE_SIZE = 4
+_cache: list[tuple[LayerTree, LayerIndex]] = []
 
 
 def index_of(tree: LayerTree) -> LayerIndex:
-    """The index of a tree; those of the last few trees are kept. Main thread only."""
-    for known, index in _kept:
+    """The index of a tree, cached for the last few trees. Main thread only."""
+    for known, index in _cache:
         if known is tree:
             return index
-    made = LayerIndex(tree)
-    _kept.append((tree, made))
-    del _kept[:-_MOST_KEPT]
-    return made
+    index = LayerIndex(tree)
+    _cache.append((tree, index))
+    del _cache[:-_CACHE_SIZE]
+    return index
 
 
-def above(name: str) -> list[str]:
-    """The whole, the layers a parameter lies in, and its own name; dotted, the whole is empty."""
+def paths_to(name: str) -> list[str]:
+    """The paths of the whole model (empty), of all layers around a parameter, and its own."""
     pieces = name.split(".")
     return [".".join(pieces[:length]) for length in range(len(pieces) + 1)]
 
 
 class LayerIndex:
-    """Parameters by position, stem first; layers, with the positions of what lies in them.
+    """Parameters by position, stem first; layers, with the positions of the parameters in them.
 
-    A shared parameter has one position, and lies in each of its layers.
+    A shared parameter has one position, and is in each of its layers.
     """
 
     def __init__(self, tree: LayerTree) -> None:
         last = len(tree.groups) - 1
         sizes: list[int] = []
-        ages: list[int] = []
+        distances: list[int] = []
         self.names: list[str] = []
-        for at, (_, inside) in enumerate(tree.groups):
+        for number, (_, inside) in enumerate(tree.groups):
             self.names += inside
             sizes += inside.values()
-            ages += [last - at] * len(inside)
-        self.place = {name: position for position, name in enumerate(self.names)}
+            distances += [last - number] * len(inside)
+        self.position = {name: position for position, name in enumerate(self.names)}
         self.sizes = np.array(sizes, np.int64)
-        self.ages = np.array(ages, np.int64)
-        """Groups between a parameter's group and the head."""
-        self.body = self.ages > 0
+        self.group_distance = np.array(distances, np.int64)
+        """How many layer groups a parameter's group is before the head."""
+        self.body = self.group_distance > 0
+        """bool [N]: the parameters of the backbone."""
         members: dict[str, list[int]] = {}
         self.children: dict[str, list[str]] = {}
-        """Layers and parameters right below a layer, by first names only."""
+        """Layers and parameters directly inside a layer, by first names only."""
         for position, name in enumerate(self.names):
             upper = None
-            for path in above(name):
+            for path in paths_to(name):
                 if path not in members and upper is not None:
                     self.children.setdefault(upper, []).append(path)
                 members.setdefault(path, []).append(position)
                 upper = path
         self._own = _Spans(members)
         for first, others in tree.aliases.items():
-            position = self.place[first]
-            for path in {path for name in others for path in above(name)} - set(above(first)):
+            position = self.position[first]
+            for path in {path for name in others for path in paths_to(name)} - set(paths_to(first)):
                 members.setdefault(path, []).append(position)
         self._all = _Spans(members) if tree.aliases else self._own
         self.row = self._all.row
-        """Path → row of what `over` gives."""
+        """Path → row of the result of `over`."""
         self.body_layers = {
-            path for position in np.flatnonzero(self.body) for path in above(self.names[position])
+            path
+            for position in np.flatnonzero(self.body)
+            for path in paths_to(self.names[position])
         }
-        """What holds a parameter before the head, by first names, with these names."""
+        """Layers with parameters of the backbone, and these parameters, by first names."""
         self.factors: list[tuple[Recipe, npt.NDArray[np.float64]]] = []
-        """What was worked out last: recipes, and the factors they give the parameters."""
+        """A cache of `layer_plan`: recipes, and the factors they give the parameters."""
 
     def under(self, path: str) -> npt.NDArray[np.int64]:
-        """Positions of the parameters in a layer, shared ones too."""
+        """Positions of the parameters in a layer, with shared ones."""
         return self._all.inside(path)
 
     def under_first_names(self, path: str) -> npt.NDArray[np.int64]:
-        """The same without the second layers of shared parameters."""
+        """The same, a shared parameter only in its first layer."""
         return self._own.inside(path)
 
     def over(self, ufunc: Any, values: npt.NDArray[Any]) -> list[Any]:
         """A ufunc (`np.add`, `np.minimum` …) over the parameters of each layer, by row."""
-        found: list[Any] = self._all.reduce(ufunc, values).tolist()
-        return found
+        reduced: list[Any] = self._all.reduce(ufunc, values).tolist()
+        return reduced
 
     def over_first_names(self, ufunc: Any, values: npt.NDArray[Any]) -> dict[str, Any]:
-        """The same by path, without the second layers of shared parameters."""
+        """The same by path, a shared parameter only in its first layer."""
         return dict(zip(self._own.row, self._own.reduce(ufunc, values).tolist(), strict=True))
 
 
 class _Spans:
+    """Arrays of parameter positions, one for each path, stored one behind the other."""
+
     def __init__(self, members: Mapping[str, Iterable[int]]) -> None:
         self.row = {path: row for row, path in enumerate(members)}
-        runs = [np.array(list(inside), np.int64) for inside in members.values()]
-        self._members = np.concatenate(runs) if runs else np.zeros(0, np.int64)
-        lengths = np.array([len(run) for run in runs], np.int64)
+        spans = [np.array(list(inside), np.int64) for inside in members.values()]
+        self._members = np.concatenate(spans) if spans else np.zeros(0, np.int64)
+        lengths = np.array([len(span) for span in spans], np.int64)
         self._ends = np.cumsum(lengths)
         self._starts = self._ends - lengths
 
@@ -114,5 +119,5 @@ class _Spans:
     def reduce(self, ufunc: Any, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         if not len(self._members):
             return values[:0]
-        found: npt.NDArray[Any] = ufunc.reduceat(values[self._members], self._starts)
-        return found
+        reduced: npt.NDArray[Any] = ufunc.reduceat(values[self._members], self._starts)
+        return reduced

@@ -1,6 +1,6 @@
-"""The plan seen from the layer tree: what trains of each layer, and how a tick changes the recipe.
+"""What the plan trains of each layer, and how a check mark or a rate factor changes the recipe.
 
-Pure functions of a layer tree and a recipe; no torch, so that the window answers a click at once.
+Pure functions of a layer tree and a recipe; no torch, so that the window can answer a click.
 """
 
 from __future__ import annotations
@@ -27,26 +27,25 @@ _HIGHEST_FACTOR = 100.0
 _MOST_FACTORS = 4
 
 State = Literal["all", "partly", "frozen", "none"]
-"""How much of a layer trains; `none`: it has no parameters."""
+"""How much of a layer trains; `none` for a layer without parameters."""
 _Factors = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class LayerState:
-    """What the plan does with one layer and all below it."""
+    """What the plan does with a layer, including all layers inside it."""
 
     params: int = 0
     trainable_params: int = 0
     lowest_rate: float = 0.0
     highest_rate: float = 0.0
-    """Of what trains; both 0 where nothing does, or where a solver fits the head."""
+    """Of the trained parameters; both 0 where none trains, or where the head is fitted directly."""
     opens_at: int | None = None
-    """The first epoch in which something of it trains, counted from 1."""
+    """The first epoch in which a part of it trains, counted from 1."""
     holds_head: bool = False
     lowest_factor: float | None = None
     highest_factor: float | None = None
-    """Shares of the rate that the plan gives by age; of what lies before the head, None: nothing
-    does."""
+    """Factors on the rate that the plan gives its layer group; None where all of it is head."""
 
     @property
     def state(self) -> State:
@@ -58,7 +57,7 @@ class LayerState:
 
     @property
     def is_head(self) -> bool:
-        """Whether it is the head, or a part of it, and so cannot be frozen."""
+        """Whether all of it is head, which cannot be frozen."""
         return self.holds_head and self.lowest_factor is None
 
 
@@ -68,7 +67,7 @@ _NOTHING = LayerState()
 class LayerPlan:
     """A recipe's plan for the model of a layer tree.
 
-    With an `epoch` (from 1) what trains in that epoch counts, else what ever trains.
+    With an `epoch` (from 1) a layer trains if it does in that epoch, else if it ever does.
     Raises: AppError where `layer_rates` does not belong to the model.
     """
 
@@ -80,7 +79,7 @@ class LayerPlan:
         self._known: dict[str, LayerState] = {}
 
     def of(self, path: str) -> LayerState:
-        """Of the layer with this dotted name; the empty name is the whole model."""
+        """The state of the layer with this dotted name; the empty name is the whole model."""
         state = self._known.get(path)
         if state is None:
             row = self._index.row.get(path)
@@ -89,7 +88,7 @@ class LayerPlan:
         return state
 
     def over(self, paths: Iterable[str]) -> LayerState:
-        """Of several layers together that share nothing, e.g. a run of equal blocks."""
+        """The state of several layers together that share no parameter, e.g. a run of blocks."""
         states = [state for path in paths if (state := self.of(path)).params]
         trained = [state for state in states if state.trainable_params]
         bodies = [state for state in states if state.lowest_factor is not None]
@@ -130,43 +129,43 @@ class LayerPlan:
 
     @property
     def gradient_bytes(self) -> int:
-        """One float32 for each number that trains; none where a solver fits the head alone."""
+        """One float32 for each trained parameter; 0 where the head is fitted directly."""
         return FLOAT_BYTES * self.trainable_params if self._has_optimizer else 0
 
     @property
     def optimizer_bytes(self) -> int:
-        """AdamW's two means for each number that trains."""
+        """AdamW's two running means for each trained parameter."""
         return ADAM_BYTES * self.trainable_params if self._has_optimizer else 0
 
     @property
-    def average_bytes(self) -> int:
-        """The running mean of the weights is a second copy of the model."""
-        keeps = self._has_optimizer and self.recipe.ema_decay > 0
-        return FLOAT_BYTES * self.params if keeps else 0
+    def ema_bytes(self) -> int:
+        """The moving average of the weights (EMA), a second copy of the model."""
+        has_ema = self._has_optimizer and self.recipe.ema_decay > 0
+        return FLOAT_BYTES * self.params if has_ema else 0
 
     @property
     def _has_optimizer(self) -> bool:
         return self.recipe.strategy != "feature-extraction"
 
     def openings(self) -> dict[int, tuple[str, ...]]:
-        """Epoch → names of the groups that open at its beginning."""
-        found: dict[int, list[str]] = {}
+        """Epoch → names of the layer groups that begin to train in it."""
+        by_epoch: dict[int, list[str]] = {}
         for group in self.plan.groups:
             if group.opens_at is not None:
-                found.setdefault(group.opens_at, []).append(group.name)
-        return {epoch: tuple(names) for epoch, names in sorted(found.items())}
+                by_epoch.setdefault(group.opens_at, []).append(group.name)
+        return {epoch: tuple(names) for epoch, names in sorted(by_epoch.items())}
 
 
 def _columns(
     index: LayerIndex, plan: Plan, factors: _Factors, epoch: int | None
 ) -> tuple[list[Any], ...]:
-    """The figures of each layer, by row of the index, in the order `_state` takes them."""
+    """The columns of a table of layers, by row of the index, in the order that `_state` reads."""
     rates = np.zeros(len(index.names))
     opens = np.full(len(index.names), np.inf)
     for group in plan.groups:
         if group.opens_at is not None and (epoch is None or group.opens_at <= epoch):
-            places = [index.place[name] for name in group.parameters]
-            rates[places], opens[places] = group.learning_rate, group.opens_at
+            positions = [index.position[name] for name in group.parameters]
+            rates[positions], opens[positions] = group.learning_rate, group.opens_at
     is_open = np.isfinite(opens)
     return (
         index.over(np.add, index.sizes),
@@ -186,10 +185,10 @@ def _columns(
 def with_trained(
     recipe: Recipe, tree: LayerTree, path: str | Iterable[str], *, trains: bool
 ) -> Recipe:
-    """The recipe after a layer (or several), with all below it, is ticked or unticked.
+    """The recipe with a layer (or several), and all layers inside, trained or frozen.
 
-    The head stays trained whatever is unticked. The answer is in the plainest words there are
-    for it: a strategy and a number of layer groups where these say it all.
+    The head always trains. The recipe becomes the simplest that trains these layers: a strategy and
+    a number of layer groups where that is enough.
     Raises: AppError for a layer without parameters.
     """
     factors = _factors(recipe, tree)
@@ -198,18 +197,20 @@ def with_trained(
         factors[under[factors[under] == 0]] = 1.0
     else:
         factors[under] = 0.0
-    return _plainest(recipe, tree, factors)
+    return _simplest_recipe(recipe, tree, factors)
 
 
 def with_factor(
     recipe: Recipe, tree: LayerTree, path: str | Iterable[str], factor: float
 ) -> Recipe:
-    """The recipe after a layer (or several) is given a factor on its learning rate; 0 freezes it.
+    """The recipe with a factor on the learning rate of a layer (or several); 0 freezes it.
 
     Raises: AppError for a layer without parameters, or a factor that is no factor.
     """
     if not 0 <= factor <= _HIGHEST_FACTOR:
-        raise AppError(f"“{factor:g}” is no factor on a learning rate.", "Take one from 0 to 100.")
+        raise AppError(
+            f"“{factor:g}” is no factor on a learning rate.", "Choose one from 0 to 100."
+        )
     under = _body_under(tree, path)
     if not len(under):
         raise AppError(
@@ -218,13 +219,13 @@ def with_factor(
         )
     factors = _factors(recipe, tree)
     factors[under] = factor
-    return _plainest(recipe, tree, factors)
+    return _simplest_recipe(recipe, tree, factors)
 
 
 def read_factor(text: str) -> float:
-    """`0.1`, `0,1`, `1/10`, `×0.5`, `10 %` as a factor on a learning rate.
+    """Parse `0.1`, `0,1`, `1/10`, `×0.5` or `10 %` as a factor on a learning rate.
 
-    Raises: AppError with what is allowed.
+    Raises: AppError for any other text.
     """
     plain = text.strip().lstrip("×xX*").strip().replace(",", ".")
     try:
@@ -240,21 +241,21 @@ def read_factor(text: str) -> float:
     if not 0 <= factor <= _HIGHEST_FACTOR:
         raise AppError(
             f"“{text.strip()}” is no factor on a learning rate.",
-            "Take a number from 0 to 100, e.g. 0.1 or 1/10; 0 freezes the layer.",
+            "Choose a number from 0 to 100, e.g. 0.1 or 1/10; 0 freezes the layer.",
         )
     return factor
 
 
 def factor_at(recipe: Recipe, tree: LayerTree, path: str) -> float | None:
-    """The factor that all weights of a layer have; None where they differ."""
+    """The factor on the learning rate of a whole layer; None where its weights differ."""
     index = index_of(tree)
     under = index.under(path)
-    found = set(_factors(recipe, tree)[under[index.body[under]]].tolist())
-    return found.pop() if len(found) == 1 else None
+    factors = set(_factors(recipe, tree)[under[index.body[under]]].tolist())
+    return factors.pop() if len(factors) == 1 else None
 
 
 def with_last_groups(recipe: Recipe, count: int | None) -> Recipe:
-    """A preset: the head with the last `count` layer groups, 0: the head alone, None: all."""
+    """The recipe that trains the head and the last `count` layer groups; 0: none, None: all."""
     if count == 0:
         return recipe.with_values(strategy="feature-extraction", layer_rates={})
     if count is None:
@@ -262,15 +263,16 @@ def with_last_groups(recipe: Recipe, count: int | None) -> Recipe:
     return recipe.with_values(strategy="partial", layer_groups=count, layer_rates={})
 
 
-def trains_alike(recipe: Recipe, other: Recipe, tree: LayerTree) -> bool:
-    """Whether two recipes train the same layers of the model at the same factors."""
-    same = np.array_equal(_factors(recipe, tree), _factors(other, tree))
-    solver = "feature-extraction"
-    return same and (recipe.strategy == solver) == (other.strategy == solver)
+def train_same_layers(recipe: Recipe, other: Recipe, tree: LayerTree) -> bool:
+    """Whether two recipes train the same layers of the model, with the same factors."""
+    head_only = "feature-extraction"
+    return (recipe.strategy == head_only) == (other.strategy == head_only) and np.array_equal(
+        _factors(recipe, tree), _factors(other, tree)
+    )
 
 
 def _body_under(tree: LayerTree, path: str | Iterable[str]) -> npt.NDArray[np.int64]:
-    """Positions of the parameters before the head that lie in any of these layers."""
+    """Positions of the backbone's parameters in any of these layers."""
     index = index_of(tree)
     paths = (path,) if isinstance(path, str) else tuple(path)
     under = np.unique(np.concatenate([index.under(each) for each in paths]))
@@ -280,22 +282,22 @@ def _body_under(tree: LayerTree, path: str | Iterable[str]) -> npt.NDArray[np.in
 
 
 def _factors(recipe: Recipe, tree: LayerTree) -> _Factors:
-    """Each parameter → the factor on the rate its age gives it; 0: frozen, the head: 1."""
+    """For each parameter the factor on the rate of its layer group; 0: frozen; the head: 1."""
     index = index_of(tree)
-    for known, found in index.factors:  # one click asks for those of a recipe several times
+    for known, factors in index.factors:  # one click needs those of a recipe several times
         if known is recipe:
-            return found.copy()
-    made = _work_out_factors(recipe, tree, index)
-    index.factors.append((recipe, made))
+            return factors.copy()
+    factors = _compute_factors(recipe, tree, index)
+    index.factors.append((recipe, factors))
     del index.factors[:-_MOST_FACTORS]
-    return made.copy()
+    return factors.copy()
 
 
 def _depth_of(path: str) -> int:
     return path.count(".")
 
 
-def _work_out_factors(recipe: Recipe, tree: LayerTree, index: LayerIndex) -> _Factors:
+def _compute_factors(recipe: Recipe, tree: LayerTree, index: LayerIndex) -> _Factors:
     rates = recipe.layer_rates
     if recipe.strategy == "feature-extraction":
         trained, rates = 0, {}
@@ -303,16 +305,16 @@ def _work_out_factors(recipe: Recipe, tree: LayerTree, index: LayerIndex) -> _Fa
         trained = recipe.layer_groups
     else:
         trained = len(tree.groups) - 1
-    factors = (index.ages <= trained).astype(np.float64)
-    # The longest path that a parameter lies under decides: it is written last.
+    factors = (index.group_distance <= trained).astype(np.float64)
+    # The deepest layer around a parameter decides, so it is written last.
     for path in sorted(rates, key=_depth_of):
         factors[index.under_first_names(path)] = rates[path]
     factors[~index.body] = 1.0
     return factors
 
 
-def _plainest(recipe: Recipe, tree: LayerTree, factors: _Factors) -> Recipe:
-    """The recipe that gives these factors with the fewest words."""
+def _simplest_recipe(recipe: Recipe, tree: LayerTree, factors: _Factors) -> Recipe:
+    """The recipe with the fewest entries in `layer_rates` that gives these factors."""
     index = index_of(tree)
     head_rates = _head_rates(recipe, index)
     if not factors[index.body].any() and not head_rates:
@@ -321,7 +323,7 @@ def _plainest(recipe: Recipe, tree: LayerTree, factors: _Factors) -> Recipe:
     lowest = index.over_first_names(np.minimum, np.where(index.body, factors, np.inf))
     highest = index.over_first_names(np.maximum, np.where(index.body, factors, -np.inf))
     holds_head = index.over_first_names(np.logical_or, ~index.body)
-    # One entry says it for a layer, but no entry may speak for the head as well.
+    # One entry can stand for such a layer, unless it would apply to the head as well.
     uniform = {
         path: factor
         for path, factor in lowest.items()
@@ -329,7 +331,7 @@ def _plainest(recipe: Recipe, tree: LayerTree, factors: _Factors) -> Recipe:
     }
     best: tuple[int, dict[str, float]] | None = None
     for count in range(last + 1):
-        differs = index.body & (factors != (index.ages <= count))
+        differs = index.body & (factors != (index.group_distance <= count))
         most = len(index.names) + 1 if best is None else len(best[1])
         rates = _fewest_rates(index, uniform, index.over_first_names(np.logical_or, differs), most)
         if rates is not None:
@@ -343,11 +345,11 @@ def _plainest(recipe: Recipe, tree: LayerTree, factors: _Factors) -> Recipe:
 
 
 def _head_rates(recipe: Recipe, index: LayerIndex) -> dict[str, float]:
-    """Entries for the head alone that give it the factors it has."""
+    """Entries of `layer_rates` that give the head, and nothing else, its factors."""
     heads = [index.names[position] for position in np.flatnonzero(~index.body)]
-    found = {name: factor_of(name, recipe.layer_rates) for name in heads}
     rates = {}
-    for name, entry in found.items():
+    for name in heads:
+        entry = factor_of(name, recipe.layer_rates)
         if entry is not None:
             path, factor = entry
             rates[name if path in index.body_layers else path] = factor
@@ -357,15 +359,16 @@ def _head_rates(recipe: Recipe, index: LayerIndex) -> dict[str, float]:
 def _fewest_rates(
     index: LayerIndex, uniform: dict[str, float], differs: dict[str, bool], most: int
 ) -> dict[str, float] | None:
-    """Entries of `layer_rates` that make the factors, the highest layers first; None: they are
-    `most` or more.
+    """Entries of `layer_rates` that give the factors, outermost layers first; None where these
+    would be `most` or more.
 
-    `uniform`: layers of one factor; `differs`: whether one below is not the strategy's own.
+    uniform: layers with a single factor. differs: whether a parameter in the layer has another
+    factor than the strategy gives it.
     """
     rates: dict[str, float] = {}
-    waiting = list(reversed(index.children.get("", ())))
-    while waiting:
-        path = waiting.pop()
+    stack = list(reversed(index.children.get("", ())))
+    while stack:
+        path = stack.pop()
         if not differs[path]:
             continue
         if path in uniform:
@@ -373,7 +376,7 @@ def _fewest_rates(
             if len(rates) >= most:
                 return None
         else:
-            waiting += reversed(index.children.get(path, ()))
+            stack += reversed(index.children.get(path, ()))
     return rates
 
 
@@ -381,7 +384,7 @@ def plan_of(recipe: Recipe, num_classes: int) -> Plan:
     """What trains of the recipe's model with a new head for so many classes.
 
     From the model's outline: no weights, a moment. Raises: ModelError, WeightsError where the model
-    is not known or cannot be outlined.
+    is not known or cannot be built without weights.
     """
     from core.models.build import build  # loads torch, which the rest of this file does without
     from core.models.resolve import resolve_model

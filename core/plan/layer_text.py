@@ -1,4 +1,4 @@
-"""What a plan does with each layer, in the words of a table. No torch."""
+"""The texts of a table of layers: what a plan does with each. No torch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def paths_of(line: LayerLine) -> Sequence[str]:
-    """The layers a line stands for."""
+    """The paths of the layers that a line shows."""
     return [child.path for child in line.children] if line.is_run else [line.path]
 
 
@@ -27,7 +27,7 @@ def name_line(line: LayerLine) -> str:
 
 
 def state_of(plan: LayerPlan, line: LayerLine) -> LayerState:
-    """Of a line, a run or a single layer."""
+    """The state of a line, which is a run of blocks or a single layer."""
     return plan.over(paths_of(line)) if line.is_run else plan.of(line.path)
 
 
@@ -45,13 +45,13 @@ def factor_text(state: LayerState) -> str:
 
 
 def rate_text(state: LayerState, recipe: Recipe) -> str:
-    """`3e-4`, `1.7e-4–3e-4`, `frozen`; `solver` where the head is fitted without a rate."""
+    """`3e-4`, `1.7e-4–3e-4`, `frozen`; `fitted directly` for a head without a rate."""
     if not state.params:
         return ""
     if not state.trainable_params:
         return "frozen"
     if recipe.strategy == "feature-extraction":
-        return "solver"
+        return "fitted directly"
     low, high = _rate(state.lowest_rate), _rate(state.highest_rate)
     return low if low == high else f"{low}–{high}"
 
@@ -64,14 +64,14 @@ def _rate(rate: float) -> str:
 
 
 def plan_to_markdown(lines: Iterable[tuple[int, LayerLine]], plan: LayerPlan) -> str:
-    """The layer table (lines as `walk` gives them) with the factor and the rate of each layer."""
+    """The layer table (lines from `walk`) with the factor and the rate of each layer."""
     tree = dataclasses.replace(plan.tree, trainable_params=plan.trainable_params)
     planned = [(depth, _planned(line, plan)) for depth, line in lines]
     return to_markdown(planned, tree=tree, more=_columns(plan))
 
 
 def plan_to_csv(lines: Iterable[LayerLine], plan: LayerPlan) -> str:
-    """Every layer on a line of its own, with what the plan does with it."""
+    """Every layer on its own line, with its factor and rate."""
     return to_csv([_planned(line, plan) for line in lines], more=_columns(plan))
 
 
@@ -83,7 +83,7 @@ def _columns(plan: LayerPlan) -> tuple[Column, ...]:
 
 
 def _planned(line: LayerLine, plan: LayerPlan) -> LayerLine:
-    """The line, and all below it, with what trains under the plan."""
+    """The line, and all lines below it, with the trained parameters of the plan."""
     return dataclasses.replace(
         line,
         trainable_params=state_of(plan, line).trainable_params,

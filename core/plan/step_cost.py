@@ -1,9 +1,9 @@
-"""What a step costs as layers open, told before the first one: for the time that is left.
+"""How the cost of a step changes as layer groups open: for the estimate of the remaining time.
 
-A pass backwards goes from the head to the oldest layer that trains. Through a layer that trains it
-costs about twice the pass forwards (the gradient of the input and that of the weights), through a
-frozen one on the way about once, below the oldest open layer nothing. How much of the forward pass
-each layer group takes is timed: multiply-adds would say too little of the early, wide layers.
+The backward pass goes from the head to the first trained layer. Through a trained layer it costs
+about twice the forward pass (the gradients of the input and of the weights), through a frozen one
+on the way about once, below the first trained layer nothing. The share of each layer group in the
+forward pass is timed: multiply-adds would underrate the early, wide layers.
 """
 
 from __future__ import annotations
@@ -20,61 +20,71 @@ from core.recipe.plan import Plan
 
 _PASSES = 3
 _IMAGES = 2
-_FORWARD, _THROUGH, _LEARN = 1.0, 1.0, 1.0
+_FORWARD, _INPUT_GRADIENT, _WEIGHT_GRADIENT = 1.0, 1.0, 1.0
 
 
-def work_by_epoch(
+def relative_cost_by_epoch(
     built: BuiltModel, plan: Plan, epochs: int, *, memory_format: torch.memory_format
 ) -> tuple[float, ...]:
-    """The work of a step in each epoch, against a step with everything open (1).
+    """The cost of a step in each epoch, relative to a step with all groups open.
 
-    Empty where it is the same in all of them: nothing is timed then. Draws no random number.
+    Empty where it is the same in all epochs: nothing is timed then. Draws no random number.
     """
     opens = {group.opens_at for group in plan.groups if group.opens_at is not None}
     if len({min(at, epochs + 1) for at in opens}) < 2:
         return ()
     shares = _shares(built, plan, memory_format)
     return tuple(
-        round(step_work(shares, [group.name for group in plan.groups], plan.open_in(epoch)), 3)
+        round(
+            relative_step_cost(shares, [group.name for group in plan.groups], plan.open_in(epoch)),
+            3,
+        )
         for epoch in range(1, epochs + 1)
     )
 
 
-def step_work(shares: Mapping[str, float], names: Sequence[str], is_open: Sequence[str]) -> float:
-    """`shares`: of the forward pass, by layer group; `names`: stem first. 1: everything open."""
-    work = _FORWARD
-    reached = False
+def relative_step_cost(
+    shares: Mapping[str, float], names: Sequence[str], trained: Sequence[str]
+) -> float:
+    """The cost of a step in which the groups `trained` train, relative to one in which all do.
+
+    shares: of the forward pass, by layer group; names: of all groups, stem first.
+    """
+    cost = _FORWARD
+    is_reached = False
     for name in names:
-        reached = reached or name in is_open
-        if reached:
-            work += shares.get(name, 0.0) * (_THROUGH + (_LEARN if name in is_open else 0.0))
-    return work / (_FORWARD + _THROUGH + _LEARN)
+        is_reached = is_reached or name in trained
+        if is_reached:
+            cost += shares.get(name, 0.0) * (
+                _INPUT_GRADIENT + (_WEIGHT_GRADIENT if name in trained else 0.0)
+            )
+    return cost / (_FORWARD + _INPUT_GRADIENT + _WEIGHT_GRADIENT)
 
 
 def _shares(built: BuiltModel, plan: Plan, memory_format: torch.memory_format) -> dict[str, float]:
-    """How much of a forward pass each group of the plan takes; the sum is 1."""
-    watch = _GroupTimer(built.module, {name: g.name for g in plan.groups for name in g.parameters})
+    """The share of each group of the plan in the time of a forward pass; the sum is 1."""
+    timer = _GroupTimer(built.module, {name: g.name for g in plan.groups for name in g.parameters})
     images = skeleton.example_input(built.card, built.module, batch=_IMAGES)
-    images = images.contiguous(memory_format=memory_format)  # the layers hand it on
+    images = images.contiguous(memory_format=memory_format)  # the layers keep it
     was_training = built.module.training
     built.module.eval()
     try:
         with torch.inference_mode():
-            built.module(images)  # warm
-            watch.seconds.clear()
+            built.module(images)  # warm-up
+            timer.seconds.clear()
             for _ in range(_PASSES):
-                watch.begin()
+                timer.start()
                 built.module(images)
-                watch.settle()
+                timer.stop()
     finally:
         built.module.train(was_training)
-        watch.leave()
-    total = sum(watch.seconds.values()) or 1.0
-    return {name: seconds / total for name, seconds in watch.seconds.items()}
+        timer.remove()
+    total = sum(timer.seconds.values()) or 1.0
+    return {name: seconds / total for name, seconds in timer.seconds.items()}
 
 
 class _GroupTimer:
-    """Time by layer group: what happens belongs to the group of the layer that began last."""
+    """Measures seconds by layer group with hooks: time counts for the layer that began last."""
 
     def __init__(self, module: torch.nn.Module, group_of: Mapping[str, str]) -> None:
         self.seconds: dict[str, float] = {}
@@ -82,27 +92,27 @@ class _GroupTimer:
         self._mark = time.perf_counter()
         self._handles = []
         for path, part in module.named_modules():
-            own = [name for name, _ in part.named_parameters(recurse=False)]
-            groups = [group_of[f"{path}.{n}" if path else n] for n in own
-                      if (f"{path}.{n}" if path else n) in group_of]  # fmt: skip
+            names = [name for name, _ in part.named_parameters(path, recurse=False)]
+            groups = [group_of[name] for name in names if name in group_of]
             if groups and not list(part.children()):
                 self._handles.append(part.register_forward_pre_hook(self._enter(groups[0])))
 
     def _enter(self, group: str) -> Any:
         def before(part: torch.nn.Module, args: Any) -> None:
-            self.settle()
+            self.stop()
             self._group = group
 
         return before
 
-    def begin(self) -> None:
+    def start(self) -> None:
         self._group, self._mark = "", time.perf_counter()
 
-    def settle(self) -> None:
+    def stop(self) -> None:
+        """Add the time since the last mark to the current group."""
         now = time.perf_counter()
         self.seconds[self._group] = self.seconds.get(self._group, 0.0) + now - self._mark
         self._mark = now
 
-    def leave(self) -> None:
+    def remove(self) -> None:
         for handle in self._handles:
             handle.remove()

@@ -33,7 +33,8 @@ class TensorBoardLog:
         self._pending: StepDone | None = None
         self.trouble = ""
 
-    def hear(self, event: Event) -> None:
+    def log_event(self, event: Event) -> None:
+        """Write what TensorBoard shows of an event."""
         if self.trouble:
             return
         try:

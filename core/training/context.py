@@ -1,4 +1,4 @@
-"""What every strategy needs before it trains: the sets, the model, the device, frozen features."""
+"""What every strategy is given: the sets, the model, the device, and frozen features."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from core.words import list_some
 _HIGH_RATE = 0.01
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainingContext:
-    """One training, and whom it tells: `tell` writes into the run, `sink` is the listener alone."""
+    """Everything one training works with, resolved for this machine."""
 
     recipe: Recipe
     index: DatasetIndex
@@ -42,107 +42,113 @@ class TrainingContext:
     built: BuiltModel
     compute: Compute
     plan: Plan
-    tell: Sink
-    sink: Sink
+    log_event: Sink
+    """Writes an event into the run and passes it on to the listener."""
+    emit: Sink
+    """Passes an event to the listener alone."""
     should_stop: ShouldStop
     between_steps: BetweenSteps | None = None
     rate_factor: float = 1.0
-    """What a resumed run makes of its learning rates."""
+    """A resumed run multiplies its learning rates by this."""
     world: World = SINGLE_PROCESS
-    """The processes that train together; the first one alone writes into the run."""
+    """The processes that train together; rank 0 alone writes into the run."""
     tasks: TaskPlan = NO_TASKS
     """What is learned beside the label."""
-    expert: LoadedTeacher | None = None
-    """Who teaches; not yet ready to."""
+    teacher: LoadedTeacher | None = None
+    """For distillation; `make_teacher` makes it answer for this dataset's classes."""
 
 
 @dataclass(frozen=True)
 class FrozenFeatures:
-    """Features of the frozen backbone, and which rows can be used.
+    """Features of the frozen backbone, a row for each image, and which rows can be used.
 
-    `positions` (int64 [N], into the index) are the training images, then the report images;
-    `features` follow them. trains and reports: int64, the readable rows. labels: int64 [N].
+    `positions` (int64 [N], into the index) are the training images, then the report images; the
+    rows of all else follow them. labels: int64 [N]. train_rows, report_rows: int64, the readable
+    ones.
     """
 
     positions: npt.NDArray[np.int64]
-    features: Features
+    raw: Features
     labels: torch.Tensor
-    trains: npt.NDArray[np.int64]
-    reports: npt.NDArray[np.int64]
+    train_rows: npt.NDArray[np.int64]
+    report_rows: npt.NDArray[np.int64]
 
     @property
     def vectors(self) -> torch.Tensor:
         """float32 [N, D]"""
-        return torch.from_numpy(self.features.vectors)
+        return torch.from_numpy(self.raw.vectors)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a strategy leaves; the model is saved."""
+    """The result of a strategy; its best model is saved in the run."""
 
     epochs: int
     best_epoch: int
     selection_accuracy: float
     was_stopped: bool
     evaluation: Evaluation | None
+    """None where there is no report."""
     probe_accuracy: float | None = None
+    """Of the head on frozen features on the selection images, before fine-tuning."""
 
 
-def tell_no_report(job: TrainingContext) -> None:
-    split = job.sets.report_split
-    job.tell(Notice("warning", f"No {split} image can be read: there is no report."))
+def log_no_report(context: TrainingContext) -> None:
+    """Log that the report set has no readable image."""
+    split = context.sets.report_split
+    context.log_event(Notice("warning", f"No {split} image can be read: there is no report."))
 
 
-def embed(job: TrainingContext) -> FrozenFeatures:
-    """Features of all images that take part, from the cache where they are there.
+def embed(context: TrainingContext) -> FrozenFeatures:
+    """Features of the training and the report images by the frozen backbone, cached per image.
 
-    Raises: DatasetError where unreadable files leave a class without training images; Cancelled.
+    Every process computes its part and gets all. Raises: Cancelled.
     """
-    sets, index = job.sets, job.index
+    sets, index = context.sets, context.index
     positions = np.concatenate([sets.train, sets.report])
-    own = job.world.shard(np.arange(len(positions)))
-    features = _embed(job, positions[own])
-    if job.world.world_size > 1:
-        features = join_features(job.world.all_gather((own, features)))
-    for notice in _failures(index, positions, features):
-        job.tell(notice)
+    rows = context.world.shard(np.arange(len(positions)))
+    features = _embed(context, positions[rows])
+    if context.world.world_size > 1:
+        features = join_features(context.world.all_gather((rows, features)))
+    for notice in _failure_notices(index, positions, features):
+        context.log_event(notice)
     is_train = np.arange(len(positions)) < len(sets.train)
     return FrozenFeatures(
         positions=positions,
-        features=features,
+        raw=features,
         labels=torch.from_numpy(index.labels[positions].astype(np.int64)),
-        trains=np.flatnonzero(features.is_ok & is_train),
-        reports=np.flatnonzero(features.is_ok & ~is_train),
+        train_rows=np.flatnonzero(features.is_ok & is_train),
+        report_rows=np.flatnonzero(features.is_ok & ~is_train),
     )
 
 
-def check_classes(job: TrainingContext, frozen: FrozenFeatures) -> None:
+def check_classes(context: TrainingContext, features: FrozenFeatures) -> None:
     """Raises: DatasetError where unreadable files leave a class without training images."""
-    there = set(frozen.labels[frozen.trains].tolist())
-    missing = [name for label, name in enumerate(job.index.classes) if label not in there]
+    readable = set(features.labels[features.train_rows].tolist())
+    missing = [name for label, name in enumerate(context.index.classes) if label not in readable]
     if missing:
         raise DatasetError(
             f"No training image of the class “{missing[0]}” could be read.",
-            "Add readable images to it or take the class folder away.",
+            "Add readable images to it or remove the class folder.",
         )
 
 
-def folds_there(sets: HonestSets, trains: npt.NDArray[np.int64]) -> torch.Tensor:
-    """The folds of the readable training images, int64, without the numbers of emptied ones.
+def readable_folds(sets: HonestSets, rows: npt.NDArray[np.int64]) -> torch.Tensor:
+    """The selection fold of each of these training rows, int64 [len(rows)], numbered without gaps.
 
-    Raises: DatasetError where fewer than two are left, so that nothing can be held out.
+    Raises: DatasetError where fewer than two folds are left, so that nothing can be held out.
     """
-    folds, numbers = np.unique(sets.fold[trains], return_inverse=True)
+    folds, numbers = np.unique(sets.fold[rows], return_inverse=True)
     if len(folds) < 2:
         raise DatasetError(
-            f"Only {len(trains)} training images can be read, too few to hold any out.",
+            f"Only {len(rows)} training images can be read, too few to hold any out.",
             "Add readable images.",
         )
     return torch.from_numpy(numbers.astype(np.int64))
 
 
-def notices_of(index: DatasetIndex, sets: HonestSets) -> list[Notice]:
-    """What the scan noted, and what was left out and why: one sentence for each reason."""
+def dataset_notices(index: DatasetIndex, sets: HonestSets) -> list[Notice]:
+    """The notes of the scan, and what was left out: one notice for each reason."""
     by_reason: dict[str, list[str]] = {}
     for file, reason in sets.left_out:
         by_reason.setdefault(reason, []).append(file)
@@ -150,11 +156,11 @@ def notices_of(index: DatasetIndex, sets: HonestSets) -> list[Notice]:
         Notice("info", f"Left out ({len(files)}), {reason}: {list_some(files)}.")
         for reason, files in by_reason.items()
     ]
-    return notices + _changes(index, sets)
+    return notices + _change_notices(index, sets)
 
 
-def _changes(index: DatasetIndex, sets: HonestSets) -> list[Notice]:
-    """What is no longer as it was when the dataset was opened, however long ago that was."""
+def _change_notices(index: DatasetIndex, sets: HonestSets) -> list[Notice]:
+    """Warnings about files and label tables that have changed since the dataset was opened."""
     notices = []
     files = changed_files(index, [*sets.train.tolist(), *sets.report.tolist()])
     if files:
@@ -171,25 +177,25 @@ def _changes(index: DatasetIndex, sets: HonestSets) -> list[Notice]:
     return [Notice("warning", text) for text in notices]
 
 
-def notices_of_rates(recipe: Recipe) -> list[Notice]:
-    """A word on learning rates that destroy what a pretrained backbone knows."""
+def rate_notices(recipe: Recipe) -> list[Notice]:
+    """A warning where a learning rate is so high that it destroys pretrained weights."""
     is_tuning = recipe.strategy in ("partial", "full")
-    most = max(recipe.learning_rate, recipe.late_rate or 0.0, recipe.early_rate or 0.0)
-    if not is_tuning or most < _HIGH_RATE:
+    highest = max(recipe.learning_rate, recipe.late_rate or 0.0, recipe.early_rate or 0.0)
+    if not is_tuning or highest < _HIGH_RATE:
         return []
     return [
         Notice(
             "warning",
-            f"A learning rate of {most:g} is high for fine-tuning: it may destroy what the "
+            f"A learning rate of {highest:g} is high for fine-tuning: it may destroy what the "
             "pretrained layers know. Usual: 1e-5 to 1e-3.",
         )
     ]
 
 
-def _failures(
+def _failure_notices(
     index: DatasetIndex, positions: npt.NDArray[np.int64], features: Features
 ) -> list[Notice]:
-    """One sentence for each reason why files could not be used."""
+    """One warning for each reason why files could not be used."""
     by_reason: dict[str, list[str]] = {}
     for i, reason in features.failures:
         by_reason.setdefault(reason, []).append(index.files[int(positions[i])])
@@ -201,32 +207,32 @@ def _failures(
     ]
 
 
-def _embed(job: TrainingContext, positions: npt.NDArray[np.int64]) -> Features:
-    """Progress goes to the listener, not into the run."""
-    cache = FeatureCache.of(job.built, job.compute)
+def _embed(context: TrainingContext, positions: npt.NDArray[np.int64]) -> Features:
+    """Features of these images of the index; progress goes to the listener, not into the run."""
+    cache = FeatureCache.of(context.built, context.compute)
     begin = time.perf_counter()
     cached: int | None = None
 
     def on_progress(done: int, total: int, note: str) -> None:
         nonlocal cached
-        if cached is None:  # the first call says what was there already
+        if cached is None:  # the first call gives the number of images found in the cache
             cached = done
         seconds = max(time.perf_counter() - begin, 1e-6)
-        job.sink(Progress(done, total, note, images_per_s=(done - cached) / seconds))
+        context.emit(Progress(done, total, note, images_per_s=(done - cached) / seconds))
 
     try:
         return embed_files(
-            [job.index.path(int(i)) for i in positions],
-            Embedder(job.built, job.compute),
-            job.compute,
+            [context.index.path(int(i)) for i in positions],
+            Embedder(context.built, context.compute),
+            context.compute,
             cache=cache,
             on_progress=on_progress,
-            should_stop=job.should_stop,
+            should_stop=context.should_stop,
         )
     finally:
         cache.close()
         if cache.trouble:
-            job.sink(
+            context.emit(
                 Notice(
                     "warning",
                     f"The feature cache cannot be used ({cache.trouble}); training goes on, but "

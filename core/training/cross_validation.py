@@ -1,7 +1,7 @@
-"""k-fold cross-validation: every image judged once, by a model that never saw it.
+"""k-fold cross-validation: every image evaluated once, by a model that never saw it.
 
-Each fold is an ordinary run with a folder of its own; what is frozen is computed for the first and
-found in the cache by the others. A test of the user's own takes no part.
+Each fold is an ordinary run in its own folder; the first one fills the feature cache for the
+others. A test split of the user takes no part.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from core.training.fit import fit
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """One fold's run and how its val, `n` images, was answered."""
+    """One fold's run, and its accuracy on the `n` images of its val."""
 
     run: Path
     n: int
@@ -32,15 +32,16 @@ class Fold:
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """What the folds say together.
+    """The result over all folds.
 
-    `interval` (95 %, Wilson) is of the share of all images that were answered rightly; it treats
-    them as independent, though folds share training images (Bengio and Grandvalet 2004 show that
-    no unbiased estimate of the variance exists). `deviation` is that of the folds' accuracies.
+    `interval` (95 %, Wilson) is that of the accuracy over all images; it treats them as
+    independent, though folds share training images (Bengio and Grandvalet 2004 show that no
+    unbiased estimate of the variance exists). `deviation` is that of the folds' accuracies.
     """
 
     folds: tuple[Fold, ...]
     asked: int
+    """How many folds were asked for."""
 
     @property
     def n(self) -> int:
@@ -56,9 +57,9 @@ class CrossValidation:
 
     @property
     def deviation(self) -> float:
-        """Between folds; 0 for a single one."""
-        found = [fold.accuracy for fold in self.folds]
-        return statistics.stdev(found) if len(found) > 1 else 0.0
+        """Standard deviation between folds; 0 for a single one."""
+        accuracies = [fold.accuracy for fold in self.folds]
+        return statistics.stdev(accuracies) if len(accuracies) > 1 else 0.0
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -85,9 +86,10 @@ def cross_validate(
 ) -> CrossValidation:
     """Train `folds` times, each time with another part of the images as val.
 
-    The parts are drawn by the recipe's seed, stratified, copies and groups together. A stop ends
-    with the folds that are done. Raises: as `fit`; DatasetError for an impossible number of folds;
-    Cancelled where no fold is done yet.
+    The parts are drawn with the recipe's seed, stratified, copies and groups kept together. After a
+    stop the result has the folds that are done.
+    Raises: as `fit`; DatasetError for an impossible number of folds; Cancelled where no fold is
+    done yet.
     """
     done: list[Fold] = []
     name = index.name or index.root.name
@@ -98,11 +100,11 @@ def cross_validate(
             result = fit(recipe, part, run, sink=sink, should_stop=should_stop)
         except Cancelled:
             break
-        if result.status == "stopped":  # judged half-trained it would spoil the mean
+        if result.status == "stopped":  # half-trained, it would spoil the mean
             break
         if result.report is None:
             raise DatasetError(
-                f"No image of fold {number} of {folds} could be judged.", "Choose fewer folds."
+                f"No image of fold {number} of {folds} could be evaluated.", "Choose fewer folds."
             )
         done.append(Fold(result.run, result.report.n, result.report.top1))
     if not done:

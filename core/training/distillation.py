@@ -1,8 +1,8 @@
-"""Knowledge distillation (Hinton et al. 2015): soft answers of a trained model teach another.
+"""Knowledge distillation (Hinton et al. 2015): a student learns a teacher's soft answers.
 
 loss = α · T² · KL(softmax(teacher / T) ‖ softmax(student / T)) + (1 − α) · (the recipe's loss)
 
-This file owns the loss and the teacher as it answers while a step is made; `teaching` opens it.
+This file has the loss and the teacher as it answers during a step; `teachers` loads it.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from core.runs.run_folder import Run
 
 
 def soft_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """T² · KL of the softened answers, summed over the images: logits float [N, C] twice → [].
+    """T² · KL of the softened answers, summed over the images: two logits, float [N, C] → [].
 
-    The square keeps the gradients as large as at T = 1, whatever T is (Hinton et al. 2015, 2.1).
+    T² keeps the size of the gradients independent of T (Hinton et al. 2015, 2.1).
     """
     divergence = kl_div(
         (student / temperature).log_softmax(1),
@@ -37,30 +37,32 @@ def soft_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
 
 @dataclass(frozen=True)
 class LoadedTeacher:
-    """A model that is to teach: opened, but perhaps without a head for the student's classes."""
+    """The model of a teacher, perhaps still without a head for the student's classes."""
 
     name: str
     built: BuiltModel
     head: Head | None
-    """Of a run, on its features; None: its own answers, or a head that is still to be fitted."""
+    """Of a run, on its features; None: the model's own head answers, or one must be fitted."""
     order: tuple[int, ...]
-    """The position of each of the student's classes among its answers; empty: it knows others."""
+    """The position of each of the student's classes in its answers; empty: it has other classes."""
     digest: str
-    """Of its weights, as far as they teach."""
+    """Hash of the weights that it answers with."""
     run: Run | None = None
 
     @property
     def needs_head(self) -> bool:
+        """Whether a head must be fitted for the student's classes."""
         return not self.order
 
     def to_dict(self) -> dict[str, str]:
+        """What the run records of it."""
         return {"name": self.name, "digest": self.digest}
 
 
 class Teacher:
-    """A frozen model that answers for the pictures a student learns from.
+    """A frozen model that answers for the images a student learns from.
 
-    Several threads may ask at once. It works on a copy, in eval mode, and keeps no gradients.
+    Several threads may call it. It works on a copy, in eval mode, without gradients.
     """
 
     def __init__(
@@ -74,17 +76,13 @@ class Teacher:
         temperature: float,
         weight: float,
     ) -> None:
-        """Without a `head` on its features it answers with its own; `order[k]` is the position of
-        the student's class k among its answers. `student`: how the pictures come normalised.
-        `weight`: α, the share of its word in the loss."""
+        """Without a `head` on its features the model's own head answers; `order[k]` is the position
+        of the student's class k in its answers. `student`: how the images are normalised.
+        `weight`: α, the share of the soft loss."""
         device = torch.device(compute.device)
-        # float16 may overflow in a model that was never tried in it, and a teacher must not.
+        # Never float16: it may overflow in a model that was never tried in it.
         self._dtype = torch.bfloat16 if compute.precision == "bfloat16" else torch.float32
-        self._format = (
-            torch.channels_last
-            if compute.memory_format == "channels_last"
-            else torch.contiguous_format
-        )
+        self._format = compute.torch_memory_format
         module = copy.deepcopy(built.module).eval().requires_grad_(False)
         module.to(device, self._dtype).to(memory_format=self._format)
         self.built = built.with_module(module)
@@ -94,7 +92,7 @@ class Teacher:
         self._temperature, self._weight = temperature, weight
         own = built.preprocessing
         self._size = (own.height, own.width)
-        # Out of the student's normalisation and into its own, as one multiply and one add.
+        # From the student's normalisation to its own, as one multiply and one add.
         mean, std, own_mean, own_std = (
             torch.tensor(numbers, device=device).view(1, 3, 1, 1)
             for numbers in (student.mean, student.std, own.mean, own.std)
@@ -103,22 +101,22 @@ class Teacher:
 
     @torch.no_grad()
     def logits(self, images: Tensor) -> Tensor:
-        """float32 [N, C] in the student's classes; images: float [N, 3, H, W], as the student
-        sees them: varied, mixed and normalised."""
-        seen = images.float() * self._scale + self._shift
-        if tuple(seen.shape[-2:]) != self._size:
-            seen = interpolate(seen, self._size, mode="bilinear", antialias=True)
-        seen = seen.to(dtype=self._dtype, memory_format=self._format)
+        """float32 [N, C] in the student's classes; images: float [N, 3, H, W], as the student gets
+        them: augmented, mixed and normalised."""
+        inputs = images.float() * self._scale + self._shift
+        if tuple(inputs.shape[-2:]) != self._size:
+            inputs = interpolate(inputs, self._size, mode="bilinear", antialias=True)
+        inputs = inputs.to(dtype=self._dtype, memory_format=self._format)
         if self._backbone is None or self._head is None:
-            answers = self.built.module(seen).float()
+            answers = self.built.module(inputs).float()
         else:
             weight, bias = self._head
-            answers = self._backbone(seen).float() @ weight.T + bias
+            answers = self._backbone(inputs).float() @ weight.T + bias
         result: Tensor = answers[:, self._order]
         return result
 
     def blend(self, loss: Tensor, student: Tensor, images: Tensor) -> Tensor:
-        """The loss with the teacher's share; all summed over the images.
+        """α · soft loss + (1 − α) · loss; all summed over the images.
 
         loss: [], student: its logits, float [N, C], images: float [N, 3, H, W]
         """

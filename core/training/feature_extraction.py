@@ -1,14 +1,16 @@
-"""Feature extraction: a head on frozen features, chosen on held-out ones."""
+"""Feature extraction: a head on frozen features, its settings chosen on held-out images."""
 
 from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from core.data.dataset import Task
 from core.evaluation.evaluate import Evaluation, make_predictions
 from core.evaluation.metrics import make_report, score_tasks
 from core.events import CheckpointSaved, EpochDone, Notice
@@ -17,23 +19,24 @@ from core.training.context import (
     FrozenFeatures,
     Outcome,
     TrainingContext,
-    folds_there,
-    tell_no_report,
+    log_no_report,
+    readable_folds,
 )
 from core.training.head_solver import FittedHead, HeadEpoch, fit_head
 from core.training.multi_task import labelled
 
 
-def feature_extraction(job: TrainingContext, frozen: FrozenFeatures) -> Outcome:
-    """A head on frozen features, chosen on held-out ones."""
-    recipe, trains = job.recipe, frozen.trains
-    device = torch.device(job.compute.device)
+def feature_extraction(context: TrainingContext, features: FrozenFeatures) -> Outcome:
+    """Fit the head (and one for each task), save them as the run's best model and evaluate it.
+
+    Raises: DatasetError where too few images can be read or have a task's label.
+    """
     epoch_start = time.perf_counter()
 
     def on_epoch(done: HeadEpoch) -> None:
         nonlocal epoch_start
         now = time.perf_counter()
-        job.tell(
+        context.log_event(
             EpochDone(
                 epoch=done.epoch,
                 train_loss=done.train_loss,
@@ -46,27 +49,22 @@ def feature_extraction(job: TrainingContext, frozen: FrozenFeatures) -> Outcome:
         )
         epoch_start = now
 
-    head = fit_head(
-        frozen.vectors[trains].to(device),
-        frozen.labels[trains].to(device),
-        folds_there(job.sets, trains).to(device),
-        classes=len(job.index.classes),
-        epochs=recipe.max_epochs_or_default,
-        patience=recipe.patience,
-        l2=recipe.l2,
-        on_epoch=on_epoch,
-        should_stop=job.should_stop,
-    )
-    tasks = _task_heads(job, frozen)
+    rows, classes = features.train_rows, context.index.classes
+    head = _fit_head(context, features, rows, features.labels, len(classes), on_epoch=on_epoch)
+    tasks: list[TaskHead] = []
+    if context.tasks.tasks:
+        columns = context.tasks.labels(features.positions).unbind(1)
+        for task, labels in zip(context.tasks.tasks, columns, strict=True):
+            tasks.append(_fit_task(context, features, task, labels))
     save_checkpoint(
-        job.run.make_checkpoint_folder(),
-        job.built,
-        compute=job.compute,
-        classes=job.index.classes,
+        context.run.make_checkpoint_folder(),
+        context.built,
+        compute=context.compute,
+        classes=classes,
         head=Head(head.weight, head.bias),
-        reference=make_reference(frozen.features.vectors[trains], recipe.seed),
+        reference=make_reference(features.raw.vectors[rows], context.recipe.seed),
         metadata={
-            "strategy": recipe.strategy,
+            "strategy": context.recipe.strategy,
             "epoch": head.epoch,
             "l2": head.l2,
             "temperature": head.temperature,
@@ -79,85 +77,89 @@ def feature_extraction(job: TrainingContext, frozen: FrozenFeatures) -> Outcome:
         },
         tasks=tasks,
     )
-    job.tell(CheckpointSaved("best", head.epoch, str(job.run.best.folder)))
+    context.log_event(CheckpointSaved("best", head.epoch, str(context.run.best.folder)))
     return Outcome(
         epochs=head.epochs,
         best_epoch=head.epoch,
         selection_accuracy=head.selection_accuracy,
         was_stopped=head.was_stopped,
-        evaluation=_evaluate_head(job, frozen, head, tasks),
+        evaluation=_evaluate(context, features, head, tasks),
     )
 
 
-def _task_heads(job: TrainingContext, frozen: FrozenFeatures) -> list[TaskHead]:
-    """A head for each task, by the same solver on the features of the images that have its label.
+def _fit_head(
+    context: TrainingContext,
+    features: FrozenFeatures,
+    rows: npt.NDArray[np.int64],
+    labels: torch.Tensor,
+    classes: int,
+    *,
+    on_epoch: Callable[[HeadEpoch], None] = lambda epoch: None,
+) -> FittedHead:
+    """labels: int64 [N], of all rows of `features`; those of `rows` (int64 [M]) are fitted to."""
+    device = torch.device(context.compute.device)
+    return fit_head(
+        features.vectors[rows].to(device),
+        labels[rows].to(device),
+        readable_folds(context.sets, rows).to(device),
+        classes=classes,
+        epochs=context.recipe.max_epochs_or_default,
+        patience=context.recipe.patience,
+        l2=context.recipe.l2,
+        on_epoch=on_epoch,
+        should_stop=context.should_stop,
+    )
 
-    Raises: DatasetError for a task of which too little is labelled.
+
+def _fit_task(
+    context: TrainingContext, features: FrozenFeatures, task: Task, labels: torch.Tensor
+) -> TaskHead:
+    """The head of a task (labels: int64 [N]), fitted to the images that have its label.
+
+    Raises: DatasetError where too few have one.
     """
-    if not job.tasks.tasks:
-        return []
-    device = torch.device(job.compute.device)
-    every = job.tasks.labels(frozen.positions)
-    heads = []
-    for task, labels in zip(job.tasks.tasks, every.unbind(1), strict=True):
-        rows = labelled(labels, frozen.trains, task.name)
-        head = fit_head(
-            frozen.vectors[rows].to(device),
-            labels[rows].to(device),
-            folds_there(job.sets, rows).to(device),
-            classes=len(task.classes),
-            epochs=job.recipe.max_epochs_or_default,
-            patience=job.recipe.patience,
-            l2=job.recipe.l2,
-            should_stop=job.should_stop,
+    rows = labelled(labels, features.train_rows, task.name)
+    head = _fit_head(context, features, rows, labels, len(task.classes))
+    context.log_event(
+        Notice(
+            "info",
+            f"Task {task.name}: right on {head.selection_accuracy:.1%} of "
+            f"{head.selection_images:,} training images held out.",
         )
-        job.tell(
-            Notice(
-                "info",
-                f"Task {task.name}: right on {head.selection_accuracy:.1%} of "
-                f"{head.selection_images:,} training images held out.",
-            )
-        )
-        heads.append(TaskHead(task.name, task.classes, Head(head.weight, head.bias)))
-    return heads
+    )
+    return TaskHead(task.name, task.classes, Head(head.weight, head.bias))
 
 
-def _evaluate_head(
-    job: TrainingContext, frozen: FrozenFeatures, head: FittedHead, tasks: list[TaskHead]
+def _evaluate(
+    context: TrainingContext, features: FrozenFeatures, head: FittedHead, tasks: list[TaskHead]
 ) -> Evaluation | None:
-    """On the report set, which chose nothing; None where it is empty."""
-    reports = frozen.reports
-    if not len(reports):
-        tell_no_report(job)
+    """The heads on the report images, which chose nothing; None where there are none."""
+    rows = features.report_rows
+    if not len(rows):
+        log_no_report(context)
         return None
     how = (
         f"{head.selection_images:,} training images, each by heads fitted without it"
         if head.is_cross_fitted
         else f"{head.selection_images:,} training images held out"
     )
-    chosen = "epoch and temperature" if job.recipe.l2 else "L2 penalty, epoch and temperature"
-    split = job.sets.report_split
-    probabilities = (frozen.vectors[reports] @ head.weight.T + head.bias).softmax(1)
-    labels = frozen.labels[reports]
+    chosen = "epoch and temperature" if context.recipe.l2 else "L2 penalty, epoch and temperature"
+    split = context.sets.report_split
+    vectors, labels = features.vectors[rows], features.labels[rows]
+    probabilities = (vectors @ head.weight.T + head.bias).softmax(1)
     report = make_report(
         probabilities,
         labels,
-        classes=job.index.classes,
+        classes=context.index.classes,
         split=split,
         selected_on=f"{chosen} were chosen on {how}; no {split} image chose anything",
     )
     if tasks:
-        columns = job.tasks.labels(frozen.positions)[reports].unbind(1)
-        asked = (
-            (t.name, t.classes, (frozen.vectors[reports] @ t.head.weight.T + t.head.bias), column)
-            for t, column in zip(tasks, columns, strict=True)
+        columns = context.tasks.labels(features.positions)[rows].unbind(1)
+        answers = (
+            (task.name, task.classes, vectors @ task.head.weight.T + task.head.bias, column)
+            for task, column in zip(tasks, columns, strict=True)
         )
-        report = dataclasses.replace(report, tasks=score_tasks(asked))
-    return Evaluation(
-        report,
-        make_predictions(probabilities, labels, _files(job, frozen, reports)),
-    )
-
-
-def _files(job: TrainingContext, frozen: FrozenFeatures, rows: npt.NDArray[np.int64]) -> list[str]:
-    return [job.index.files[int(i)] for i in frozen.positions[rows]]
+        report = dataclasses.replace(report, tasks=score_tasks(answers))
+    files = [context.index.files[int(i)] for i in features.positions[rows]]
+    return Evaluation(report, make_predictions(probabilities, labels, files))

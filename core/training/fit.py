@@ -1,14 +1,14 @@
-"""The trainer: a recipe and a dataset in, a run folder with a model and a report out.
+"""The trainer: takes a recipe and a dataset, leaves a run folder with a model and a report.
 
-Read it top to bottom. It draws the honest sets, computes what is frozen once, fits the head, lets
-the backbone learn with it where the recipe says so, saves, and evaluates on images that chose
-nothing.
+Read it top to bottom. It resolves the recipe for this machine, computes the features of the frozen
+backbone once, fits the head, trains the backbone with it where the recipe says so, saves the best
+model, and evaluates it on images that chose nothing.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any, Literal
@@ -37,7 +37,7 @@ from core.events import (
 )
 from core.models.build import BuiltModel, build
 from core.models.resolve import resolve_model
-from core.plan.step_cost import work_by_epoch
+from core.plan.step_cost import relative_cost_by_epoch
 from core.recipe import formats
 from core.recipe.plan import make_plan
 from core.recipe.recipe import Recipe
@@ -50,9 +50,9 @@ from core.training.context import (
     Outcome,
     TrainingContext,
     check_classes,
+    dataset_notices,
     embed,
-    notices_of,
-    notices_of_rates,
+    rate_notices,
 )
 from core.training.feature_extraction import feature_extraction
 from core.training.fine_tuning import fine_tuning
@@ -61,15 +61,10 @@ from core.training.live_model import BetweenSteps
 from core.training.loop.batch_size_finder import batch_size_for
 from core.training.loop.batches import steps_per_epoch
 from core.training.loop.state import has_state
-from core.training.multi_task import notices_of_tasks, plan_tasks
-from core.training.teachers import (
-    check_teacher,
-    check_unchanged,
-    notices_of_teacher,
-    open_expert,
-)
+from core.training.multi_task import plan_tasks, task_notices
+from core.training.teachers import check_teacher, check_unchanged, load_teacher, teacher_notices
 
-_AFTER_DIVERGING = 1 / 3
+_RATE_FACTOR_AFTER_DIVERGING = 1 / 3
 
 
 def fit(
@@ -82,19 +77,19 @@ def fit(
     between_steps: BetweenSteps | None = None,
     world: World = SINGLE_PROCESS,
 ) -> RunResult:
-    """Train as the recipe says and leave everything in the run folder.
+    """Train as the recipe says and write everything into the run folder.
 
-    `between_steps` may ask the model in training about pictures, before each step of a
-    fine-tuning; whatever it asks, the run comes out the same. Processes that train together
+    `sink` gets the events. `between_steps` gets the model before each step of a fine-tuning and may
+    classify images with it; the result of the run stays the same. Processes that train together
     (`world`) all call this with the same recipe and dataset; rank 0 alone writes.
     A stop during the epochs ends them early and saves the best so far (status `stopped`);
     fine-tuning can then be resumed. A stop before there is a head raises Cancelled; computed
-    features stay cached. Raises: AppError for what the user can mend; Cancelled.
+    features stay cached. Raises: AppError for what the user can correct; Cancelled.
     """
 
     check_teacher(recipe)
 
-    def work(tell: Sink) -> RunResult:
+    def train(log_event: Sink) -> RunResult:
         if not index.root.is_dir():
             raise DatasetError(
                 f"The dataset folder {index.root} is no longer there.",
@@ -104,11 +99,11 @@ def fit(
             run.write_classes(index.classes)
         sets = honest_sets(index, folds=recipe.selection_folds, seed=recipe.seed)
         return _train(
-            recipe, index, sets, run, tell=tell, sink=sink, should_stop=should_stop,
+            recipe, index, sets, run, log_event=log_event, sink=sink, should_stop=should_stop,
             between_steps=between_steps, world=world,
         )  # fmt: skip
 
-    return _guarded(run, sink, work, is_deterministic=recipe.deterministic, world=world)
+    return _log_end(run, sink, train, is_deterministic=recipe.deterministic, world=world)
 
 
 def resume(
@@ -120,31 +115,31 @@ def resume(
     rate_factor: float | None = None,
     world: World = SINGLE_PROCESS,
 ) -> RunResult:
-    """Go on with a run that was stopped or cut off, in its folder.
+    """Go on with a run that was stopped or killed, in its folder.
 
     On the CPU of the same machine its weights become the ones of a run that was never stopped.
-    `rate_factor`: what to make of its learning rates; None: nothing, but a third of them where
-    the loss had become no number.
-    Raises: RunError where the run is on, has finished or keeps no state; as `fit`.
+    `rate_factor` multiplies its learning rates; None: 1, but a third where the loss had diverged.
+    Raises: RunError where the run is in progress, has finished or has no saved state; as `fit`.
     """
-    world.broadcast_call(partial(_refuse_to_resume, run))
+    world.broadcast_call(partial(_check_resumable, run))
     recipe = run.read_recipe()
     index, sets, hashes = dataset_record.from_document(run)
-    ended = run.read_end()
     if rate_factor is None:
-        rate_factor = _AFTER_DIVERGING if ended is not None and ended.has_diverged else 1.0
+        ended = run.read_end()
+        has_diverged = ended is not None and ended.has_diverged
+        rate_factor = _RATE_FACTOR_AFTER_DIVERGING if has_diverged else 1.0
 
-    def work(tell: Sink) -> RunResult:
+    def train(log_event: Sink) -> RunResult:
         return _train(
-            recipe, index, sets, run, tell=tell, sink=sink, should_stop=should_stop,
+            recipe, index, sets, run, log_event=log_event, sink=sink, should_stop=should_stop,
             between_steps=between_steps, hashes=hashes, rate_factor=rate_factor, world=world,
         )  # fmt: skip
 
-    return _guarded(run, sink, work, is_deterministic=recipe.deterministic, world=world)
+    return _log_end(run, sink, train, is_deterministic=recipe.deterministic, world=world)
 
 
-def _refuse_to_resume(run: Run) -> None:
-    """Raises: RunError where there is nothing to go on with."""
+def _check_resumable(run: Run) -> None:
+    """Raises: RunError where the run cannot be resumed."""
     status = run.read_status()
     if status == "running":
         raise RunError(f"The run {run.path.name} is still on.", "Stop it where it was started.")
@@ -158,70 +153,13 @@ def _refuse_to_resume(run: Run) -> None:
         )
 
 
-def _guarded(
-    run: Run,
-    sink: Sink,
-    work: Callable[[Sink], RunResult],
-    *,
-    is_deterministic: bool,
-    world: World = SINGLE_PROCESS,
-) -> RunResult:
-    """Whatever ends the run, its last event says how."""
-
-    log = TensorBoardLog(run.tensorboard)
-
-    def tell(event: Event) -> None:
-        if not world.is_global_zero:
-            return
-        run.append_event(event)
-        log.hear(event)
-        sink(event)
-
-    def tell_failure(error: Exception) -> None:
-        with suppress(OSError):  # the disk that failed the run cannot take its last line either
-            tell(
-                RunEnded("failed", *_best_so_far(run), str(error), isinstance(error, DivergedError))
-            )
-
-    try:
-        with deterministic(is_deterministic):
-            return work(tell)
-    except Cancelled:
-        tell(RunEnded("stopped", *_best_so_far(run)))
-        raise
-    except OSError as error:
-        failure = RunError(
-            f"The run stopped at {error.filename or run.path}: {error.strerror or error}.",
-            "Mend that and train again; the features already computed are kept.",
-        )
-        tell_failure(failure)
-        raise failure from error
-    except Exception as error:
-        tell_failure(error)
-        raise
-    finally:
-        log.close()
-
-
-def _best_so_far(run: Run) -> tuple[int, float]:
-    """Epoch and selection accuracy of the model that the run keeps; -1 and 0 without one."""
-    judged: dict[int, float] = {}
-    best_epoch = -1
-    for event in run.read_events():
-        if isinstance(event, EpochDone):
-            judged[event.epoch] = event.selection_accuracy
-        elif isinstance(event, CheckpointSaved) and event.kind == "best":
-            best_epoch = event.epoch
-    return best_epoch, judged.get(best_epoch, 0.0)
-
-
 def _train(
     recipe: Recipe,
     index: DatasetIndex,
     sets: HonestSets,
     run: Run,
     *,
-    tell: Sink,
+    log_event: Sink,
     sink: Sink,
     should_stop: ShouldStop,
     between_steps: BetweenSteps | None,
@@ -229,121 +167,86 @@ def _train(
     rate_factor: float = 1.0,
     world: World = SINGLE_PROCESS,
 ) -> RunResult:
-    """`hashes`: of the files when the run began; given, it goes on from its last state."""
+    """`hashes`: of the files when the run began; if given, the run is resumed."""
     start = time.perf_counter()
-    is_resumed = hashes is not None
-    built = new_model(recipe, len(index.classes))
-    expert = open_expert(recipe, index.classes)
+    context = make_context(
+        recipe, index, sets, run, log_event=log_event, emit=sink, should_stop=should_stop,
+        between_steps=between_steps, before=None if hashes is None else _resolved_before(run),
+        rate_factor=rate_factor, world=world,
+    )  # fmt: skip
+    if world.is_global_zero:
+        _write_environment(context)
+    if hashes is None:
+        _log_start(context)
+    features = embed(context)
+    if hashes is not None:
+        _warn_of_changed_files(context, features, hashes)
+    elif world.is_global_zero:
+        run.write_dataset(dataset_record.to_document(index, sets, features.raw))
+    check_classes(context, features)
+    check_stop(should_stop)
+
+    if recipe.strategy != "feature-extraction":
+        outcome = fine_tuning(context, features, is_resumed=hashes is not None)
+    elif world.is_global_zero:  # seconds on cached features: the other processes wait
+        outcome = feature_extraction(context, features)
+    return world.broadcast_call(lambda: _finish(context, outcome, time.perf_counter() - start))
+
+
+def make_context(
+    recipe: Recipe,
+    index: DatasetIndex,
+    sets: HonestSets,
+    run: Run,
+    *,
+    log_event: Sink,
+    emit: Sink,
+    should_stop: ShouldStop,
+    between_steps: BetweenSteps | None = None,
+    before: Mapping[str, Any] | None = None,
+    rate_factor: float = 1.0,
+    world: World = SINGLE_PROCESS,
+) -> TrainingContext:
+    """Open the model and the teacher, and resolve the recipe for this machine.
+
+    `before`: of a resumed run, what it resolved when it began.
+    Raises: AppError where the recipe does not fit the dataset or the machine; Cancelled.
+    """
+    before = before or {}
+    built = _build_model(recipe, len(index.classes))
+    teacher = load_teacher(recipe, index.classes)
     tasks = plan_tasks(recipe, index)
     check_stop(should_stop)
-    before = _resolved_before(run) if is_resumed else {}
-    check_unchanged(expert, before)
-    compute = _as_before(recipe, built, before, tell) or resolve_compute(recipe, built)
-    compute = world.local(world.broadcast(compute))  # one timing decides for all
+    check_unchanged(teacher, before)
+    compute = _compute_before(recipe, built, before, log_event) or resolve_compute(recipe, built)
+    compute = world.local(world.broadcast(compute))  # rank 0's timing decides for all
     plan = make_plan(recipe, built.group_sizes())
     if recipe.batch_size == "auto" and recipe.strategy != "feature-extraction":
-        images = before.get("batch_size") or batch_size_for(
+        batch_size = before.get("batch_size") or batch_size_for(
             recipe, built, plan, compute, fit_images=len(sets.fit)
         )
-        recipe = recipe.with_values(batch_size=world.broadcast(images))
-    resolved: dict[str, Any] = {
-        "torch_threads": torch.get_num_threads(),
-        "batch_size": recipe.batch_size_or_default,
-    }
-    if expert is not None:
-        resolved["teacher"] = expert.to_dict()
-    if world.is_global_zero:
-        run.write_environment({**compute.to_dict(), **resolved, "processes": world.world_size})
-    job = TrainingContext(
-        recipe, index, sets, run, built, compute, plan, tell, sink, should_stop, between_steps,
-        rate_factor, world, tasks, expert,
-    )  # fmt: skip
-    is_head_only = recipe.strategy == "feature-extraction"
-    if not is_resumed:
-        tell(_started(job, is_head_only=is_head_only))
-        said = [*notices_of(index, sets), *notices_of_rates(recipe)]
-        said += [*notices_of_tasks(recipe, tasks), *notices_of_teacher(recipe, expert)]
-        for notice in said:
-            tell(notice)
-    frozen = embed(job)
-    if hashes is None and world.is_global_zero:
-        run.write_dataset(dataset_record.to_document(index, sets, frozen.features))
-    elif hashes is not None:
-        _tell_changed_files(job, frozen, hashes)
-    check_classes(job, frozen)
-    check_stop(should_stop)
-
-    if not is_head_only:
-        outcome = fine_tuning(job, frozen, is_resumed=is_resumed)
-    elif world.is_global_zero:  # seconds on cached features: the others wait for the end
-        outcome = feature_extraction(job, frozen)
-    return world.broadcast_call(lambda: _finish(job, outcome, time.perf_counter() - start))
-
-
-def _finish(job: TrainingContext, outcome: Outcome, seconds: float) -> RunResult:
-    """Report and predictions into the run, and its last word."""
-    run, tell = job.run, job.tell
-    report: Report | None = None
-    if outcome.evaluation is not None:
-        report = outcome.evaluation.report
-        run.write_report(report)
-        run.write_predictions(outcome.evaluation.predictions)
-    status: Literal["done", "stopped"] = "stopped" if outcome.was_stopped else "done"
-    tell(RunEnded(status, outcome.best_epoch, outcome.selection_accuracy))
-    if status == "done":
-        run.delete_state()
-    return RunResult(
-        run=run.path,
-        status=status,
-        model=job.built.card.id,
-        strategy=job.recipe.strategy,
-        epochs=outcome.epochs,
-        best_selection_accuracy=outcome.selection_accuracy,
-        report=report,
-        seconds=seconds,
-        best_epoch=outcome.best_epoch,
-        probe_selection_accuracy=outcome.probe_accuracy,
+        recipe = recipe.with_values(batch_size=world.broadcast(batch_size))
+    return TrainingContext(
+        recipe=recipe,
+        index=index,
+        sets=sets,
+        run=run,
+        built=built,
+        compute=compute,
+        plan=plan,
+        log_event=log_event,
+        emit=emit,
+        should_stop=should_stop,
+        between_steps=between_steps,
+        rate_factor=rate_factor,
+        world=world,
+        tasks=tasks,
+        teacher=teacher,
     )
 
 
-def _started(job: TrainingContext, *, is_head_only: bool) -> RunStarted:
-    sets = job.sets
-    is_crossed = is_head_only and is_cross_fitted(
-        len(sets.train),
-        folds=sets.folds,
-        classes=job.built.num_classes,
-        feature_dim=job.built.feature_dim,
-    )
-    steps = steps_per_epoch(len(sets.fit), job.recipe)
-    return RunStarted(
-        run=job.run.path.name,
-        model=job.built.card.id,
-        strategy=job.recipe.strategy,
-        device=job.compute.device,
-        precision=job.compute.precision,
-        train_images=len(sets.train),
-        selection_images=len(sets.train if is_crossed else sets.selection),
-        report_images=len(sets.report),
-        epochs=job.recipe.max_epochs_or_default,
-        groups=tuple(group.name for group in job.plan.groups),
-        steps_per_epoch=0 if is_head_only else steps,
-        classes=job.built.num_classes,
-        work=() if is_head_only else _work(job),
-        tasks=job.tasks.names,
-        teacher="" if job.expert is None else job.expert.name,
-    )
-
-
-def _work(job: TrainingContext) -> tuple[float, ...]:
-    is_last = job.compute.memory_format == "channels_last"
-    memory_format = torch.channels_last if is_last else torch.contiguous_format
-    return work_by_epoch(
-        job.built, job.plan, job.recipe.max_epochs_or_default, memory_format=memory_format
-    )
-
-
-def new_model(recipe: Recipe, classes: int) -> BuiltModel:
-    """The model as it begins: from scratch, with random numbers that the seed decides."""
+def _build_model(recipe: Recipe, classes: int) -> BuiltModel:
+    """The pretrained model; from scratch, one with random weights drawn with the recipe's seed."""
     card = resolve_model(recipe.model)
     if recipe.strategy != "scratch":
         return build(card, num_classes=classes)
@@ -353,7 +256,7 @@ def new_model(recipe: Recipe, classes: int) -> BuiltModel:
 
 
 def _resolved_before(run: Run) -> dict[str, Any]:
-    """What the run found out of the machine when it began; empty where that cannot be read."""
+    """What the run resolved when it began; empty where that cannot be read."""
     try:
         resolved: dict[str, Any] = run.read_environment()["resolved"]
     except (RunError, KeyError):
@@ -362,28 +265,164 @@ def _resolved_before(run: Run) -> dict[str, Any]:
     return resolved if "embed_batch_size" in resolved else formats.rename(resolved)
 
 
-def _as_before(
-    recipe: Recipe, built: BuiltModel, before: dict[str, Any], tell: Sink
+def _compute_before(
+    recipe: Recipe, built: BuiltModel, before: Mapping[str, Any], log_event: Sink
 ) -> Compute | None:
-    """The device and number format that the run had, where they are here."""
+    """The device and number format that a resumed run had; None where they are not here."""
     if not before:
         return None
     try:
-        wish = recipe.with_values(
+        pinned = recipe.with_values(
             device=before["device"].partition(":")[0], precision=before["precision"]
         )
-        return resolve_compute(wish, built)
+        return resolve_compute(pinned, built)
     except (AppError, KeyError) as error:
-        tell(Notice("warning", f"The run goes on in another way than it began: {error}"))
+        log_event(Notice("warning", f"The run goes on in another way than it began: {error}"))
         return None
 
 
-def _tell_changed_files(
-    job: TrainingContext, frozen: FrozenFeatures, hashes: tuple[str, ...]
-) -> None:
-    now = frozen.features.hashes
-    changed = sum(a != b for a, b in zip(hashes, now, strict=True) if a)
-    if changed:
-        job.tell(
-            Notice("warning", f"{changed:,} of the run's pictures have changed since it began.")
+def _write_environment(context: TrainingContext) -> None:
+    resolved: dict[str, Any] = {
+        **context.compute.to_dict(),
+        "torch_threads": torch.get_num_threads(),
+        "batch_size": context.recipe.batch_size_or_default,
+    }
+    if context.teacher is not None:
+        resolved["teacher"] = context.teacher.to_dict()
+    context.run.write_environment({**resolved, "processes": context.world.world_size})
+
+
+def _log_start(context: TrainingContext) -> None:
+    """The run's first event, and everything to note about the data and the recipe."""
+    recipe, sets, built = context.recipe, context.sets, context.built
+    is_head_only = recipe.strategy == "feature-extraction"
+    is_crossed = is_head_only and is_cross_fitted(
+        len(sets.train),
+        folds=sets.folds,
+        classes=built.num_classes,
+        feature_dim=built.feature_dim,
+    )
+    work: tuple[float, ...] = ()
+    if not is_head_only:
+        work = relative_cost_by_epoch(
+            built,
+            context.plan,
+            recipe.max_epochs_or_default,
+            memory_format=context.compute.torch_memory_format,
         )
+    context.log_event(
+        RunStarted(
+            run=context.run.path.name,
+            model=built.card.id,
+            strategy=recipe.strategy,
+            device=context.compute.device,
+            precision=context.compute.precision,
+            train_images=len(sets.train),
+            selection_images=len(sets.train if is_crossed else sets.selection),
+            report_images=len(sets.report),
+            epochs=recipe.max_epochs_or_default,
+            groups=tuple(group.name for group in context.plan.groups),
+            steps_per_epoch=0 if is_head_only else steps_per_epoch(len(sets.fit), recipe),
+            classes=built.num_classes,
+            work=work,
+            tasks=context.tasks.names,
+            teacher="" if context.teacher is None else context.teacher.name,
+        )
+    )
+    for notice in (
+        *dataset_notices(context.index, sets),
+        *rate_notices(recipe),
+        *task_notices(recipe, context.tasks),
+        *teacher_notices(recipe, context.teacher),
+    ):
+        context.log_event(notice)
+
+
+def _warn_of_changed_files(
+    context: TrainingContext, features: FrozenFeatures, hashes: tuple[str, ...]
+) -> None:
+    pairs = zip(hashes, features.raw.hashes, strict=True)
+    changed = sum(before != now for before, now in pairs if before)
+    if changed:
+        text = f"{changed:,} of the run's images have changed since it began."
+        context.log_event(Notice("warning", text))
+
+
+def _finish(context: TrainingContext, outcome: Outcome, seconds: float) -> RunResult:
+    """Write the report and the predictions, and log the end of the run."""
+    run = context.run
+    report: Report | None = None
+    if outcome.evaluation is not None:
+        report = outcome.evaluation.report
+        run.write_report(report)
+        run.write_predictions(outcome.evaluation.predictions)
+    status: Literal["done", "stopped"] = "stopped" if outcome.was_stopped else "done"
+    context.log_event(RunEnded(status, outcome.best_epoch, outcome.selection_accuracy))
+    if status == "done":
+        run.delete_state()
+    return RunResult(
+        run=run.path,
+        status=status,
+        model=context.built.card.id,
+        strategy=context.recipe.strategy,
+        epochs=outcome.epochs,
+        best_selection_accuracy=outcome.selection_accuracy,
+        report=report,
+        seconds=seconds,
+        best_epoch=outcome.best_epoch,
+        probe_selection_accuracy=outcome.probe_accuracy,
+    )
+
+
+def _log_end(
+    run: Run,
+    sink: Sink,
+    train: Callable[[Sink], RunResult],
+    *,
+    is_deterministic: bool,
+    world: World = SINGLE_PROCESS,
+) -> RunResult:
+    """Call `train(log_event)`; whatever ends it, the last event of the run says how."""
+    tensorboard = TensorBoardLog(run.tensorboard)
+
+    def log_event(event: Event) -> None:
+        if world.is_global_zero:
+            run.append_event(event)
+            tensorboard.log_event(event)
+            sink(event)
+
+    def log_failure(error: Exception) -> None:
+        has_diverged = isinstance(error, DivergedError)
+        with suppress(OSError):  # a disk that failed the run may fail its last line, too
+            log_event(RunEnded("failed", *_best_so_far(run), str(error), has_diverged))
+
+    try:
+        with deterministic(is_deterministic):
+            return train(log_event)
+    except Cancelled:
+        log_event(RunEnded("stopped", *_best_so_far(run)))
+        raise
+    except OSError as error:
+        failure = RunError(
+            f"The run stopped at {error.filename or run.path}: {error.strerror or error}.",
+            "Correct that and train again; the features already computed are kept.",
+        )
+        log_failure(failure)
+        raise failure from error
+    except Exception as error:
+        log_failure(error)
+        raise
+    finally:
+        tensorboard.close()
+
+
+def _best_so_far(run: Run) -> tuple[int, float]:
+    """Epoch and selection accuracy of the best model saved so far; -1 and 0 without one."""
+    accuracies: dict[int, float] = {}
+    best_epoch = -1
+    for event in run.read_events():
+        if isinstance(event, EpochDone):
+            accuracies[event.epoch] = event.selection_accuracy
+        elif isinstance(event, CheckpointSaved) and event.kind == "best":
+            best_epoch = event.epoch
+    return best_epoch, accuracies.get(best_epoch, 0.0)

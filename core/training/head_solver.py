@@ -1,10 +1,10 @@
 """The head on cached features: many regularised linear classifiers fitted side by side.
 
-One candidate per strength of the L2 penalty and per selection fold, plus one per strength that
-sees every training image; all advance together, one batched L-BFGS step an epoch. The held-out
-predictions of the folds choose the strength and the epoch (early stopping), and give the
-temperature; the head handed over is the candidate of that strength that saw every image. So no
-image is spent on choosing, and no choice is made on an image the chooser was fitted to.
+One candidate for each L2 penalty and selection fold, plus one for each penalty that is fitted to
+every training image; all advance together, one batched L-BFGS step an epoch. The predictions on the
+held-out folds choose the penalty and the epoch (early stopping), and give the temperature; the
+result is the candidate of that penalty that was fitted to every image. So no image is lost to
+choosing, and nothing is chosen on an image that the candidate was fitted to.
 
 Sources: L-BFGS, Nocedal & Wright, Numerical Optimization, alg. 7.4; one-standard-error rule,
 Breiman et al., Classification and Regression Trees (1984), 3.4.3; temperature, Guo et al. 2017;
@@ -25,10 +25,10 @@ from core.events import ShouldStop
 
 _MEMORY_BYTES = 1 << 30
 _PASS = 15_000_000_000
-"""Multiply-adds of one pass of all candidates, which is repeated some 50 times."""
+"""Most multiply-adds of one pass of all candidates; a fit takes some 50 passes."""
 _ROWS_X_LOGITS = 1 << 24
 _MAX_CROSS_FIT = 10_000
-"""Above so many training images one held-out part is plenty, and the others are not fitted."""
+"""Above this number of training images one held-out fold is enough."""
 _TEMPERATURE_ROWS = 20_000
 _CONVERGED = 1e-3
 _WORTH_THREADS = 100_000_000
@@ -38,9 +38,9 @@ _BETTER = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class HeadEpoch:
-    """One pass of all candidates over the features, counted from 1; figures of the one leading.
+    """One pass of all candidates over the features, counted from 1; figures of the best candidate.
 
-    Losses are cross-entropies in nats at the temperature that suits the selection images.
+    Losses are cross-entropies in nats at the temperature that fits the selection images best.
     """
 
     epoch: int
@@ -73,9 +73,10 @@ class FittedHead:
 
 @dataclass(frozen=True)
 class _Choice:
-    """Strength and figures that the selection images favour at one epoch."""
+    """The L2 penalty that the selection images choose at one epoch, and its figures."""
 
     strength: int
+    """Index of the penalty."""
     losses: torch.Tensor
     """float32 [M], per selection image"""
     accuracy: float
@@ -86,21 +87,21 @@ class _Choice:
         return float(self.losses.mean())
 
     def is_as_good_as(self, other: _Choice) -> bool:
-        """Within one standard error, paired: what is hard for both cancels."""
+        """Whether the losses differ by no more than one standard error, paired by image."""
         difference = self.losses - other.losses
         error = float(difference.std(correction=0)) / len(difference) ** 0.5
         return float(difference.mean()) <= error
 
 
 def multiply_adds(images: int, *, folds: int, classes: int, feature_dim: int) -> int:
-    """Of one forward pass of all heads that `fit_head` fits side by side."""
-    parts, strengths = _plan(images, folds, classes, feature_dim)
+    """Multiply-adds of one forward pass of all heads that `fit_head` fits side by side."""
+    parts, strengths = _search_space(images, folds, classes, feature_dim)
     return len(strengths) * (parts + 1) * images * classes * feature_dim
 
 
 def is_cross_fitted(images: int, *, folds: int, classes: int, feature_dim: int) -> bool:
-    """Whether all training images are held out in turn, or one part of them once."""
-    return _plan(images, folds, classes, feature_dim)[0] > 1
+    """Whether every fold is held out in turn, or only one."""
+    return _search_space(images, folds, classes, feature_dim)[0] > 1
 
 
 def fit_head(
@@ -115,18 +116,18 @@ def fit_head(
     on_epoch: Callable[[HeadEpoch], None] = lambda epoch: None,
     should_stop: ShouldStop = lambda: False,
 ) -> FittedHead:
-    """Fit, choose on the held-out folds, hand over.
+    """Fit a linear head; penalty, epoch and temperature are chosen on held-out folds.
 
     `features`: float32 [N, D]; `labels`: int64 [N] in 0…classes−1; `fold`: int64 [N], the
-    selection fold of each image. All on one device, where the work is done. A stop ends it at
-    the next epoch with the best head so far; the first epoch is always finished.
+    selection fold of each image. All on one device, which computes. `l2`: the one penalty
+    to use. A stop ends the fit after the current epoch, with the best head so far.
     """
     mean, std = features.mean(0), features.std(0, correction=0)
     std = torch.where(std > 1e-6 * std.max().clamp_min(1e-12), std, torch.ones_like(std))
     data = (features - mean) / std
 
     n, dim = data.shape
-    parts, strengths = _plan(n, int(fold.max()) + 1, classes, dim)
+    parts, strengths = _search_space(n, int(fold.max()) + 1, classes, dim)
     held_out = list(range(parts))
     strengths = strengths if l2 is None else [l2]
     candidates = _Candidates(data, labels, fold, held_out, classes=classes, strengths=strengths)
@@ -137,7 +138,7 @@ def fit_head(
     waited = 0
     epoch = 0
     was_stopped = False
-    with _threads_worth(candidates):
+    with _limited_threads(candidates):
         for moved in candidates.steps():
             logits = candidates.held_out_logits()[:, selected]
             choice = _choose(logits, truth)
@@ -162,8 +163,8 @@ def fit_head(
             if was_stopped or waited >= patience or epoch >= epochs or moved < _CONVERGED:
                 break
     assert best is not None
-    # The minimum over epochs of a noisy curve is partly luck. The fit that went further is the
-    # better bet unless the selection images say otherwise.
+    # The minimum over epochs of a noisy curve is partly luck: the last fit is the better choice
+    # unless it is significantly worse on the selection images.
     choice, best_epoch, weights = last if last[0].is_as_good_as(best[0]) else best
     scaled = weights[choice.strength] * choice.inverse_temperature
     weight = scaled[:, :-1] / std
@@ -184,9 +185,9 @@ def fit_head(
 
 
 @contextmanager
-def _threads_worth(candidates: _Candidates) -> Iterator[None]:
-    """One thread where a pass is so small that waking the others costs more than it saves, and
-    much more on a machine that is busy; the caller's count is put back."""
+def _limited_threads(candidates: _Candidates) -> Iterator[None]:
+    """Use one thread for passes so small that waking others costs more than it saves (much more on
+    a busy machine); restores the number of threads."""
     threads = torch.get_num_threads()
     if candidates.multiply_adds < _WORTH_THREADS:
         torch.set_num_threads(1)
@@ -196,10 +197,11 @@ def _threads_worth(candidates: _Candidates) -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _plan(images: int, folds: int, classes: int, dim: int) -> tuple[int, list[float]]:
-    """Parts to hold out and penalties to try, weak to strong: the most that memory and time allow.
+def _search_space(images: int, folds: int, classes: int, dim: int) -> tuple[int, list[float]]:
+    """How many folds to hold out, and the penalties to try, weak to strong.
 
-    All folds and penalties in half decades at best; then wider steps, then a single held-out part.
+    As many as memory and time allow: at best all folds and penalties in half decades, then wider
+    steps, then a single fold.
     """
     for parts in (folds, 1):
         if parts > 1 and images > _MAX_CROSS_FIT:
@@ -207,7 +209,7 @@ def _plan(images: int, folds: int, classes: int, dim: int) -> tuple[int, list[fl
         for stride in (1, 2, 3, 5):
             strengths = [10 ** (k / 2) for k in range(-8, 4, stride)]
             heads = len(strengths) * (parts + 1)
-            # L-BFGS keeps about 20 of each weight; the logits of two candidates per penalty stay.
+            # L-BFGS stores about 20 numbers a weight; logits of two candidates a penalty are kept.
             numbers = 20 * heads * classes * (dim + 1) + 2 * len(strengths) * images * classes
             if 4 * numbers <= _MEMORY_BYTES and heads * images * classes * dim <= _PASS:
                 return parts, strengths
@@ -234,7 +236,7 @@ class _Candidates:
         self._fold = fold
         self._classes = classes
         self._strengths = len(strengths)
-        # [folds + 1, N]: which images each candidate is fitted to; the last sees every one
+        # [folds + 1, N]: the images that each candidate is fitted to; the last one to all
         seen = torch.stack([(fold != f).float() for f in held_out] + [torch.ones(n, device=device)])
         self._share = (seen / seen.sum(1, keepdim=True)).repeat_interleave(self._strengths, 0)
         heads = self._share.shape[0]
@@ -253,7 +255,7 @@ class _Candidates:
     def steps(self) -> Iterator[float]:
         """Advance all candidates by one L-BFGS step; yields the largest relative fall of a loss.
 
-        After each step the logits of the accepted weights are at hand without another pass.
+        After each step the logits of the new weights are available without another pass.
         """
         loss, gradient = self._loss_and_gradient(self.weights)
         history: deque[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = deque(maxlen=8)
@@ -261,22 +263,24 @@ class _Candidates:
             direction = -_inverse_hessian_times(gradient, history)
             slope = _dot(gradient, direction)
             step = torch.ones_like(loss)
-            new_loss, new_gradient = self._loss_and_gradient(self.weights + _wide(step) * direction)
-            for _ in range(6):  # backtracking, each head for itself
+            new_loss, new_gradient = self._loss_and_gradient(
+                self.weights + _per_head(step) * direction
+            )
+            for _ in range(6):  # backtracking, separately for each head
                 is_bad = new_loss > loss + 1e-4 * step * slope + 1e-7 * loss.abs()
                 if not is_bad.any():
                     break
                 step = torch.where(is_bad, step * 0.3, step)
                 new_loss, new_gradient = self._loss_and_gradient(
-                    self.weights + _wide(step) * direction
+                    self.weights + _per_head(step) * direction
                 )
             is_worse = ~(new_loss <= loss + 1e-6 * loss.abs())
-            if is_worse.any():  # those stay where they are, and so must their logits
+            if is_worse.any():  # these keep their weights, and so must their logits
                 step = torch.where(is_worse, torch.zeros_like(step), step)
                 new_loss, new_gradient = self._loss_and_gradient(
-                    self.weights + _wide(step) * direction
+                    self.weights + _per_head(step) * direction
                 )
-            moved = _wide(step) * direction
+            moved = _per_head(step) * direction
             change = new_gradient - gradient
             curvature = _dot(moved, change)
             inverse = torch.where(
@@ -313,24 +317,24 @@ class _Candidates:
         return loss, gradient.view_as(weights) + self._l2 * penalised
 
     def _keep_logits(self, logits: torch.Tensor, rows: slice) -> None:
-        """Of each image: the logits of the candidates that did not see it, and that did."""
+        """Store each image's logits: of the candidates not fitted to it, of those fitted to all."""
         by_seen = logits.view(len(logits), -1, self._strengths, self._classes)
         self._logits_of_full[:, rows] = by_seen[:, -1].transpose(0, 1)
         fold = self._fold[rows]
         for position, number in enumerate(self._held_out):
-            mine = (fold == number).nonzero().squeeze(1)
-            self._logits_of_held_out[:, mine + rows.start] = by_seen[mine, position].transpose(0, 1)
+            own = (fold == number).nonzero().squeeze(1)
+            self._logits_of_held_out[:, own + rows.start] = by_seen[own, position].transpose(0, 1)
 
     def held_out_logits(self) -> torch.Tensor:
         """float32 [strengths, N, C]: each image by the candidates that were not fitted to it."""
         return self._logits_of_held_out
 
     def full_weights(self) -> torch.Tensor:
-        """float32 [strengths, C, D + 1] of the candidates that see every image; a copy."""
+        """float32 [strengths, C, D + 1] of the candidates fitted to every image; a copy."""
         return self.weights[-self._strengths :].clone()
 
     def train_figures(self, choice: _Choice) -> tuple[float, float]:
-        """Loss and accuracy on the training images of the head that would be handed over."""
+        """Loss and accuracy on the training images of the head that would be the result."""
         logits = self._logits_of_full[choice.strength] * choice.inverse_temperature
         loss = cross_entropy(logits, self._labels)
         return float(loss), float((logits.argmax(1) == self._labels).float().mean())
@@ -386,20 +390,20 @@ def _inverse_temperatures(logits: torch.Tensor, labels: torch.Tensor) -> torch.T
 def _inverse_hessian_times(
     gradient: torch.Tensor, history: deque[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
 ) -> torch.Tensor:
-    """The two-loop recursion, each head for itself. [H, C, D + 1]"""
+    """The L-BFGS two-loop recursion, separately for each head → [H, C, D + 1]."""
     q = gradient.clone()
     if not history:
-        return q / _wide(_dot(gradient, gradient).sqrt().clamp_min(1))
+        return q / _per_head(_dot(gradient, gradient).sqrt().clamp_min(1))
     weights = []
     for moved, change, inverse in reversed(history):
         weight = inverse * _dot(moved, q)
         weights.append(weight)
-        q -= _wide(weight) * change
+        q -= _per_head(weight) * change
     moved, change, _ = history[-1]
     scale = _dot(moved, change) / _dot(change, change).clamp_min(1e-20)
-    q *= _wide(torch.where(scale > 0, scale, torch.ones_like(scale)))
+    q *= _per_head(torch.where(scale > 0, scale, torch.ones_like(scale)))
     for (moved, change, inverse), weight in zip(history, reversed(weights), strict=True):
-        q += _wide(weight - inverse * _dot(change, q)) * moved
+        q += _per_head(weight - inverse * _dot(change, q)) * moved
     return q
 
 
@@ -408,5 +412,6 @@ def _dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return (a * b).sum((1, 2))
 
 
-def _wide(per_head: torch.Tensor) -> torch.Tensor:
-    return per_head.view(-1, 1, 1)
+def _per_head(numbers: torch.Tensor) -> torch.Tensor:
+    """[H] → [H, 1, 1]"""
+    return numbers.view(-1, 1, 1)

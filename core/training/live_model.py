@@ -1,7 +1,7 @@
-"""The model while it trains, for whoever wants to try it between two steps.
+"""The model while it trains, to be tried between two steps.
 
-Trying it changes nothing: the answers come from a copy of the weights, and nothing on the way
-draws a random number.
+Trying it changes nothing in the run: the answers come from a copy of the weights, and no random
+number is drawn.
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class CurrentModel:
-    """How far it is, and its weights. Good until `between_steps` returns."""
+class LiveModel:
+    """The model in training and how far it is. Valid until `between_steps` returns."""
 
-    trainee: FineTunedModel
+    model: FineTunedModel
     compute: Compute
     classes: tuple[str, ...]
     step: int
     """Steps done."""
     epoch: int
-    """The one under way, counted from 1."""
+    """The current one, counted from 1."""
 
     def classifier(self) -> Classifier:
-        """The weights of now (their running mean), ready to answer.
+        """A classifier with the current weights (their moving average, where there is one).
 
-        Its probabilities are those of the bare softmax: the temperature is measured when an epoch
-        ends. It keeps no training features, so it cannot tell what is unlike them.
+        Its probabilities are not calibrated: the temperature is measured when an epoch ends. It has
+        no training features, so it cannot say what is unlike the training images.
         """
         from core.evaluation.classifier import Classifier
 
         return Classifier(
             f"step {self.step:,}",
-            self.trainee.kept,
+            self.model.inference_model,
             self.compute,
             classes=self.classes,
-            head=self.trainee.head(),
+            head=self.model.head(),
         )
 
 
-BetweenSteps = Callable[[CurrentModel], None]
+BetweenSteps = Callable[[LiveModel], None]

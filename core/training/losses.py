@@ -1,4 +1,4 @@
-"""What is minimised: cross-entropy or focal loss, with smoothed labels and weights of classes."""
+"""The loss: cross-entropy or focal loss, with label smoothing and class weights."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from core.recipe.recipe import Recipe
 
 @dataclass(frozen=True)
 class Loss:
-    """The loss of a batch, summed over its images, so that parts of a step add up to the whole.
+    """The loss of a batch, summed over its images, so that micro-batches add up to the whole step.
 
-    class_weights: float32 [C], a factor for each class; None: all count alike.
+    class_weights: float32 [C], a factor for each class; None: all are 1.
     """
 
     label_smoothing: float = 0.0
@@ -39,12 +39,12 @@ class Loss:
                 reduction="sum",
             )
         classes = logits.shape[1]
-        shares = truth if truth.is_floating_point() else one_hot(truth, classes).to(logits)
-        shares = shares * (1 - self.label_smoothing) + self.label_smoothing / classes
+        target = truth if truth.is_floating_point() else one_hot(truth, classes).to(logits)
+        target = target * (1 - self.label_smoothing) + self.label_smoothing / classes
         if weights is not None:
-            shares = shares * weights
-        logs = logits.log_softmax(1)
-        return -(shares * (1 - logs.exp()) ** self.gamma * logs).sum()
+            target = target * weights
+        log_p = logits.log_softmax(1)
+        return -(target * (1 - log_p.exp()) ** self.gamma * log_p).sum()
 
 
 def make_loss(recipe: Recipe, labels: Tensor, classes: Sequence[str]) -> Loss:
@@ -60,20 +60,22 @@ def make_loss(recipe: Recipe, labels: Tensor, classes: Sequence[str]) -> Loss:
 
 
 def _weights(
-    wish: Literal["none", "balanced"] | Mapping[str, float], labels: Tensor, classes: Sequence[str]
+    setting: Literal["none", "balanced"] | Mapping[str, float],
+    labels: Tensor,
+    classes: Sequence[str],
 ) -> Tensor | None:
-    if wish == "none":
+    if setting == "none":
         return None
-    if wish == "balanced":
-        # Each class weighs as much as any other, and an image one on the average.
+    if setting == "balanced":
+        # All classes weigh the same in total, and the mean weight of an image is 1.
         counts = torch.bincount(labels, minlength=len(classes)).clamp_min(1)
         return len(labels) / (len(classes) * counts.float())
-    assert not isinstance(wish, str)
-    for name in wish:
+    assert not isinstance(setting, str)
+    for name in setting:
         if name not in classes:
             near = difflib.get_close_matches(name, classes, n=1)
             raise AppError(
                 f"The recipe's class_weights names “{name}”, and the dataset has no such class.",
                 f"Did you mean “{near[0]}”?" if near else f"It has: {', '.join(classes[:20])}.",
             )
-    return torch.tensor([float(wish.get(name, 1.0)) for name in classes])
+    return torch.tensor([float(setting.get(name, 1.0)) for name in classes])

@@ -1,8 +1,7 @@
-"""Several questions about a picture, one backbone: which are learned, their cuts of the one head,
-and their loss.
+"""Multi-task learning: which further label columns are learned, their outputs and their loss.
 
-The head is a single linear layer: the classes of the label first, then those of each task. The
-label chooses the epoch; the tasks learn along.
+One backbone and one linear head: the classes of the label first, then those of each task. The
+label alone chooses the epoch.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from core.training.losses import Loss
 
 @dataclass(frozen=True)
 class TaskPlan:
-    """The tasks that are learned beside the label, and what each counts in the loss."""
+    """The tasks that are learned beside the label, and the weight of each in the loss."""
 
     tasks: tuple[Task, ...] = ()
     weights: tuple[float, ...] = ()
@@ -46,46 +45,43 @@ class TaskPlan:
         columns = [task.labels[positions].astype(np.int64) for task in self.tasks]
         return torch.from_numpy(np.stack(columns, axis=1))
 
-    def cut(self, rows: Tensor, *, main: int) -> list[Tensor]:
-        """The tasks' parts of logits or shares, [N, main + all classes of the tasks]."""
-        return list(rows[:, main:].split(self.sizes, dim=1))
-
-    def shares(self, labels: Tensor) -> Tensor:
-        """One-hot for each task side by side, float32 [N, classes of all tasks]; nothing where the
-        label is missing. labels: int64 [N, tasks]."""
+    def one_hot(self, labels: Tensor) -> Tensor:
+        """One-hot of all tasks side by side, float32 [N, classes of all tasks], zeros where a label
+        is missing. labels: int64 [N, tasks]."""
         parts = []
         for column, size in zip(labels.unbind(1), self.sizes, strict=True):
             row = one_hot(column.clamp_min(0), size).float()
             parts.append(row * (column != NO_LABEL).unsqueeze(1))
         return torch.cat(parts, dim=1)
 
-    def blend(self, main_loss: Tensor, logits: Tensor, shares: Tensor, loss: Loss) -> Tensor:
+    def blend(self, main_loss: Tensor, logits: Tensor, truth: Tensor, loss: Loss) -> Tensor:
         """The weighted sum of all losses, each summed over the images that have its label.
 
-        logits: float [N, main + classes of all tasks]; shares: float [N, classes of all tasks], of
-        mixed images too. Smoothing and focus are the recipe's; weights of classes the label's own.
+        logits: float [N, main + classes of all tasks]; truth: float [N, classes of all tasks],
+        one-hot or mixed. Label smoothing and focal gamma are those of `loss`; its class weights
+        belong to the label alone.
         """
-        main = logits.shape[1] - shares.shape[1]
+        logits = logits[:, logits.shape[1] - truth.shape[1] :]
         total = self.main_weight * main_loss
         parts = zip(
-            self.cut(logits, main=main), self.cut(shares, main=0), self.weights, strict=True
+            logits.split(self.sizes, 1), truth.split(self.sizes, 1), self.weights, strict=True
         )
-        for part, wanted, weight in parts:
-            total = total + weight * _loss(part, wanted, loss)
+        for task_logits, task_truth, weight in parts:
+            total = total + weight * _loss(task_logits, task_truth, loss)
         return total
 
 
 NO_TASKS = TaskPlan()
 
 
-def _loss(logits: Tensor, shares: Tensor, loss: Loss) -> Tensor:
-    """logits, shares: float [N, C] → []; an image counts by the sum of its shares."""
-    spread = shares.sum(1, keepdim=True) * loss.label_smoothing / logits.shape[1]
-    wanted = shares * (1 - loss.label_smoothing) + spread
-    logs = logits.log_softmax(1)
+def _loss(logits: Tensor, truth: Tensor, loss: Loss) -> Tensor:
+    """logits, truth: float [N, C] → []; an image whose truth is all zeros counts nothing."""
+    spread = truth.sum(1, keepdim=True) * loss.label_smoothing / logits.shape[1]
+    target = truth * (1 - loss.label_smoothing) + spread
+    log_p = logits.log_softmax(1)
     if loss.gamma:
-        wanted = wanted * (1 - logs.exp()) ** loss.gamma
-    return -(wanted * logs).sum()
+        target = target * (1 - log_p.exp()) ** loss.gamma
+    return -(target * log_p).sum()
 
 
 def plan_tasks(recipe: Recipe, index: DatasetIndex) -> TaskPlan:
@@ -128,8 +124,8 @@ def _check_names(names: Iterable[str], there: Iterable[str], key: str) -> None:
         )
 
 
-def notices_of_tasks(recipe: Recipe, plan: TaskPlan) -> list[Notice]:
-    """What is learned beside the label, and what of it chooses."""
+def task_notices(recipe: Recipe, plan: TaskPlan) -> list[Notice]:
+    """Which tasks are learned, for the log."""
     if not plan.tasks:
         if recipe.tasks == "all":
             return [Notice("warning", "The dataset has no further label columns to learn.")]
@@ -139,15 +135,15 @@ def notices_of_tasks(recipe: Recipe, plan: TaskPlan) -> list[Notice]:
 
 
 def labelled(labels: Tensor, rows: npt.NDArray[np.int64], name: str) -> npt.NDArray[np.int64]:
-    """The rows (int64 [M]) whose label of a task, of int64 [N], is there.
+    """Those of `rows` (int64 [M]) that have a label of the task; labels: int64 [N], of all rows.
 
-    Raises: DatasetError where they do not show two classes: nothing could be told apart.
+    Raises: DatasetError where they have fewer than two classes.
     """
-    there = rows[(labels[rows] != NO_LABEL).numpy()]
-    if len(labels[there].unique()) < 2:
+    found = rows[(labels[rows] != NO_LABEL).numpy()]
+    if len(labels[found].unique()) < 2:
         raise DatasetError(
-            f"The {len(there):,} training images with a label of the task “{name}” do not show "
+            f"The {len(found):,} training images with a label of the task “{name}” do not show "
             "two classes of it.",
             "Label more of them, or leave the task out.",
         )
-    return there
+    return found

@@ -14,30 +14,30 @@ from core.training.head_solver import FittedHead, fit_head
 
 
 def probe_head(
-    job: TrainingContext,
-    frozen: FrozenFeatures,
+    context: TrainingContext,
+    features: FrozenFeatures,
     rows: npt.NDArray[np.int64],
     labels: torch.Tensor,
     *,
     classes: int,
 ) -> FittedHead:
-    """Fitted to these rows of `frozen`, int64 [M], with their labels, int64 [M]; calibrated.
+    """A calibrated head fitted to these rows of `features` (int64 [M]; labels: int64 [M]).
 
-    Raises: Cancelled.
+    Four folds of the rows choose its penalty and epoch. Raises: Cancelled.
     """
-    folds = stratified_folds(labels.numpy(), folds=4, seed=job.recipe.seed, fewest=2)
+    folds = stratified_folds(labels.numpy(), folds=4, seed=context.recipe.seed, fewest=2)
     if len(np.unique(folds)) < 2:
         folds = np.arange(len(folds)) % 2
-    device = torch.device(job.compute.device)
+    device = torch.device(context.compute.device)
     head = fit_head(
-        frozen.vectors[rows].to(device),
+        features.vectors[rows].to(device),
         labels.to(device),
         torch.from_numpy(np.unique(folds, return_inverse=True)[1].astype(np.int64)).to(device),
         classes=classes,
         epochs=Recipe().max_epochs_or_default,
         patience=Recipe().patience,
-        l2=job.recipe.l2,
-        should_stop=job.should_stop,
+        l2=context.recipe.l2,
+        should_stop=context.should_stop,
     )
-    check_stop(job.should_stop)
+    check_stop(context.should_stop)
     return head

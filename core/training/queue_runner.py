@@ -1,4 +1,4 @@
-"""One entry of the queue, worked off: its dataset opened, its run trained, its end written down."""
+"""Trains one entry of the queue: opens its dataset, trains its run and records how it ended."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from core.training.fit import fit
 from core.training.live_model import BetweenSteps
 
 
-def work_off(
+def train_entry(
     queue: Queue,
     entry: QueueEntry,
     *,
@@ -22,9 +22,9 @@ def work_off(
     should_stop: ShouldStop = never_stop,
     between_steps: BetweenSteps | None = None,
 ) -> RunResult:
-    """Train what `queue.start_next()` gave; whatever happens, the queue knows how it ended.
+    """Train an entry that `queue.take()` returned; the queue records how it ended.
 
-    Raises: as `fit`; the queue then says `failed` with the reason, or `stopped`.
+    Raises: as `fit`; the entry is then `failed`, with the reason, or `stopped`.
     """
     try:
         recipe = entry.recipe()

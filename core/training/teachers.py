@@ -1,8 +1,11 @@
-"""Who teaches: a model, a file or a run is opened and made ready to answer for a student."""
+"""Loads the teacher of a distillation (a model, a file or a run) and makes it answer for the
+student's classes.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +26,7 @@ from core.system import atomic_files
 from core.training.context import FrozenFeatures, TrainingContext, embed
 from core.training.distillation import LoadedTeacher, Teacher
 from core.training.loop.batches import TrainingSet
-from core.training.loop.validate import judgement_of
+from core.training.loop.validate import validation_result
 from core.training.probe import probe_head
 from core.words import list_some
 
@@ -31,17 +34,17 @@ _NAMES_SHOWN = 5
 
 
 def check_teacher(recipe: Recipe) -> None:
-    """Raises: AppError where the recipe's strategy leaves nothing to teach."""
+    """Raises: AppError where the recipe's strategy cannot use a teacher."""
     if recipe.teacher is not None and recipe.strategy == "feature-extraction":
         raise AppError(
-            f"“{recipe.teacher}” cannot teach feature extraction: its head is solved for on stored "
-            "features, in no steps that a teacher could look at.",
-            "Choose the strategy partial, full or scratch, or take the teacher away.",
+            f"“{recipe.teacher}” cannot teach feature extraction: its head is fitted directly on "
+            "stored features, in no steps that a teacher could take part in.",
+            "Choose the strategy partial, full or scratch, or remove the teacher.",
         )
 
 
-def open_expert(recipe: Recipe, classes: tuple[str, ...]) -> LoadedTeacher | None:
-    """The recipe's teacher; None where it names none or gives it no weight.
+def load_teacher(recipe: Recipe, classes: tuple[str, ...]) -> LoadedTeacher | None:
+    """The recipe's teacher; None where there is none or its weight in the loss is 0.
 
     Raises: AppError where there is no such model or run, or a run answers for other classes.
     """
@@ -51,7 +54,7 @@ def open_expert(recipe: Recipe, classes: tuple[str, ...]) -> LoadedTeacher | Non
         return None
     store = RunStore()
     if text.startswith("run:") or is_run(Path(text)) or is_run(store.root / text):
-        return _open_run(store.open(text), classes)
+        return _load_run(store.open(text), classes)
     try:
         card = resolve_model(text)
     except ModelError as error:
@@ -74,7 +77,7 @@ def open_expert(recipe: Recipe, classes: tuple[str, ...]) -> LoadedTeacher | Non
     return LoadedTeacher(card.id, built, None, (), digest)
 
 
-def _open_run(run: Run, classes: tuple[str, ...]) -> LoadedTeacher:
+def _load_run(run: Run, classes: tuple[str, ...]) -> LoadedTeacher:
     loaded = load_checkpoint(run.best)
     if sorted(loaded.classes) != sorted(classes):
         raise AppError(
@@ -88,121 +91,125 @@ def _open_run(run: Run, classes: tuple[str, ...]) -> LoadedTeacher:
     return LoadedTeacher(run.path.name, loaded.built, loaded.head, order, digest, run)
 
 
-def notices_of_teacher(recipe: Recipe, expert: LoadedTeacher | None) -> list[Notice]:
-    """Who teaches, and how much of a say it has."""
+def _some(names: tuple[str, ...]) -> str:
+    more = len(names) - _NAMES_SHOWN
+    return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def teacher_notices(recipe: Recipe, teacher: LoadedTeacher | None) -> list[Notice]:
+    """The teacher and its weight in the loss, for the log; nothing without one."""
     if recipe.teacher is None:
         return []
-    if expert is None:
+    if teacher is None:
         text = f"The teacher model {recipe.teacher} is not used: distill_weight is 0."
     else:
         text = (
-            f"Teacher model: {full_name(expert.name)}. Its answers weigh "
+            f"Teacher model: {full_name(teacher.name)}. Its answers weigh "
             f"{recipe.distill_weight:.0%} of the loss, at temperature "
             f"{recipe.distill_temperature:g}."
         )
     return [Notice("info", text)]
 
 
-def check_unchanged(expert: LoadedTeacher | None, before: dict[str, Any]) -> None:
-    """`before`: what the run noted of its teacher when it began.
+def check_unchanged(teacher: LoadedTeacher | None, before: Mapping[str, Any]) -> None:
+    """Check a resumed run's teacher. `before`: `resolved` of the run's environment.
 
-    Raises: RunError where that one had other weights: the run would not go on as it began.
+    Raises: RunError where its weights are others than when the run began.
     """
-    was = before.get("teacher") or {}
-    if expert is not None and was.get("digest") not in (None, expert.digest):
+    recorded = before.get("teacher") or {}
+    if teacher is not None and recorded.get("digest") not in (None, teacher.digest):
         raise RunError(
-            f"The teacher {full_name(expert.name)} has other weights than when the run began.",
+            f"The teacher {full_name(teacher.name)} has other weights than when the run began.",
             "Put its files back as they were, or train anew with the run's settings.",
         )
 
 
-def ready_teacher(
-    job: TrainingContext, frozen: FrozenFeatures, data: TrainingSet
+def make_teacher(
+    context: TrainingContext, features: FrozenFeatures, data: TrainingSet
 ) -> Teacher | None:
-    """The job's teacher, ready to answer; where its head knows other classes it first gets one on
-    its own frozen features of the images that are learned from, which the run keeps.
+    """The teacher of the context, ready to answer for the student's classes; None without one.
 
-    Raises: DatasetError, Cancelled.
+    A teacher of other classes first gets a head, fitted to its own frozen features of the training
+    images; the run keeps it until it is done. Raises: DatasetError, Cancelled.
     """
-    expert = job.expert
-    if expert is None:
+    teacher = context.teacher
+    if teacher is None:
         return None
-    head, order = expert.head, expert.order
-    if expert.needs_head:
-        head = job.world.broadcast_call(lambda: _read_head(job.run.teacher))
+    head, order = teacher.head, teacher.order
+    if teacher.needs_head:
+        head = context.world.broadcast_call(lambda: _read_head(context.run.teacher))
         if head is None:
-            head = _fitted(job, expert, frozen, data)
-        order = tuple(range(len(job.index.classes)))
-    _tell_seen_pictures(job, expert, frozen)
+            head = _fit_head(context, teacher, features, data)
+        order = tuple(range(len(context.index.classes)))
+    _warn_of_report_images(context, teacher, features)
     return Teacher(
-        expert.built,
+        teacher.built,
         head,
         order,
-        job.compute,
-        student=job.built.preprocessing,
-        temperature=job.recipe.distill_temperature,
-        weight=job.recipe.distill_weight,
+        context.compute,
+        student=context.built.preprocessing,
+        temperature=context.recipe.distill_temperature,
+        weight=context.recipe.distill_weight,
     )
 
 
-def _fitted(
-    job: TrainingContext, expert: LoadedTeacher, frozen: FrozenFeatures, data: TrainingSet
+def _fit_head(
+    context: TrainingContext, teacher: LoadedTeacher, features: FrozenFeatures, data: TrainingSet
 ) -> Head:
-    """The probe on the teacher's features, and what the selection images say of it."""
+    """A head on the teacher's features; its accuracy on the selection images is logged."""
 
-    def sink(event: object) -> None:
+    def emit(event: object) -> None:
         if isinstance(event, Progress):
-            job.sink(dataclasses.replace(event, note=f"{event.note} for the teacher"))
+            context.emit(dataclasses.replace(event, note=f"{event.note} for the teacher"))
 
-    # What cannot be read was said already, of the student's own features.
-    theirs = dataclasses.replace(job, built=expert.built, tell=no_sink, sink=sink)
-    seen = embed(theirs)
+    # Unreadable files were logged already, with the student's own features.
+    own = dataclasses.replace(context, built=teacher.built, log_event=no_sink, emit=emit)
+    embedded = embed(own)
 
     def fit() -> Head:
-        job.sink(Progress(0, 0, "fitting the teacher's head"))
-        rows = data.fit[seen.features.is_ok[data.fit]]
-        fitted = probe_head(theirs, seen, rows, frozen.labels[rows], classes=len(job.index.classes))
+        context.emit(Progress(0, 0, "fitting the teacher's head"))
+        rows = data.fit[embedded.raw.is_ok[data.fit]]
+        labels, classes = features.labels[rows], len(context.index.classes)
+        fitted = probe_head(own, embedded, rows, labels, classes=classes)
         head = Head(fitted.weight.cpu(), fitted.bias.cpu())
-        chosen = data.selection[seen.features.is_ok[data.selection]]
-        judged = judgement_of(seen.vectors[chosen], head, frozen.labels[chosen])
-        job.tell(
+        rows = data.selection[embedded.raw.is_ok[data.selection]]
+        result = validation_result(embedded.vectors[rows], head, features.labels[rows])
+        context.log_event(
             Notice(
                 "info",
-                f"{full_name(expert.name)} was pretrained for other classes: it teaches with a "
-                "head on its "
-                f"own frozen features, right on {judged.accuracy:.1%} of the {len(chosen):,} "
-                "selection images.",
+                f"{full_name(teacher.name)} was pretrained for other classes: it answers with a "
+                f"head on its own frozen features, right on {result.accuracy:.1%} of the "
+                f"{len(rows):,} selection images.",
             )
         )
-        _write_head(job.run.teacher, head)
+        _write_head(context.run.teacher, head)
         return head
 
-    return job.world.broadcast_call(fit)
+    return context.world.broadcast_call(fit)
 
 
-def _tell_seen_pictures(
-    job: TrainingContext, expert: LoadedTeacher, frozen: FrozenFeatures
+def _warn_of_report_images(
+    context: TrainingContext, teacher: LoadedTeacher, features: FrozenFeatures
 ) -> None:
-    """A teacher that learned from images of the report has told of them: the report may flatter."""
-    if expert.run is None:
+    """Warn where the teacher was trained on images of the report, which makes it look better."""
+    if teacher.run is None:
         return
     try:
-        about = expert.run.read_dataset()
-        learned = {
+        record = teacher.run.read_dataset()
+        trained_on = {
             content
-            for content, role in zip(about["hashes"], about["roles"], strict=True)
+            for content, role in zip(record["hashes"], record["roles"], strict=True)
             if role == "train" and content
         }
     except (RunError, KeyError, ValueError):  # a run handed over without its record
         return
-    reported = {frozen.features.hashes[int(i)] for i in frozen.reports}
-    if seen := len(learned & reported):
-        job.tell(
+    reported = {features.raw.hashes[int(i)] for i in features.report_rows}
+    if shared := len(trained_on & reported):
+        context.log_event(
             Notice(
                 "warning",
-                f"The teacher {full_name(expert.name)} was trained on {seen:,} of the "
-                f"{len(reported):,} "
-                "pictures of the report: what it tells of them may flatter the report.",
+                f"The teacher {full_name(teacher.name)} was trained on {shared:,} of the "
+                f"{len(reported):,} images of the report: the report may be too good.",
             )
         )
 

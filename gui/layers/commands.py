@@ -122,16 +122,16 @@ class LayerCommands(CommandSet):
 
     def presets(self, layers: Layers, recipe: Recipe) -> dict[str, bool]:
         """The presets there are for this model → whether the recipe is one of them now."""
-        from core.plan.layer_plan import trains_alike, with_last_groups
+        from core.plan.layer_plan import train_same_layers, with_last_groups
 
         found: dict[str, bool] = {}
         taken: list[Recipe] = []
         for preset, number in _COUNTS.items():
             made = with_last_groups(recipe, number)
             # A model of one layer group has no last two.
-            is_new = not any(trains_alike(made, other, layers.tree) for other in taken)
+            is_new = not any(train_same_layers(made, other, layers.tree) for other in taken)
             if is_new or preset == "all":
-                is_now = not any(found.values()) and trains_alike(recipe, made, layers.tree)
+                is_now = not any(found.values()) and train_same_layers(recipe, made, layers.tree)
                 found[preset] = is_now
                 taken.append(made)
         advised = self._advice_for(layers)

@@ -46,15 +46,15 @@ def percent(share: float) -> str:
 
 
 def memory_text(plan: LayerPlan) -> str:
-    """What training needs beside the model: gradients, the optimizer, the running mean."""
+    """What training needs beside the model: gradients, the optimizer, the EMA."""
     if plan.recipe.strategy == _SOLVER:
         return "No gradients and no optimizer: the head is fitted directly to cached features"
     parts = [
         f"gradients {megabytes(plan.gradient_bytes)}",
         f"optimizer {megabytes(plan.optimizer_bytes)}",
     ]
-    if plan.average_bytes:
-        parts.append(f"running mean {megabytes(plan.average_bytes)}")
+    if plan.ema_bytes:
+        parts.append(f"EMA {megabytes(plan.ema_bytes)}")
     return "Memory: " + ", ".join(parts)
 
 

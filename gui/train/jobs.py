@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
     from core.recipe.plan import Plan
     from core.runs.run_folder import RunResult
-    from core.training.live_model import CurrentModel
+    from core.training.live_model import LiveModel
 
 
 def train(values: dict[str, Any], dataset: DatasetIndex, context: JobContext) -> RunResult:
@@ -33,16 +33,16 @@ def train(values: dict[str, Any], dataset: DatasetIndex, context: JobContext) ->
     from core.recipe.recipe import new_recipe
     from core.runs.store import RunStore
     from core.training.fit import fit
-    from core.training.torchrun import fit_together, processes_of
+    from core.training.torchrun import fit_with_torchrun, process_count
 
     recipe = new_recipe(values)
-    if processes_of(recipe) > 1:
-        send = ProgressFromEvents(context).send
-        return fit_together(recipe, dataset, sink=send, should_stop=context.should_stop)
+    if process_count(recipe) > 1:
+        on_event = ProgressFromEvents(context).on_event
+        return fit_with_torchrun(recipe, dataset, sink=on_event, should_stop=context.should_stop)
     run = RunStore().create(dataset.name or dataset.root.name, recipe)
     listener = ProgressFromEvents(context)
     return fit(
-        recipe, dataset, run, sink=listener.send, should_stop=context.should_stop,
+        recipe, dataset, run, sink=listener.on_event, should_stop=context.should_stop,
         between_steps=listener.answer,
     )  # fmt: skip
 
@@ -51,17 +51,17 @@ def resume_run(path: Path, context: JobContext) -> RunResult:
     """Resume a stopped run; its earlier events are sent again first, for the curves."""
     from core.runs.store import RunStore
     from core.training.fit import resume
-    from core.training.torchrun import processes_of, resume_together
+    from core.training.torchrun import process_count, resume_with_torchrun
 
     run = RunStore().open(path)  # a run that failed is known by its name alone
     listener = ProgressFromEvents(context)
     for event in run.read_events():
         if not isinstance(event, RunEnded):
-            listener.send(event)
-    if processes_of(run.read_recipe()) > 1:
-        return resume_together(run, sink=listener.send, should_stop=context.should_stop)
+            listener.on_event(event)
+    if process_count(run.read_recipe()) > 1:
+        return resume_with_torchrun(run, sink=listener.on_event, should_stop=context.should_stop)
     return resume(
-        run, sink=listener.send, should_stop=context.should_stop, between_steps=listener.answer
+        run, sink=listener.on_event, should_stop=context.should_stop, between_steps=listener.answer
     )
 
 
@@ -78,7 +78,7 @@ class ProgressFromEvents:
         self._epochs = 0
         self._steps = 0  # in an epoch; 0 where a head is fitted to cached features
 
-    def send(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         self._context.sink(event)
         if isinstance(event, RunStarted):
             self._epochs, self._steps = event.epochs, event.steps_per_epoch
@@ -91,8 +91,8 @@ class ProgressFromEvents:
         elif isinstance(event, EpochDone) and not self._steps:
             self._context.on_progress(event.epoch, self._epochs, "training the head")
 
-    def answer(self, model: CurrentModel) -> None:
-        """Classify the pictures that the window has sent: between two steps, and while paused."""
+    def answer(self, model: LiveModel) -> None:
+        """Answer what the window asks of the model, between two steps and while it is paused."""
         if self._load is None:
             self._load = LoadSampler(self._device)
         if load := self._load.sample():

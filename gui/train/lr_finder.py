@@ -19,9 +19,9 @@ from core.training.lr_finder.curve import (
     HIGHEST,
     LOWEST,
     STEPS,
+    describe_rate,
     rate_text,
     rounded,
-    say_at,
     write_points,
 )
 from gui.kit import dialogs, theme
@@ -199,7 +199,7 @@ class RateFinder(QDialog):
 
     def _show_rate(self, rate: float) -> None:
         reading = self.curve.reading if self.curve is not None else None
-        self.at_marker.setText(say_at(self._points, reading, rate))
+        self.at_marker.setText(describe_rate(self._points, reading, rate))
         self._show_controls(is_on=self._commands.is_on)
         self._describe()
 

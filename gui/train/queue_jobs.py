@@ -89,14 +89,14 @@ def take_from_queue(context: JobContext) -> QueueEntry | None:
 def train_entry(entry: QueueEntry, context: JobContext) -> RunResult:
     """Train an entry; the queue on the disk records how it ended."""
     from core.runs.queue import Queue
-    from core.training.queue_runner import work_off
+    from core.training import queue_runner
 
     listener = ProgressFromEvents(context)
-    return work_off(
+    return queue_runner.train_entry(
         Queue(),
         entry,
         on_progress=context.on_progress,
-        sink=listener.send,
+        sink=listener.on_event,
         should_stop=context.should_stop,
         between_steps=listener.answer,
     )

@@ -112,11 +112,11 @@ def test_what_the_loop_costs_over_bare_steps(shared_data):
     index = scan(folder)
     recipe = Recipe(model=MODEL, strategy="full", max_epochs=1, ema_decay=0)
     in_loop: list[float] = []
-    learn = FineTunedModel.learn
+    learn = FineTunedModel.forward_backward
 
-    def timed(trainee, views, labels, **how):
+    def timed(model, views, labels, **how):
         begin = time.perf_counter()
-        learned = learn(trainee, views, labels, **how)
+        learned = learn(model, views, labels, **how)
         in_loop.append(time.perf_counter() - begin)
         return learned
 
@@ -127,7 +127,7 @@ def test_what_the_loop_costs_over_bare_steps(shared_data):
             stamps.append(time.perf_counter())
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(FineTunedModel, "learn", timed)
+        patch.setattr(FineTunedModel, "forward_backward", timed)
         run = RunStore().create(index.name, recipe)
         fit(recipe, index, run, sink=sink, should_stop=lambda: len(stamps) > 6)
     steps = len(stamps) - 1

@@ -46,6 +46,7 @@ from gui.models import jobs as model_jobs
 from gui.runs import jobs as run_jobs
 from gui.shell import crashes, start_up
 from gui.shell.main_window import MainWindow
+from gui.train import jobs as train_jobs
 from helpers import WAIT_MS
 
 

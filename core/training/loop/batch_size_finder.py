@@ -1,7 +1,7 @@
-"""How many images to learn from at once, found by trying on noise.
+"""Finds the batch size by trying some on noise.
 
-More at once make better use of a device until it is full; but fewer steps an epoch also teach less.
-So: the usual number where it fits, more only as long as that is faster, and never so many that an
+A larger batch makes better use of a device until it is full, but fewer steps in an epoch also learn
+less. So: the default where it fits, more only as long as that is faster, and never so many that an
 epoch has fewer than eight steps.
 """
 
@@ -31,11 +31,11 @@ _FASTER = 1.1
 _SHARE_OF_MEMORY = 0.8
 
 Attempt = Callable[[int], float | None]
-"""Learns from so many images at once; returns images a second, None where they do not fit."""
+"""Takes a step on a batch of this size; returns images/s, None where it does not fit."""
 
 
 def find_batch_size(attempt: Attempt, *, fit_images: int) -> int:
-    """A power of two. `fit_images`: that an epoch learns from."""
+    """The batch size to use, a power of two. `fit_images`: how many an epoch has."""
     most = _MOST
     while most > 1 and most * _FEWEST_STEPS > fit_images:
         most //= 2
@@ -57,29 +57,30 @@ def find_batch_size(attempt: Attempt, *, fit_images: int) -> int:
 def batch_size_for(
     recipe: Recipe, built: BuiltModel, plan: Plan, compute: Compute, *, fit_images: int
 ) -> int:
-    """`find_batch_size` for a model here, all layers open that ever train. `built` stays as it is;
-    the trial takes seconds on a GPU, and a few steps on the CPU."""
+    """`find_batch_size` for a model on this machine, with all layers open that ever train.
+
+    `built` is not changed. Takes seconds on a GPU, and a few steps on the CPU.
+    """
     if fit_images <= 2 * _FEWEST_STEPS:  # nothing to choose between
         return min(DEFAULT_BATCH_SIZE, max(1, fit_images // _FEWEST_STEPS))
-    twin = built.with_module(copy.deepcopy(built.module))
+    built = built.with_module(copy.deepcopy(built.module))
     head = Head(torch.zeros(built.num_classes, built.feature_dim), torch.zeros(built.num_classes))
-    trainee = FineTunedModel(
-        twin, head, plan, compute, learns_statistics=recipe.strategy == "scratch"
+    model = FineTunedModel(
+        built, head, plan, compute, train_batch_norm=recipe.strategy == "scratch"
     )
-    trainee.open([group.name for group in plan.groups if group.is_trained])
-    optimizer = make_optimizer(trainee, recipe, plan)
-    side = built.preprocessing
-    numbers = torch.Generator().manual_seed(0)
+    model.set_trainable([group.name for group in plan.groups if group.is_trained])
+    optimizer = make_optimizer(model, recipe, plan)
+    shape = (3, built.preprocessing.height, built.preprocessing.width)
+    generator = torch.Generator().manual_seed(0)
 
     def attempt(size: int) -> float | None:
-        shape = (3, side.height, side.width)
         views = [
-            TrainingView(torch.randint(0, 256, shape, dtype=torch.uint8, generator=numbers))
+            TrainingView(torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator))
             for _ in range(size)
         ]
         labels = torch.arange(size) % built.num_classes
         stepper = Stepper(
-            trainee, optimizer, recipe.with_values(accumulate=1), Loss(), tell=lambda event: None
+            model, optimizer, recipe.with_values(accumulate=1), Loss(), log_event=lambda event: None
         )
         available = available_bytes()
         try:
@@ -95,5 +96,5 @@ def batch_size_for(
         is_tight = compute.device == "cpu" and peak.growth_bytes > _SHARE_OF_MEMORY * available
         return None if stepper.halvings or is_tight else size / seconds
 
-    with trainee.working():
+    with model.thread_pool():
         return find_batch_size(attempt, fit_images=fit_images)

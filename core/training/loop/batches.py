@@ -1,4 +1,4 @@
-"""The pictures of a fine-tuning in the order in which they are learned from, one step at a time."""
+"""The images of each step of an epoch, decoded and augmented ahead of time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from core.recipe.recipe import Recipe
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Pictures and their labels. `fit` and `selection` are positions into both."""
+    """Images and their labels. `fit` and `selection` are positions into both: the images that are
+    learned from, and those held out."""
 
     pixels: PixelCache
     labels: Tensor
@@ -32,8 +33,9 @@ class TrainingSet:
     selection: npt.NDArray[np.int64]
     task_labels: Tensor | None = None
     """int64 [N, tasks], NO_LABEL where there is none."""
-    settle: Callable[[], str] = str
-    """Called after each epoch: finds a better way to read what is not kept, and says so."""
+    after_epoch: Callable[[], str] = str
+    """Called after each epoch: may find a faster way to read images that are not cached; returns a
+    sentence about it, or an empty text."""
 
     def targets(self, positions: list[int]) -> Tensor:
         """int64 [n], or [n, 1 + tasks] with the label first."""
@@ -43,26 +45,26 @@ class TrainingSet:
         return torch.cat(both, dim=1)
 
 
-class Unreadable:
-    """Says once of each picture that it could no longer be read."""
+class UnreadableImages:
+    """Logs each image that can no longer be read, once."""
 
-    def __init__(self, tell: Sink) -> None:
-        self._tell = tell
-        self._said: set[int] = set()
+    def __init__(self, log_event: Sink) -> None:
+        self._log_event = log_event
+        self._logged: set[int] = set()
 
-    def say(self, position: int, error: DecodeError) -> None:
-        if position not in self._said:
-            self._said.add(position)
-            self._tell(Notice("warning", f"{error.message} The run goes on without it."))
+    def log(self, position: int, error: DecodeError) -> None:
+        if position not in self._logged:
+            self._logged.add(position)
+            self._log_event(Notice("warning", f"{error.message} The run goes on without it."))
 
 
 def steps_per_epoch(images: int, recipe: Recipe) -> int:
-    """Steps of the optimizer in an epoch of so many images."""
+    """Optimizer steps in an epoch of so many images."""
     return -(-images // (recipe.batch_size_or_default * recipe.accumulate))
 
 
 class Batches:
-    """The images of each step of an epoch, those of the next prepared while one is made."""
+    """The images of each step of an epoch; those of the next step are prepared in the meantime."""
 
     def __init__(self, data: TrainingSet, recipe: Recipe, world: World = SINGLE_PROCESS) -> None:
         """Each process of `world` prepares its own part of every step, which may be empty."""
@@ -71,12 +73,11 @@ class Batches:
         self.steps = steps_per_epoch(len(data.fit), recipe)
 
     def __call__(
-        self, epoch: int, skip: int, pool: ThreadPoolExecutor, gone: Unreadable
+        self, epoch: int, skip: int, pool: ThreadPoolExecutor, unreadable: UnreadableImages
     ) -> Iterator[tuple[int, list[TrainingView], Tensor]]:
-        """From step `skip` on, with its number and its targets. The order comes from (seed, epoch)
-        alone.
+        """Number, views and targets of each step of the epoch, from step `skip` on.
 
-        A step of which no picture can be read any more is left out.
+        The order depends on seed and epoch alone. A step with no readable image is left out.
         """
         order = epoch_order(
             self._data.fit,
@@ -86,33 +87,33 @@ class Batches:
             is_balanced=self._recipe.sampling == "balanced",
         )
         cuts = np.array_split(np.arange(len(order)), self.steps)[skip:]
-        # Neighbours stay together: an image is mixed with the next of its share.
+        # Neighbours stay together: an image is mixed with the next one of its process.
         size, rank = self._world.world_size, self._world.rank
-        shares = [[order[i] for i in np.array_split(cut, size)[rank]] for cut in cuts]
-        ahead = self._prepare(shares[0], epoch, pool) if shares else []
-        for number, share in enumerate(shares):
-            ready = ahead
-            if number + 1 < len(shares):
-                ahead = self._prepare(shares[number + 1], epoch, pool)
-            views, kept = [], []
-            for drawn, future in zip(share, ready, strict=True):
+        steps = [[order[i] for i in np.array_split(cut, size)[rank]] for cut in cuts]
+        ahead = self._prepare(steps[0], epoch, pool) if steps else []
+        for number, images in enumerate(steps):
+            futures = ahead
+            if number + 1 < len(steps):
+                ahead = self._prepare(steps[number + 1], epoch, pool)
+            views, positions = [], []
+            for drawn, future in zip(images, futures, strict=True):
                 try:
                     views.append(future.result())
-                    kept.append(drawn.position)
+                    positions.append(drawn.position)
                 except DecodeError as error:
-                    gone.say(drawn.position, error)
-            if views or size > 1:  # the others wait for this one's share, be it empty
-                yield skip + number, views, self._data.targets(kept)
+                    unreadable.log(drawn.position, error)
+            if views or size > 1:  # the other processes wait for this one's part, even if empty
+                yield skip + number, views, self._data.targets(positions)
 
     def _prepare(
-        self, share: list[Drawn], epoch: int, pool: ThreadPoolExecutor
+        self, images: list[Drawn], epoch: int, pool: ThreadPoolExecutor
     ) -> list[Future[TrainingView]]:
-        return [pool.submit(self._view, drawn, epoch) for drawn in share]
+        return [pool.submit(self._view, drawn, epoch) for drawn in images]
 
     def _view(self, drawn: Drawn, epoch: int) -> TrainingView:
         pixels = self._data.pixels
-        # An image that comes again in an epoch is varied anew.
-        again = [drawn.time] if drawn.time else []
-        rng = np.random.default_rng([self._recipe.seed, epoch, drawn.position, *again])
+        # An image that is drawn again in an epoch is augmented anew.
+        time = [drawn.time] if drawn.time else []
+        rng = np.random.default_rng([self._recipe.seed, epoch, drawn.position, *time])
         working = pixels.working(drawn.position)
         return training_view(working, pixels.preprocessing, self._variation, rng)

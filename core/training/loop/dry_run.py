@@ -1,8 +1,8 @@
-"""Two steps before the first one: what a step takes in memory and time, and whether it fits.
+"""Two steps on trial before training: how much memory and time a step takes, and whether it fits.
 
-On the CPU a process that asks for too much is ended by the system without a word, so the first of
-the two is small, and the second only as large as the first one says is safe. Nothing of them stays:
-weights, buffers, running mean, optimizer, scaler and random numbers are as before, bit for bit.
+On the CPU the system kills a process that asks for too much memory, so the first of the two steps
+is small, and the second only as large as the first one shows to be safe. Afterwards weights,
+buffers, moving average, optimizer, scaler and random states are as before, bit for bit.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ def dry_run(
     steps: int,
     compute: Compute,
 ) -> DryRun:
-    """Make two steps on these images (labels: int64 [N]) with all layers open that ever train.
+    """Take two steps on these images (labels: int64 [N]), with all layers open that ever train.
 
-    `steps`: of the whole run. To be called inside `trainee.working()`.
-    Raises: MemoryShortError where a step would take more than there is.
+    `steps`: of the whole run. Call it inside `model.thread_pool()`.
+    Raises: MemoryShortError where a step would take more memory than is free.
     """
-    with untouched(stepper):
-        stepper.trainee.open([group.name for group in plan.groups if group.is_trained])
+    with restored(stepper):
+        stepper.model.set_trainable([group.name for group in plan.groups if group.is_trained])
         if compute.device == "cpu":
             memory_bytes, seconds = _on_cpu(stepper, views, labels, compute)
         else:
@@ -50,27 +50,28 @@ def dry_run(
 
 
 @contextmanager
-def untouched(stepper: Stepper) -> Iterator[None]:
-    """Whatever is learned inside leaves no trace, also where the inside raises."""
+def restored(stepper: Stepper) -> Iterator[None]:
+    """Undo all steps taken inside, also where it raises: model, optimizer and torch's CPU random
+    state are bit for bit as before."""
     optimizer = stepper.optimizer
     random = torch.get_rng_state()
-    kept = copy.deepcopy(optimizer.state_dict())
+    saved = copy.deepcopy(optimizer.state_dict())
     is_new = not optimizer.state
-    with stepper.trainee.restored():
+    with stepper.model.restored():
         try:
             yield
         finally:
-            optimizer.load_state_dict(kept)
-            if is_new:  # an empty state would otherwise stand for each parameter
+            optimizer.load_state_dict(saved)
+            if is_new:  # load_state_dict leaves an empty state for each parameter
                 optimizer.state.clear()
             torch.set_rng_state(random)
-            stepper.trainee.forget_gradients()
+            stepper.model.zero_grad()
 
 
 def _on_accelerator(
     stepper: Stepper, views: Sequence[TrainingView], labels: Tensor, compute: Compute
 ) -> tuple[float, float]:
-    """Peak of the tensors there in bytes (0 where the device does not tell), seconds of a step."""
+    """Peak of the tensors there in bytes (0 where it cannot be measured), seconds of a step."""
     is_cuda = compute.device.startswith("cuda")
     if is_cuda:
         torch.cuda.reset_peak_memory_stats()
@@ -83,29 +84,29 @@ def _on_cpu(
     stepper: Stepper, views: Sequence[TrainingView], labels: Tensor, compute: Compute
 ) -> tuple[float, float]:
     """Growth of the process in bytes and seconds of a step; the second step is a whole one where
-    that is safe, else both are drawn out from small ones."""
+    that is safe, else both numbers are extrapolated from small steps."""
     available = available_bytes()
     few = max(1, min(compute.workers, len(views)))
     with PeakMemory() as peak:
         begin = time.perf_counter()
         stepper.step(views[:few], labels[:few], step=1, epoch=1)
         first_bytes, first_seconds = peak.growth_bytes, time.perf_counter() - begin
-        at_once = stepper.images_at_once(len(views))
-        # All that a few images took, as often as they go into those at once: more than it can be.
-        is_safe = first_bytes * -(-at_once // few) <= available
+        size = stepper.micro_batch_size(len(views))
+        # An upper bound: all that a few images took, times their number in the micro-batch.
+        is_safe = first_bytes * -(-size // few) <= available
         count = len(views) if is_safe else min(2 * few, len(views))
         seconds = _timed(stepper, views[:count], labels[:count])
     if is_safe:
         needed = float(peak.growth_bytes)
     else:
-        needed = first_bytes + max(0, peak.growth_bytes - first_bytes) * (at_once - few) / few
+        needed = first_bytes + max(0, peak.growth_bytes - first_bytes) * (size - few) / few
         seconds = max(seconds, first_seconds) * len(views) / count
     if needed > available:
         raise MemoryShortError(
             f"A step of this training takes about {needed / 1e9:.1f} GB of memory, and "
             f"{available / 1e9:.1f} GB are free.",
-            f"Learn from fewer than {at_once} images at once (batch_size; accumulate keeps the "
-            "step as large), train fewer layer groups, choose a smaller model, or end other "
+            f"Choose a batch size below {size} (batch_size; accumulate keeps the step as large), "
+            "train fewer layer groups, choose a smaller model, or end other "
             "programs.",
         )
     return needed, seconds

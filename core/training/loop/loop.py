@@ -1,8 +1,8 @@
-"""Fine-tuning: the backbone learns with the head, as the plan says. Read `fine_tune` top to bottom.
+"""The loop of fine-tuning and of training from scratch. Read `training_loop` top to bottom.
 
 It begins with the head that the frozen features gave (linear probe first, then fine-tune: Kumar
-et al. 2022), or from scratch with random numbers; that is epoch 0, and the result is the epoch that
-the selection images like best, so it is never worse on `selection` than what it began with.
+et al. 2022), or with random numbers. That is epoch 0. The result is the epoch with the best score
+on the selection images, so on these it is never worse than what it began with.
 """
 
 from __future__ import annotations
@@ -15,35 +15,37 @@ from typing import Any
 import psutil
 import torch
 
-from core.compute.device import Compute
-from core.compute.distributed import SINGLE_PROCESS, World
-from core.events import EpochDone, Notice, PlanChanged, ShouldStop, Sink, StepDone
+from core.events import Notice, PlanChanged, Sink, StepDone
 from core.recipe.plan import Plan
-from core.recipe.recipe import Recipe
-from core.training.loop.batches import Batches, TrainingSet, Unreadable
+from core.training.context import TrainingContext
+from core.training.live_model import LiveModel
+from core.training.loop.batches import Batches, TrainingSet, UnreadableImages
 from core.training.loop.dry_run import dry_run
 from core.training.loop.model import FineTunedModel
 from core.training.loop.schedules import Plateau, Schedule
 from core.training.loop.step import Stepper
-from core.training.loop.validate import ValidationResult, judge
+from core.training.loop.validate import ValidationResult, epoch_done, validate
 from core.training.losses import Loss
 
 
 @dataclass
-class FineTuning:
-    """How far a fine-tuning is: what a resumed run needs beside weights and optimizer."""
+class FineTuneProgress:
+    """How far a fine-tuning is: what a resumed run needs beside weights and optimizer.
+
+    The fields are keys of the state on disk; renamed, states of older runs could not be read.
+    """
 
     epoch: int = 0
     """Whole epochs done."""
     step: int = 0
     """Steps done in the run."""
     step_of_epoch: int = 0
-    """Steps of the current epoch that are done with."""
+    """Steps of the current epoch done or left out."""
     best_epoch: int = 0
     best_accuracy: float = 0.0
     best_loss: float = float("inf")
     best_score: float = float("-inf")
-    """What the recipe's `monitor` watches; higher is better."""
+    """Of the metric that the recipe's `monitor` names; higher is better."""
     waited: int = 0
     """Epochs since the best one."""
     probe_accuracy: float | None = 0.0
@@ -51,167 +53,158 @@ class FineTuning:
     loss_sum: float = 0.0
     right: int = 0
     seen: int = 0
-    """Sums over the current epoch so far."""
+    """Sums over the images of the current epoch so far."""
     halvings: int = 0
-    """How often the images that are learned from at once were halved to fit into memory."""
+    """How often the micro-batch was halved to fit into memory."""
     plateau: Plateau = field(default_factory=Plateau)
     was_stopped: bool = field(default=False, compare=False)
 
     @classmethod
-    def from_dict(cls, saved: dict[str, Any]) -> FineTuning:
-        """Raises: KeyError, TypeError for what `to_dict` did not give."""
+    def from_dict(cls, saved: dict[str, Any]) -> FineTuneProgress:
+        """Raises: KeyError, TypeError for a dict that is not from `to_dict`."""
         return cls(**{**saved, "plateau": Plateau(**saved["plateau"])})
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
-    def take(self, judgement: ValidationResult, monitor: str) -> bool:
-        """Note the epoch's judgement; returns whether it is the best so far."""
-        score = judgement.score(monitor)
-        if (score, -judgement.loss) <= (self.best_score, -self.best_loss):
+    def update(self, result: ValidationResult, monitor: str) -> bool:
+        """Note the result of `epoch`; returns whether it is the best so far."""
+        score = result.score(monitor)
+        if (score, -result.loss) <= (self.best_score, -self.best_loss):
             self.waited += 1
             return False
         self.best_epoch, self.waited = self.epoch, 0
-        self.best_score, self.best_loss = score, judgement.loss
-        self.best_accuracy = judgement.accuracy
+        self.best_score, self.best_loss = score, result.loss
+        self.best_accuracy = result.accuracy
         return True
 
 
-def _nothing(progress: FineTuning) -> None:
-    """Nobody wants to look at the model."""
-
-
-def fine_tune(
-    trainee: FineTunedModel,
+def training_loop(
+    context: TrainingContext,
+    model: FineTunedModel,
+    optimizer: torch.optim.Optimizer,
     data: TrainingSet,
-    recipe: Recipe,
-    plan: Plan,
     *,
     loss: Loss,
-    compute: Compute,
-    progress: FineTuning,
-    optimizer: torch.optim.Optimizer,
+    progress: FineTuneProgress,
     keep_best: Callable[[ValidationResult, int], None],
-    keep_last: Callable[[FineTuning], None],
-    tell: Sink,
-    sink: Sink,
-    should_stop: ShouldStop,
-    between_steps: Callable[[FineTuning], None] = _nothing,
-    world: World = SINGLE_PROCESS,
-) -> FineTuning:
-    """Train until the epochs are over, patience ends or a stop is asked for.
+    keep_last: Callable[[FineTuneProgress], None],
+) -> FineTuneProgress:
+    """Train until all epochs are done, patience ends or a stop is asked for. Mutates `model`.
 
-    `keep_best(judgement, epoch)` is called whenever the selection images prefer the model as it
-    is; `keep_last(progress)` after every epoch and at a stop, when the run can go on from here.
-    `tell` writes into the run, `sink` speaks to the listener alone. `between_steps(progress)` may
-    look at the model and must leave it as it is. `world`: the processes that train together; all
-    run this loop and hold the same model. Mutates `trainee`.
+    `keep_best(result, epoch)` is called after an epoch that is the best so far,
+    `keep_last(progress)` after every epoch and at a stop: the points from which a run can go on.
+    Several processes all run this loop and hold the same model.
 
-    Raises: DivergedError where loss or gradient are no numbers any more, the last state being from
-    before; MemoryShortError where a step does not fit into memory.
+    Raises: DivergedError where the loss or the gradient is no number any more (the last state is
+    from before that); MemoryShortError where a step does not fit into memory.
     """
-    batches_of = Batches(data, recipe, world)
-    schedule = Schedule(optimizer, recipe, steps_per_epoch=batches_of.steps)
-    gone = Unreadable(tell)
+    recipe, plan, compute, world = context.recipe, context.plan, context.compute, context.world
+    epochs, log_event = recipe.max_epochs_or_default, context.log_event
+    batches = Batches(data, recipe, world)
+    schedule = Schedule(optimizer, recipe, steps_per_epoch=batches.steps)
+    unreadable = UnreadableImages(log_event)
     stepper = Stepper(
-        trainee, optimizer, recipe, loss, halvings=progress.halvings, tell=tell, world=world
+        model, optimizer, recipe, loss, halvings=progress.halvings, log_event=log_event, world=world
     )
-    with trainee.working() as pool:
+    with model.thread_pool() as pool:
         if not progress.step:
-            first = next(batches_of(1, 0, pool, gone), None)
+            first = next(batches(1, 0, pool, unreadable), None)
             if first is not None and first[1]:
-                steps = batches_of.steps * recipe.max_epochs_or_default
-                # On its own: what a process's share takes, without waiting for the others.
-                own = Stepper(trainee, optimizer, recipe, loss, tell=tell)
-                tell(dry_run(own, plan, first[1], first[2], steps=steps, compute=compute))
-        while progress.epoch < recipe.max_epochs_or_default and progress.waited < recipe.patience:
+                # Without `world`: what this process's part takes, without waiting for the others.
+                alone = Stepper(model, optimizer, recipe, loss, log_event=log_event)
+                steps = batches.steps * epochs
+                log_event(dry_run(alone, plan, first[1], first[2], steps=steps, compute=compute))
+        while progress.epoch < epochs and progress.waited < recipe.patience:
             epoch = progress.epoch + 1
-            _open(trainee, plan, epoch, tell=tell, is_start=progress.step_of_epoch == 0)
-            begin = time.perf_counter()
+            _open_groups(model, plan, epoch, log_event, is_start=progress.step_of_epoch == 0)
+            epoch_start = time.perf_counter()
             busy_seconds, images = 0.0, 0
-            for number, views, labels in batches_of(epoch, progress.step_of_epoch, pool, gone):
-                asked = time.perf_counter()
-                between_steps(progress)
-                if world.any(should_stop()):  # also where a paused run waits
+            for number, views, labels in batches(epoch, progress.step_of_epoch, pool, unreadable):
+                wait_start = time.perf_counter()
+                if context.between_steps is not None:
+                    classes = context.index.classes
+                    live = LiveModel(model, compute, classes, step=progress.step, epoch=epoch)
+                    context.between_steps(live)
+                if world.any(context.should_stop()):  # does not return while a run is paused
                     progress.was_stopped = True
                     keep_last(progress)
                     return progress
-                step_begin = time.perf_counter()
-                begin += step_begin - asked  # a pause is no part of the epoch's seconds
+                step_start = time.perf_counter()
+                epoch_start += step_start - wait_start  # a pause is no part of the epoch's seconds
                 schedule.set_rates(progress.step + 1, progress.plateau)
-                learned = stepper.step(views, labels, step=progress.step + 1, epoch=epoch)
-                step_seconds = time.perf_counter() - step_begin
+                result = stepper.step(views, labels, step=progress.step + 1, epoch=epoch)
+                step_seconds = time.perf_counter() - step_start
 
                 progress.step += 1
                 progress.step_of_epoch = number + 1
                 progress.halvings = stepper.halvings
-                progress.loss_sum += learned.loss * learned.images
-                progress.right += learned.right
-                progress.seen += learned.images
-                busy_seconds, images = busy_seconds + step_seconds, images + learned.images
-                tell(
+                progress.loss_sum += result.loss * result.images
+                progress.right += result.correct
+                progress.seen += result.images
+                busy_seconds, images = busy_seconds + step_seconds, images + result.images
+                log_event(
                     StepDone(
                         step=progress.step,
                         epoch=epoch,
-                        loss=learned.loss,
-                        rates=rates_of(optimizer, plan, epoch),
-                        images_per_s=learned.images / step_seconds,
-                        memory_mb=memory_mb(compute.device),
+                        loss=result.loss,
+                        rates=_current_rates(optimizer, plan, epoch),
+                        images_per_s=result.images / step_seconds,
+                        memory_mb=_memory_mb(compute.device),
                     )
                 )
-            judgement = judge(trainee, data, compute, gone, sink=sink, pool=pool, world=world)
-            stepper.check(judgement.loss, epoch=epoch, step=progress.step)
+            validation = validate(
+                model, data, compute, unreadable, emit=context.emit, pool=pool, world=world
+            )
+            stepper.check_finite(validation.loss, epoch=epoch, step=progress.step)
             progress.epoch, progress.step_of_epoch = epoch, 0
             if recipe.schedule == "plateau":
-                progress.plateau.hear(judgement.loss, patience=recipe.step_epochs)
-            if progress.take(judgement, recipe.monitor):
-                keep_best(judgement, epoch)
-            tell(
-                EpochDone(
+                progress.plateau.update(validation.loss, patience=recipe.step_epochs)
+            if progress.update(validation, recipe.monitor):
+                keep_best(validation, epoch)
+            log_event(
+                epoch_done(
+                    validation,
                     epoch=epoch,
                     train_loss=progress.loss_sum / max(1, progress.seen),
                     train_accuracy=progress.right / max(1, progress.seen),
-                    selection_loss=judgement.loss,
-                    selection_accuracy=judgement.accuracy,
-                    seconds=time.perf_counter() - begin,
+                    seconds=time.perf_counter() - epoch_start,
                     step=progress.step,
                     images_per_s=images / busy_seconds if busy_seconds else 0.0,
-                    top_share=judgement.top_share,
-                    selection_balanced_accuracy=judgement.balanced_accuracy,
-                    selection_macro_f1=judgement.macro_f1,
-                    task_accuracies=judgement.task_accuracies,
                 )
             )
             progress.loss_sum, progress.right, progress.seen = 0.0, 0, 0
             keep_last(progress)
-            if text := data.settle():
-                tell(Notice("info", text))
+            if text := data.after_epoch():
+                log_event(Notice("info", text))
     return progress
 
 
-def _open(trainee: FineTunedModel, plan: Plan, epoch: int, *, tell: Sink, is_start: bool) -> None:
-    """Let train what the plan opens by this epoch; say so when it changes."""
-    now = plan.open_in(epoch)
-    trainee.open(now)
+def _open_groups(
+    model: FineTunedModel, plan: Plan, epoch: int, log_event: Sink, *, is_start: bool
+) -> None:
+    """Make the layer groups trainable that the plan opens by this epoch; log a change."""
+    trained = plan.open_in(epoch)
+    model.set_trainable(trained)
     before = plan.open_in(epoch - 1) if epoch > 1 else ()
-    opened = tuple(name for name in now if name not in before)
+    opened = tuple(name for name in trained if name not in before)
     if opened and is_start:
-        frozen = tuple(group.name for group in plan.groups if group.name not in now)
-        tell(PlanChanged(epoch, opened, frozen))
+        frozen = tuple(group.name for group in plan.groups if group.name not in trained)
+        log_event(PlanChanged(epoch, opened, frozen))
 
 
-def rates_of(optimizer: torch.optim.Optimizer, plan: Plan, epoch: int) -> tuple[float, ...]:
-    """The rate of each group of the plan at the last step; 0 where it is frozen."""
-    now = {group["name"]: float(group["lr"]) for group in optimizer.param_groups}
-    is_open = set(plan.open_in(epoch))
-    return tuple(now[g.name] if g.name in is_open else 0.0 for g in plan.groups)
+def _current_rates(optimizer: torch.optim.Optimizer, plan: Plan, epoch: int) -> tuple[float, ...]:
+    """The rate of each layer group of the plan at the last step; 0 where it is frozen."""
+    rates = {group["name"]: float(group["lr"]) for group in optimizer.param_groups}
+    trained = set(plan.open_in(epoch))
+    return tuple(rates[g.name] if g.name in trained else 0.0 for g in plan.groups)
 
 
 _process = psutil.Process()
 
 
-def memory_mb(device: str) -> float:
-    """Of the process; on a GPU the most that tensors took there."""
+def _memory_mb(device: str) -> float:
+    """Resident memory of the process; on a GPU, the peak of what tensors took there."""
     if device.startswith("cuda"):
         return torch.cuda.max_memory_allocated() / 2**20
     return float(_process.memory_info().rss) / 2**20

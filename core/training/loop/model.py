@@ -1,16 +1,15 @@
-"""The model while it is fine-tuned: backbone and head with gradients, from one thread or several.
+"""The model in training: backbone and head, forward and backward in one thread or several.
 
-On the CPU each core runs its own share of a batch through its own replica, on one thread: no
-barrier between cores inside a layer. Measured with Lite0 at 32 images on two cores without bf16:
+On the CPU each core runs its part of a batch through its own replica, on one thread: no barrier
+between cores inside a layer. Measured with Lite0 at 32 images on two cores without bf16:
 15.8 images/s, against 10.8 with two OpenMP threads on the same layout and 3.7 for the plain loop.
-The replicas share their weights; the gradients are added in a fixed order, so a step gives the
+The replicas share their weights; their gradients are summed in a fixed order, so a step gives the
 same bits each time.
 
-The backbone stays in eval mode while it learns: BatchNorm keeps the statistics it was pretrained
-with (they would drift on few images), and nothing inside it draws random numbers, which is what
-lets replicas agree and a resumed run repeat itself. From scratch there are no statistics yet:
-BatchNorm alone is in training mode then, and a single replica sees all images that are learned
-from at once, on all cores, so that they have one mean.
+The backbone stays in eval mode while it trains: BatchNorm keeps its pretrained statistics (they
+would drift on few images), and nothing in it draws random numbers, so that replicas agree and a
+resumed run repeats itself. From scratch there are no statistics yet: then BatchNorm alone is in
+training mode, and a single replica on all cores sees the whole micro-batch, which has one mean.
 """
 
 from __future__ import annotations
@@ -41,19 +40,18 @@ from core.training.distillation import Teacher
 from core.training.losses import Loss
 from core.training.multi_task import NO_TASKS, TaskPlan
 
-_SMALL_SHARE = 8
-"""Images a core takes at once: their activations stay in its cache."""
+_CPU_IMAGES = 8
+"""Images in a replica at the same time on the CPU: their activations stay in a core's cache."""
 
 
 @dataclass(frozen=True, slots=True)
-class Gradients:
-    """What some images gave: their losses' sum, divided by the images of the step (the mean loss
-    of the batch, where that is the step), and how many of them were right."""
+class StepResult:
+    """Of some images: the sum of their losses divided by the images of the step, and how many were
+    answered correctly. Of all images of a step, `loss` is their mean."""
 
     loss: float
-    right: int
+    correct: int
     images: int = 0
-    """How many they were."""
 
 
 class _Replica:
@@ -65,15 +63,17 @@ class _Replica:
         self.backbone = built.backbone()
         self.parameters = [*built.module.parameters(), *head.parameters()]
 
-    def logits(self, images: Tensor, kept: Tensor | None) -> Tensor:
-        """float [N, 3, H, W] → float [N, C]; kept: float [N, D], what dropout makes of a one."""
+    def logits(self, images: Tensor, dropout_mask: Tensor | None) -> Tensor:
+        """float [N, 3, H, W] → float [N, C]; dropout_mask: float [N, D], times the features."""
         features = self.backbone(images)
-        logits: Tensor = self.head(features if kept is None else features * kept)
+        if dropout_mask is not None:
+            features = features * dropout_mask
+        logits: Tensor = self.head(features)
         return logits
 
 
 class FineTunedModel:
-    """A model in training. One caller at a time; use it inside `working()`."""
+    """A model in training. One caller at a time; forward and backward inside `thread_pool()`."""
 
     def __init__(
         self,
@@ -84,30 +84,25 @@ class FineTunedModel:
         *,
         ema_decay: float = 0.0,
         dropout: float = 0.0,
-        learns_statistics: bool = False,
+        train_batch_norm: bool = False,
         teacher: Teacher | None = None,
         tasks: TaskPlan = NO_TASKS,
     ) -> None:
-        """Takes `built` over: its module moves to the device and learns.
+        """Moves the module of `built` to the device and trains it in place.
 
-        With a `ema_decay` the model to judge and to keep is a running mean of the weights
-        (Polyak & Juditsky 1992), which keeps up to that share of itself at each step. `dropout`
-        comes before the head. With `learns_statistics` BatchNorm goes by the images that are
-        learned from at once, and its running statistics follow them. A `teacher` has its word in
-        the loss; it is no part of what learns or is saved. The outputs of `head` are the label's
-        classes, then those of the `tasks`.
+        The outputs of `head` are the label's classes, then those of the `tasks`. With an
+        `ema_decay` an exponential moving average of the weights (Polyak & Juditsky 1992) is
+        validated and saved. `dropout` comes before the head. With `train_batch_norm`, BatchNorm
+        normalises by the micro-batch and updates its running statistics. A `teacher` takes part in
+        the loss; it neither learns nor is saved.
         """
         self._compute = compute
         self._device = torch.device(compute.device)
-        self._format = (
-            torch.channels_last
-            if compute.memory_format == "channels_last"
-            else torch.contiguous_format
-        )
+        self._format = compute.torch_memory_format
         built.module.float().eval().to(self._device).to(memory_format=self._format)
         norms = [m for m in built.module.modules() if isinstance(m, _BatchNorm)]
-        self._learns_statistics = learns_statistics and bool(norms)
-        if self._learns_statistics:
+        self._trains_batch_norm = train_batch_norm and bool(norms)
+        if self._trains_batch_norm:
             for norm in norms:
                 norm.train()
         self._dropout, self._teacher, self._tasks = dropout, teacher, tasks
@@ -117,15 +112,17 @@ class FineTunedModel:
             self.linear.weight.copy_(head.weight)
             self.linear.bias.copy_(head.bias)
         self.classes = self.linear.out_features - sum(tasks.sizes)
-        self._parameters_of = self._by_group(plan)
-        self._both = nn.ModuleDict({"model": built.module, HEAD: self.linear})
-        self._mean_of_steps = (
-            ModelEmaV3(self._both, decay=ema_decay, use_warmup=True) if ema_decay else None
+        self._names_of = {
+            group.name: list(group.parameters) for group in plan.groups if group.name != HEAD
+        }
+        self._modules = nn.ModuleDict({"model": built.module, HEAD: self.linear})
+        self._ema = (
+            ModelEmaV3(self._modules, decay=ema_decay, use_warmup=True) if ema_decay else None
         )
         self._replicas = [_Replica(built, self.linear)]
-        self._is_shared_out = self._device.type == "cpu" and not self._learns_statistics
-        if self._is_shared_out:
-            self._replicas += [self._twin() for _ in range(compute.workers - 1)]
+        self._uses_replicas = self._device.type == "cpu" and not self._trains_batch_norm
+        if self._uses_replicas:
+            self._replicas += [self._new_replica() for _ in range(compute.workers - 1)]
         self._steps = 0
         mean = torch.tensor(built.preprocessing.mean, device=self._device).view(1, 3, 1, 1)
         std = torch.tensor(built.preprocessing.std, device=self._device).view(1, 3, 1, 1)
@@ -136,30 +133,24 @@ class FineTunedModel:
             self._device.type, enabled=compute.precision == "float16"
         )
 
-    def _by_group(self, plan: Plan) -> dict[str, list[str]]:
-        return {group.name: list(group.parameters) for group in plan.groups if group.name != HEAD}
-
-    def _twin(self) -> _Replica:
+    def _new_replica(self) -> _Replica:
         """A replica whose weights are the model's own storage."""
         module, head = copy.deepcopy((self.built.module, self.linear))
-        twin = _Replica(self.built.with_module(module), head)
-        mine = [*self.built.module.parameters(), *self.linear.parameters()]
-        for copied, original in zip(twin.parameters, mine, strict=True):
+        replica = _Replica(self.built.with_module(module), head)
+        for copied, original in zip(replica.parameters, self._replicas[0].parameters, strict=True):
             copied.data = original.data
-        return twin
+        return replica
 
-    # -- what trains -------------------------------------------------------------------------
+    # -- layer groups ------------------------------------------------------------------------
 
     def parameters(self, group: str) -> list[tuple[str, nn.Parameter]]:
         """The named parameters of a layer group of the plan."""
         if group == HEAD:
             return [(f"{HEAD}.{name}", p) for name, p in self.linear.named_parameters()]
-        return [
-            (name, self.built.module.get_parameter(name)) for name in self._parameters_of[group]
-        ]
+        return [(name, self.built.module.get_parameter(name)) for name in self._names_of[group]]
 
-    def open(self, groups: Sequence[str]) -> None:
-        """Let these layer groups train and no others."""
+    def set_trainable(self, groups: Sequence[str]) -> None:
+        """Let these layer groups train and freeze all others."""
         trained = {name for group in groups for name, _ in self.parameters(group)}
         for replica in self._replicas:
             for name, parameter in replica.module.named_parameters():
@@ -168,14 +159,14 @@ class FineTunedModel:
                     parameter.grad = None
             replica.head.requires_grad_(HEAD in groups)
 
-    # -- learning ----------------------------------------------------------------------------
+    # -- forward and backward ----------------------------------------------------------------
 
     @contextmanager
-    def working(self) -> Iterator[ThreadPoolExecutor]:
-        """Threads to work with: also for whoever prepares the pictures."""
+    def thread_pool(self) -> Iterator[ThreadPoolExecutor]:
+        """The threads of forward and backward passes, also for decoding the next images."""
         with worker_pool(self._compute) as pool:
-            if self._device.type == "cpu" and not self._is_shared_out:
-                # Put back by the pool when it ends.
+            if self._device.type == "cpu" and not self._uses_replicas:
+                # The pool restores the number when it ends.
                 torch.set_num_threads(self._compute.workers * self._compute.threads_per_worker)
             self._pool = pool
             try:
@@ -183,79 +174,79 @@ class FineTunedModel:
             finally:
                 self._pool = None
 
-    def images_at_once(self, images: int) -> int:
-        """How many of so many images, given to `learn`, are in the model at the same time."""
-        if not self._is_shared_out:
+    def micro_batch_size(self, images: int) -> int:
+        """How many of the images given to `forward_backward` are in the model at the same time."""
+        if not self._uses_replicas:
             return images
-        return min(images, _SMALL_SHARE * len(self._replicas))
+        return min(images, _CPU_IMAGES * len(self._replicas))
 
-    def forget_gradients(self) -> None:
-        """What is learned next adds up from nothing."""
+    def zero_grad(self) -> None:
+        """Drop all gradients, in all replicas."""
         for replica in self._replicas:
             for parameter in replica.parameters:
                 parameter.grad = None
 
-    def learn(
+    def forward_backward(
         self,
         views: Sequence[TrainingView],
         labels: Tensor,
         *,
         loss: Loss | None = None,
-        of: int | None = None,
-        adds: bool = False,
-        draw: Sequence[int] = (0,),
-    ) -> Gradients:
-        """Fill the parameters' `.grad` with the gradient of the losses' sum, divided by `of` images
-        (by default those given: the mean of a batch); with `adds`, on top of what is there.
+        step_images: int | None = None,
+        accumulate: bool = False,
+        seed: Sequence[int] = (0,),
+    ) -> StepResult:
+        """Fill the parameters' `.grad` with the gradient of the sum of the losses / `step_images`.
 
-        labels: int64 [N], or [N, 1 + tasks] with the label first; loss: cross-entropy where none is
-        given. Where views are mixed the loss is that of the mixed labels, and an image counts as
-        right where the class with the larger share is answered. `draw`: a seed, numbers that no
-        other call has; dropout goes by it.
+        labels: int64 [N], or [N, 1 + tasks] with the label first. loss: cross-entropy by default.
+        step_images: N by default, which gives the mean. accumulate: add to the gradients that are
+        there. Where views are mixed (mixup, CutMix) the loss is that of the mixed labels, and an
+        image counts as correct where the class with the larger share is answered. seed: of dropout;
+        numbers that no other call uses.
         """
         assert self._pool is not None
-        if not adds:
-            self.forget_gradients()
+        if not accumulate:
+            self.zero_grad()
         count = len(views)
         shares = [share.tolist() for share in torch.arange(count).tensor_split(len(self._replicas))]
-        batch = self._mixed(views, labels, shares) if is_mixed(views) else None
-        kept = self._kept_features(count, draw) if self._dropout else None
-        work = [
+        batch = self._mix(views, labels, shares) if is_mixed(views) else None
+        mask = self._dropout_mask(count, seed) if self._dropout else None
+        passes = [
             partial(
-                self._learn_share,
+                self._forward_backward_share,
                 replica,
                 views,
                 labels,
                 batch,
                 share,
                 loss=loss or Loss(),
-                of=of or count,
-                kept=kept,
+                step_images=step_images or count,
+                dropout_mask=mask,
             )
             for replica, share in zip(self._replicas, shares, strict=True)
         ]
-        if self._is_shared_out:
-            futures = [self._pool.submit(share) for share in work]
-            wait(futures)  # none may be at work any more where another one failed
-            done = [future.result() for future in futures]
-        else:  # not in the pool, behind the pictures of the next batch: the device would wait
-            done = [share() for share in work]
-        summed, right = 0.0, 0
-        for share_loss, share_right in done:
-            summed, right = summed + share_loss, right + share_right
-        self._add_up()
-        return Gradients(summed, right, count)
+        if self._uses_replicas:
+            futures = [self._pool.submit(one) for one in passes]
+            wait(futures)  # where one failed, all others must have ended too
+            results = [future.result() for future in futures]
+        else:  # in the pool it would wait behind the images of the next batch
+            results = [one() for one in passes]
+        summed, correct = 0.0, 0
+        for share_loss, share_correct in results:
+            summed, correct = summed + share_loss, correct + share_correct
+        self._sum_replica_gradients()
+        return StepResult(summed, correct, count)
 
     def all_reduce_gradients(self, world: World) -> None:
-        """The gradients of all processes into those of each."""
-        learns = [p for p in self._replicas[0].parameters if p.requires_grad]
-        summed = world.all_reduce_tensors([p.grad for p in learns], learns)
-        for parameter, gradient in zip(learns, summed, strict=True):
+        """Replace the gradients by their sum over all processes."""
+        trained = [p for p in self._replicas[0].parameters if p.requires_grad]
+        summed = world.all_reduce_tensors([p.grad for p in trained], trained)
+        for parameter, gradient in zip(trained, summed, strict=True):
             parameter.grad = gradient.clone() if gradient.numel() else None
 
-    def all_reduce_statistics(self, world: World) -> None:
-        """BatchNorm's running statistics, where they are learned: the mean of all processes'."""
-        if not self._learns_statistics:
+    def all_reduce_batch_norm(self, world: World) -> None:
+        """Replace BatchNorm's running statistics, where it trains, by the processes' mean."""
+        if not self._trains_batch_norm:
             return
         buffers = [b for b in self.built.module.buffers() if b.is_floating_point()]
         with torch.no_grad():
@@ -264,35 +255,35 @@ class FineTunedModel:
             ):
                 buffer.copy_(added / world.world_size)
 
-    def _kept_features(self, count: int, draw: Sequence[int]) -> Tensor:
-        """float32 [count, D]: 0 where dropout leaves a feature out, else what makes up for it. The
-        same for any number of replicas and for a resumed run."""
-        numbers = np.random.default_rng(draw).random((count, self.linear.in_features), np.float32)
-        kept = torch.from_numpy(numbers >= self._dropout).to(self._device, torch.float32)
-        return kept / (1 - self._dropout)
+    def _dropout_mask(self, count: int, seed: Sequence[int]) -> Tensor:
+        """float32 [count, D]: 0 where a feature is dropped, else 1 / (1 - dropout). Unlike that of
+        nn.Dropout it is the same for any number of replicas and for a resumed run."""
+        numbers = np.random.default_rng(seed).random((count, self.linear.in_features), np.float32)
+        mask = torch.from_numpy(numbers >= self._dropout).to(self._device, torch.float32)
+        return mask / (1 - self._dropout)
 
-    def _mixed(
+    def _mix(
         self, views: Sequence[TrainingView], labels: Tensor, shares: Sequence[list[int]]
     ) -> tuple[Tensor, Tensor]:
-        """Images of the whole batch, each mixed with its partner, and the shares of all classes,
-        those of the tasks after the label's."""
+        """Images of the whole batch, each mixed with its partner, and their soft labels, those of
+        the tasks after the label's."""
         assert self._pool is not None
-        parts = [share for share in shares if share]
-        images = self._pool.map(self._images, [[views[i] for i in part] for part in parts])
+        parts = [[views[i] for i in share] for share in shares if share]
         return mix(
-            torch.cat(list(images)),
-            self._shares(labels.to(self._device)),
+            torch.cat(list(self._pool.map(self._images, parts))),
+            self._soft_labels(labels.to(self._device)),
             [view.draw for view in views],
             classes=self.linear.out_features,
         )
 
-    def _shares(self, labels: Tensor) -> Tensor:
+    def _soft_labels(self, labels: Tensor) -> Tensor:
         """int64 [N] or [N, 1 + tasks] → one-hot, float32 [N, classes of label and tasks]"""
-        main = labels if labels.dim() == 1 else labels[:, 0]
-        own = one_hot(main, self.classes).float()
-        return own if labels.dim() == 1 else torch.cat((own, self._tasks.shares(labels[:, 1:])), 1)
+        if labels.dim() == 1:
+            return one_hot(labels, self.classes).float()
+        main = one_hot(labels[:, 0], self.classes).float()
+        return torch.cat((main, self._tasks.one_hot(labels[:, 1:])), 1)
 
-    def _learn_share(
+    def _forward_backward_share(
         self,
         replica: _Replica,
         views: Sequence[TrainingView],
@@ -301,22 +292,26 @@ class FineTunedModel:
         share: list[int],
         *,
         loss: Loss,
-        of: int,
-        kept: Tensor | None,
+        step_images: int,
+        dropout_mask: Tensor | None,
     ) -> tuple[float, int]:
-        """`batch`: images and soft labels of all views, where they are mixed."""
-        size = _SMALL_SHARE if self._is_shared_out else max(1, len(share))
-        summed, right = torch.zeros((), device=self._device), torch.zeros((), device=self._device)
+        """One replica's part, `share`, of the views: its loss and how many were correct.
+
+        `batch`: images and soft labels of all views, where they are mixed.
+        """
+        size = _CPU_IMAGES if self._uses_replicas else max(1, len(share))
+        summed = torch.zeros((), device=self._device)
+        correct = torch.zeros((), device=self._device)
         for start in range(0, len(share), size):
             part = share[start : start + size]
             if batch is None:
                 images = self._images([views[i] for i in part])
                 targets = labels[part].to(self._device)
                 truth = answer = targets if targets.dim() == 1 else targets[:, 0]
-                shares = self._tasks.shares(targets[:, 1:]) if self._tasks.tasks else None
+                task_truth = self._tasks.one_hot(targets[:, 1:]) if self._tasks.tasks else None
             else:
                 images = batch[0][part].contiguous(memory_format=self._format)
-                truth, shares = batch[1][part].split(
+                truth, task_truth = batch[1][part].split(
                     (self.classes, self.linear.out_features - self.classes), dim=1
                 )
                 answer = truth.argmax(1)
@@ -325,51 +320,52 @@ class FineTunedModel:
                 self._compute.dtype,
                 enabled=self._compute.precision != "float32",
             ):
-                logits = replica.logits(images, None if kept is None else kept[part]).float()
-            own = logits[:, : self.classes]
-            part_loss = loss(own, truth)
+                mask = None if dropout_mask is None else dropout_mask[part]
+                logits = replica.logits(images, mask).float()
+            main = logits[:, : self.classes]
+            part_loss = loss(main, truth)
             if self._teacher is not None:
-                part_loss = self._teacher.blend(part_loss, own, images)
-            if self._tasks.tasks and shares is not None:
-                part_loss = self._tasks.blend(part_loss, logits, shares, loss)
-            part_loss = part_loss / of
+                part_loss = self._teacher.blend(part_loss, main, images)
+            if task_truth is not None and self._tasks.tasks:
+                part_loss = self._tasks.blend(part_loss, logits, task_truth, loss)
+            part_loss = part_loss / step_images
             self.scaler.scale(part_loss).backward()
             summed += part_loss.detach()
-            right += (own.detach().argmax(1) == answer).sum()
-        return float(summed), int(right)
+            correct += (main.detach().argmax(1) == answer).sum()
+        return float(summed), int(correct)
 
     def _images(self, views: Sequence[TrainingView]) -> Tensor:
-        """float32 [N, 3, H, W], varied and normalised, on the device."""
+        """float32 [N, 3, H, W], augmented and normalised, on the device."""
         pixels = torch.stack([view.pixels for view in views]).to(self._device)
         images = pixels.to(torch.float32, memory_format=self._format).div_(255)
         images = augment_batch(images, [view.draw for view in views], fill=self._mean)
-        images = images.contiguous(memory_format=self._format)  # turning the hue loses it
+        images = images.contiguous(memory_format=self._format)  # the hue change loses the format
         return images.sub_(self._mean).div_(self._std)
 
-    def _add_up(self) -> None:
-        """The replicas' gradients into those of the first, in their order; theirs are used up."""
+    def _sum_replica_gradients(self) -> None:
+        """Add the replicas' gradients, in their order, to those of the first, and drop theirs."""
         first = self._replicas[0]
-        for twin in self._replicas[1:]:
+        for replica in self._replicas[1:]:
             pairs = [
-                (mine.grad, other.grad)
-                for mine, other in zip(first.parameters, twin.parameters, strict=True)
-                if mine.grad is not None and other.grad is not None
+                (ours.grad, theirs.grad)
+                for ours, theirs in zip(first.parameters, replica.parameters, strict=True)
+                if ours.grad is not None and theirs.grad is not None
             ]
-            if pairs:  # a batch smaller than the cores leaves the last of them without a share
-                torch._foreach_add_([mine for mine, _ in pairs], [other for _, other in pairs])
-            for parameter in twin.parameters:
+            if pairs:  # of a batch smaller than the cores the last ones get nothing
+                torch._foreach_add_([ours for ours, _ in pairs], [theirs for _, theirs in pairs])
+            for parameter in replica.parameters:
                 parameter.grad = None
 
-    def average(self) -> None:
-        """Take the weights of this step into the running mean."""
+    def update_ema(self) -> None:
+        """Count a step, and update the moving average with its weights, where there is one."""
         self._steps += 1
-        if self._mean_of_steps is not None:
-            self._mean_of_steps.update(self._both, step=self._steps)
+        if self._ema is not None:
+            self._ema.update(self._modules, step=self._steps)
 
     @contextmanager
     def restored(self) -> Iterator[None]:
-        """Whatever is learned inside is undone: weights, buffers, mean, gradients and what trains
-        are bit for bit as before, also where the inside raises."""
+        """Undo all training done inside, also where it raises: afterwards weights, buffers, moving
+        average, gradients and trainable groups are bit for bit as before."""
         state = copy.deepcopy(self.state())
         flags = [(p, p.requires_grad, p.grad) for r in self._replicas for p in r.parameters]
         buffers = [(b, b.clone()) for r in self._replicas for b in r.module.buffers()]
@@ -387,45 +383,39 @@ class FineTunedModel:
     # -- state -------------------------------------------------------------------------------
 
     @property
-    def kept(self) -> BuiltModel:
-        """The model to judge and to keep: the running mean where there is one."""
-        if self._mean_of_steps is None:
+    def inference_model(self) -> BuiltModel:
+        """The model that is validated and saved: the moving average, where there is one."""
+        if self._ema is None:
             return self.built
-        return self.built.with_module(self._mean_of_steps.module["model"])
+        return self.built.with_module(self._ema.module["model"])
 
     def head(self) -> Head:
-        """The label's head that belongs to `kept`, float32 on the CPU; a copy."""
-        whole = self._whole_head()
-        return Head(whole.weight[: self.classes], whole.bias[: self.classes])
+        """The label's head of `inference_model`, float32 on the CPU; a copy."""
+        return self._heads()[0]
 
     def task_heads(self) -> list[Head]:
-        """The tasks' heads that belong to `kept`, as `head`."""
-        whole = self._whole_head()
-        sizes = (self.classes, *self._tasks.sizes)
-        parts = zip(whole.weight.split(sizes), whole.bias.split(sizes), strict=True)
-        return [Head(weight, bias) for weight, bias in parts][1:]
+        """The tasks' heads of `inference_model`, float32 on the CPU; copies."""
+        return self._heads()[1:]
 
-    def _whole_head(self) -> Head:
-        linear = self.linear
-        if self._mean_of_steps is not None:
-            linear = self._mean_of_steps.module[HEAD]
-        weight, bias = linear.weight, linear.bias
-        return Head(weight.detach().cpu().clone(), bias.detach().cpu().clone())
+    def _heads(self) -> list[Head]:
+        linear = self.linear if self._ema is None else self._ema.module[HEAD]
+        weight, bias = (p.detach().cpu().clone() for p in (linear.weight, linear.bias))
+        sizes = (self.classes, *self._tasks.sizes)
+        return [Head(w, b) for w, b in zip(weight.split(sizes), bias.split(sizes), strict=True)]
 
     def state(self) -> dict[str, Any]:
-        """All weights, and the running mean of them."""
-        mean = self._mean_of_steps
+        """Weights, their moving average, steps and scaler, as written into the saved state."""
         return {
-            "weights": self._both.state_dict(),
-            "mean": {} if mean is None else mean.module.state_dict(),
+            "weights": self._modules.state_dict(),
+            "mean": {} if self._ema is None else self._ema.module.state_dict(),
             "steps": self._steps,
             "scaler": self.scaler.state_dict(),
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Fill in what `state` gave, in place: the replicas see it too."""
-        self._both.load_state_dict(state["weights"], strict=True)
-        if self._mean_of_steps is not None:
-            self._mean_of_steps.module.load_state_dict(state["mean"], strict=True)
+        """Load a `state()` in place, so that the replicas see it too."""
+        self._modules.load_state_dict(state["weights"], strict=True)
+        if self._ema is not None:
+            self._ema.module.load_state_dict(state["mean"], strict=True)
         self._steps = state["steps"]
         self.scaler.load_state_dict(state["scaler"])

@@ -1,4 +1,4 @@
-"""The optimizer of a recipe, from torch and timm, with a rate for each layer group of the plan."""
+"""The optimizer of a recipe, from timm's factory, with a rate for each layer group of the plan."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from core.recipe.plan import Plan
 from core.recipe.recipe import Recipe
 from core.training.loop.model import FineTunedModel
 
-_BETAS = (0.9, 0.999)
 
+def make_optimizer(model: FineTunedModel, recipe: Recipe, plan: Plan) -> torch.optim.Optimizer:
+    """The recipe's optimizer over all layer groups that ever train, each at its own rate.
 
-def make_optimizer(trainee: FineTunedModel, recipe: Recipe, plan: Plan) -> torch.optim.Optimizer:
-    """What the plan lets train, a rate for each layer group; no decay on biases, norms and tokens.
+    No weight decay on biases, norms and tokens.
 
     Each parameter group carries the `name` of its layer group and its highest rate, `highest_lr`.
     """
@@ -24,7 +24,7 @@ def make_optimizer(trainee: FineTunedModel, recipe: Recipe, plan: Plan) -> torch
     for group in plan.groups:
         if not group.is_trained:
             continue
-        named = trainee.parameters(group.name)
+        named = model.parameters(group.name)
         for decays in (True, False):
             chosen = [parameter for _, parameter in named if (parameter.ndim > 1) == decays]
             if chosen:
@@ -37,26 +37,24 @@ def make_optimizer(trainee: FineTunedModel, recipe: Recipe, plan: Plan) -> torch
                         "name": group.name,
                     }
                 )
-    if recipe.optimizer == "adamw":
-        return torch.optim.AdamW(groups, betas=_BETAS)
-    if recipe.optimizer == "adam":
-        return torch.optim.Adam(groups, betas=_BETAS)
+    options: dict[str, Any] = {}
     if recipe.optimizer == "sgd":
-        is_ahead = recipe.nesterov and recipe.momentum > 0  # torch wants a momentum for it
-        return torch.optim.SGD(groups, momentum=recipe.momentum, nesterov=is_ahead)
-    if recipe.optimizer == "rmsprop":
-        return torch.optim.RMSprop(groups, momentum=recipe.momentum)
-    return create_optimizer_v2(groups, opt=recipe.optimizer, lr=recipe.learning_rate)
+        options["nesterov"] = recipe.nesterov and recipe.momentum > 0  # torch requires a momentum
+    elif recipe.optimizer == "rmsprop":
+        options["alpha"] = 0.99  # torch's default; timm's is 0.9
+    return create_optimizer_v2(
+        groups, recipe.optimizer, recipe.learning_rate, momentum=recipe.momentum, **options
+    )
 
 
 def lower_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
-    """Every highest rate becomes so much of itself."""
+    """Multiply the highest rate of every group by `factor`."""
     for group in optimizer.param_groups:
         group["highest_lr"] *= factor
 
 
-def finish_gradients(optimizer: torch.optim.Optimizer, clip_norm: float | None) -> float:
-    """Shorten the gradients to `clip_norm`; returns how long they were, all taken together."""
+def clip_gradients(optimizer: torch.optim.Optimizer, clip_norm: float | None) -> float:
+    """Clip the total norm of the gradients to `clip_norm`; returns the norm from before."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     gradients = [p.grad for p in parameters if p.grad is not None]
     if not gradients:

@@ -1,8 +1,7 @@
-"""How the learning rates go through a run, as shares of each group's highest rate.
+"""Learning-rate schedules, as shares of each group's highest rate.
 
-A pure function of the step, counted from 1, so that a resumed run has nothing to catch up on; the
-one that listens to the selection images (plateau) keeps what it heard in `Plateau`, which goes
-into the saved state.
+Pure functions of the step, counted from 1, so that a resumed run needs no state of them; only the
+plateau schedule has one, `Plateau`, which goes into the saved state.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ _BETTER = 1e-4
 
 @dataclass
 class Plateau:
-    """What the plateau schedule knows of the epochs so far."""
+    """State of the plateau schedule. Its fields are keys of the saved state."""
 
     lowest_loss: float = float("inf")
     waited: int = 0
     drops: int = 0
 
-    def hear(self, loss: float, *, patience: int) -> bool:
-        """The selection loss after an epoch; returns whether the rates drop."""
+    def update(self, loss: float, *, patience: int) -> bool:
+        """Note the selection loss of an epoch; returns whether the rates drop."""
         if loss < self.lowest_loss * (1 - _BETTER):
             self.lowest_loss, self.waited = loss, 0
             return False
@@ -50,13 +49,13 @@ class Schedule:
         self._steps = self._steps_per_epoch * recipe.max_epochs_or_default
 
     def set_rates(self, step: int, plateau: Plateau) -> None:
-        """The rates of this step, counted from 1."""
+        """Set the rates of this step, counted from 1."""
         share = self.share(step, plateau)
         for group in self._optimizer.param_groups:
             group["lr"] = group["highest_lr"] * share
 
     def share(self, step: int, plateau: Plateau) -> float:
-        """0…1"""
+        """The share of its highest rate that each group has at this step: 0…1."""
         recipe = self._recipe
         if recipe.schedule == "one-cycle":
             return one_cycle(step, self._steps)
@@ -89,4 +88,5 @@ def one_cycle(step: int, steps: int) -> float:
 
 
 def cosine_share(at: float, length: float) -> float:
+    """From 1 at 0 to 0 at `length`, rounded as in torch's OneCycleLR."""
     return 0.5 * (1 + math.cos(math.pi * min(1.0, at / length))) if length > 0 else 0.0

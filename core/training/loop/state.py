@@ -1,6 +1,6 @@
-"""The state of a fine-tuning on disk: all that is needed to go on as if it had never stopped.
+"""The state of a fine-tuning on disk: all that a resumed run needs to give the same bits.
 
-One file, written whole or not at all, read with `weights_only`: nothing in it is ever run.
+One file, written atomically, and read with `weights_only`: nothing in it is ever executed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 
 from core.errors import RunError
 from core.system import atomic_files
-from core.training.loop.loop import FineTuning
+from core.training.loop.loop import FineTuneProgress
 from core.training.loop.model import FineTunedModel
 
 _NAME = "state.pt"
@@ -21,17 +21,21 @@ _FORMAT = 2
 
 
 def has_state(folder: Path) -> bool:
+    """Whether a run can be resumed from this folder."""
     return (folder / _NAME).is_file()
 
 
 def save_state(
-    folder: Path, trainee: FineTunedModel, optimizer: torch.optim.Optimizer, progress: FineTuning
+    folder: Path,
+    model: FineTunedModel,
+    optimizer: torch.optim.Optimizer,
+    progress: FineTuneProgress,
 ) -> None:
-    """Raises: OSError (a full disk): the state from before stays."""
+    """Write the state. Raises: OSError, e.g. for a full disk; the state from before is kept."""
     folder.mkdir(parents=True, exist_ok=True)
-    saved = {
+    saved = {  # the keys are those of states that older versions wrote
         "format": _FORMAT,
-        "trainee": trainee.state(),
+        "trainee": model.state(),
         "optimizer": optimizer.state_dict(),
         "progress": progress.to_dict(),
     }
@@ -43,9 +47,9 @@ def save_state(
 
 
 def load_state(
-    folder: Path, trainee: FineTunedModel, optimizer: torch.optim.Optimizer
-) -> FineTuning:
-    """Fill in weights and optimizer; returns how far the run was.
+    folder: Path, model: FineTunedModel, optimizer: torch.optim.Optimizer
+) -> FineTuneProgress:
+    """Load weights and optimizer in place; returns how far the run was.
 
     Raises: RunError where the state is missing, damaged or of another model.
     """
@@ -58,9 +62,9 @@ def load_state(
                 f"The state of the run {run} was written by another version of Graftwork.",
                 "Its best model can still be used; train again with its settings.",
             )
-        trainee.load_state(saved["trainee"])
+        model.load_state(saved["trainee"])
         optimizer.load_state_dict(saved["optimizer"])
-        progress = FineTuning.from_dict(saved["progress"])
+        progress = FineTuneProgress.from_dict(saved["progress"])
     except FileNotFoundError as error:
         raise RunError(
             f"The run {run} keeps no state to go on from.", "Train again with its settings."

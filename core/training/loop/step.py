@@ -1,6 +1,6 @@
-"""One step of the optimizer: gradients, added up over parts where memory asks for it, and applied.
+"""One optimizer step: gradient accumulation over micro-batches, clipping, update, moving average.
 
-What does not fit into an accelerator's memory is learned from in halves: the same images, the same
+A micro-batch that does not fit into an accelerator's memory is halved: the same images, the same
 mean of their losses, the same step.
 """
 
@@ -18,68 +18,71 @@ from core.compute.distributed import SINGLE_PROCESS, World
 from core.errors import DivergedError, MemoryShortError
 from core.events import Notice, Sink
 from core.recipe.recipe import Recipe
-from core.training.loop.model import FineTunedModel, Gradients
-from core.training.loop.optimizers import finish_gradients
+from core.training.loop.model import FineTunedModel, StepResult
+from core.training.loop.optimizers import clip_gradients
 from core.training.losses import Loss
 
 
 class Stepper:
-    """Steps of a trainee. Use it inside `trainee.working()`."""
+    """Takes the steps of a model's training. Use it inside `model.thread_pool()`."""
 
     def __init__(
         self,
-        trainee: FineTunedModel,
+        model: FineTunedModel,
         optimizer: torch.optim.Optimizer,
         recipe: Recipe,
         loss: Loss,
         *,
         halvings: int = 0,
-        tell: Sink,
+        log_event: Sink,
         world: World = SINGLE_PROCESS,
     ) -> None:
-        """`halvings`: how often the images at once were halved already. `world`: the processes that
-        learn from a step together, each from its share."""
-        self.trainee, self.optimizer = trainee, optimizer
+        """`halvings`: how often the micro-batch was halved already. `world`: the processes that
+        share each step."""
+        self.model, self.optimizer = model, optimizer
         self.halvings = halvings
-        self._recipe, self._loss, self._tell, self._world = recipe, loss, tell, world
+        self._recipe, self._loss, self._log_event, self._world = recipe, loss, log_event, world
 
     @property
-    def parts(self) -> int:
-        """Into how many parts a step's images are cut."""
+    def micro_batches(self) -> int:
+        """Into how many micro-batches the images of a step are cut."""
         return int(self._recipe.accumulate) << self.halvings
 
-    def images_at_once(self, images: int) -> int:
-        """How many of a step's images are in the model at the same time."""
-        return self.trainee.images_at_once(-(-images // min(self.parts, images)))
+    def micro_batch_size(self, images: int) -> int:
+        """How many of the images of a step are in the model at the same time."""
+        return self.model.micro_batch_size(-(-images // min(self.micro_batches, images)))
 
     def step(
         self, views: Sequence[TrainingView], labels: Tensor, *, step: int, epoch: int
-    ) -> Gradients:
-        """Learn from these images: the one step, whatever number of parts it is made in.
+    ) -> StepResult:
+        """Take one step on these images, in however many micro-batches.
 
-        labels: int64 [N]; of several processes each gives its own share, and all hear of the whole
-        step. Raises: DivergedError, before anything is changed, where loss or gradient
-        are no numbers; MemoryShortError where not even a single image fits.
+        labels: int64 [N]. Each of several processes gives its part of the images, and gets the
+        result of the whole step. Raises: DivergedError, before anything is changed, where the loss
+        or the gradient is no number; MemoryShortError where not even a single image fits.
         """
         world = self._world
         (images,) = world.all_reduce(len(views))
-        learned = self._learn(views, labels, step, of=int(images))
+        result = self._accumulate(views, labels, step, step_images=int(images))
         if world.world_size > 1:
-            self.trainee.all_reduce_gradients(world)
-            self.trainee.all_reduce_statistics(world)
-            loss, right = world.all_reduce(learned.loss, learned.right)
-            learned = Gradients(loss, int(right), int(images))
-        scaler = self.trainee.scaler
+            self.model.all_reduce_gradients(world)
+            self.model.all_reduce_batch_norm(world)
+            loss, correct = world.all_reduce(result.loss, result.correct)
+            result = StepResult(loss, int(correct), int(images))
+        scaler = self.model.scaler
         scaler.unscale_(self.optimizer)
-        norm = finish_gradients(self.optimizer, self._recipe.clip_norm)
-        # float16 alone may overflow now and then: its scaler leaves such a step out.
-        self.check(learned.loss, 0.0 if scaler.is_enabled() else norm, epoch=epoch, step=step)
+        norm = clip_gradients(self.optimizer, self._recipe.clip_norm)
+        # Only float16 may overflow now and then: its scaler then skips the step.
+        norm = 0.0 if scaler.is_enabled() else norm
+        self.check_finite(result.loss, norm, epoch=epoch, step=step)
         scaler.step(self.optimizer)
         scaler.update()
-        self.trainee.average()
-        return learned
+        self.model.update_ema()
+        return result
 
-    def check(self, loss: float, gradient_norm: float = 0.0, *, epoch: int, step: int) -> None:
+    def check_finite(
+        self, loss: float, gradient_norm: float = 0.0, *, epoch: int, step: int
+    ) -> None:
         """Raises: DivergedError where one of them is infinite or undefined."""
         if math.isfinite(loss) and math.isfinite(gradient_norm):
             return
@@ -92,61 +95,64 @@ class Stepper:
             "(clip_norm = 1) and a longer warm-up help too.",
         )
 
-    def _learn(
-        self, views: Sequence[TrainingView], labels: Tensor, step: int, *, of: int
-    ) -> Gradients:
+    def _accumulate(
+        self, views: Sequence[TrainingView], labels: Tensor, step: int, *, step_images: int
+    ) -> StepResult:
+        """The gradients of these images; halves the micro-batch until it fits into memory."""
         while True:
             try:
-                return self._learn_in_parts(views, labels, step, of)
+                return self._accumulate_once(views, labels, step, step_images)
             except (RuntimeError, MemoryError) as error:  # OutOfMemoryError is a RuntimeError
                 if not is_out_of_memory(error):
                     raise
                 trouble = str(error).splitlines()[0] if str(error) else "out of memory"
             self._halve(len(views), trouble)
 
-    def _learn_in_parts(
-        self, views: Sequence[TrainingView], labels: Tensor, step: int, of: int
-    ) -> Gradients:
-        loss, right = 0.0, 0
-        if not len(views):  # this process's share of a small step
-            self.trainee.forget_gradients()
-            return Gradients(0.0, 0)
-        others = (self._world.rank,) if self._world.world_size > 1 else ()
-        cuts = np.array_split(np.arange(len(views)), min(self.parts, len(views)))
+    def _accumulate_once(
+        self, views: Sequence[TrainingView], labels: Tensor, step: int, step_images: int
+    ) -> StepResult:
+        loss, correct = 0.0, 0
+        if not len(views):  # a small step can leave this process without images
+            self.model.zero_grad()
+            return StepResult(0.0, 0)
+        rank = (self._world.rank,) if self._world.world_size > 1 else ()
+        cuts = np.array_split(np.arange(len(views)), min(self.micro_batches, len(views)))
         for number, cut in enumerate(cuts):
-            share = cut.tolist()
-            learned = self.trainee.learn(
-                [views[i] for i in share],
-                labels[share],
+            part = cut.tolist()
+            result = self.model.forward_backward(
+                [views[i] for i in part],
+                labels[part],
                 loss=self._loss,
-                of=of,
-                adds=number > 0,
-                draw=(self._recipe.seed, step, number, *others),
+                step_images=step_images,
+                accumulate=number > 0,
+                seed=(self._recipe.seed, step, number, *rank),
             )
-            loss, right = loss + learned.loss, right + learned.right
-        return Gradients(loss, right, len(views))
+            loss, correct = loss + result.loss, correct + result.correct
+        return StepResult(loss, correct, len(views))
 
     def _halve(self, images: int, trouble: str) -> None:
-        self.trainee.forget_gradients()
-        if self.parts >= images:
+        """Raises: MemoryShortError where a micro-batch is a single image already."""
+        self.model.zero_grad()
+        if self.micro_batches >= images:
             raise MemoryShortError(
                 f"Not even one image at a time fits into the memory: {trouble}.",
                 "Train fewer layer groups, choose a smaller model, or another device.",
             )
+        before = -(-images // self.micro_batches)
         self.halvings += 1
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        self._tell(
+        self._log_event(
             Notice(
                 "warning",
-                f"The memory does not hold {-(-images // (self.parts // 2))} images at once: "
-                f"from now on {-(-images // self.parts)} are learned from at a time, and "
-                f"{self.parts} times that make one step as before.",
+                f"A batch of {before} images does not fit into the memory: from now on it is "
+                f"computed in micro-batches of {-(-images // self.micro_batches)}, "
+                f"{self.micro_batches} for a step. The steps stay the same.",
             )
         )
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Also the CPU's way of saying it, which has no class of its own."""
+    """Also for the CPU's message, which has no exception class of its own."""
     is_cpu = "can't allocate memory" in str(error) or "not enough memory" in str(error)
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or is_cpu

@@ -1,4 +1,4 @@
-"""What the selection images say of a model in training."""
+"""Validation: the model in training on the selection images."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from core.compute.distributed import SINGLE_PROCESS, World
 from core.compute.embedder import Embedder
 from core.data.dataset import NO_LABEL
 from core.errors import DatasetError, DecodeError
-from core.events import Progress, Sink
+from core.events import EpochDone, Progress, Sink
 from core.runs.checkpoints import Head
 from core.training.head_solver import inverse_temperature
-from core.training.loop.batches import TrainingSet, Unreadable
+from core.training.loop.batches import TrainingSet, UnreadableImages
 from core.training.loop.model import FineTunedModel
 
 
 @dataclass(frozen=True)
-class TaskJudgement:
-    """What the selection images that have its label say of one task; nothing where none has."""
+class TaskResult:
+    """One task on the selection images that have its label; accuracy None where none has."""
 
     head: Head
     images: int
@@ -36,7 +36,7 @@ class TaskJudgement:
 
 @dataclass(frozen=True)
 class ValidationResult:
-    """What the selection images say of the model as it is.
+    """The model on the selection images, as it is now.
 
     features: float32 [S, D] and head: what made the logits; temperature ≥ 1 softens the
     probabilities where the model is surer than it is right (Guo et al. 2017).
@@ -53,7 +53,7 @@ class ValidationResult:
     balanced_accuracy: float | None = None
     """The mean of the classes' own accuracies."""
     macro_f1: float | None = None
-    tasks: tuple[TaskJudgement, ...] = ()
+    tasks: tuple[TaskResult, ...] = ()
 
     @property
     def task_accuracies(self) -> tuple[float | None, ...]:
@@ -72,66 +72,97 @@ class ValidationResult:
         return score
 
 
-def judge(
-    trainee: FineTunedModel,
-    data: TrainingSet,
-    compute: Compute,
-    gone: Unreadable,
+def epoch_done(
+    result: ValidationResult,
     *,
-    sink: Sink,
-    pool: ThreadPoolExecutor,
-    world: World = SINGLE_PROCESS,
-) -> ValidationResult:
-    """Ask the selection images, exactly as pictures will be classified later.
-
-    Of several processes each asks its share, and all come to the judgement of the whole.
-
-    Raises: DatasetError where none can be read any more.
-    """
-    own = world.shard(data.selection)
-    features, there = embed_pixels(trainee, data, own, compute, gone, sink=sink, pool=pool)
-    if world.world_size > 1:
-        features, there = _in_order(world.all_gather((features, there)))
-    if not there:
-        raise DatasetError("No selection image can be read any more.", "Put the files back.")
-    judgement = judgement_of(features, trainee.head(), data.labels[there])
-    if data.task_labels is None:
-        return judgement
-    return replace(
-        judgement, tasks=judge_tasks(features, trainee.task_heads(), data.task_labels[there])
+    epoch: int,
+    train_loss: float,
+    train_accuracy: float,
+    seconds: float,
+    step: int = 0,
+    images_per_s: float = 0.0,
+    l2: float = 0.0,
+) -> EpochDone:
+    """The event of an epoch with this validation result."""
+    return EpochDone(
+        epoch=epoch,
+        train_loss=train_loss,
+        train_accuracy=train_accuracy,
+        selection_loss=result.loss,
+        selection_accuracy=result.accuracy,
+        seconds=seconds,
+        l2=l2,
+        step=step,
+        images_per_s=images_per_s,
+        top_share=result.top_share,
+        selection_balanced_accuracy=result.balanced_accuracy,
+        selection_macro_f1=result.macro_f1,
+        task_accuracies=result.task_accuracies,
     )
 
 
-def judge_tasks(
+def validate(
+    model: FineTunedModel,
+    data: TrainingSet,
+    compute: Compute,
+    unreadable: UnreadableImages,
+    *,
+    emit: Sink,
+    pool: ThreadPoolExecutor,
+    world: World = SINGLE_PROCESS,
+) -> ValidationResult:
+    """Evaluate the model on the selection images, by the same code that classifies images later.
+
+    Each of several processes embeds its part, and all get the result of the whole.
+    Raises: DatasetError where no selection image can be read any more.
+    """
+    rows = world.shard(data.selection)
+    features, readable = embed_pixels(model, data, rows, compute, unreadable, emit=emit, pool=pool)
+    if world.world_size > 1:
+        features, readable = _in_order(world.all_gather((features, readable)))
+    if not readable:
+        raise DatasetError("No selection image can be read any more.", "Put the files back.")
+    result = validation_result(features, model.head(), data.labels[readable])
+    if data.task_labels is None:
+        return result
+    return replace(
+        result, tasks=validate_tasks(features, model.task_heads(), data.task_labels[readable])
+    )
+
+
+def validate_tasks(
     features: Tensor, heads: Sequence[Head], labels: Tensor
-) -> tuple[TaskJudgement, ...]:
-    """features: float32 [S, D]; labels: int64 [S, tasks], NO_LABEL where there is none."""
-    judged = []
+) -> tuple[TaskResult, ...]:
+    """The result of each task's head on the images that have its label.
+
+    features: float32 [S, D]; labels: int64 [S, tasks], NO_LABEL where there is none.
+    """
+    results = []
     for head, column in zip(heads, labels.unbind(1), strict=True):
         has = column != NO_LABEL
         if not has.any():
-            judged.append(TaskJudgement(head, 0, None, 1.0))
+            results.append(TaskResult(head, 0, None, 1.0))
             continue
-        said = judgement_of(features[has], head, column[has])
-        judged.append(TaskJudgement(head, int(has.sum()), said.accuracy, said.temperature))
-    return tuple(judged)
+        result = validation_result(features[has], head, column[has])
+        results.append(TaskResult(head, int(has.sum()), result.accuracy, result.temperature))
+    return tuple(results)
 
 
 def _in_order(parts: list[tuple[Tensor, list[int]]]) -> tuple[Tensor, list[int]]:
-    """The parts as one process would have made them: the same sums, to the bit."""
-    there = [position for _, positions in parts for position in positions]
-    order = np.argsort(there, kind="stable")
-    features = torch.cat([rows for rows, _ in parts])
-    return features[torch.from_numpy(order)], [there[i] for i in order]
+    """The parts in the order of a single process, so that sums over them have the same bits."""
+    positions = [position for _, part in parts for position in part]
+    order = np.argsort(positions, kind="stable")
+    features = torch.cat([part for part, _ in parts])
+    return features[torch.from_numpy(order)], [positions[i] for i in order]
 
 
-def judgement_of(features: Tensor, head: Head, labels: Tensor) -> ValidationResult:
-    """features: float32 [S, D], labels: int64 [S]"""
+def validation_result(features: Tensor, head: Head, labels: Tensor) -> ValidationResult:
+    """Loss, metrics and temperature of a head; features: float32 [S, D], labels: int64 [S]."""
     logits = features @ head.weight.T + head.bias
     loss = float(cross_entropy(logits, labels))
     answers = logits.argmax(1)
     accuracy = float((answers == labels).float().mean())
-    # Only ever softer: where few pictures are all right, their loss would ask for certainty.
+    # Never below 1: few images that are all correct would ask for certainty.
     temperature = max(1.0, 1 / inverse_temperature(logits, labels))
     top_share = float(answers.bincount().max()) / len(answers)
     balanced_accuracy, macro_f1 = _by_class(answers, labels, classes=logits.shape[1])
@@ -141,28 +172,28 @@ def judgement_of(features: Tensor, head: Head, labels: Tensor) -> ValidationResu
 
 
 def _by_class(answers: Tensor, labels: Tensor, *, classes: int) -> tuple[float, float]:
-    """Mean recall and mean F1 of the classes that the images (labels: int64 [S]) show."""
-    right = labels[answers == labels].bincount(minlength=classes).double()
-    there, answered = (x.bincount(minlength=classes).double() for x in (labels, answers))
-    is_shown = there > 0
-    recall = (right / there)[is_shown]
-    f1 = (2 * right / (there + answered))[is_shown]
+    """Mean recall and mean F1 of the classes that are among the labels (int64 [S])."""
+    correct = labels[answers == labels].bincount(minlength=classes).double()
+    actual, predicted = (x.bincount(minlength=classes).double() for x in (labels, answers))
+    is_present = actual > 0
+    recall = (correct / actual)[is_present]
+    f1 = (2 * correct / (actual + predicted))[is_present]
     return float(recall.mean()), float(f1.mean())
 
 
 def embed_pixels(
-    trainee: FineTunedModel,
+    model: FineTunedModel,
     data: TrainingSet,
     positions: npt.NDArray[np.int64],
     compute: Compute,
-    gone: Unreadable,
+    unreadable: UnreadableImages,
     *,
-    sink: Sink,
+    emit: Sink,
     pool: ThreadPoolExecutor,
 ) -> tuple[Tensor, list[int]]:
-    """Features float32 [n, D] of the pictures at `positions`, by the model as it is now, and the n
-    positions that can be read."""
-    embedder = Embedder(trainee.kept, compute)
+    """Features (float32 [n, D], by the model as it is now) of the images at `positions` that can be
+    read, and their n positions."""
+    embedder = Embedder(model.inference_model, compute)
     size = compute.embed_batch_size
     shares = [positions[i : i + size] for i in range(0, len(positions), size)]
 
@@ -180,15 +211,15 @@ def embed_pixels(
         return None if batch is None else embedder.embed(batch), list(pixels), errors
 
     rows: list[Tensor] = []
-    there: list[int] = []
+    readable: list[int] = []
     done = 0
-    for share, (features, kept, errors) in zip(shares, pool.map(work, shares), strict=True):
+    for share, (features, embedded, errors) in zip(shares, pool.map(work, shares), strict=True):
         for position, error in errors.items():
-            gone.say(position, error)
+            unreadable.log(position, error)
         if features is not None:
             rows.append(features)
-            there += kept
+            readable += embedded
         done += len(share)
-        sink(Progress(done, len(positions), "asking the selection images"))
-    empty = torch.empty(0, trainee.built.feature_dim)
-    return torch.cat([empty, *rows]), there
+        emit(Progress(done, len(positions), "evaluating the selection images"))
+    empty = torch.empty(0, model.built.feature_dim)
+    return torch.cat([empty, *rows]), readable

@@ -1,10 +1,10 @@
-"""What a learning-rate range test found, and how it is read. No torch: the window reads it too.
+"""The result of a learning-rate range test, and the rate it suggests. No torch: the window uses it.
 
-The test (Smith 2017) raises the rate exponentially from step to step and watches the loss. Two
-readings are known: the rate at which the smoothed loss falls fastest, and a tenth of the rate at
-which it is lowest. A head that was fitted first leaves a loss near zero with little to fall, so
-losses are compared by their logarithm, and a fall counts only where it stands out from what
-batches differ by anyway.
+The test (Smith 2017) raises the rate exponentially from step to step and records the loss. Two
+rules are common: the rate at which the smoothed loss falls fastest, and a tenth of the rate at
+which it is lowest. A head that was fitted first leaves a loss near zero that can hardly fall, so
+losses are compared by their logarithm, and a fall counts only where it is larger than the
+differences between batches.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 LOWEST, HIGHEST, STEPS = 1e-7, 1.0, 70
 FEWEST_STEPS, MOST_STEPS = 20, 1000
 _FLOOR = 1e-3
-"""Nats added before the logarithm: below it losses are all the same."""
+"""Nats added before the logarithm: losses below it count as equal."""
 _LAG_DECADES = 0.25
-"""How far the smoothed loss trails behind, whatever the number of steps."""
+"""How far the smoothed loss lags behind, for any number of steps."""
 _SIGMAS = 3.0
 _RISE = math.log(1.25)
 _FALL = math.log(1.1)
@@ -36,14 +36,14 @@ _DIVERGED = 4.0
 _OF_CHANCE = 0.1
 _SAFE, _FAR = 3.0, 100.0
 _SLOPE_POINTS = 3
-"""To either side of the point at which a slope is taken."""
+"""Points on either side of the one whose slope is computed."""
 
 End = Literal["diverged", "highest"]
 
 
 @dataclass(frozen=True, slots=True)
 class RatePoint:
-    """One step: the head's rate, the batch's loss before the step in nats, and it smoothed."""
+    """One step: the head's rate, the batch's loss in nats before the step, and smoothed."""
 
     step: int
     rate: float
@@ -53,7 +53,7 @@ class RatePoint:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the curve says. Rates are the head's; None where the curve does not show them."""
+    """The suggested rate and why. Rates are the head's; None where the curve does not show them."""
 
     suggestion: float | None
     reason: str
@@ -68,8 +68,8 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class RateCurve:
-    """A whole test. groups: each layer group that learned and its rate as a share of the head's,
-    stem first. diverged: the loss rose so far that the test ended before its highest rate."""
+    """The result of a range test. groups: each trained layer group and its rate as a share of the
+    head's, stem first. end: `diverged` where the loss ended the test before its highest rate."""
 
     points: tuple[RatePoint, ...]
     end: End
@@ -83,14 +83,14 @@ class RateCurve:
         return asdict(self)
 
     def write_csv(self, path: Path) -> None:
-        """Raises: AppError where it cannot be written."""
+        """Write the points as CSV. Raises: AppError where that fails."""
         write_points(path, self.points)
 
 
 class Smoother:
     """A bias-corrected exponential mean of the logarithm of the loss.
 
-    Of the logarithm, so that one hard batch among easy ones does not outweigh them all.
+    The logarithm keeps one hard batch from outweighing many easy ones.
     """
 
     def __init__(self, lowest: float, highest: float, steps: int) -> None:
@@ -99,22 +99,22 @@ class Smoother:
         self._sum = self._weight = 0.0
 
     def add(self, loss: float) -> float:
-        """The smoothed loss with this one."""
+        """Add a loss; returns the smoothed loss."""
         self._sum = self.keep * self._sum + (1 - self.keep) * _log(loss)
         self._weight = self.keep * self._weight + 1 - self.keep
         return max(0.0, math.exp(self._sum / self._weight) - _FLOOR)
 
 
 def check_bounds(lowest: float, highest: float, steps: int) -> None:
-    """Raises: AppError naming what is allowed."""
+    """Raises: AppError for a range or a number of steps that cannot be tested."""
     if not (math.isfinite(lowest) and math.isfinite(highest) and 0 < lowest < highest):
         raise AppError(
             f"Rates from {lowest:g} to {highest:g} are no range.",
-            f"Both are above 0 and the lowest comes first; usual: {LOWEST:g} to {HIGHEST:g}.",
+            f"Both must be above 0, the lowest first; usual: {LOWEST:g} to {HIGHEST:g}.",
         )
     if highest < 10 * lowest:
         raise AppError(
-            f"From {lowest:g} to {highest:g} is too narrow a range to read anything from.",
+            f"From {lowest:g} to {highest:g} is too narrow a range for a test.",
             "Test at least a factor of ten.",
         )
     if not FEWEST_STEPS <= steps <= MOST_STEPS:
@@ -124,15 +124,15 @@ def check_bounds(lowest: float, highest: float, steps: int) -> None:
 
 
 def rate_at(step: int, lowest: float, highest: float, steps: int) -> float:
-    """The rate of a step, counted from 1: the same factor from each to the next."""
+    """The rate of a step, counted from 1; rates grow by the same factor at each step."""
     if step >= steps:
         return highest
     return lowest * (highest / lowest) ** ((step - 1) / (steps - 1))
 
 
 def has_diverged(points: Sequence[RatePoint], classes: int) -> bool:
-    """Whether the smoothed loss is four times its lowest; of near zero, four times a tenth of what
-    guessing among the classes would lose."""
+    """Whether the smoothed loss is above four times its lowest, or, where that is near zero, above
+    four times a tenth of the loss of guessing among the classes."""
     last = points[-1]
     if not math.isfinite(last.loss):
         return True
@@ -141,9 +141,11 @@ def has_diverged(points: Sequence[RatePoint], classes: int) -> bool:
 
 
 def read(points: Sequence[RatePoint], end: End, keep: float) -> Reading:
-    """The curve in words and rates. `keep`: the smoother's."""
+    """The suggestion for these points. `keep`: the smoother's."""
     if len(points) < 2 * _SLOPE_POINTS + 1:
-        return Reading(None, "The loss ran away within the first steps: test from a lower rate on.")
+        return Reading(
+            None, "The loss diverged within the first steps: start the test at a lower rate."
+        )
     smooth = [_log(point.smooth) for point in points]
     raw = [_log(point.loss) for point in points]
     begin = raw[: max(2 * _SLOPE_POINTS, len(points) // 5)]
@@ -164,7 +166,7 @@ def _read_fall(
     points: Sequence[RatePoint], smooth: Sequence[float], bottom: int, rises_at: float | None
 ) -> Reading:
     end = min(bottom, len(points) - 1 - _SLOPE_POINTS)
-    # Farther below the rise the loss hardly moves, and the steepest slope is that of the noise.
+    # Farther below the rise the loss hardly moves, and the steepest slope is noise.
     first = next(i for i, p in enumerate(points) if p.rate * _FAR >= (rises_at or p.rate))
     begin = min(max(_SLOPE_POINTS, first), end)
     at = min(range(begin, end + 1), key=lambda i: _slope(smooth, i))
@@ -179,7 +181,7 @@ def _read_fall(
     elif steepest > rises_at / _SAFE:
         suggestion = rises_at / _SAFE
         reason += (
-            f" That is close to {rate_text(rises_at)}, after which it rises: a third of this is "
+            f" That is close to {rate_text(rises_at)}, after which it rises: a third of it is "
             "suggested."
         )
     else:
@@ -204,40 +206,40 @@ def _read_flat(points: Sequence[RatePoint], rises_at: float | None) -> Reading:
     if rises_at / 10 < points[0].rate:
         return Reading(
             None,
-            f"The loss rises from {rate_text(rises_at)} on, near the lowest rate tested: test "
-            "from a lower rate on.",
+            f"The loss rises from {rate_text(rises_at)} on, near the lowest rate tested: "
+            "start the test at a lower rate.",
             rises_at=rises_at,
         )
     return Reading(
         suggestion=rounded(rises_at / 10),
         reason=f"Up to {rate_text(rises_at)} the loss stays where it is, within what batches "
-        "differ by; a head that was fitted to these images before leaves little to fall. After "
+        "differ by; a head that was fitted to these images already leaves little to gain. Above "
         "that it rises: a tenth of that rate is suggested.",
         rises_at=rises_at,
     )
 
 
-def say_at(points: Sequence[RatePoint], reading: Reading | None, rate: float) -> str:
-    """What the curve shows at a rate, in a sentence."""
+def describe_rate(points: Sequence[RatePoint], reading: Reading | None, rate: float) -> str:
+    """A sentence about the loss at a rate; empty without points."""
     if not points:
         return ""
     nearest = min(points, key=lambda point: abs(math.log(point.rate / rate)))
-    said = f"At {rate_text(rate)} the smoothed loss is {nearest.smooth:.3g}"
+    text = f"At {rate_text(rate)} the smoothed loss is {nearest.smooth:.3g}"
     edge = reading.rises_at if reading is not None else None
     if edge is None:
-        return f"{said}."
+        return f"{text}."
     if rate > edge:
-        return f"{said}: it rises here, the rate is too high."
+        return f"{text}: it rises here, the rate is too high."
     if rate > edge / _SAFE:
-        return f"{said}, close to {rate_text(edge)}, after which it rises."
+        return f"{text}, close to {rate_text(edge)}, after which it rises."
     if rate < edge / _FAR:
-        return f"{said}; {edge / rate:,.0f} times below where it rises: safe, and slow."
-    return f"{said}, {edge / rate:.1f} times below where it rises."
+        return f"{text}; {edge / rate:,.0f} times below where it rises: safe, and slow."
+    return f"{text}, {edge / rate:.1f} times below where it rises."
 
 
 def rate_values(recipe: Recipe, rate: float) -> dict[str, float]:
-    """The recipe's keys that make this the head's rate. Rates of later and earlier layers that
-    have numbers of their own move with it: the test moved them, too."""
+    """The recipe's values that make this the head's rate. `late_rate` and `early_rate`, where set,
+    change by the same factor, as they did in the test."""
     values = {"learning_rate": rate}
     for key in ("late_rate", "early_rate"):
         own = getattr(recipe, key)
@@ -247,17 +249,18 @@ def rate_values(recipe: Recipe, rate: float) -> dict[str, float]:
 
 
 def rate_text(rate: float) -> str:
-    """`2.8e-4`: two digits are as exact as a range test is."""
+    """`2.8e-4`: two digits, as a range test is not more exact."""
     mantissa, exponent = f"{rate:.1e}".split("e")
     return f"{mantissa.removesuffix('.0')}e{int(exponent)}" if int(exponent) else mantissa
 
 
 def rounded(rate: float) -> float:
+    """The rate with two digits."""
     return float(f"{rate:.1e}")
 
 
 def write_points(path: Path, points: Sequence[RatePoint]) -> None:
-    """step, rate, loss and smoothed loss as CSV. Raises: AppError where it cannot be written."""
+    """Write step, rate, loss and smoothed loss as CSV. Raises: AppError where that fails."""
     try:
         with path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
@@ -272,15 +275,15 @@ def _log(loss: float) -> float:
 
 
 def _noise(raw: Sequence[float]) -> float:
-    """By how much batches differ at one rate: standard deviation, from one step to the next.
+    """How much batches differ at one rate: the standard deviation from one step to the next.
 
-    By the median, which neither the fall nor the rise of the curve moves.
+    From the median, which is robust to the fall and the rise of the curve.
     """
     steps = [abs(b - a) for a, b in itertools.pairwise(raw)]
     return 1.4826 * statistics.median(steps) / math.sqrt(2)
 
 
 def _slope(values: Sequence[float], at: int) -> float:
-    """Of the line through the points around `at`."""
+    """The slope of the line through the points around `at`."""
     span = range(-_SLOPE_POINTS, _SLOPE_POINTS + 1)
     return sum(k * values[at + k] for k in span) / sum(k * k for k in span)

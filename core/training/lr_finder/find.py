@@ -1,13 +1,13 @@
-"""The learning-rate finder: a range test on what the run would train, which leaves no trace.
+"""The learning-rate finder: a range test on what the run would train, which changes nothing.
 
-It learns as `fine_tune` does, from the same head, batches, augmentation and optimizer, while the
-rates of all layer groups rise together by the same factor a step. Everything it touches is put
-back: weights, optimizer, random states. What may be read from the curve is in `rate_curve`.
+It takes the steps of `training_loop`, with the same head, batches, augmentation and optimizer,
+while the rates of all layer groups rise together by the same factor a step. Afterwards weights,
+optimizer and random states are as before. `curve` suggests a rate from the result.
 """
 
 from __future__ import annotations
 
-import copy
+import itertools
 import random
 import tempfile
 import time
@@ -22,7 +22,6 @@ from torch import Tensor
 
 from core.batches.augment import TrainingView
 from core.batches.streaming import TrainingImages
-from core.compute.choose import resolve_compute
 from core.compute.deterministic import deterministic
 from core.data.dataset import DatasetIndex
 from core.data.splits import honest_sets
@@ -37,14 +36,14 @@ from core.events import (
     never_stop,
     no_progress,
 )
-from core.recipe.plan import Plan, make_plan
+from core.recipe.plan import Plan
 from core.recipe.recipe import Recipe
 from core.runs.run_folder import Run
-from core.training.context import TrainingContext, check_classes, embed, notices_of
-from core.training.fine_tuning import begin_from_scratch, fit_probe, training_set
-from core.training.fit import new_model
-from core.training.loop.batch_size_finder import batch_size_for
-from core.training.loop.batches import Batches, TrainingSet, Unreadable
+from core.training.context import check_classes, dataset_notices, embed
+from core.training.fine_tuning import first_head, training_set
+from core.training.fit import make_context
+from core.training.loop.batches import Batches, TrainingSet, UnreadableImages
+from core.training.loop.dry_run import restored
 from core.training.loop.model import FineTunedModel
 from core.training.loop.optimizers import make_optimizer
 from core.training.loop.step import Stepper
@@ -62,20 +61,19 @@ from core.training.lr_finder.curve import (
     rate_at,
     read,
 )
-from core.training.multi_task import plan_tasks
-from core.training.teachers import check_teacher, open_expert, ready_teacher
+from core.training.teachers import check_teacher, make_teacher
 
 RateSink = Callable[[RatePoint | Notice], None]
-"""Hears each step, and what there is to say of the data."""
+"""Gets each step, and notices about the data."""
 
-_SOLVER_HAS_NO_RATE = (
-    "With feature extraction the head is fitted directly, without a learning rate: this is the "
-    "rate for partial fine-tuning."
+_HEAD_HAS_NO_RATE = (
+    "Feature extraction fits its head directly, without a learning rate: this is the rate for "
+    "partial fine-tuning."
 )
 
 
-def no_rate_sink(heard: RatePoint | Notice) -> None:
-    """Listens to nothing."""
+def no_rate_sink(item: RatePoint | Notice) -> None:
+    """A sink that drops everything."""
 
 
 def find_rate(
@@ -91,27 +89,27 @@ def find_rate(
 ) -> RateCurve:
     """Test rates for the head from `lowest` to `highest` on what this recipe would train.
 
-    Gradual fine-tuning is tested with all its groups open, as it ends; feature extraction as
-    partial fine-tuning, which is said. Nothing is kept but cached features.
+    Gradual fine-tuning is tested with all its groups open; feature extraction as partial
+    fine-tuning, with a notice. Only the feature cache is kept.
 
-    Raises: AppError for a range that is none and for a set or model that cannot be used;
+    Raises: AppError for an impossible range and for a dataset or model that cannot be used;
     Cancelled.
     """
     check_bounds(lowest, highest, steps)
     begin = time.perf_counter()
     check_teacher(recipe)
     if recipe.strategy == "feature-extraction":
-        sink(Notice("info", _SOLVER_HAS_NO_RATE))
+        sink(Notice("info", _HEAD_HAS_NO_RATE))
         recipe = recipe.with_values(strategy="partial", max_epochs=None)
 
-    def tell(event: Event) -> None:
+    def log_event(event: Event) -> None:
         if isinstance(event, Notice):
             sink(event)
 
-    def listen(event: Event) -> None:
+    def emit(event: Event) -> None:
         if isinstance(event, Progress):
             on_progress(event.done, event.total, event.note)
-        tell(event)
+        log_event(event)
 
     with ExitStack() as stack:
         stack.enter_context(random_states_kept(recipe.seed))
@@ -119,48 +117,42 @@ def find_rate(
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="graftwork-rates-"))
         on_progress(0, 0, "opening the model")
         sets = honest_sets(index, folds=recipe.selection_folds, seed=recipe.seed)
-        built = new_model(recipe, len(index.classes))
-        expert = open_expert(recipe, index.classes)
-        check_stop(should_stop)
-        compute = resolve_compute(recipe, built)
-        plan = make_plan(recipe, built.group_sizes())
-        if recipe.batch_size == "auto":
-            images = batch_size_for(recipe, built, plan, compute, fit_images=len(sets.fit))
-            recipe = recipe.with_values(batch_size=images)
-        job = TrainingContext(
-            recipe, index, sets, Run(Path(folder)), built, compute, plan, tell, listen,
-            should_stop, expert=expert, tasks=plan_tasks(recipe, index),
+        context = make_context(
+            recipe, index, sets, Run(Path(folder)), log_event=log_event, emit=emit,
+            should_stop=should_stop,
         )  # fmt: skip
-        for notice in notices_of(index, sets):
-            tell(notice)
-        frozen = embed(job)
-        check_classes(job, frozen)
-        paths = [index.path(int(i)) for i in frozen.positions]
-        pictures = stack.enter_context(TrainingImages(paths, built.preprocessing, recipe, compute))
-        data = training_set(job, frozen, pictures)
-        is_scratch = recipe.strategy == "scratch"
-        _, head = (begin_from_scratch if is_scratch else fit_probe)(job, frozen, data)
-        trainee = FineTunedModel(
+        recipe, built, plan = context.recipe, context.built, context.plan
+        for notice in dataset_notices(index, sets):
+            log_event(notice)
+        features = embed(context)
+        check_classes(context, features)
+        paths = [index.path(int(i)) for i in features.positions]
+        images = stack.enter_context(
+            TrainingImages(paths, built.preprocessing, recipe, context.compute)
+        )
+        data = training_set(context, features, images)
+        _, head = first_head(context, features, data)
+        model = FineTunedModel(
             built,
             head,
             plan,
-            compute,
+            context.compute,
             dropout=recipe.dropout,
-            learns_statistics=is_scratch,
-            teacher=ready_teacher(job, frozen, data),
-            tasks=job.tasks,
+            train_batch_norm=recipe.strategy == "scratch",
+            teacher=make_teacher(context, features, data),
+            tasks=context.tasks,
         )
-        optimizer = make_optimizer(trainee, recipe, plan)
+        optimizer = make_optimizer(model, recipe, plan)
         smoother = Smoother(lowest, highest, steps)
         points: list[RatePoint] = []
 
-        def hear(point: RatePoint) -> None:
+        def on_point(point: RatePoint) -> None:
             points.append(point)
             on_progress(point.step, steps, "testing rates")
             sink(point)
 
         end = range_test(
-            trainee,
+            model,
             optimizer,
             data,
             recipe,
@@ -168,8 +160,8 @@ def find_rate(
             loss=make_loss(recipe, data.labels[data.fit], index.classes),
             rates=[rate_at(step, lowest, highest, steps) for step in range(1, steps + 1)],
             smoother=smoother,
-            sink=hear,
-            tell=tell,
+            on_point=on_point,
+            log_event=log_event,
             should_stop=should_stop,
         )
     return RateCurve(
@@ -188,7 +180,7 @@ def find_rate(
 
 
 def range_test(
-    trainee: FineTunedModel,
+    model: FineTunedModel,
     optimizer: torch.optim.Optimizer,
     data: TrainingSet,
     recipe: Recipe,
@@ -197,72 +189,57 @@ def range_test(
     loss: Loss,
     rates: list[float],
     smoother: Smoother,
-    sink: Callable[[RatePoint], None],
-    tell: Callable[[Event], None],
+    on_point: Callable[[RatePoint], None],
+    log_event: Callable[[Event], None],
     should_stop: ShouldStop,
 ) -> End:
-    """Learn one step at each of these rates of the head, until the loss diverges. What other
-    groups have of it is the plan's share, which `layer_rates` may give the head, too.
+    """Take one step at each of these rates of the head, until the loss diverges.
 
-    Afterwards `trainee`, `optimizer` and the random states are bit for bit as before, also where
-    it raises. Raises: Cancelled; DatasetError where no training picture can be read any more.
+    The other layer groups have the share of the rate that the plan gives them. Afterwards `model`,
+    `optimizer` and the random states are bit for bit as before, also where it raises.
+    Raises: Cancelled; DatasetError where no training image can be read any more.
     """
     points: list[RatePoint] = []
     planned = [group["lr"] / recipe.learning_rate for group in optimizer.param_groups]
-    with (
-        random_states_kept(recipe.seed),
-        _optimizer_kept(optimizer),
-        trainee.restored(),
-        trainee.working() as pool,
-    ):
-        trainee.open([group.name for group in plan.groups if group.is_trained])
-        stepper = Stepper(trainee, optimizer, recipe, loss, tell=tell)
-        batches = _endless(data, recipe, pool, Unreadable(tell))
+    stepper = Stepper(model, optimizer, recipe, loss, log_event=log_event)
+    with random_states_kept(recipe.seed), restored(stepper), model.thread_pool() as pool:
+        model.set_trainable([group.name for group in plan.groups if group.is_trained])
+        batches = _endless(data, recipe, pool, UnreadableImages(log_event))
         for rate, (epoch, views, labels) in zip(rates, batches, strict=False):
             check_stop(should_stop)
             for group, share in zip(optimizer.param_groups, planned, strict=True):
                 group["lr"] = rate * share
             number = len(points) + 1
             try:
-                learned = stepper.step(views, labels, step=number, epoch=epoch)
+                result = stepper.step(views, labels, step=number, epoch=epoch)
             except DivergedError:
                 return "diverged"
-            points.append(RatePoint(number, rate, learned.loss, smoother.add(learned.loss)))
-            sink(points[-1])
-            if has_diverged(points, trainee.linear.out_features):
+            points.append(RatePoint(number, rate, result.loss, smoother.add(result.loss)))
+            on_point(points[-1])
+            if has_diverged(points, model.linear.out_features):
                 return "diverged"
     return "highest"
 
 
 def _endless(
-    data: TrainingSet, recipe: Recipe, pool: ThreadPoolExecutor, gone: Unreadable
+    data: TrainingSet, recipe: Recipe, pool: ThreadPoolExecutor, unreadable: UnreadableImages
 ) -> Iterator[tuple[int, list[TrainingView], Tensor]]:
-    """The batches of the run with their epoch, one epoch after the other."""
-    batches, epoch = Batches(data, recipe), 0
-    while True:
-        epoch, made = epoch + 1, 0
-        for _number, views, labels in batches(epoch, 0, pool, gone):
-            made += 1
+    """Epoch, views and targets of the run's steps, one epoch after the other without end."""
+    batches = Batches(data, recipe)
+    for epoch in itertools.count(1):
+        has_images = False
+        for _number, views, labels in batches(epoch, 0, pool, unreadable):
+            has_images = True
             yield epoch, views, labels
-        if not made:
+        if not has_images:
             raise DatasetError(
                 "No training image can be read any more.", "Put the files back and try again."
             )
 
 
 @contextmanager
-def _optimizer_kept(optimizer: torch.optim.Optimizer) -> Iterator[None]:
-    state = copy.deepcopy(optimizer.state_dict())
-    try:
-        yield
-    finally:
-        optimizer.load_state_dict(state)
-
-
-@contextmanager
 def random_states_kept(seed: int) -> Iterator[None]:
-    """Inside, torch, numpy and Python draw from `seed` on; afterwards as if nothing had been
-    drawn."""
+    """Seed torch, numpy and Python inside; afterwards their random states are as before."""
     devices = [module for module in (torch.cuda, torch.xpu) if module.is_available()]
     before = [module.get_rng_state_all() for module in devices]
     mps = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None

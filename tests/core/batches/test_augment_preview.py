@@ -15,7 +15,7 @@ from core.cli.app import main
 from core.data.sources.scan import scan
 from core.errors import DatasetError
 from core.recipe.recipe import Recipe
-from core.training.loop.batches import Batches, TrainingSet, Unreadable
+from core.training.loop.batches import Batches, TrainingSet, UnreadableImages
 
 RECIPE = Recipe(augmentation="strong", rotation=20, auto_augment="rand", erasing=0.5)
 
@@ -54,7 +54,7 @@ def test_a_view_is_the_very_one_of_the_trainer(index):
     with ThreadPoolExecutor(1) as pool:
         for epoch in (1, 2):
             batches = Batches(data, recipe)
-            _n, views, _labels = next(batches(epoch, 0, pool, Unreadable(lambda event: None)))
+            _n, views, _labels = next(batches(epoch, 0, pool, UnreadableImages(lambda event: None)))
             images = views[0].pixels[None].float().div_(255)
             seen = augment_batch(images, [views[0].draw], fill=torch.full((1, 3, 1, 1), 0.5))
             pixels = seen[0].mul(255).round().byte().permute(1, 2, 0).numpy()

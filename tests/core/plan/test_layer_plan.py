@@ -18,7 +18,7 @@ from core.plan.layer_plan import (
     factor_at,
     plan_of,
     read_factor,
-    trains_alike,
+    train_same_layers,
     with_factor,
     with_last_groups,
     with_trained,
@@ -54,8 +54,8 @@ def test_fine_tuning_needs_gradients_and_two_means_of_each_number(small):
 
     assert plan.gradient_bytes == 4 * plan.params
     assert plan.optimizer_bytes == 8 * plan.params
-    assert plan.average_bytes == 4 * plan.params
-    assert LayerPlan(small, make_recipe({"strategy": "full", "ema_decay": 0})).average_bytes == 0
+    assert plan.ema_bytes == 4 * plan.params
+    assert LayerPlan(small, make_recipe({"strategy": "full", "ema_decay": 0})).ema_bytes == 0
 
 
 def test_ticking_the_last_stage_is_partial_fine_tuning_in_the_plainest_words(small):
@@ -215,8 +215,8 @@ def test_a_run_trains_exactly_what_the_layer_rates_say(tmp_path):
     built = build(catalog.load().resolve(recipe.model), num_classes=2, pretrained=False)
     plan = make_plan(recipe, built.group_sizes())
     head = Head(torch.zeros(2, built.feature_dim), torch.zeros(2))
-    trainee = FineTunedModel(built, head, plan, Compute("cpu", "float32", "contiguous", 1, 1, 8))
-    trainee.open(plan.open_in(1))
+    model = FineTunedModel(built, head, plan, Compute("cpu", "float32", "contiguous", 1, 1, 8))
+    model.set_trainable(plan.open_in(1))
     trained = [name for name, p in built.module.named_parameters() if p.requires_grad]
 
     assert trained == ["layer3.0.conv1.weight"]
@@ -266,9 +266,9 @@ def test_text_that_is_no_factor_is_refused_with_what_is_allowed(text):
 
 def test_two_recipes_are_alike_where_they_train_the_same(small):
     full = make_recipe({"strategy": "full"})
-    assert trains_alike(full, make_recipe({"strategy": "partial", "layer_groups": 9}), small)
-    assert not trains_alike(full, make_recipe({}), small)
-    assert not trains_alike(
+    assert train_same_layers(full, make_recipe({"strategy": "partial", "layer_groups": 9}), small)
+    assert not train_same_layers(full, make_recipe({}), small)
+    assert not train_same_layers(
         make_recipe({}), make_recipe({"strategy": "partial", "layer_groups": 0}), small
     )
 

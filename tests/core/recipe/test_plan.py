@@ -8,7 +8,7 @@ from core.errors import AppError
 from core.plan.layer_plan import plan_of
 from core.recipe.plan import make_plan
 from core.recipe.recipe import make_recipe
-from core.training.context import notices_of_rates
+from core.training.context import rate_notices
 
 _SIZES = {"stem": 10, "layer1": 100, "layer2": 200, "layer3": 400, "head": 20}
 _GROUPS = [(name, {f"{name}.weight": size}) for name, size in _SIZES.items()]
@@ -85,8 +85,7 @@ def test_late_and_early_layers_can_have_a_rate_each():
 
 def test_a_high_rate_is_warned_of_in_fine_tuning_alone():
     assert (
-        "destroy"
-        in notices_of_rates(make_recipe({"strategy": "full", "learning_rate": 0.01}))[0].text
+        "destroy" in rate_notices(make_recipe({"strategy": "full", "learning_rate": 0.01}))[0].text
     )
     for values in ({"strategy": "scratch", "learning_rate": 0.1}, {"strategy": "full"}, {}):
-        assert not notices_of_rates(make_recipe(values))
+        assert not rate_notices(make_recipe(values))

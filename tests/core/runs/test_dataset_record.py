@@ -17,7 +17,7 @@ from core.features.cache import Features
 from core.recipe.recipe import new_recipe
 from core.runs import dataset_record
 from core.runs.run_folder import Run, create_run
-from core.training.context import notices_of
+from core.training.context import dataset_notices
 
 
 def recorded(index, folder: Path) -> Run:
@@ -83,12 +83,12 @@ def test_what_changed_since_the_scan_is_told_in_a_sentence(table):
     everything = range(len(index))
     assert changed_files(index, everything) == []
     assert changed_sources(index) == []
-    assert not [n for n in notices_of(index, sets) if n.level == "warning"]
+    assert not [n for n in dataset_notices(index, sets) if n.level == "warning"]
     changed = index.files[int(sets.train[0])]
     (index.root / changed).write_bytes((index.root / changed).read_bytes() + b"more")
     table.write_text(table.read_text().replace(",a,", ",b,", 1))
     assert changed_files(index, everything) == [changed]
-    warnings = [n.text for n in notices_of(index, sets) if n.level == "warning"]
+    warnings = [n.text for n in dataset_notices(index, sets) if n.level == "warning"]
     assert warnings == [
         "1 picture has changed since the dataset was opened; the run uses it as it is now:"
         f" {changed}.",

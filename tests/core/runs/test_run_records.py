@@ -55,12 +55,12 @@ def test_a_resumed_run_draws_each_step_once(run: Run, monkeypatch) -> None:
         *(StepDone(s, 1, 1 / s, (0.0, 0.1), 9.0) for s in (1, 2, 3)),
         RunEnded("stopped", 0, 0.5, ""),
     ):
-        log.hear(event)
+        log.log_event(event)
     again = TensorBoardLog(run.tensorboard)
     for event in (
         started, RunResumed(2, 1), StepDone(3, 2, 7.0, (0.0, 0.1), 9.0), _epoch(2, 3, 0.25),
     ):  # fmt: skip
-        again.hear(event)
+        again.log_event(event)
     again.close()
     found = _scalars(run.tensorboard)
     assert found["loss/step"] == [(1, 1.0), (2, 0.5), (3, 7.0)]
@@ -70,8 +70,8 @@ def test_a_resumed_run_draws_each_step_once(run: Run, monkeypatch) -> None:
 
 def test_each_task_has_its_curve(run: Run) -> None:
     log = TensorBoardLog(run.tensorboard)
-    log.hear(RunStarted("x", "m", "full", "cpu", "float32", 8, 2, 2, 2, tasks=("sex", "age")))
-    log.hear(EpochDone(1, 0.5, 0.5, 0.5, 0.5, 1.0, step=4, task_accuracies=(0.75, None)))
+    log.log_event(RunStarted("x", "m", "full", "cpu", "float32", 8, 2, 2, 2, tasks=("sex", "age")))
+    log.log_event(EpochDone(1, 0.5, 0.5, 0.5, 0.5, 1.0, step=4, task_accuracies=(0.75, None)))
     log.close()
     found = _scalars(run.tensorboard)
     assert found["accuracy of tasks/sex"] == [(4, 0.75)]
@@ -81,7 +81,7 @@ def test_each_task_has_its_curve(run: Run) -> None:
 def test_a_log_that_cannot_be_written_does_not_end_the_run(run: Run) -> None:
     run.tensorboard.write_text("in the way")
     log = TensorBoardLog(run.tensorboard)
-    log.hear(_epoch(1, 1, 0.5))
+    log.log_event(_epoch(1, 1, 0.5))
     assert log.trouble
     log.close()
 

@@ -119,7 +119,7 @@ def test_without_a_say_the_teacher_changes_no_bit(folder, plain) -> None:
     losses = [[e.train_loss for e in of_kind(r, EpochDone)] for r in (plain, unasked, taught)]
     assert losses[0] == losses[1] != losses[2]
     assert is_same(weights_of(plain), weights_of(unasked))
-    assert "not asked" in " ".join(notice.text for notice in of_kind(unasked, Notice))
+    assert "is not used" in " ".join(notice.text for notice in of_kind(unasked, Notice))
 
 
 def test_a_run_says_who_taught_and_its_report_too(folder) -> None:
@@ -187,7 +187,7 @@ def test_a_teacher_trained_on_the_reports_pictures_is_told(folder, tmp_path) -> 
     teacher = train(swapped, HEAD).run
     run = train(folder, RECIPE.with_values(teacher=str(teacher.path))).run
     texts = [notice.text for notice in of_kind(run, Notice) if notice.level == "warning"]
-    assert any("trained on 9 of the 9 pictures of the report" in text for text in texts)
+    assert any("trained on 9 of the 9 images of the report" in text for text in texts)
 
 
 def test_asking_leaves_the_teacher_as_it_is(built) -> None:

@@ -167,30 +167,30 @@ def test_partial_fine_tuning_changes_its_groups_and_nothing_else(folder):
 def test_batch_norm_statistics_stay_as_pretrained(folder):
     built = build(catalog.load().resolve(TINY), num_classes=3)
     before = {n: b.clone() for n, b in built.module.named_buffers()}
-    trainee, views = a_trainee(built, folder)
-    optimizer = torch.optim.SGD([p for _, p in trainee.parameters("layer4")], lr=0.1)
-    weight = trainee.built.module.get_parameter("layer4.0.conv1.weight").detach().clone()
-    with trainee.working():
-        trainee.learn(views, torch.zeros(len(views), dtype=torch.int64))
+    model, views = a_model(built, folder)
+    optimizer = torch.optim.SGD([p for _, p in model.parameters("layer4")], lr=0.1)
+    weight = model.built.module.get_parameter("layer4.0.conv1.weight").detach().clone()
+    with model.thread_pool():
+        model.forward_backward(views, torch.zeros(len(views), dtype=torch.int64))
     optimizer.step()
-    assert all(torch.equal(before[n], b) for n, b in trainee.built.module.named_buffers())
-    assert not torch.equal(weight, trainee.built.module.get_parameter("layer4.0.conv1.weight"))
+    assert all(torch.equal(before[n], b) for n, b in model.built.module.named_buffers())
+    assert not torch.equal(weight, model.built.module.get_parameter("layer4.0.conv1.weight"))
 
 
-def a_trainee(built, folder, workers=2):
+def a_model(built, folder, workers=2):
     compute = Compute("cpu", "float32", "channels_last", workers, 1, 8)
     plan = make_plan(RECIPE, built.group_sizes())
     generator = torch.Generator().manual_seed(0)
     head = Head(torch.randn(3, built.feature_dim, generator=generator) / 30, torch.zeros(3))
-    trainee = FineTunedModel(built, head, plan, compute)
-    trainee.open(plan.open_in(1))
+    model = FineTunedModel(built, head, plan, compute)
+    model.set_trainable(plan.open_in(1))
     paths = sorted((folder / "train").rglob("*.png"))[:10]
     pixels = PixelCache(paths, built.preprocessing)
     views = [
         training_view(pixels.working(i), built.preprocessing, "light", np.random.default_rng(i))
         for i in range(len(paths))
     ]
-    return trainee, views
+    return model, views
 
 
 def test_replicas_give_the_gradient_of_one_model(folder):
@@ -198,23 +198,23 @@ def test_replicas_give_the_gradient_of_one_model(folder):
     labels = torch.arange(10) % 3
     for workers in (1, 2):
         built = build(catalog.load().resolve(TINY), num_classes=3)
-        trainee, views = a_trainee(built, folder, workers)
-        with trainee.working():
-            done = trainee.learn(views, labels)
-        gradients.append([p.grad for _, p in trainee.parameters("layer3")])
-        assert 0 <= done.right <= 10
+        model, views = a_model(built, folder, workers)
+        with model.thread_pool():
+            done = model.forward_backward(views, labels)
+        gradients.append([p.grad for _, p in model.parameters("layer3")])
+        assert 0 <= done.correct <= 10
     for one, two in zip(*gradients, strict=True):
         assert torch.allclose(one, two, atol=1e-5, rtol=1e-3)
 
 
 def test_the_gradient_is_that_of_the_plain_way(folder):
     built = build(catalog.load().resolve(TINY), num_classes=3)
-    trainee, views = a_trainee(built, folder)
+    model, views = a_model(built, folder)
     labels = torch.arange(10) % 3
-    with trainee.working():
-        done = trainee.learn(views, labels)
+    with model.thread_pool():
+        done = model.forward_backward(views, labels)
     plain = build(catalog.load().resolve(TINY), num_classes=3)
-    head = trainee.head()
+    head = model.head()
     plain.set_head(head.weight, head.bias)
     images = torch.stack([v.pixels for v in views]).float() / 255
     images = adjust_brightness_contrast(
@@ -227,7 +227,7 @@ def test_the_gradient_is_that_of_the_plain_way(folder):
     loss = nn.functional.cross_entropy(plain.module((images - mean) / std), labels)
     loss.backward()
     assert done.loss == pytest.approx(loss.item(), abs=1e-5)
-    ours = dict(trainee.parameters("layer2"))
+    ours = dict(model.parameters("layer2"))
     for name, parameter in plain.module.named_parameters():
         if name.startswith("layer2."):
             error = (ours[name].grad - parameter.grad).norm() / parameter.grad.norm()
@@ -317,16 +317,16 @@ def test_the_running_mean_is_what_is_judged_and_kept(folder):
     compute = Compute("cpu", "float32", "channels_last", 1, 1, 8)
     plan = make_plan(RECIPE, built.group_sizes())
     head = Head(torch.zeros(3, built.feature_dim), torch.zeros(3))
-    trainee = FineTunedModel(built, head, plan, compute, ema_decay=0.5)
-    trainee.average()
+    model = FineTunedModel(built, head, plan, compute, ema_decay=0.5)
+    model.update_ema()
     with torch.no_grad():
         for _ in range(4):
-            trainee.linear.bias += 1
-            trainee.average()
-    assert 0 < float(trainee.head().bias[0]) < 4
-    assert trainee.linear.bias[0].item() == 4
+            model.linear.bias += 1
+            model.update_ema()
+    assert 0 < float(model.head().bias[0]) < 4
+    assert model.linear.bias[0].item() == 4
     plain = FineTunedModel(built, head, plan, compute)
-    assert plain.kept is built
+    assert plain.inference_model is built
 
 
 def test_a_full_disk_in_fine_tuning_ends_the_run_and_keeps_the_best_model(folder, monkeypatch):

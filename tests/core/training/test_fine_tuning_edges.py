@@ -27,8 +27,8 @@ from core.runs.run_folder import Run, create_run
 from core.runs.store import RunStore
 from core.training.fit import resume
 from core.training.loop import state
-from core.training.loop.batches import Batches, TrainingSet, Unreadable
-from core.training.loop.loop import FineTuning
+from core.training.loop.batches import Batches, TrainingSet, UnreadableImages
+from core.training.loop.loop import FineTuneProgress
 from core.training.loop.model import FineTunedModel
 from core.training.loop.optimizers import make_optimizer
 from helpers import TINY, of_kind, small_recipe, train
@@ -148,25 +148,25 @@ def test_the_state_stays_until_the_report_is_written(stopped_run, monkeypatch):
     assert not run.last.exists()
 
 
-def a_trainee():
+def a_model():
     built = build(catalog.load().resolve(TINY), num_classes=2)
     plan = make_plan(RECIPE, built.group_sizes())
     head = Head(torch.zeros(2, built.feature_dim), torch.zeros(2))
-    trainee = FineTunedModel(built, head, plan, COMPUTE)
-    return trainee, make_optimizer(trainee, RECIPE, plan)
+    model = FineTunedModel(built, head, plan, COMPUTE)
+    return model, make_optimizer(model, RECIPE, plan)
 
 
 def test_a_loaded_state_holds_its_file_open_no_longer(tmp_path):
     """On Windows the next state could not take its place."""
     folder = tmp_path / "run" / "checkpoints" / "last"
-    trainee, optimizer = a_trainee()
+    model, optimizer = a_model()
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             parameter.grad = torch.ones_like(parameter)
     optimizer.step()
-    state.save_state(folder, trainee, optimizer, FineTuning(epoch=1))
-    trainee, optimizer = a_trainee()
-    assert state.load_state(folder, trainee, optimizer).epoch == 1
+    state.save_state(folder, model, optimizer, FineTuneProgress(epoch=1))
+    model, optimizer = a_model()
+    assert state.load_state(folder, model, optimizer).epoch == 1
     maps = getattr(psutil.Process(), "memory_maps", list)()
     assert not [entry.path for entry in maps if str(folder) in entry.path]
 
@@ -177,7 +177,7 @@ def test_a_state_cut_short_is_refused_in_words(tmp_path, content):
     folder.mkdir(parents=True)
     (folder / "state.pt").write_bytes(content)
     with pytest.raises(RunError, match="damaged"):
-        state.load_state(folder, *a_trainee())
+        state.load_state(folder, *a_model())
 
 
 def test_a_disk_that_fills_up_leaves_model_and_head_of_one_epoch(tmp_path, monkeypatch):
@@ -248,16 +248,16 @@ def test_a_class_whose_other_images_are_unreadable_still_learns(tmp_path, make_i
 def test_a_batch_of_unreadable_pictures_counts_when_the_epoch_goes_on(tmp_path, make_image_folder):
     folder = make_image_folder(tmp_path / "one", classes=("a", "b"), per_class=3)
     paths = sorted((folder / "train").rglob("*.png"))
-    trainee, _optimizer = a_trainee()
+    model, _optimizer = a_model()
     recipe = RECIPE.with_values(batch_size=1, augmentation="none")
-    pixels = PixelCache(paths, trainee.built.preprocessing)
+    pixels = PixelCache(paths, model.built.preprocessing)
     every = np.arange(len(paths))
     data = TrainingSet(pixels, every_label(paths), every, every[:1])
     order = np.random.default_rng([recipe.seed, 1]).permutation(every)
     paths[order[1]].unlink()
     batches = Batches(data, recipe)
-    with trainee.working() as pool:
-        numbers = [n for n, _v, _l in batches(1, 0, pool, Unreadable(lambda event: None))]
+    with model.thread_pool() as pool:
+        numbers = [n for n, _v, _l in batches(1, 0, pool, UnreadableImages(lambda event: None))]
     assert numbers == [0, 2, 3, 4, 5]
 
 

@@ -9,7 +9,7 @@ from core.catalog import catalog
 from core.data.sources.scan import scan
 from core.events import EpochDone, RunStarted, StepDone
 from core.models.build import build
-from core.plan.step_cost import step_work, work_by_epoch
+from core.plan.step_cost import relative_cost_by_epoch, relative_step_cost
 from core.recipe.plan import make_plan
 from helpers import LITE0, is_same, of_kind, small_recipe, train, weights_of
 
@@ -59,18 +59,18 @@ def test_a_run_that_is_asked_between_its_steps_gives_the_bits_of_one_that_is_not
 
 def test_a_step_costs_what_its_passes_forward_and_backward_cost():
     shares, names = {"stem": 0.5, "middle": 0.3, "head": 0.2}, ["stem", "middle", "head"]
-    assert step_work(shares, names, names) == pytest.approx(1.0)
-    assert step_work(shares, names, ["head"]) == pytest.approx((1 + 2 * 0.2) / 3)
-    assert step_work(shares, names, ["middle", "head"]) == pytest.approx((1 + 2 * 0.5) / 3)
+    assert relative_step_cost(shares, names, names) == pytest.approx(1.0)
+    assert relative_step_cost(shares, names, ["head"]) == pytest.approx((1 + 2 * 0.2) / 3)
+    assert relative_step_cost(shares, names, ["middle", "head"]) == pytest.approx((1 + 2 * 0.5) / 3)
     # Through the frozen middle on the way to the stem: the gradient of its input alone.
-    assert step_work(shares, names, ["stem", "head"]) == pytest.approx((1 + 1.4 + 0.3) / 3)
+    assert relative_step_cost(shares, names, ["stem", "head"]) == pytest.approx((1 + 1.4 + 0.3) / 3)
 
 
 def test_layers_that_open_later_make_later_epochs_dearer():
     built = build(catalog.load().resolve(LITE0), num_classes=3)
     gradual = RECIPE.with_values(strategy="full", gradual=True, max_epochs=10)
     plan = make_plan(gradual, built.group_sizes())
-    work = work_by_epoch(built, plan, 10, memory_format=torch.channels_last)
+    work = relative_cost_by_epoch(built, plan, 10, memory_format=torch.channels_last)
     assert len(work) == 10
     assert list(work) == sorted(work)
     assert work[0] < 0.5

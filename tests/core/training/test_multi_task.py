@@ -67,11 +67,11 @@ def test_the_loss_is_the_weighted_sum_and_missing_labels_count_nothing(plan) -> 
     logits = torch.randn(3, 9, generator=torch.Generator().manual_seed(0))  # 4 + 2 + 3
     labels = torch.tensor([[0, 2], [1, -1], [-1, 0]])
     main = torch.tensor(1.25)
-    total = plan.blend(main, logits, plan.shares(labels), Loss())
+    total = plan.blend(main, logits, plan.one_hot(labels), Loss())
     form = cross_entropy(logits[:2, 4:6], torch.tensor([0, 1]), reduction="sum")
     hue = cross_entropy(logits[[0, 2], 6:], torch.tensor([2, 0]), reduction="sum")
     assert float(total) == pytest.approx(float(3 * main + 2 * form + 0.5 * hue), rel=1e-5)
-    smooth = plan.blend(main, logits, plan.shares(labels), Loss(label_smoothing=0.1))
+    smooth = plan.blend(main, logits, plan.one_hot(labels), Loss(label_smoothing=0.1))
     form = cross_entropy(
         logits[:2, 4:6], torch.tensor([0, 1]), reduction="sum", label_smoothing=0.1
     )
@@ -84,7 +84,7 @@ def test_the_loss_is_the_weighted_sum_and_missing_labels_count_nothing(plan) -> 
 def test_a_label_that_is_missing_gives_its_task_no_gradient(plan) -> None:
     logits = torch.zeros(1, 9, requires_grad=True)
     plan.blend(
-        logits[:, :4].sum(), logits, plan.shares(torch.tensor([[-1, -1]])), Loss()
+        logits[:, :4].sum(), logits, plan.one_hot(torch.tensor([[-1, -1]])), Loss()
     ).backward()
     assert logits.grad is not None
     assert torch.equal(logits.grad[:, 4:], torch.zeros(1, 5))

@@ -56,19 +56,19 @@ def a_stepper(recipe=RECIPE, *, workers=2, told=None, statistics=False):
     generator = torch.Generator().manual_seed(1)
     head = Head(torch.randn(3, built.feature_dim, generator=generator) / 10, torch.zeros(3))
     compute = Compute("cpu", "float32", "channels_last", workers, 1, 8)
-    trainee = FineTunedModel(
+    model = FineTunedModel(
         built,
         head,
         plan,
         compute,
         ema_decay=recipe.ema_decay,
         dropout=recipe.dropout,
-        learns_statistics=statistics,
+        train_batch_norm=statistics,
     )
-    trainee.open([group.name for group in plan.groups if group.is_trained])
-    optimizer = make_optimizer(trainee, recipe, plan)
-    tell = (told if told is not None else []).append
-    stepper = Stepper(trainee, optimizer, recipe, Loss(), tell=tell)
+    model.set_trainable([group.name for group in plan.groups if group.is_trained])
+    optimizer = make_optimizer(model, recipe, plan)
+    log_event = (told if told is not None else []).append
+    stepper = Stepper(model, optimizer, recipe, Loss(), log_event=log_event)
     side = built.preprocessing
     views = [
         TrainingView(
@@ -83,10 +83,10 @@ def everything(stepper):
     """All numbers a step can change."""
     return copy.deepcopy(
         {
-            "trainee": stepper.trainee.state(),
+            "trainee": stepper.model.state(),
             "optimizer": stepper.optimizer.state_dict(),
             "random": torch.get_rng_state(),
-            "gradients": [p.grad for p in stepper.trainee.built.module.parameters()],
+            "gradients": [p.grad for p in stepper.model.built.module.parameters()],
         }
     )
 
@@ -121,14 +121,14 @@ def test_the_seed_decides_the_random_numbers_a_run_begins_with(folder) -> None:
 def test_statistics_move_from_scratch_and_nowhere_else() -> None:
     for statistics, moves in ((True, True), (False, False)):
         stepper, _plan, views, labels = a_stepper(workers=1, statistics=statistics)
-        module = stepper.trainee.built.module
+        module = stepper.model.built.module
         before = {n: b.clone() for n, b in module.named_buffers() if "running" in n}
-        with stepper.trainee.working():
+        with stepper.model.thread_pool():
             for step in (1, 2):
                 stepper.step(views, labels, step=step, epoch=1)
         changed = [not torch.equal(b, before[n]) for n, b in module.named_buffers() if n in before]
         assert changed == [moves] * len(before)
-        mean = stepper.trainee.kept.module
+        mean = stepper.model.inference_model.module
         assert all(
             torch.equal(b, before[n]) is not moves for n, b in mean.named_buffers() if n in before
         )
@@ -172,14 +172,14 @@ def test_a_stopped_and_resumed_run_is_the_run_that_never_stopped(folder, values)
 
 def gradients_of(recipe, **kwargs):
     stepper, _plan, views, labels = a_stepper(recipe, **kwargs)
-    with stepper.trainee.working():
-        learned = stepper._learn(views, labels, 1, of=len(views))
+    with stepper.model.thread_pool():
+        learned = stepper._accumulate(views, labels, 1, step_images=len(views))
     return learned, gradients(stepper)
 
 
 def gradients(stepper):
     """Of the backbone; the module's own head takes no part."""
-    every = [p.grad for p in stepper.trainee.built.module.parameters()]
+    every = [p.grad for p in stepper.model.built.module.parameters()]
     return [gradient for gradient in every if gradient is not None]
 
 
@@ -187,7 +187,7 @@ def test_accumulated_parts_make_the_step_of_the_large_batch() -> None:
     large, one = gradients_of(RECIPE.with_values(batch_size=12))
     small, many = gradients_of(RECIPE.with_values(batch_size=4, accumulate=3))
     assert small.loss == pytest.approx(large.loss, rel=1e-5)
-    assert small.right == large.right
+    assert small.correct == large.correct
     for mine, theirs in zip(many, one, strict=True):
         assert torch.allclose(mine, theirs, atol=1e-6, rtol=1e-3)
 
@@ -198,23 +198,23 @@ def test_dropout_is_the_same_for_any_number_of_cores_and_another_in_each_step() 
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
     assert losses[0] != pytest.approx(gradients_of(RECIPE)[0].loss, rel=1e-4)
     stepper, _plan, views, labels = a_stepper(recipe)
-    with stepper.trainee.working():
-        assert (
-            stepper._learn(views, labels, 1, of=len(views)).loss
-            != stepper._learn(views, labels, 2, of=len(views)).loss
+    with stepper.model.thread_pool():
+        first, second = (
+            stepper._accumulate(views, labels, step, step_images=len(views)) for step in (1, 2)
         )
+    assert first.loss != second.loss
 
 
 def run_out_of_memory(stepper, monkeypatch, *, above):
     """As a device that holds no more than `above` images at once."""
-    learn = stepper.trainee.learn
+    learn = stepper.model.forward_backward
 
     def short(views, labels, **kwargs):
         if len(views) > above:
             raise torch.OutOfMemoryError("Tried to allocate 20.00 MiB")
         return learn(views, labels, **kwargs)
 
-    monkeypatch.setattr(stepper.trainee, "learn", short)
+    monkeypatch.setattr(stepper.model, "forward_backward", short)
 
 
 def test_out_of_memory_halves_what_is_learned_at_once_and_keeps_the_step(monkeypatch) -> None:
@@ -222,20 +222,20 @@ def test_out_of_memory_halves_what_is_learned_at_once_and_keeps_the_step(monkeyp
     told = []
     stepper, _plan, views, labels = a_stepper(told=told)
     run_out_of_memory(stepper, monkeypatch, above=3)
-    with stepper.trainee.working():
-        learned = stepper._learn(views, labels, 1, of=len(views))
-    assert stepper.parts == 4
+    with stepper.model.thread_pool():
+        learned = stepper._accumulate(views, labels, 1, step_images=len(views))
+    assert stepper.micro_batches == 4
     assert learned.loss == pytest.approx(whole.loss, rel=1e-5)
     for ours, theirs in zip(gradients(stepper), one, strict=True):
         assert torch.allclose(ours, theirs, atol=1e-6, rtol=1e-3)
     assert [notice.level for notice in told] == ["warning", "warning"]
-    assert "3 are learned from at a time, and 4 times that make one step" in told[-1].text
+    assert "in micro-batches of 3, 4 for a step" in told[-1].text
 
 
 def test_what_does_not_fit_even_one_by_one_is_refused_in_words(monkeypatch) -> None:
     stepper, _plan, views, labels = a_stepper()
     run_out_of_memory(stepper, monkeypatch, above=0)
-    with stepper.trainee.working(), pytest.raises(MemoryShortError, match="one image at a time"):
+    with stepper.model.thread_pool(), pytest.raises(MemoryShortError, match="one image at a time"):
         stepper.step(views, labels, step=1, epoch=1)
 
 
@@ -246,13 +246,13 @@ def test_what_does_not_fit_even_one_by_one_is_refused_in_words(monkeypatch) -> N
 def test_dry_steps_tell_of_memory_and_time_and_leave_no_trace(statistics) -> None:
     stepper, plan, views, labels = a_stepper(RECIPE, workers=1, statistics=statistics)
     before = everything(stepper)
-    with stepper.trainee.working():
+    with stepper.model.thread_pool():
         found = dry_run(stepper, plan, views, labels, steps=10, compute=COMPUTE)
         assert is_same(everything(stepper), before)
         assert not stepper.optimizer.state
         # Also in the middle of a run, where the optimizer remembers.
         stepper.step(views, labels, step=1, epoch=1)
-        stepper.trainee.forget_gradients()
+        stepper.model.zero_grad()
         before = everything(stepper)
         dry_run(stepper, plan, views, labels, steps=10, compute=COMPUTE)
     assert is_same(everything(stepper), before)
@@ -268,7 +268,10 @@ def test_a_step_that_cannot_fit_is_refused_before_it_is_made(monkeypatch) -> Non
         stepper, "step", lambda v, *a, **k: (sizes.append(len(v)), step(v, *a, **k))[1]
     )
     before = everything(stepper)
-    with stepper.trainee.working(), pytest.raises(MemoryShortError, match="GB of memory") as caught:
+    with (
+        stepper.model.thread_pool(),
+        pytest.raises(MemoryShortError, match="GB of memory") as caught,
+    ):
         dry_run(stepper, plan, views, labels, steps=10, compute=COMPUTE)
     assert sizes == [2, 4]  # never the whole step
     assert "accumulate" in caught.value.hint
@@ -316,11 +319,11 @@ class _Breaks:
 
 def test_a_gradient_that_is_no_number_changes_no_weight() -> None:
     stepper, _plan, views, labels = a_stepper()
-    weights = {n: p.clone() for n, p in stepper.trainee.built.module.named_parameters()}
-    next(stepper.trainee.built.module.parameters()).register_hook(lambda g: g * math.inf)
-    with stepper.trainee.working(), pytest.raises(RunError, match="gradient is no number"):
+    weights = {n: p.clone() for n, p in stepper.model.built.module.named_parameters()}
+    next(stepper.model.built.module.parameters()).register_hook(lambda g: g * math.inf)
+    with stepper.model.thread_pool(), pytest.raises(RunError, match="gradient is no number"):
         stepper.step(views, labels, step=7, epoch=3)
-    for name, parameter in stepper.trainee.built.module.named_parameters():
+    for name, parameter in stepper.model.built.module.named_parameters():
         assert torch.equal(parameter, weights[name])
 
 

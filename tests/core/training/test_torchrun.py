@@ -13,10 +13,10 @@ from core.compute.distributed import SINGLE_PROCESS, World
 from core.data.open_dataset import open_dataset
 from core.errors import RunError
 from core.events import EpochDone, Event, RunStarted, StepDone
-from core.features.cache import Features, joined
+from core.features.cache import Features, join_features
 from core.runs.run_folder import Run
 from core.training.fit import resume
-from core.training.torchrun import fit_together, resume_together
+from core.training.torchrun import fit_with_torchrun, resume_with_torchrun
 from helpers import LITE0, of_kind, small_recipe, train
 
 RECIPE = small_recipe(model=LITE0, strategy="full", batch_size=7, augmentation="none")
@@ -31,7 +31,7 @@ def index(tmp_path, make_image_folder):
 def test_two_processes_come_to_what_one_comes_to(index) -> None:
     alone = train(index, RECIPE).result
     heard: list[Event] = []
-    both = fit_together(RECIPE.with_values(processes=2), index, sink=heard.append)
+    both = fit_with_torchrun(RECIPE.with_values(processes=2), index, sink=heard.append)
     assert both.status == "done"
     assert both.report is not None
     assert both.report.n == alone.report.n == len(index.indices("val"))
@@ -52,16 +52,16 @@ def test_two_processes_come_to_what_one_comes_to(index) -> None:
 @pytest.mark.slow
 def test_a_stop_saves_and_the_run_goes_on_to_the_same_end(index) -> None:
     recipe = RECIPE.with_values(processes=2, max_epochs=3)
-    whole = fit_together(recipe, index)
+    whole = fit_with_torchrun(recipe, index)
     seen = threading.Event()
 
     def sink(event: Event) -> None:
         if isinstance(event, EpochDone) and event.epoch == 1:
             seen.set()
 
-    stopped = fit_together(recipe, index, sink=sink, should_stop=seen.is_set)
+    stopped = fit_with_torchrun(recipe, index, sink=sink, should_stop=seen.is_set)
     assert stopped.status == "stopped"
-    result = resume_together(Run(stopped.run))
+    result = resume_with_torchrun(Run(stopped.run))
     assert result.status == "done"
     a, b = (of_kind(Run(ended.run), EpochDone)[-1] for ended in (whole, result))
     assert b.selection_loss == pytest.approx(a.selection_loss, rel=1e-4)
@@ -72,7 +72,7 @@ def test_a_stop_saves_and_the_run_goes_on_to_the_same_end(index) -> None:
 @pytest.mark.slow
 def test_what_the_processes_cannot_do_is_said_in_their_words(index) -> None:
     with pytest.raises(RunError, match="no such layer"):
-        fit_together(RECIPE.with_values(processes=2, layer_rates={"nothing": 1.0}), index)
+        fit_with_torchrun(RECIPE.with_values(processes=2, layer_rates={"nothing": 1.0}), index)
 
 
 def test_alone_there_is_nothing_to_share() -> None:
@@ -100,7 +100,7 @@ def test_features_of_shares_are_those_of_the_whole() -> None:
         failures = tuple((i, "broken") for i, at in enumerate(own) if at == 3)
         names = tuple(f"h{i}" for i in own)
         parts.append((own, Features(vectors[own], is_ok, names, failures, len(own), 1.0)))
-    whole = joined(parts)
+    whole = join_features(parts)
     assert torch.equal(torch.from_numpy(whole.vectors), torch.from_numpy(vectors))
     assert whole.hashes == ("h0", "h1", "h2", "h3", "h4")
     assert whole.failures == ((3, "broken"),)
@@ -114,7 +114,7 @@ def test_two_processes_are_taught_and_learn_label_columns_as_one_does(
     folder = make_image_folder(tmp_path / "shapes", per_class={"train": 7, "val": 5})
     rows = ["path,label,split,label_parity"]
     for number, path in enumerate(sorted(folder.rglob("*.png"))):
-        split, name = path.parts[-3:-1]
+        split, name = path.micro_batches[-3:-1]
         parity = "" if number % 5 == 0 else ("odd" if number % 2 else "even")
         rows.append(f"{path.relative_to(folder).as_posix()},{name},{split},{parity}")
     table = folder / "shapes.csv"
@@ -125,7 +125,7 @@ def test_two_processes_are_taught_and_learn_label_columns_as_one_does(
         tasks="all",
     )  # fmt: skip
     alone = train(index, recipe).result
-    both = fit_together(recipe.with_values(processes=2), index)
+    both = fit_with_torchrun(recipe.with_values(processes=2), index)
     one, two = (of_kind(Run(ended.run), EpochDone) for ended in (alone, both))
     for a, b in zip(one, two, strict=True):
         assert b.train_loss == pytest.approx(a.train_loss, rel=1e-3)

@@ -147,7 +147,7 @@ def test_a_tick_lets_a_stage_learn_and_all_figures_follow_at_once(bench, view, q
     assert (state(view, "layer3"), state(view, "layer4.0.conv2")) == (OFF, ON)
     assert view.totals.trained.text() == "8,394,754 of 11,177,538 parameters train, 75 %"
     assert "the last layer group, all open from epoch 1" in view.totals.strategy.text()
-    assert "gradients 33.6 MB, optimizer 67.2 MB, running mean 44.7 MB" in view.totals.text()
+    assert "gradients 33.6 MB, optimizer 67.2 MB, EMA 44.7 MB" in view.totals.text()
     assert view.bar.presets["last"].isChecked()
     assert bench.session.recipe_values == {"strategy": "partial", "layer_groups": 1}
 

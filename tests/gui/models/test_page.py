@@ -320,7 +320,7 @@ def test_the_layers_of_the_chosen_model_are_shown_with_what_trains(
     assert names[-1] == "fc"
     assert tree.index(0, 2).data() == "64×112×112"
     assert tree.index(0, RATE).data() == "frozen"
-    assert tree.index(tree.rowCount() - 1, RATE).data() == "solver"
+    assert tree.index(tree.rowCount() - 1, RATE).data() == "fitted directly"
     assert "1,026 of 11,177,538 parameters train, 0.0092 %" in models.layers.totals.text()
     assert "new head for 2 classes" in models.layers.info.text()
 

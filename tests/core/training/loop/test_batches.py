@@ -20,7 +20,7 @@ from core.models.build import build
 from core.recipe.plan import make_plan
 from core.runs.checkpoints import Head
 from core.training.fit import resume
-from core.training.loop.batches import Batches, TrainingSet, Unreadable
+from core.training.loop.batches import Batches, TrainingSet, UnreadableImages
 from core.training.loop.model import FineTunedModel
 from helpers import TINY, is_same, of_kind, small_recipe, train, weights_of
 
@@ -63,15 +63,15 @@ def test_a_run_with_everything_on_resumes_to_the_bit(folder, monkeypatch, budget
     assert len(losses) == len(steps) - len(steps) // 2 - 1
 
 
-def a_trainee(workers=2):
+def a_model(workers=2):
     built = build(catalog.load().resolve(TINY), num_classes=3)
     compute = Compute("cpu", "float32", "channels_last", workers, 1, 8)
     plan = make_plan(RECIPE, built.group_sizes())
     generator = torch.Generator().manual_seed(0)
     head = Head(torch.randn(3, built.feature_dim, generator=generator) / 30, torch.zeros(3))
-    trainee = FineTunedModel(built, head, plan, compute)
-    trainee.open(plan.open_in(1))
-    return trainee
+    model = FineTunedModel(built, head, plan, compute)
+    model.set_trainable(plan.open_in(1))
+    return model
 
 
 def views_of(folder, preprocessing, recipe):
@@ -86,13 +86,13 @@ def views_of(folder, preprocessing, recipe):
 
 
 def test_the_gradient_of_mixed_images_is_that_of_the_plain_way(folder):
-    trainee = a_trainee()
+    model = a_model()
     labels = torch.arange(10) % 3
-    views = views_of(folder, trainee.built.preprocessing, RECIPE)
-    with trainee.working():
-        done = trainee.learn(views, labels)
+    views = views_of(folder, model.built.preprocessing, RECIPE)
+    with model.thread_pool():
+        done = model.forward_backward(views, labels)
     plain = build(catalog.load().resolve(TINY), num_classes=3)
-    head = trainee.head()
+    head = model.head()
     plain.set_head(head.weight, head.bias)
     for name, parameter in plain.module.named_parameters():
         parameter.requires_grad_(name.startswith("layer4."))
@@ -105,8 +105,8 @@ def test_the_gradient_of_mixed_images_is_that_of_the_plain_way(folder):
     loss = nn.functional.cross_entropy(logits, truth)
     loss.backward()
     assert done.loss == pytest.approx(loss.item(), abs=1e-5)
-    assert done.right == int((logits.argmax(1) == truth.argmax(1)).sum())
-    ours = dict(trainee.parameters("layer4"))
+    assert done.correct == int((logits.argmax(1) == truth.argmax(1)).sum())
+    ours = dict(model.parameters("layer4"))
     for name, parameter in plain.module.named_parameters():
         if name.startswith("layer4."):
             error = (ours[name].grad - parameter.grad).norm() / parameter.grad.norm()
@@ -117,12 +117,12 @@ def test_an_image_drawn_twice_in_an_epoch_is_varied_anew(folder):
     paths = sorted((folder / "train").rglob("*.png"))
     names = ["circle", "square", "triangle"]
     labels = torch.tensor([names.index(path.parent.name) for path in paths])
-    trainee = a_trainee(1)
+    model = a_model(1)
     every = np.arange(len(paths))
-    data = TrainingSet(PixelCache(paths, trainee.built.preprocessing), labels, every, every[:1])
+    data = TrainingSet(PixelCache(paths, model.built.preprocessing), labels, every, every[:1])
     batches = Batches(data, RECIPE)
-    with trainee.working() as pool:
-        made = [(v, t) for _n, v, t in batches(1, 0, pool, Unreadable(lambda event: None))]
+    with model.thread_pool() as pool:
+        made = [(v, t) for _n, v, t in batches(1, 0, pool, UnreadableImages(lambda event: None))]
     truth = torch.cat([t for _v, t in made])
     assert torch.bincount(truth).tolist() == [7, 6, 6]  # of 12, 3 and 4 images
     squares = [

@@ -15,10 +15,10 @@ from core.recipe.recipe import Recipe, make_recipe
 from core.runs.checkpoints import Head
 from core.system import memory
 from core.training.loop.batch_size_finder import find_batch_size
-from core.training.loop.loop import FineTuning
-from core.training.loop.optimizers import finish_gradients
+from core.training.loop.loop import FineTuneProgress
+from core.training.loop.optimizers import clip_gradients
 from core.training.loop.schedules import Plateau, Schedule
-from core.training.loop.validate import ValidationResult, judgement_of
+from core.training.loop.validate import ValidationResult, validation_result
 from core.training.losses import Loss, make_loss
 from helpers import WAIT_S
 
@@ -87,7 +87,7 @@ def rates(steps_per_epoch=2, losses=(), **values):
         schedule.set_rates(step, plateau)
         found.append(optimizer.param_groups[0]["lr"])
         if losses and step % steps_per_epoch == 0:
-            plateau.hear(losses[step // steps_per_epoch - 1], patience=recipe.step_epochs)
+            plateau.update(losses[step // steps_per_epoch - 1], patience=recipe.step_epochs)
     return found
 
 
@@ -148,9 +148,9 @@ def test_gradients_are_shortened_to_the_norm_asked_for_and_their_length_is_told(
     weight = nn.Parameter(torch.zeros(4))
     optimizer = torch.optim.SGD([weight], lr=1)
     weight.grad = torch.full((4,), 3.0)
-    assert finish_gradients(optimizer, None) == pytest.approx(6)
+    assert clip_gradients(optimizer, None) == pytest.approx(6)
     assert weight.grad.norm() == pytest.approx(6)
-    assert finish_gradients(optimizer, 1.5) == pytest.approx(6)
+    assert clip_gradients(optimizer, 1.5) == pytest.approx(6)
     assert weight.grad.norm() == pytest.approx(1.5, rel=1e-4)
 
 
@@ -235,10 +235,10 @@ def test_the_best_epoch_is_the_monitors_and_never_worse_than_the_first(monitor, 
         judged(0.7, 0.9, balanced=0.8),
         judged(0.9, 0.7),  # as accurate as epoch 1, with a higher loss
     ]
-    progress = FineTuning()
-    for number, judgement in enumerate(epochs):
+    progress = FineTuneProgress()
+    for number, result in enumerate(epochs):
         progress.epoch = number
-        is_best = progress.take(judgement, monitor)
+        is_best = progress.update(result, monitor)
         assert is_best == (progress.best_epoch == number)
     assert progress.best_epoch == best
     assert progress.waited == len(epochs) - 1 - best
@@ -251,11 +251,11 @@ def test_scores_by_class_are_those_of_scikit_learn() -> None:
     head = Head(torch.eye(4), torch.zeros(4))
     truth = torch.tensor([0, 0, 0, 1, 1, 2])  # nothing of the fourth class
     answers = torch.tensor([0, 0, 1, 1, 0, 2])
-    judgement = judgement_of(torch.eye(4)[answers], head, truth)
-    assert judgement.balanced_accuracy == pytest.approx(balanced_accuracy_score(truth, answers))
-    assert judgement.macro_f1 == pytest.approx(f1_score(truth, answers, average="macro"))
+    result = validation_result(torch.eye(4)[answers], head, truth)
+    assert result.balanced_accuracy == pytest.approx(balanced_accuracy_score(truth, answers))
+    assert result.macro_f1 == pytest.approx(f1_score(truth, answers, average="macro"))
 
 
 def test_how_far_a_run_is_comes_back_from_what_was_saved() -> None:
-    progress = FineTuning(epoch=2, step=9, halvings=1, plateau=Plateau(0.4, 1, 2))
-    assert FineTuning.from_dict(progress.to_dict()) == progress
+    progress = FineTuneProgress(epoch=2, step=9, halvings=1, plateau=Plateau(0.4, 1, 2))
+    assert FineTuneProgress.from_dict(progress.to_dict()) == progress

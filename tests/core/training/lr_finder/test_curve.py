@@ -15,12 +15,12 @@ from core.training.lr_finder.curve import (
     RatePoint,
     Smoother,
     check_bounds,
+    describe_rate,
     has_diverged,
     rate_at,
     rate_text,
     rate_values,
     read,
-    say_at,
     write_points,
 )
 
@@ -128,11 +128,11 @@ def test_a_loss_that_is_no_number_ends_the_test():
 def test_the_marker_is_told_how_far_it_is_from_the_rise():
     points, end, keep = curve(textbook)
     reading = read(points, end, keep)
-    assert "too high" in say_at(points, reading, reading.rises_at * 2)
-    assert "close to" in say_at(points, reading, reading.rises_at / 2)
-    assert "10.0 times below" in say_at(points, reading, reading.rises_at / 10)
-    assert "slow" in say_at(points, reading, 1e-7)
-    assert say_at([], None, 1e-3) == ""
+    assert "too high" in describe_rate(points, reading, reading.rises_at * 2)
+    assert "close to" in describe_rate(points, reading, reading.rises_at / 2)
+    assert "10.0 times below" in describe_rate(points, reading, reading.rises_at / 10)
+    assert "slow" in describe_rate(points, reading, 1e-7)
+    assert describe_rate([], None, 1e-3) == ""
 
 
 @pytest.mark.parametrize(

@@ -45,22 +45,22 @@ def index(tmp_path, make_image_folder):
 
 
 class Bench:
-    """A trainee that has learned a little, so that momentum and gradients are there to lose."""
+    """A model that has learned a little, so that momentum and gradients are there to lose."""
 
-    def __init__(self, index, *, learns_statistics: bool = False) -> None:
+    def __init__(self, index, *, train_batch_norm: bool = False) -> None:
         built = build(catalog.load().resolve(RECIPE.model), num_classes=3)
         self.plan = make_plan(RECIPE, built.group_sizes())
         generator = torch.Generator().manual_seed(0)
         weight = torch.randn(3, built.feature_dim, generator=generator) / 100
-        self.trainee = FineTunedModel(
+        self.model = FineTunedModel(
             built,
             Head(weight, torch.zeros(3)),
             self.plan,
             COMPUTE,
             ema_decay=0.9,
-            learns_statistics=learns_statistics,
+            train_batch_norm=train_batch_norm,
         )
-        self.optimizer = make_optimizer(self.trainee, RECIPE, self.plan)
+        self.optimizer = make_optimizer(self.model, RECIPE, self.plan)
         train = index.indices("train")
         self.data = TrainingSet(
             pixels=PixelCache([index.path(int(i)) for i in train], built.preprocessing),
@@ -72,15 +72,15 @@ class Bench:
     def test(self, *, rates=None, should_stop=lambda points: False):
         points: list[RatePoint] = []
         end = range_test(
-            self.trainee, self.optimizer, self.data, RECIPE, self.plan, loss=Loss(),
+            self.model, self.optimizer, self.data, RECIPE, self.plan, loss=Loss(),
             rates=rates or [rate_at(step, 1e-7, 1.0, STEPS) for step in range(1, STEPS + 1)],
-            smoother=Smoother(1e-7, 1.0, STEPS), sink=points.append, tell=lambda event: None,
-            should_stop=lambda: should_stop(points),
+            smoother=Smoother(1e-7, 1.0, STEPS), on_point=points.append,
+            log_event=lambda event: None, should_stop=lambda: should_stop(points),
         )  # fmt: skip
         return points, end
 
     def learn_a_little(self) -> None:
-        self.trainee.open([g.name for g in self.plan.groups if g.opens_at == 1])
+        self.model.set_trainable([g.name for g in self.plan.groups if g.opens_at == 1])
         variation = augmentation_of(RECIPE)
         pixels = self.data.pixels
         views = [
@@ -89,18 +89,18 @@ class Bench:
             )
             for i in range(4)
         ]
-        with self.trainee.working():
-            self.trainee.learn(views, self.data.labels[:4])
+        with self.model.thread_pool():
+            self.model.forward_backward(views, self.data.labels[:4])
         self.optimizer.step()
-        self.trainee.average()
+        self.model.update_ema()
 
     def everything(self):
         """All that a run could notice, as copies."""
-        replicas = self.trainee._replicas
+        replicas = self.model._replicas
         parameters = [p for r in replicas for p in r.parameters]
         return copy.deepcopy(
             {
-                "state": self.trainee.state(),
+                "state": self.model.state(),
                 "optimizer": self.optimizer.state_dict(),
                 "flags": [p.requires_grad for p in parameters],
                 "gradients": [p.grad for p in parameters],
@@ -145,7 +145,7 @@ def test_afterwards_all_is_bit_for_bit_as_before_and_a_second_test_gives_the_sam
 
 
 def test_statistics_of_batchnorm_that_learn_are_put_back_too(index):
-    bench = Bench(index, learns_statistics=True)
+    bench = Bench(index, train_batch_norm=True)
     before = bench.everything()
     bench.test(rates=[1e-3, 1e-2])
     assert equal(before, bench.everything())
@@ -210,7 +210,7 @@ def test_the_command_line_prints_a_curve_and_writes_it(index, tmp_path, capsys):
     ]  # fmt: skip
     assert main(["lr-find", str(index.root), *options]) == 0
     said = capsys.readouterr()
-    assert "solver" in said.err  # the strategy left alone is feature extraction
+    assert "fits its head directly" in said.err  # the strategy left alone is feature extraction
     assert "rate of the head" in said.out
     assert "Rates by layer group: head × 1" in said.out
     lines = target.read_text(encoding="utf-8").splitlines()

@@ -55,18 +55,18 @@ class PlanHistory(QObject):
         """The model and the recipe values in force."""
         return PlanRequest(self._session.model_id, dict(self._session.recipe_values))
 
-    def change(self, text: str, wish: PlanRequest) -> None:
+    def change(self, text: str, request: PlanRequest) -> None:
         """Apply a change as one step of undo with this name."""
-        self.stack.push(_Step(self, text, self.now, wish))
+        self.stack.push(_Step(self, text, self.now, request))
 
-    def apply(self, wish: PlanRequest) -> None:
+    def apply(self, request: PlanRequest) -> None:
         """Set model and recipe values without adding a step; called by the steps themselves."""
-        self._known = wish
-        if wish == self.now:
+        self._known = request
+        if request == self.now:
             return
         self._is_applying = True
         try:
-            self._session.set_recipe_values({**wish.values, "model": wish.model})
+            self._session.set_recipe_values({**request.values, "model": request.model})
         finally:
             self._is_applying = False
 

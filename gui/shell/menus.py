@@ -189,7 +189,7 @@ class RecentMenu(QMenu):
 
 
 def about_box(parent: QWidget) -> QMessageBox:
-    """Version and licence, and the versions of what computes and draws."""
+    """The box with version and licence, and the versions of the libraries used."""
     used = "\n".join(f"{name} {_version(name)}" for name in ("torch", "torchvision", "timm"))
     box = message_box(
         parent,

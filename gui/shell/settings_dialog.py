@@ -63,7 +63,7 @@ class SettingsDialog(QDialog):
         self._look = look
         self._choose_theme = choose_theme
         self._refresh_runs = refresh_runs
-        self._wishes = preferences.Preferences()
+        self._preferences = preferences.Preferences()
         self.setWindowTitle("Settings")
         self.setMinimumWidth(_WIDTH_PX)
         column = vbox(self, margins=(theme.XL, theme.L, theme.XL, theme.L), spacing=theme.M)

@@ -92,7 +92,7 @@ class ProgressFromEvents:
             self._context.on_progress(event.epoch, self._epochs, "training the head")
 
     def answer(self, model: LiveModel) -> None:
-        """Answer what the window asks of the model, between two steps and while it is paused."""
+        """Classify the pictures that the window has sent: between two steps, and while paused."""
         if self._load is None:
             self._load = LoadSampler(self._device)
         if load := self._load.sample():

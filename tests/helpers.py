@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from core.data.dataset import DatasetIndex
     from core.recipe.recipe import Recipe
-    from core.runs.run_folder import Run, RunResult
+    from core.runs.report import RunResult
+    from core.runs.run_folder import Run
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

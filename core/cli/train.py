@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
     from core.recipe.recipe import Recipe
     from core.runs.curve_findings import CurveFinding
-    from core.runs.run_folder import RunResult
+    from core.runs.report import RunResult
 
 
 def train(

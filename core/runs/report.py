@@ -1,11 +1,12 @@
-"""The report of an evaluation: its types and their JSON. Computes nothing; no torch."""
+"""The report of an evaluation and the result of a training: types and their JSON. No torch."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +81,20 @@ def _task_score(fields: Mapping[str, Any]) -> TaskScore:
         **fields, "classes": tuple(fields["classes"]), "interval": (float(low), float(high)),
     }  # fmt: skip
     return TaskScore(**known)
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """The result of `fit`. `report` is None if there was no image to evaluate."""
+
+    run: Path
+    status: Literal["done", "stopped"]
+    model: str
+    strategy: str
+    epochs: int
+    best_selection_accuracy: float
+    report: Report | None
+    seconds: float
+    best_epoch: int = -1
+    probe_selection_accuracy: float | None = None
+    """Fine-tuning only: accuracy of the head on frozen features, on the selection images."""

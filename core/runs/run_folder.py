@@ -50,23 +50,6 @@ _LIBRARIES = ("torch", "torchvision", "timm", "numpy", "pillow", "scikit-learn",
 
 
 @dataclass(frozen=True, slots=True)
-class RunResult:
-    """The result of `fit`. `report` is None if there was no image to evaluate."""
-
-    run: Path
-    status: Literal["done", "stopped"]
-    model: str
-    strategy: str
-    epochs: int
-    best_selection_accuracy: float
-    report: Report | None
-    seconds: float
-    best_epoch: int = -1
-    probe_selection_accuracy: float | None = None
-    """Fine-tuning only: accuracy of the head on frozen features, on the selection images."""
-
-
-@dataclass(frozen=True, slots=True)
 class Prediction:
     """The prediction for one image of the report set; `file` is relative to the dataset."""
 

@@ -42,8 +42,8 @@ from core.recipe import formats
 from core.recipe.plan import make_plan
 from core.recipe.recipe import Recipe
 from core.runs import dataset_record
-from core.runs.report import Report
-from core.runs.run_folder import Run, RunResult
+from core.runs.report import Report, RunResult
+from core.runs.run_folder import Run
 from core.runs.tensorboard import TensorBoardLog
 from core.training.context import (
     FrozenFeatures,

@@ -6,7 +6,7 @@ from core.data.open_dataset import open_dataset
 from core.errors import AppError, Cancelled
 from core.events import OnProgress, ShouldStop, Sink, never_stop, no_progress, no_sink
 from core.runs.queue import Queue, QueueEntry
-from core.runs.run_folder import RunResult
+from core.runs.report import RunResult
 from core.runs.store import RunStore
 from core.training.fit import fit
 from core.training.live_model import BetweenSteps

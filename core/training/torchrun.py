@@ -21,7 +21,8 @@ from core.data.dataset import DatasetIndex
 from core.errors import Cancelled, RunError
 from core.events import EpochDone, Event, RunEnded, ShouldStop, Sink, never_stop, no_sink
 from core.recipe.recipe import Recipe
-from core.runs.run_folder import Run, RunResult
+from core.runs.report import RunResult
+from core.runs.run_folder import Run
 from core.runs.store import RunStore
 
 _POLL_SECONDS = 0.05

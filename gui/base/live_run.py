@@ -27,7 +27,7 @@ from gui.base.curves import StepCurves
 from gui.kit.words import count, duration
 
 if TYPE_CHECKING:
-    from core.runs.run_folder import RunResult
+    from core.runs.report import RunResult
 
 Phase = Literal[
     "waiting",

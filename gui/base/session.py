@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
     from core.diagnostics.warmup import Machine
     from core.evaluation.classifier import Classification
-    from core.runs.run_folder import RunResult, RunSummary
+    from core.runs.report import RunResult
+    from core.runs.run_folder import RunSummary
 
 PageName = Literal["start", "models", "data", "strategy", "train", "results", "classify", "runs"]
 ScanState = Literal["none", "busy", "ready"]

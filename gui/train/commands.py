@@ -23,7 +23,7 @@ from gui.train import jobs
 from gui.train.queue_commands import QueueCommands
 
 if TYPE_CHECKING:
-    from core.runs.run_folder import RunResult
+    from core.runs.report import RunResult
 
 
 class TrainCommands(CommandSet):

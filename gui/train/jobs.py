@@ -24,7 +24,7 @@ from gui.kit.workers import JobContext
 if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
     from core.recipe.plan import Plan
-    from core.runs.run_folder import RunResult
+    from core.runs.report import RunResult
     from core.training.live_model import LiveModel
 
 

@@ -20,7 +20,7 @@ from gui.train.queue_jobs import Change, QueueRow
 
 if TYPE_CHECKING:
     from core.runs.queue import QueueEntry
-    from core.runs.run_folder import RunResult
+    from core.runs.report import RunResult
 
     BeginRun = Callable[[LiveRun, Callable[..., RunResult], QueueEntry], None]
 

@@ -13,7 +13,7 @@ from gui.train.jobs import ProgressFromEvents
 
 if TYPE_CHECKING:
     from core.runs.queue import EntryState, QueueEntry
-    from core.runs.run_folder import RunResult
+    from core.runs.report import RunResult
 
 Change = Literal["up", "down", "remove", "again"]
 

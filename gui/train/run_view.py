@@ -17,8 +17,7 @@ from gui.train.notices import NoticeList
 from gui.train.run_plots import RunPlots
 
 if TYPE_CHECKING:
-    from core.runs.report import Report
-    from core.runs.run_folder import RunResult
+    from core.runs.report import Report, RunResult
 
 _CURVES_MS = 120
 

@@ -35,8 +35,7 @@ from core.events import (
 )
 from core.recipe.plan import Plan, make_plan
 from core.recipe.recipe import make_recipe
-from core.runs.report import ClassScore, Report
-from core.runs.run_folder import RunResult
+from core.runs.report import ClassScore, Report, RunResult
 from gui.app import make_window
 from gui.classify import jobs as classify_jobs
 from gui.data import jobs as data_jobs

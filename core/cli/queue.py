@@ -79,12 +79,14 @@ def add(
     ] = None,
 ) -> None:
     """Put a training at the end of the queue; `queue run` or the window trains it."""
+    from core.plan.check import check
     from core.runs.queue import Queue
 
     path = dataset_path(dataset, sample).absolute()
     if not path.exists():
         raise AppError(f"There is no dataset {path}.", "Check the path.")
     recipe = recipe_from(recipe_file, values or [], model=model, strategy=strategy, epochs=epochs)
+    check(recipe)
     entry = Queue().add([path], path.stem if path.is_file() else path.name, recipe)
     answer_console().print(f"Entry {entry} waits.")
 

@@ -67,6 +67,7 @@ def train(
     )
     like = recipe_file.read_text(encoding="utf-8") if recipe_file else ""
     from core.compute import distributed
+    from core.plan.check import check
     from core.runs.run_folder import Run, create_run
     from core.runs.store import RunStore
     from core.training.fit import fit
@@ -83,7 +84,9 @@ def train(
 
     def open_and_advise() -> tuple[DatasetIndex, Recipe]:
         index = scan_dataset(path)
-        return index, _advised(index, recipe) if is_auto else recipe
+        chosen = _advised(index, recipe) if is_auto else recipe
+        check(chosen, index)
+        return index, chosen
 
     index, recipe = world.broadcast_call(open_and_advise)
     if folds is not None:

@@ -21,7 +21,7 @@ from core.compute.device import Compute
 from core.compute.distributed import SINGLE_PROCESS, World
 from core.data.dataset import DatasetIndex
 from core.data.splits import HonestSets, honest_sets
-from core.errors import AppError, Cancelled, DatasetError, DivergedError, RunError
+from core.errors import AppError, Cancelled, DivergedError, RunError
 from core.events import (
     CheckpointSaved,
     EpochDone,
@@ -37,6 +37,7 @@ from core.events import (
 )
 from core.models.build import BuiltModel, build
 from core.models.resolve import resolve_model
+from core.plan.check import check
 from core.plan.step_cost import relative_cost_by_epoch
 from core.recipe import formats
 from core.recipe.plan import make_plan
@@ -62,7 +63,7 @@ from core.training.loop.batch_size_finder import batch_size_for
 from core.training.loop.batches import steps_per_epoch
 from core.training.loop.state import has_state
 from core.training.multi_task import plan_tasks, task_notices
-from core.training.teachers import check_teacher, check_unchanged, load_teacher, teacher_notices
+from core.training.teachers import check_unchanged, load_teacher, teacher_notices
 
 _RATE_FACTOR_AFTER_DIVERGING = 1 / 3
 
@@ -87,14 +88,8 @@ def fit(
     features stay cached. Raises: AppError for what the user can correct; Cancelled.
     """
 
-    check_teacher(recipe)
-
     def train(log_event: Sink) -> RunResult:
-        if not index.root.is_dir():
-            raise DatasetError(
-                f"The dataset folder {index.root} is no longer there.",
-                "Put it back, or open the dataset at its new place.",
-            )
+        check(recipe, index)
         if world.is_global_zero:
             run.write_classes(index.classes)
         sets = honest_sets(index, folds=recipe.selection_folds, seed=recipe.seed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
-from core.errors import AppError
+from core.plan.check import check_class_weights
 from core.recipe.recipe import Recipe
 
 
@@ -52,6 +51,7 @@ def make_loss(recipe: Recipe, labels: Tensor, classes: Sequence[str]) -> Loss:
 
     Raises: AppError where `class_weights` names a class that is not there.
     """
+    check_class_weights(recipe, classes)
     return Loss(
         label_smoothing=recipe.label_smoothing,
         class_weights=_weights(recipe.class_weights, labels, classes),
@@ -71,11 +71,4 @@ def _weights(
         counts = torch.bincount(labels, minlength=len(classes)).clamp_min(1)
         return len(labels) / (len(classes) * counts.float())
     assert not isinstance(setting, str)
-    for name in setting:
-        if name not in classes:
-            near = difflib.get_close_matches(name, classes, n=1)
-            raise AppError(
-                f"The recipe's class_weights names “{name}”, and the dataset has no such class.",
-                f"Did you mean “{near[0]}”?" if near else f"It has: {', '.join(classes[:20])}.",
-            )
     return torch.tensor([float(setting.get(name, 1.0)) for name in classes])

@@ -6,8 +6,6 @@ label alone chooses the epoch.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +15,9 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from core.data.dataset import NO_LABEL, DatasetIndex, Task
-from core.errors import AppError, DatasetError
+from core.errors import DatasetError
 from core.events import Notice
+from core.plan.check import tasks_of
 from core.recipe.recipe import MAIN_TASK, Recipe
 from core.training.losses import Loss
 
@@ -89,39 +88,14 @@ def plan_tasks(recipe: Recipe, index: DatasetIndex) -> TaskPlan:
 
     Raises: AppError where it names one that is not there; DatasetError for one with a single class.
     """
-    there = {task.name: task for task in index.tasks}
     if recipe.tasks == "none":
         return NO_TASKS
-    names = list(there) if recipe.tasks == "all" else list(recipe.tasks)
-    _check_names(names, there, "tasks")
-    _check_names(recipe.task_weights, [MAIN_TASK, *there], "task_weights")
-    chosen = tuple(task for task in index.tasks if task.name in names)
-    for task in chosen:
-        if len(task.classes) < 2:
-            raise DatasetError(
-                f"The task “{task.name}” knows one answer only: {task.classes[0]}."
-                if task.classes
-                else f"The task “{task.name}” has no label at all.",
-                "Leave it out of the recipe's tasks.",
-            )
+    chosen = tasks_of(recipe, index)
     return TaskPlan(
         chosen,
         tuple(recipe.task_weights.get(task.name, 1.0) for task in chosen),
         recipe.task_weights.get(MAIN_TASK, 1.0),
     )
-
-
-def _check_names(names: Iterable[str], there: Iterable[str], key: str) -> None:
-    known = list(there)
-    for name in names:
-        if name in known:
-            continue
-        near = difflib.get_close_matches(name, known, n=1)
-        has = f"It has: {', '.join(known[:20])}." if known else "It has none."
-        raise AppError(
-            f"The recipe's {key} names “{name}”, and the dataset has no such label column.",
-            f"Did you mean “{near[0]}”?" if near else has,
-        )
 
 
 def task_notices(recipe: Recipe, plan: TaskPlan) -> list[Notice]:

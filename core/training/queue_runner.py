@@ -5,6 +5,7 @@ from __future__ import annotations
 from core.data.open_dataset import open_dataset
 from core.errors import AppError, Cancelled
 from core.events import OnProgress, ShouldStop, Sink, never_stop, no_progress, no_sink
+from core.plan.check import check
 from core.runs.queue import Queue, QueueEntry
 from core.runs.report import RunResult
 from core.runs.store import RunStore
@@ -30,6 +31,7 @@ def train_entry(
         recipe = entry.recipe()
         opened = entry.opened[0] if len(entry.opened) == 1 else entry.opened
         index = open_dataset(opened, on_progress=on_progress, should_stop=should_stop)
+        check(recipe, index)
         run = (store or RunStore()).create(entry.name, recipe)
         queue.set_run(entry.id, run.path)
         result = fit(

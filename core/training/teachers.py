@@ -18,6 +18,7 @@ from core.features.cache import state_digest
 from core.models.build import build
 from core.models.outline import bare_outline
 from core.models.resolve import resolve_model
+from core.plan.check import check
 from core.recipe.recipe import Recipe
 from core.runs.checkpoints import Head, load_checkpoint
 from core.runs.run_folder import Run, is_run
@@ -33,22 +34,12 @@ from core.words import list_some
 _NAMES_SHOWN = 5
 
 
-def check_teacher(recipe: Recipe) -> None:
-    """Raises: AppError where the recipe's strategy cannot use a teacher."""
-    if recipe.teacher is not None and recipe.strategy == "feature-extraction":
-        raise AppError(
-            f"“{recipe.teacher}” cannot teach feature extraction: its head is fitted directly on "
-            "stored features, in no steps that a teacher could take part in.",
-            "Choose the strategy partial, full or scratch, or remove the teacher.",
-        )
-
-
 def load_teacher(recipe: Recipe, classes: tuple[str, ...]) -> LoadedTeacher | None:
     """The recipe's teacher; None where there is none or its weight in the loss is 0.
 
     Raises: AppError where there is no such model or run, or a run answers for other classes.
     """
-    check_teacher(recipe)
+    check(recipe)
     text = recipe.teacher
     if text is None or not recipe.distill_weight:
         return None

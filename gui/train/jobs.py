@@ -29,13 +29,15 @@ if TYPE_CHECKING:
 
 
 def train(values: dict[str, Any], dataset: DatasetIndex, context: JobContext) -> RunResult:
-    """Train a model as the form's values say. Raises: AppError for a value the recipe refuses."""
+    """Train a model as the form's values say. Raises: AppError for what cannot be trained."""
+    from core.plan.check import check
     from core.recipe.recipe import new_recipe
     from core.runs.store import RunStore
     from core.training.fit import fit
     from core.training.torchrun import fit_with_torchrun, process_count
 
     recipe = new_recipe(values)
+    check(recipe, dataset)
     if process_count(recipe) > 1:
         on_event = ProgressFromEvents(context).on_event
         return fit_with_torchrun(recipe, dataset, sink=on_event, should_stop=context.should_stop)

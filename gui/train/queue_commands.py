@@ -63,8 +63,7 @@ class QueueCommands(CommandSet):
         if dataset is None:
             self._session.notice("train", "There is nothing to train on yet. Open a folder first.")
             return
-        name = dataset.name or dataset.root.name
-        self._start("Adding to the queue", queue_jobs.add_to_queue, values, dataset.opened, name)
+        self._start("Adding to the queue", queue_jobs.add_to_queue, values, dataset)
 
     def change(self, entry: int, change: Change) -> None:
         """Move an entry up or down, remove it, or let it wait again."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from core.errors import AppError
@@ -12,6 +10,7 @@ from gui.kit.workers import JobContext
 from gui.train.jobs import ProgressFromEvents
 
 if TYPE_CHECKING:
+    from core.data.dataset import DatasetIndex
     from core.runs.queue import EntryState, QueueEntry
     from core.runs.report import RunResult
 
@@ -47,13 +46,16 @@ def _row(entry: QueueEntry) -> QueueRow:
 
 
 def add_to_queue(
-    values: dict[str, Any], opened: Sequence[Path], name: str, context: JobContext
+    values: dict[str, Any], dataset: DatasetIndex, context: JobContext
 ) -> tuple[QueueRow, ...]:
-    """Add a training at the end of the queue. Raises: AppError for a value the recipe refuses."""
+    """Add a training at the end of the queue. Raises: AppError for what cannot be trained."""
+    from core.plan.check import check
     from core.recipe.recipe import new_recipe
     from core.runs.queue import Queue
 
-    Queue().add(opened, name, new_recipe(values))
+    recipe = new_recipe(values)
+    check(recipe, dataset)
+    Queue().add(dataset.opened, dataset.name or dataset.root.name, recipe)
     return list_queue(context)
 
 

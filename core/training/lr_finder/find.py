@@ -36,6 +36,7 @@ from core.events import (
     never_stop,
     no_progress,
 )
+from core.plan.check import check
 from core.recipe.plan import Plan
 from core.recipe.recipe import Recipe
 from core.runs.run_folder import Run
@@ -61,7 +62,7 @@ from core.training.lr_finder.curve import (
     rate_at,
     read,
 )
-from core.training.teachers import check_teacher, make_teacher
+from core.training.teachers import make_teacher
 
 RateSink = Callable[[RatePoint | Notice], None]
 """Gets each step, and notices about the data."""
@@ -97,7 +98,7 @@ def find_rate(
     """
     check_bounds(lowest, highest, steps)
     begin = time.perf_counter()
-    check_teacher(recipe)
+    check(recipe, index)
     if recipe.strategy == "feature-extraction":
         sink(Notice("info", _HEAD_HAS_NO_RATE))
         recipe = recipe.with_values(strategy="partial", max_epochs=None)

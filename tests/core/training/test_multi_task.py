@@ -169,7 +169,7 @@ def test_a_task_with_too_few_labels_is_refused_in_words(table) -> None:
         with pytest.raises(DatasetError, match="do not show two classes"):
             train(dataclasses.replace(index, tasks=(few,)), recipe)
     one = Task("form", ("a",), np.zeros(len(index), np.int32))
-    with pytest.raises(DatasetError, match="knows one answer only: a"):
+    with pytest.raises(DatasetError, match="has a single class: a"):
         plan_tasks(RECIPE, dataclasses.replace(index, tasks=(one,)))
 
 

@@ -100,14 +100,17 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say it.")
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
     ] = False,
 ) -> None:
-    """What every command knows."""
+    """Options that every command has."""
 
 
 def is_command(word: str) -> bool:
-    """Whether a first argument belongs here; a path that is no command's name opens the window."""
+    """Whether a first argument is a command or an option; any other opens the window with it."""
     names = {
         info.name or info.callback.__name__ for info in app.registered_commands if info.callback
     } | {group.name for group in app.registered_groups}
@@ -125,17 +128,20 @@ def scan(
     dataset: Datasets = None,
     sample: Sample = None,
     headers_only: Annotated[
-        bool, typer.Option("--quick", help="Read headers only; cut-off files are not found.")
+        bool,
+        typer.Option(
+            "--quick", help="Read only the headers of the images; truncated files are not found."
+        ),
     ] = False,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Read every file again, also those known from before.")
+        bool, typer.Option("--fresh", help="Read every file again, also unchanged ones.")
     ] = False,
     unlabelled: Annotated[
-        bool, typer.Option("--unlabelled", help="Show pictures without a label as well.")
+        bool, typer.Option("--unlabelled", help="Include pictures without a label.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Classes, counts, splits, problems, duplicates and leaks of a dataset."""
+    """Show the classes, counts, splits, problems, duplicates and leaks of a dataset."""
     from core.data.sources.scan import to_json
 
     index = scan_dataset(
@@ -205,15 +211,21 @@ def advise(
     sample: Sample = None,
     model: Model = DEFAULT_MODEL,
     domain: Annotated[
-        str, typer.Option(help="auto (measured), similar, somewhat or different.")
+        str,
+        typer.Option(
+            help="How far the images are from photographs: auto (measured), similar, somewhat or"
+            " different."
+        ),
     ] = "auto",
-    budget: Annotated[str | None, typer.Option(help="Time to train, e.g. 90s, 10m, 1h.")] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="Most time for the training, e.g. 90s, 10m, 1h.")
+    ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Try fine-tuning on up to 200 images, too.")
+        bool, typer.Option("--check", help="Also try fine-tuning on up to 200 images.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Which strategy, why, and what to expect: rules and measured evidence."""
+    """Advise a strategy, with reasons, measurements, and an estimate of time and accuracy."""
     from core.advice.advise import advise as ask
     from core.advice.check import check as try_arms
     from core.advice.rules import DOMAINS, describe, parse_budget
@@ -273,10 +285,12 @@ app.command("lr-find")(lr_find)
 @app.command()
 def evaluate(
     run: Annotated[str, typer.Argument(help="Folder or name of a run.")],
-    split: Annotated[str | None, typer.Option(help="train, val or test.")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Images to evaluate on: train, val or test.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Evaluate a run once more, from its files."""
+    """Evaluate a trained run again, from its files."""
     from core.evaluation.evaluate import evaluate as judge
     from core.runs.store import RunStore
 
@@ -293,14 +307,17 @@ def evaluate(
 @app.command()
 def classify(
     ref: Annotated[str, typer.Argument(metavar="RUN|MODEL", help="A run, or a model id.")],
-    paths: Annotated[list[str], typer.Argument(metavar="PATH…", help="Image, folder or pattern.")],
-    top: Annotated[int, typer.Option(min=1, help="Guesses per image.")] = 5,
+    paths: Annotated[
+        list[str],
+        typer.Argument(metavar="PATH…", help="Images, folders or patterns such as *.jpg."),
+    ],
+    top: Annotated[int, typer.Option(min=1, help="Number of classes to show per image.")] = 5,
     csv_file: Annotated[
-        Path | None, typer.Option("--csv", help="Write the answers to a CSV file.")
+        Path | None, typer.Option("--csv", help="Write the predictions to a CSV file.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """What an image shows, by a trained run or a pretrained model."""
+    """Classify images with a trained run or a pretrained model."""
     from core.evaluation.classifier import Classification, Classifier
 
     pictures = picture_paths(paths)
@@ -339,13 +356,13 @@ def classify(
     else:
         out = answer_console()
         for answer in answers:
-            said = ", ".join(f"{g.label} {g.probability:.1%}" for g in answer.top)
+            guesses = ", ".join(f"{g.label} {g.probability:.1%}" for g in answer.top)
             note = " [yellow](unlike the training images)[/]" if answer.unlike_training else ""
             for task in answer.tasks:
-                said += f"; {task.name}: {task.top[0].label} {task.top[0].probability:.1%}"
+                guesses += f"; {task.name}: {task.top[0].label} {task.top[0].probability:.1%}"
             error = f"[red]{escape(answer.error)}[/]"
             out.print(
-                f"{escape(answer.file)}: {error if answer.error else escape(said)}{note}",
+                f"{escape(answer.file)}: {error if answer.error else escape(guesses)}{note}",
                 soft_wrap=True,
             )
     if all(answer.error for answer in answers):
@@ -354,7 +371,7 @@ def classify(
 
 @app.command()
 def doctor(as_json: Json = False) -> None:
-    """What this machine has, and what to do where something is missing."""
+    """Show what this machine has, and what to do where something is missing."""
     from core.diagnostics.doctor import examine
 
     findings = examine()

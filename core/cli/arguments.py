@@ -1,4 +1,4 @@
-"""What a person types on the command line, checked at the door."""
+"""Arguments and options that several commands share, and their checks."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ Model = Annotated[str, typer.Option("--model", help="Model id, see `graftwork mo
 
 
 def dataset_path(dataset: Path | None, sample: str | None) -> Path:
-    """Raises: typer.BadParameter unless exactly one is given; DatasetError for no such sample."""
+    """The path of the dataset, downloaded or not. Raises: typer.BadParameter unless exactly one is
+    given; DatasetError where there is no such sample."""
     if (dataset is None) == (sample is None):
         raise typer.BadParameter("Give a dataset folder or --sample digits, not both or neither.")
     if dataset is not None:
@@ -62,7 +63,7 @@ def dataset_path(dataset: Path | None, sample: str | None) -> Path:
 
 
 def dataset_paths(datasets: list[Path] | None, sample: str | None) -> Path | list[Path]:
-    """As `dataset_path`, where several may be given."""
+    """The paths of the dataset, one or several; as `dataset_path` where it is one."""
     if datasets and len(datasets) > 1 and sample is None:
         return datasets
     return dataset_path(datasets[0] if datasets else None, sample)
@@ -75,7 +76,7 @@ def scan_dataset(
     allow_unlabelled: bool = False,
     fresh: bool = False,
 ) -> DatasetIndex:
-    """The dataset with the person's edits in force; that there are some is said on stderr."""
+    """The dataset with the person's edits applied; their number is printed on stderr."""
     from core.data.open_dataset import edits_of, open_dataset
 
     with progress() as on_progress, stop_on_interrupt() as should_stop:
@@ -89,7 +90,7 @@ def scan_dataset(
         )
     if index.unedited is not None:
         number = len(edits_of(index))
-        messages.print(f"{number:,} edit{'' if number == 1 else 's'} of yours in force.")
+        messages.print(f"{number:,} edit{'' if number == 1 else 's'} of yours applied.")
     return index
 
 
@@ -102,7 +103,8 @@ def recipe_from(
     epochs: int | None,
     preset: str | None = None,
 ) -> Recipe:
-    """Preferences first, then the preset, the file, `--set`, and the options of their own."""
+    """The recipe of a command line. Later sources replace earlier ones: preferences, preset, file,
+    `--set`, options of their own. Raises: AppError; typer.BadParameter."""
     values: dict[str, Any] = preset_values(preset) if preset else {}
     if path:
         values |= read_recipe(path).model_dump(exclude_unset=True)
@@ -123,27 +125,27 @@ def recipe_from(
 
 
 def _teacher_from_anywhere(text: str) -> str:
-    """A path with its whole way: the run may be resumed from another folder."""
+    """The teacher with an absolute path: the run may be resumed from another folder."""
     if text.startswith(FILE_PREFIX):
         return file_id(text)
     return str(Path(text).absolute()) if is_run(Path(text)) else text
 
 
 def _strategy_values(strategy: str) -> dict[str, Any]:
-    """Raises: AppError naming what there is."""
+    """The recipe values of `--strategy`. Raises: AppError naming what there is."""
     if strategy == "gradual":
         return {"strategy": "full", "gradual": True}
     known = (*get_args(Strategy), "gradual")
     if strategy not in known:
         raise AppError(
             f"“{strategy}” is not a strategy this version trains.",
-            f"It trains {', '.join(known)}; auto takes the advice of `graftwork advise`.",
+            f"It trains {', '.join(known)}; auto follows `graftwork advise`.",
         )
     return {"strategy": strategy}
 
 
 def picture_paths(paths: list[str]) -> list[Path]:
-    """Files of images, folders (all pictures below) and patterns, each once, in order.
+    """The image files that files, folders (with all below) and patterns name, each once, in order.
 
     Raises: DatasetError where a path matches nothing.
     """

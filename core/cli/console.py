@@ -1,4 +1,4 @@
-"""What the command line prints and listens to: progress, answers, tables, Ctrl+C."""
+"""Output of the command line: progress, results, tables; and what Ctrl+C does."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
     from core.runs.report import Report
 
 messages = Console(stderr=True, highlight=False)
-"""Everything that is not the answer goes to stderr."""
+"""Progress and notices go to stderr, results to stdout."""
 
 
 def answer_console() -> Console:
-    """For the answer, on stdout. A pipe has no width: names must not be cut to 80 columns."""
+    """A console for results, on stdout; wide for a pipe, where names must not be cut off."""
     return Console() if sys.stdout.isatty() else Console(width=160)
 
 
 @contextmanager
 def progress() -> Iterator[OnProgress]:
-    """A bar on stderr that is there only while there is something to wait for."""
+    """A progress bar on stderr, shown only while a job runs."""
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),

@@ -1,4 +1,4 @@
-"""The command line's commands on ready-made datasets: list, download, remove."""
+"""The commands `datasets`: list, download and remove ready-made datasets."""
 
 from __future__ import annotations
 
@@ -19,16 +19,18 @@ if TYPE_CHECKING:
 
 datasets = typer.Typer(
     invoke_without_command=True,
-    help="Ready-made datasets: what there is, how large, under which licence; download, remove.",
+    help="List ready-made datasets with size and licence; download or remove one.",
 )
 
-Name = Annotated[str, typer.Argument(metavar="ID", help="One of `graftwork datasets`.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; for scripts.")]
+Name = Annotated[
+    str, typer.Argument(metavar="ID", help="Id of a dataset, as `graftwork datasets` lists it.")
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation; for scripts.")]
 
 
 @datasets.callback()
 def list_datasets(context: typer.Context, as_json: Json = False) -> None:
-    """Ready-made datasets: what there is, how large, under which licence; download, remove."""
+    """List ready-made datasets with size and licence."""
     if context.invoked_subcommand is not None:
         return
     from core.data.sources import downloads
@@ -59,7 +61,7 @@ def list_datasets(context: typer.Context, as_json: Json = False) -> None:
 
 @datasets.command("download")
 def download(name: Name, yes: Yes = False, as_json: Json = False) -> None:
-    """Download a set by torchvision's own code. Shows licence and size first, and asks."""
+    """Download a dataset with torchvision's own code, after showing licence and size and asking."""
     from core.data.sources import downloads
 
     entry = downloads.find(name)
@@ -78,7 +80,7 @@ def download(name: Name, yes: Yes = False, as_json: Json = False) -> None:
 
 @datasets.command("remove")
 def remove(name: Name) -> None:
-    """Move a downloaded set to the trash."""
+    """Move a downloaded dataset to the trash."""
     from core.data.sources import downloads
 
     folder = downloads.remove(name)
@@ -86,7 +88,7 @@ def remove(name: Name) -> None:
 
 
 def _ask(entry: ReadyMade, yes: bool) -> None:
-    """Show what it is and ask. Raises: AppError for a no."""
+    """Show size and licence and ask for a yes. Raises: AppError for a no."""
     messages.print(
         escape(
             f"{entry.title}: {entry.images:,} images, {entry.classes:,} classes.\n"

@@ -1,4 +1,4 @@
-"""The commands about what a person changed: `split`, and `edits` to see it and take it back."""
+"""The commands `split` and `edits`: draw a split, list edits, undo and redo them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from core.data.dataset import DatasetIndex
     from core.data.journal import RecordedEdit
 
-edits = typer.Typer(help="What you changed about a dataset; your files are never touched.")
+edits = typer.Typer(help="Your changes to a dataset; your files are never changed.")
 
 
 @edits.command("list")
 def list_edits(dataset: Datasets = None, sample: Sample = None, as_json: Json = False) -> None:
-    """The edits in force, oldest first."""
+    """List the edits that apply, oldest first."""
     from core.data.open_dataset import edits_of
 
     found = edits_of(scan_dataset(dataset_paths(dataset, sample)))
@@ -39,13 +39,13 @@ def list_edits(dataset: Datasets = None, sample: Sample = None, as_json: Json = 
 
 @edits.command()
 def undo(dataset: Datasets = None, sample: Sample = None) -> None:
-    """Take back the last edit in force."""
+    """Undo the last edit."""
     _turn(dataset_paths(dataset, sample), is_undo=True)
 
 
 @edits.command()
 def redo(dataset: Datasets = None, sample: Sample = None) -> None:
-    """Bring back the edit taken back last."""
+    """Redo the edit that was undone last."""
     _turn(dataset_paths(dataset, sample), is_undo=False)
 
 
@@ -63,20 +63,27 @@ def _turn(path: Any, *, is_undo: bool) -> None:
 def split(
     dataset: Datasets = None,
     sample: Sample = None,
-    val: Annotated[float, typer.Option(help="Share of the images for val.")] = 0.2,
-    test: Annotated[float, typer.Option(help="Share for test, touched only when asked.")] = 0.0,
-    seed: Annotated[int, typer.Option(help="Another seed draws other images.")] = 0,
-    folds: Annotated[int, typer.Option(help="val is one of so many folds, instead.")] = 0,
-    fold: Annotated[int, typer.Option(min=1, help="Which fold, counted from 1.")] = 1,
+    val: Annotated[float, typer.Option(help="Share of the images for val (validation).")] = 0.2,
+    test: Annotated[
+        float, typer.Option(help="Share of the images for test, used only when asked for.")
+    ] = 0.0,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the draw: another seed gives another split.")
+    ] = 0,
+    folds: Annotated[
+        int, typer.Option(help="Make val one of so many folds, in place of --val.")
+    ] = 0,
+    fold: Annotated[int, typer.Option(min=1, help="Number of that fold, from 1.")] = 1,
     near_copies: Annotated[
-        bool, typer.Option("--near-copies", help="Look for near copies; keep them on one side.")
+        bool,
+        typer.Option("--near-copies", help="Find near duplicates and keep them in the same split."),
     ] = False,
     own: Annotated[
-        bool, typer.Option("--own", help="Back to the split of the folders or the table.")
+        bool, typer.Option("--own", help="Go back to the split of the folders or the table.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Draw train, val and test anew: stratified, seeded, copies and groups on one side.
+    """Draw train, val and test anew: stratified, seeded, duplicates and groups in the same split.
 
     Kept as an edit: the window and every training use it, `edits undo` takes it back.
     """

@@ -1,4 +1,4 @@
-"""The command line's `features`: vectors or maps of pictures, for other learners."""
+"""The command `features`: feature vectors or maps of pictures, for other programs."""
 
 from __future__ import annotations
 
@@ -13,21 +13,25 @@ from core.cli.console import answer_console, messages, print_json, progress, sto
 
 
 def features(
-    model: Annotated[
-        str, typer.Argument(help="Model id, folder or name of a run, or file: and a path.")
-    ],
+    model: Annotated[str, typer.Argument(help="Model id, folder or name of a run, or file:PATH.")],
     pictures: Annotated[list[str], typer.Argument(help="Pictures, folders or patterns.")],
     out: Annotated[Path, typer.Option("--out", help="The file to write: .npz or .csv.")],
     layer: Annotated[
-        str | None, typer.Option("--layer", help="Of a layer by its name, see `graftwork layers`.")
+        str | None,
+        typer.Option(
+            "--layer", help="Take the output of this layer; `graftwork layers` lists the names."
+        ),
     ] = None,
     spatial: Annotated[
-        bool, typer.Option("--spatial", help="Maps over the picture in place of one vector.")
+        bool,
+        typer.Option(
+            "--spatial", help="Write feature maps over the picture in place of one vector."
+        ),
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     as_json: Json = False,
 ) -> None:
-    """What a model's backbone makes of pictures: one vector each, maps, or an inner layer."""
+    """Compute features of pictures with a model's backbone, or the output of one of its layers."""
     from core.evaluation.feature_export import open_model, write_features
 
     if layer is not None and spatial:

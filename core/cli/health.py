@@ -1,4 +1,4 @@
-"""The command line's `health`: what may be wrong with a dataset, and a report of it."""
+"""The command `health`: find what may be wrong with a dataset, and write a report of it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from core.cli.console import answer_console, messages, print_json, progress, sto
 from core.recipe.recipe import DEFAULT_MODEL, new_recipe
 
 _MOST = 12
-"""Lines of a kind in a terminal; the files have all of them."""
+"""Findings of a kind that the terminal shows; the files have all of them."""
 
 
 def health(
@@ -24,20 +24,21 @@ def health(
         bool,
         typer.Option(
             "--features/--no-features",
-            help="Judge labels and find strays by the frozen features of --model.",
+            help="Also find wrong labels and outliers, by the frozen features of --model.",
         ),
     ] = True,
     model: Model = DEFAULT_MODEL,
     html_file: Annotated[
-        Path | None, typer.Option("--html", help="Write a report with pictures.")
+        Path | None, typer.Option("--html", help="Write a report with pictures to an HTML file.")
     ] = None,
     csv_file: Annotated[
-        Path | None, typer.Option("--csv", help="Write a row for each picture and finding.")
+        Path | None,
+        typer.Option("--csv", help="Write a row for each picture and finding to a CSV file."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
     as_json: Json = False,
 ) -> None:
-    """What may be wrong with a dataset: copies, leaks, wrong labels, bad pictures."""
+    """Find what may be wrong with a dataset: duplicates, leaks, wrong labels, bad pictures."""
     from dataclasses import replace
 
     from core.data.health.check import check_health
@@ -87,8 +88,8 @@ def health(
         table.add_row(kind, escape(files), escape(why), escape(action))
         if more:
             table.add_row("", f"and {more:,} more", "", "")
-    said = f"{count:,} finding{'' if count == 1 else 's'}" if count else "nothing found."
-    out.print(f"{name}: {report.images:,} images, {said}", soft_wrap=True)
+    summary = f"{count:,} finding{'' if count == 1 else 's'}" if count else "nothing found."
+    out.print(f"{name}: {report.images:,} images, {summary}", soft_wrap=True)
     if report.findings:
         out.print(table)
     if dismissed:

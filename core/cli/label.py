@@ -1,4 +1,4 @@
-"""The command line's `suggest`: labels for the pictures of a dataset that have none."""
+"""The command `suggest`: labels for the pictures of a dataset that have none."""
 
 from __future__ import annotations
 
@@ -27,15 +27,17 @@ def suggest(
     ] = None,
     threshold: Annotated[
         float,
-        typer.Option(min=0, max=1, help="Probability from which a suggestion counts as sure."),
+        typer.Option(
+            min=0, max=1, help="Smallest probability of a suggestion that counts as sure."
+        ),
     ] = 0.95,
     csv_file: Annotated[
-        Path | None, typer.Option("--csv", help="Write file, label and probability there.")
+        Path | None, typer.Option("--csv", help="Write file, label and probability to a CSV file.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Suggest labels for unlabelled pictures, learnt from the labelled ones beside them.
+    """Suggest labels for unlabelled pictures, learned from the labelled ones of the dataset.
 
     Labels are those of the table or the folders and those given in the window.
     """

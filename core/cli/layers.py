@@ -1,4 +1,4 @@
-"""The command line's layer tree: what is in a model, what it costs, what its layers do."""
+"""The command `layers`: the layer tree of a model with its costs, and what its layers do."""
 
 from __future__ import annotations
 
@@ -28,30 +28,31 @@ class TreeFormat(StrEnum):
 
 
 Shown = Sequence[tuple[int, "LayerLine"]]
-"""Lines with their depth."""
+"""Layers with their depth in the tree."""
 
 
 def layers(
     model: Annotated[str, typer.Argument(help="Model id.")],
     classes: Annotated[
-        int | None, typer.Option("--classes", min=1, help="With a new head for so many classes.")
+        int | None,
+        typer.Option("--classes", min=1, help="Show it with a new head for so many classes."),
     ] = None,
-    depth: Annotated[int | None, typer.Option(min=1, help="Levels to show.")] = None,
+    depth: Annotated[int | None, typer.Option(min=1, help="Number of levels to show.")] = None,
     search: Annotated[
-        str, typer.Option(help="Only layers with these words in path, class or kind.")
+        str, typer.Option(help="Show only layers with these words in path, class or kind.")
     ] = "",
     opens_all: Annotated[
-        bool, typer.Option("--all", help="Every layer; without it like blocks are one line.")
+        bool, typer.Option("--all", help="Show every layer; without it, equal blocks share a line.")
     ] = False,
     explains: Annotated[
-        bool, typer.Option("--explain", help="Say what the layers do and what each depth sees.")
+        bool, typer.Option("--explain", help="Explain what the layers do and what each depth sees.")
     ] = False,
     tree_format: Annotated[
-        TreeFormat, typer.Option("--format", help="How layers are printed; csv has all of them.")
+        TreeFormat, typer.Option("--format", help="Output format; csv has every layer.")
     ] = TreeFormat.TABLE,
     as_json: Json = False,
 ) -> None:
-    """The layer tree of a model: shapes, parameters, MACs, memory. Needs no weights."""
+    """Show the layer tree of a model: shapes, parameters, MACs, memory. Needs no weights."""
     from core.models.layers.rows import collapse, line_fits, to_csv, to_markdown, walk
     from core.models.layers.tree import layer_tree, to_json
     from core.models.resolve import resolve_model
@@ -85,7 +86,7 @@ def layers(
 
 
 def _folded(lines: Iterable[LayerLine], depth: int) -> Iterable[tuple[int, LayerLine]]:
-    """Of a run its line and the layers of its first member that has its full form."""
+    """For a row of equal blocks: its line, and the layers of the block that stands for all."""
     for line in lines:
         yield depth, line
         yield from _folded(line.children[-1].children if line.is_run else line.children, depth + 1)
@@ -99,7 +100,7 @@ def _unfolded(lines: Iterable[LayerLine], depth: int) -> Iterable[tuple[int, Lay
 
 
 def _alone(line: LayerLine) -> LayerLine:
-    """Without what is below it: a search names that where it fits."""
+    """The line without those below it, which a search lists by themselves."""
     import dataclasses
 
     return dataclasses.replace(line, children=())
@@ -142,16 +143,16 @@ def _print_tree(out: Console, tree: LayerTree, shown: Shown, *, is_search: bool)
 
 
 def _explain(out: Console, tree: LayerTree, lines: Sequence[LayerLine]) -> None:
-    """Each text once: of the layers shown, then of the layer groups from the stem to the head."""
+    """The explanations, each once: of the shown layers, then of the layer groups."""
     from core.models.layers.explain import explain_depth, explain_kind
 
-    said: dict[str, list[str]] = {}
+    types_of: dict[str, list[str]] = {}
     for line in lines:
         text = explain_kind(line.kind, f"{line.type} {line.detail}")
-        types = said.setdefault(text, [])
+        types = types_of.setdefault(text, [])
         if line.type not in types:
             types.append(line.type)
-    for text, types in said.items():
+    for text, types in types_of.items():
         out.print(f"[bold]{escape(', '.join(types))}[/]  {escape(text)}", soft_wrap=True)
     names = [name for name, _ in tree.groups]
     depths: dict[str, list[str]] = {}

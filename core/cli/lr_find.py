@@ -1,4 +1,4 @@
-"""The command line's `lr-find`: a range test and what it suggests."""
+"""The command `lr-find`: a learning-rate range test and the rate it suggests."""
 
 from __future__ import annotations
 
@@ -35,15 +35,19 @@ def lr_find(
     sample: Sample = None,
     model: Annotated[str | None, typer.Option("--model", help="Model id.")] = None,
     strategy: Annotated[
-        str | None, typer.Option(help="partial, full or gradual; else as the recipe says.")
+        str | None, typer.Option(help="partial, full or gradual. Default: as the recipe says.")
     ] = None,
     recipe_file: Annotated[Path | None, typer.Option("--recipe", help="A recipe in TOML.")] = None,
     values: Annotated[
         list[str] | None, typer.Option("--set", help="key=value of the recipe; repeatable.")
     ] = None,
-    lowest: Annotated[float, typer.Option("--lowest", help="First rate of the head.")] = LOWEST,
-    highest: Annotated[float, typer.Option("--highest", help="Last rate of the head.")] = HIGHEST,
-    steps: Annotated[int, typer.Option("--steps", help="Steps, one batch each.")] = STEPS,
+    lowest: Annotated[
+        float, typer.Option("--lowest", help="Lowest learning rate of the head.")
+    ] = LOWEST,
+    highest: Annotated[
+        float, typer.Option("--highest", help="Highest learning rate of the head.")
+    ] = HIGHEST,
+    steps: Annotated[int, typer.Option("--steps", help="Number of steps, one batch each.")] = STEPS,
     csv_file: Annotated[
         Path | None, typer.Option("--csv", help="Write the curve to a CSV file.")
     ] = None,
@@ -60,9 +64,9 @@ def lr_find(
     index = scan_dataset(path)
     from core.training.lr_finder.find import find_rate
 
-    def sink(heard: RatePoint | Notice) -> None:
-        if isinstance(heard, Notice):
-            messages.print(f"[yellow]{escape(heard.text)}[/]", soft_wrap=True)
+    def sink(point: RatePoint | Notice) -> None:
+        if isinstance(point, Notice):
+            messages.print(f"[yellow]{escape(point.text)}[/]", soft_wrap=True)
 
     with progress() as on_progress, stop_on_interrupt() as should_stop:
         curve = find_rate(

@@ -1,4 +1,4 @@
-"""The command line's commands on pretrained models: search, layers, comparison, the catalog."""
+"""The commands `models`, `compare` and `catalog` on pretrained models."""
 
 from __future__ import annotations
 
@@ -44,28 +44,39 @@ class RowFormat(StrEnum):
 
 
 def models(
-    query: Annotated[str, typer.Argument(help="Words, or a pattern such as *vit*.")] = "",
+    query: Annotated[
+        str, typer.Argument(help="Words to search for, or a pattern such as *vit*.")
+    ] = "",
     source: Annotated[
-        str | None, typer.Option(help="bundled, torchvision, timm, hub, hf-hub or file.")
+        str | None,
+        typer.Option(help="Source of the model: bundled, torchvision, timm, hub, hf-hub or file."),
     ] = None,
-    family: Annotated[str | None, typer.Option(help="A family, e.g. ConvNeXt.")] = None,
-    max_params: Annotated[float | None, typer.Option(help="Millions of parameters.")] = None,
-    max_gmacs: Annotated[float | None, typer.Option(help="Billions of multiply-adds.")] = None,
-    min_top1: Annotated[float | None, typer.Option(help="ImageNet top-1 in percent.")] = None,
-    max_size: Annotated[int | None, typer.Option(help="Longer side of the input, px.")] = None,
+    family: Annotated[str | None, typer.Option(help="Family of the model, e.g. ConvNeXt.")] = None,
+    max_params: Annotated[float | None, typer.Option(help="Most parameters, in millions.")] = None,
+    max_gmacs: Annotated[
+        float | None, typer.Option(help="Most multiply-adds, in billions (GMACs).")
+    ] = None,
+    min_top1: Annotated[
+        float | None, typer.Option(help="Lowest ImageNet top-1 accuracy, in percent.")
+    ] = None,
+    max_size: Annotated[
+        int | None, typer.Option(help="Largest input size (longer side), in pixels.")
+    ] = None,
     license: Annotated[str | None, typer.Option(help="Part of the licence's name.")] = None,
     pretraining: Annotated[
         str | None, typer.Option(help="Part of the pretraining data, e.g. laion.")
     ] = None,
     classifies: Annotated[
-        bool, typer.Option("--classifies", help="Only models with classes of their own.")
+        bool, typer.Option("--classifies", help="Only models with a classifier of their own.")
     ] = False,
     offline: Annotated[
         bool, typer.Option("--offline", help="Only models whose weights are on this machine.")
     ] = False,
     preset: Annotated[
         str | None,
-        typer.Option(help="A usual need: prototype, accuracy, mobile, features or realtime."),
+        typer.Option(
+            help="Filters for a usual need: prototype, accuracy, mobile, features or realtime."
+        ),
     ] = None,
     domain: Annotated[
         str | None,
@@ -73,7 +84,7 @@ def models(
     ] = None,
     sort: Annotated[str, typer.Option(help="Column to sort by.")] = "",
     row_format: Annotated[
-        RowFormat, typer.Option("--format", help="How rows are printed.")
+        RowFormat, typer.Option("--format", help="Output format.")
     ] = RowFormat.TABLE,
     as_json: Json = False,
 ) -> None:
@@ -126,7 +137,7 @@ def models(
 
 
 def _say_none_fits(cards: Catalog, query: str) -> None:
-    """On stderr: an empty answer is an answer, the exit code stays 0."""
+    """Print on stderr why nothing was found; the exit code stays 0."""
     fits_words = bool(query) and bool(cards.search(query))
     what = f" “{query}”" if query and not fits_words else ""
     near = cards.nearest(query) if query and not fits_words else ""
@@ -135,7 +146,7 @@ def _say_none_fits(cards: Catalog, query: str) -> None:
 
 
 def _both(need: CardFilter, wanted: CardFilter) -> CardFilter:
-    """What the need asks for and what was typed beside it; of two bounds the typed one counts."""
+    """The filters of the need and the typed ones; a typed bound replaces that of the need."""
     typed = {
         field.name: value
         for field in dataclasses.fields(wanted)
@@ -207,12 +218,14 @@ def _print_domain(backbones: tuple[DomainBackbone, ...], *, as_json: bool) -> No
 def compare(
     names: Annotated[list[str], typer.Argument(metavar="MODEL…", help="Model ids.")],
     image: Annotated[
-        Path | None, typer.Option(help="A picture: what each model says it shows.")
+        Path | None, typer.Option(help="A picture that each model classifies.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps or xpu.")] = "auto",
+    device: Annotated[
+        str, typer.Option(help="Device to measure on: auto, cpu, cuda, mps or xpu.")
+    ] = "auto",
     as_json: Json = False,
 ) -> None:
-    """Compare models: size, accuracy, latency measured here, their guesses on a picture.
+    """Compare models: size, accuracy, latency measured here, their predictions for a picture.
 
     The latency of one image is measured with random weights, so nothing is downloaded; the
     guesses come from models whose weights are on this machine.
@@ -226,7 +239,7 @@ def compare(
     if image is not None:
         if not image.is_file():
             raise AppError(f"There is no picture {image}.", "Give the path of an image file.")
-        read_image(image)  # a broken one is said before anything is measured
+        read_image(image)  # a broken one is reported before anything is measured
     cards_of_all = catalog.load()
     cards = [resolve_model(name) for name in names]
     latencies: dict[str, Latency] = {}
@@ -266,7 +279,7 @@ def compare(
 
 
 def _guesses(model: str, image: Path) -> tuple[LabelProbability, ...]:
-    """The five best of a model whose weights are here."""
+    """The five most likely classes of a picture by a model whose weights are here."""
     from core.evaluation.classifier import Classifier
 
     (answer,) = Classifier.open(model).classify([image])
@@ -303,8 +316,8 @@ def _print_comparison(
         if card.id in errors:
             out.print(f"[red]{escape(errors[card.id])}[/]", soft_wrap=True)
         if card.id in guesses:
-            said = ", ".join(f"{g.label} {g.probability:.1%}" for g in guesses[card.id])
-            out.print(f"{escape(card.id)}: {escape(said)}", soft_wrap=True)
+            labels = ", ".join(f"{g.label} {g.probability:.1%}" for g in guesses[card.id])
+            out.print(f"{escape(card.id)}: {escape(labels)}", soft_wrap=True)
         elif has_image:
             why = "its weights are not here" if card.num_classes else "it has no classes of its own"
             out.print(f"{escape(card.id)}: no guess, {why}.", soft_wrap=True)
@@ -312,14 +325,14 @@ def _print_comparison(
 
 def catalog(
     rebuild: Annotated[
-        bool, typer.Option("--rebuild", help="Make the catalog anew from the installed libraries.")
+        bool, typer.Option("--rebuild", help="Rebuild the catalog from the installed libraries.")
     ] = False,
     tables: Annotated[
         Path | None, typer.Option(help="Folder with timm's published result tables (CSV).")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """The catalog: what is in it, and whether it is up to date; --rebuild makes it anew."""
+    """Show what the catalog holds and whether it is up to date; --rebuild builds it again."""
     from core.catalog import catalog as cards
     from core.system import paths
 
@@ -377,7 +390,7 @@ def _print_catalog(cards: Catalog, *, as_json: bool) -> None:
 
 
 def _installed(library: str) -> str:
-    """The version without its build, e.g. `+cpu`; empty where it is not installed."""
+    """The version of a library without its build, e.g. `+cpu`; empty where it is not installed."""
     try:
         return importlib.metadata.version(library).partition("+")[0]
     except importlib.metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""The command line's `augment-preview`: what a model in training will see, as one picture."""
+"""The command `augment-preview`: augmented training images in one picture."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from core.errors import AppError
 def augment_preview(
     dataset: Dataset = None,
     sample: Sample = None,
-    out: Annotated[Path, typer.Option("--out", help="The picture to write, e.g. seen.png.")] = Path(
+    out: Annotated[Path, typer.Option("--out", help="Image file to write, e.g. seen.png.")] = Path(
         "augmented.png"
     ),
     model: Annotated[str | None, typer.Option("--model", help="Model id.")] = None,
@@ -24,12 +24,16 @@ def augment_preview(
     values: Annotated[
         list[str] | None, typer.Option("--set", help="key=value of the recipe; repeatable.")
     ] = None,
-    pictures: Annotated[int, typer.Option(min=1, max=64, help="Rows: different pictures.")] = 4,
-    views: Annotated[int, typer.Option(min=1, max=64, help="Columns: views of each.")] = 6,
-    roll: Annotated[int, typer.Option(min=0, help="Another number gives other views.")] = 0,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    pictures: Annotated[int, typer.Option(min=1, max=64, help="Number of pictures (rows).")] = 4,
+    views: Annotated[
+        int, typer.Option(min=1, max=64, help="Number of augmented views of each (columns).")
+    ] = 6,
+    roll: Annotated[
+        int, typer.Option(min=0, help="Seed of the views: another number gives other views.")
+    ] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
-    """What a model in training will see: pictures as they are (left) and as the recipe varies."""
+    """Write training images as they are (left) and with the recipe's augmentation."""
     path = dataset_path(dataset, sample)
     recipe = recipe_from(recipe_file, values or [], model=model, strategy=None, epochs=None)
     if out.exists() and not force:

@@ -23,12 +23,14 @@ from core.cli.console import (
 from core.errors import AppError, Cancelled
 
 queue = typer.Typer(help="Trainings that run one after the other; the queue survives a restart.")
-EntryId = Annotated[int, typer.Argument(metavar="ENTRY", help="Number of the entry.")]
+EntryId = Annotated[
+    int, typer.Argument(metavar="ENTRY", help="Number of the entry, as `graftwork queue` lists it.")
+]
 
 
 @queue.callback(invoke_without_command=True)
 def list_queue(context: typer.Context, as_json: Json = False) -> None:
-    """What waits, runs and has ended."""
+    """List what waits, runs and has ended."""
     if context.invoked_subcommand is not None:
         return
     from core.runs.queue import Queue
@@ -57,10 +59,12 @@ def list_queue(context: typer.Context, as_json: Json = False) -> None:
         try:
             recipe = entry.recipe()
             model, strategy = recipe.model, str(recipe.strategy)
-        except AppError:  # of another version; it is said when its turn comes
+        except AppError:  # of another version; the error is shown when it is trained
             model = strategy = "?"
-        said = entry.error or entry.run
-        table.add_row(str(entry.id), escape(entry.name), model, strategy, entry.state, escape(said))
+        outcome = entry.error or entry.run
+        table.add_row(
+            str(entry.id), escape(entry.name), model, strategy, entry.state, escape(outcome)
+        )
     answer_console().print(table if entries else "The queue is empty.")
 
 
@@ -72,7 +76,9 @@ def add(
     strategy: Annotated[
         str | None, typer.Option(help="feature-extraction, partial, full, gradual or scratch.")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Most passes over the images.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Largest number of epochs (passes over the training images).")
+    ] = None,
     recipe_file: Annotated[Path | None, typer.Option("--recipe", help="A recipe in TOML.")] = None,
     values: Annotated[
         list[str] | None, typer.Option("--set", help="key=value of the recipe; repeatable.")
@@ -93,7 +99,7 @@ def add(
 
 @queue.command()
 def remove(entry: EntryId) -> None:
-    """Take an entry out; runs on the disk stay."""
+    """Remove an entry; its run on the disk stays."""
     from core.runs.queue import Queue
 
     Queue().remove(entry)
@@ -101,9 +107,10 @@ def remove(entry: EntryId) -> None:
 
 @queue.command()
 def move(
-    entry: EntryId, place: Annotated[int, typer.Argument(min=1, help="1: the first.")]
+    entry: EntryId,
+    place: Annotated[int, typer.Argument(min=1, help="New position; 1 is the first.")],
 ) -> None:
-    """Let an entry stand at another place."""
+    """Move an entry to another position."""
     from core.runs.queue import Queue
 
     Queue().move(entry, place - 1)
@@ -111,7 +118,7 @@ def move(
 
 @queue.command("again")
 def put_back(entry: EntryId) -> None:
-    """Let an entry that has ended wait once more."""
+    """Queue an entry that has ended once more."""
     from core.runs.queue import Queue
 
     Queue().requeue(entry)
@@ -119,7 +126,7 @@ def put_back(entry: EntryId) -> None:
 
 @queue.command()
 def run(as_json: Json = False) -> None:
-    """Train what waits, one after the other, until nothing does. Ctrl+C stops after this one."""
+    """Train what waits, one after the other. Ctrl+C stops the current run and then ends."""
     from core.runs.queue import Queue
     from core.training.queue_runner import train_entry
 
@@ -144,8 +151,10 @@ def run(as_json: Json = False) -> None:
                 row |= {
                     "run": str(result.run), "status": result.status, "val_accuracy": accuracy,
                 }  # fmt: skip
-                said = "no report" if accuracy is None else f"{accuracy:.1%}"
-                messages.print(f"{result.status}, {said}, {time.perf_counter() - start:.1f} s")
+                accuracy_text = "no report" if accuracy is None else f"{accuracy:.1%}"
+                messages.print(
+                    f"{result.status}, {accuracy_text}, {time.perf_counter() - start:.1f} s"
+                )
             except Cancelled:
                 row["status"] = "stopped"
             except AppError as error:  # one that cannot be trained holds nobody else up

@@ -1,4 +1,4 @@
-"""The commands about runs: `runs`, `runs note`, `runs archive`."""
+"""The commands `runs`, `runs note` and `runs archive`."""
 
 from __future__ import annotations
 
@@ -14,19 +14,17 @@ from core.cli.console import answer_console, messages, print_json
 if TYPE_CHECKING:
     from core.runs.run_folder import RunSummary
 
-runs = typer.Typer(help="All runs, newest first; notes and archive.")
+runs = typer.Typer(help="List runs, newest first; note and archive.")
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="Folder or name of a run.")]
 
 
 @runs.callback(invoke_without_command=True)
 def list_runs(
     context: typer.Context,
-    archived: Annotated[
-        bool, typer.Option("--archived", help="List the archived runs, too.")
-    ] = False,
+    archived: Annotated[bool, typer.Option("--archived", help="Include archived runs.")] = False,
     as_json: Json = False,
 ) -> None:
-    """All runs, newest first."""
+    """List runs, newest first."""
     if context.invoked_subcommand is not None:
         return
     from core.runs.store import RunStore
@@ -84,10 +82,10 @@ def _as_document(run: RunSummary) -> dict[str, object]:
 def note(
     run: RunName,
     text: Annotated[
-        str | None, typer.Argument(help="The note; an empty one is taken away.")
+        str | None, typer.Argument(help="Text of the note; an empty text removes it.")
     ] = None,
 ) -> None:
-    """Write a note about a run; without a text, read it."""
+    """Write a note about a run; without a text, print it."""
     from core.runs.store import RunStore
 
     opened = RunStore().open(run)
@@ -100,9 +98,9 @@ def note(
 @runs.command()
 def archive(
     run: RunName,
-    back: Annotated[bool, typer.Option("--back", help="Bring it back.")] = False,
+    back: Annotated[bool, typer.Option("--back", help="Bring the run back.")] = False,
 ) -> None:
-    """Put a run aside: it stays on the disk and is listed only with --archived."""
+    """Archive a run: it stays on the disk and is listed only with --archived."""
     from core.runs.store import RunStore
 
     RunStore().open(run).set_archived(not back)

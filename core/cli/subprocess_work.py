@@ -60,7 +60,7 @@ def serve() -> None:
         for line in questions:
             if json.loads(line).get("do") == "go":
                 go.set()
-        # The parent is gone: leave as if it had asked to, so that partial files are removed.
+        # The parent has ended: leave as if it had asked to, so that partial files are removed.
         if hasattr(signal, "pthread_kill"):
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(1)
@@ -195,7 +195,7 @@ def _fetch_from_hub(request: dict[str, Any], emit: Emit, wait: Callable[[], obje
     from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
-    constants.DOWNLOAD_CHUNK_SIZE = _BLOCK  # its 10 MB are the steps that progress is told in
+    constants.DOWNLOAD_CHUNK_SIZE = _BLOCK  # by default progress comes in steps of 10 MB
     repository, revision = request["repo"], request["revision"] or None
     options: dict[str, Any] = {"revision": revision, "cache_dir": request["cache"]}
     names, tried = _names_of(request), 0

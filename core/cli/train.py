@@ -36,12 +36,14 @@ def train(
     strategy: Annotated[
         str | None,
         typer.Option(
-            help="auto (takes the advice), feature-extraction, partial, full, gradual or scratch."
+            help="auto (as advised), feature-extraction, partial, full, gradual or scratch."
         ),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Most passes over the images.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Largest number of epochs (passes over the training images).")
+    ] = None,
     preset: Annotated[
-        str | None, typer.Option(help="Values to begin with: textbook, fast or best.")
+        str | None, typer.Option(help="Preset of recipe values: textbook, fast or best.")
     ] = None,
     recipe_file: Annotated[Path | None, typer.Option("--recipe", help="A recipe in TOML.")] = None,
     values: Annotated[
@@ -50,7 +52,9 @@ def train(
     out: Annotated[Path | None, typer.Option("--out", help="Folder of the new run.")] = None,
     folds: Annotated[
         int | None,
-        typer.Option("--folds", help="Cross-validate: train so often, each part once as val."),
+        typer.Option(
+            "--folds", help="Cross-validation: train so many times, each fold once as val."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -154,12 +158,13 @@ def resume(
         typer.Option(
             min=1e-6,
             max=1.0,
-            help="Go on with so much of the learning rates; after a loss that was no number: 0.33.",
+            help="Multiply the learning rates by this. Default: 1; a third after a loss that"
+            " was not a number.",
         ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Go on with a fine-tuning that was stopped or cut off, or whose loss was no number."""
+    """Resume a fine-tuning that was stopped or cut off, or whose loss was not a number."""
     from core.compute import distributed
     from core.runs.store import RunStore
     from core.training.fit import resume as go_on
@@ -185,7 +190,7 @@ def resume(
 
 
 def _advised(index: DatasetIndex, recipe: Recipe) -> Recipe:
-    """The recipe of the advice, with what else was asked for."""
+    """The advised recipe, with the values that were given by hand."""
     from core.advice.advise import advise
 
     with progress() as on_progress, stop_on_interrupt() as should_stop:
@@ -196,7 +201,7 @@ def _advised(index: DatasetIndex, recipe: Recipe) -> Recipe:
 
 
 def _read_curves(path: Path) -> tuple[CurveFinding, ...]:
-    """What the run's curves say."""
+    """What the curves of the run show."""
     from core.runs.curve_findings import analyze_events
     from core.runs.run_folder import Run
 

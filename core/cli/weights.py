@@ -1,4 +1,4 @@
-"""The command line's commands on weights and on torch.hub repositories."""
+"""The commands `weights` and `hub`: pretrained weights, and torch.hub repositories."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from core.models.weights.weights import WeightsState
 
 weights = typer.Typer(
-    no_args_is_help=True, help="Where pretrained weights are; download, import, remove them."
+    no_args_is_help=True, help="List, download, import and remove pretrained weights."
 )
 hub = typer.Typer(
-    no_args_is_help=True, help="Models of torch.hub repositories. Nothing of them runs unasked."
+    no_args_is_help=True,
+    help="Models of torch.hub repositories. Their code runs only after you agreed.",
 )
 
 Model = Annotated[str, typer.Argument(help="Model id.")]
@@ -31,18 +32,18 @@ Repository = Annotated[
     str, typer.Argument(metavar="REPO", help="OWNER/REPO, OWNER/REPO@REF, or a local folder.")
 ]
 Trust = Annotated[
-    bool, typer.Option("--trust", help="Say yes to running the repository's code; for scripts.")
+    bool, typer.Option("--trust", help="Agree to run the repository's code; for scripts.")
 ]
 
 
 @weights.command("list")
 def list_weights(
     everything: Annotated[
-        bool, typer.Option("--all", help="Also what would have to be downloaded.")
+        bool, typer.Option("--all", help="Include weights that would have to be downloaded.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Whose weights are on this machine, where, and how large they are."""
+    """List the weights on this machine, with their place and size."""
     from core.models.resolve import with_added
     from core.models.weights import weights as places
 
@@ -73,7 +74,7 @@ def list_weights(
 
 @weights.command()
 def where(model: Model, as_json: Json = False) -> None:
-    """Where the weights of one model are, or would come from."""
+    """Show where the weights of a model are, or where they would come from."""
     from core.catalog.licences import licence_note
     from core.models.resolve import resolve_model
     from core.models.weights.weights import state_of
@@ -94,7 +95,7 @@ def where(model: Model, as_json: Json = False) -> None:
 
 @weights.command()
 def download(model: Model, as_json: Json = False) -> None:
-    """Download the weights of one model. Ctrl+C cancels; nothing half-written stays."""
+    """Download the weights of a model. Ctrl+C cancels and leaves nothing behind."""
     from core.catalog.licences import licence_note
     from core.models.resolve import resolve_model
     from core.models.weights.download import download as fetch
@@ -118,14 +119,14 @@ def download(model: Model, as_json: Json = False) -> None:
 def import_file(
     file: Annotated[Path, typer.Argument(help="A .safetensors, .pth, .pt or .bin file.")],
     arch: Annotated[
-        str | None, typer.Option("--as", help="The architecture, where it is not to be found.")
+        str | None, typer.Option("--as", help="The architecture, where it cannot be recognised.")
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Only report what fits; put nothing on the list.")
+        bool, typer.Option("--check", help="Only report what fits; add nothing.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Recognise a file of weights and put it on the list; it is neither copied nor changed."""
+    """Recognise a file of weights and add it to the models; it is neither copied nor changed."""
     from core.models.resolve import add_file
     from core.models.weights.files import report_of
 
@@ -158,7 +159,7 @@ def remove(
         bool, typer.Option("--delete", help="Move the downloaded file to the trash.")
     ] = False,
 ) -> None:
-    """Take a model off the list of added ones; with --delete, move a download to the trash."""
+    """Remove an added model from the list; with --delete, move a download to the trash."""
     from core.catalog import added
     from core.models.resolve import resolve_model
     from core.models.weights.weights import state_of
@@ -198,7 +199,7 @@ def remove(
 
 @weights.command("child", hidden=True)
 def run_child() -> None:
-    """What a window or another command has done in a process of its own."""
+    """Run the request on stdin in this process; for the window and other commands."""
     from core.cli.subprocess_work import serve
 
     serve()
@@ -206,7 +207,7 @@ def run_child() -> None:
 
 @hub.command("list")
 def list_entries(repo: Repository, yes: Trust = False, as_json: Json = False) -> None:
-    """The models a repository offers. Runs its hubconf.py, in a process of its own."""
+    """List the models of a repository. Runs its hubconf.py in a separate process."""
     from core.models.weights import torch_hub
 
     _ask(repo, yes)
@@ -233,11 +234,11 @@ def list_entries(repo: Repository, yes: Trust = False, as_json: Json = False) ->
 @hub.command("help")
 def help_entry(
     repo: Repository,
-    entry: Annotated[str, typer.Argument(help="One of `hub list`.")],
+    entry: Annotated[str, typer.Argument(help="Name of a model, as `hub list` gives it.")],
     yes: Trust = False,
     as_json: Json = False,
 ) -> None:
-    """What a repository says of one of its models."""
+    """Show the description of a model of a repository."""
     from core.models.weights import torch_hub
 
     _ask(repo, yes)
@@ -251,7 +252,7 @@ def help_entry(
 
 @hub.command("trust")
 def trust_repository(repo: Repository, yes: Trust = False) -> None:
-    """Look at what would run, and say yes to it. The answer is kept."""
+    """Show the code that would run, and ask whether to trust it. The answer is kept."""
     from core.models.weights import torch_hub
 
     _ask(repo, yes)
@@ -260,7 +261,7 @@ def trust_repository(repo: Repository, yes: Trust = False) -> None:
 
 @hub.command("distrust")
 def distrust_repository(repo: Repository) -> None:
-    """Take the yes back. What was downloaded stays, but does not run any more."""
+    """Stop trusting a repository. What was downloaded stays, but is no longer run."""
     from core.models.weights import torch_hub
 
     text = torch_hub.parse(repo).text
@@ -270,7 +271,7 @@ def distrust_repository(repo: Repository) -> None:
 
 
 def _ask(repo: str, yes: bool) -> None:
-    """Show what would run and ask, unless that was answered. Raises: AppError for a no."""
+    """Show what would run and ask, unless it was answered before. Raises: AppError for a no."""
     from core.models.weights import torch_hub
 
     sources = torch_hub.sources_of(repo)

@@ -1,4 +1,4 @@
-"""What a key of the recipe may be, in words; and tables and lists as they are typed."""
+"""The allowed values of a recipe key in words, and the parser for tables typed as text."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pydantic.fields import FieldInfo
 
 
 def requirement(field: FieldInfo) -> str:
-    """`a number from 0 to 1`, `one of adamw, adam or sgd`, `a whole number from 1 to 9, or empty`:
-    what goes after “must be”."""
+    """The allowed values of a field in words, to stand after “must be”: `a number from 0 to 1`,
+    `one of adamw, adam or sgd`, `a whole number from 1 to 9 or empty`."""
     return " or ".join(dict.fromkeys(_kinds(field.annotation, field.metadata)))
 
 
 def read_pairs(text: str) -> dict[str, str]:
-    """`layer4.1=0.5, conv1=0` as a table. Raises: ValueError where it is none."""
+    """Parse `layer4.1=0.5, conv1=0` into a dict. Raises: ValueError where it has another form."""
     pairs = [piece.rpartition("=") for piece in text.split(",") if piece.strip()]
     if any(not name.strip() for name, _, _ in pairs):
         raise ValueError("write it as NAME=NUMBER, NAME=NUMBER")
@@ -22,7 +22,7 @@ def read_pairs(text: str) -> dict[str, str]:
 
 
 def _kinds(annotation: Any, rules: list[Any]) -> list[str]:
-    """One phrase for each kind of value that is allowed."""
+    """A phrase for each kind of value that the annotation allows."""
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         inner = [rule for info in parts[1:] for rule in getattr(info, "metadata", [info])]

@@ -1,4 +1,4 @@
-"""The plan: what trains, from which epoch, at which rate. No torch, so that the window may draw it.
+"""The plan: what trains, from which epoch, at which learning rate. No torch: the window draws it.
 
 Rates fall from the head backwards (discriminative rates, Howard & Ruder 2018); gradual opening
 follows the same paper: the head first, then one group after the other, the last one first.
@@ -15,7 +15,7 @@ from core.errors import AppError
 from core.recipe.recipe import Recipe
 
 HEAD = "head"
-"""The name of the last group."""
+"""The name of the last layer group, the new classifier."""
 _ALL_OPEN_BY = 0.7
 """Share of the epochs by which every group that trains is open."""
 
@@ -34,7 +34,7 @@ class PlanGroup:
     params: int
     opens_at: int | None
     learning_rate: float
-    """The highest of the run; 0 where frozen, and where a solver fits the head without a rate."""
+    """The highest learning rate of the run; 0 where frozen or where the head is fitted directly."""
     parameters: tuple[str, ...] = ()
     """Dotted names."""
 
@@ -64,7 +64,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """What of a layer group has one factor. `age`: groups between it and the head."""
+    """The part of a group with one rate factor. `age`: its distance from the head, in groups."""
 
     name: str
     sizes: Mapping[str, int]
@@ -113,7 +113,7 @@ def make_plan(recipe: Recipe, groups: GroupSizes) -> Plan:
 
 
 def _rate(recipe: Recipe, age: int, backbone_groups: int) -> float:
-    """The highest rate of a group so many groups before the head."""
+    """The highest learning rate of a group, `age` groups before the head."""
     if recipe.strategy == "scratch" or not age:  # nothing that was learned is at risk
         return recipe.learning_rate
     own = recipe.late_rate if age <= backbone_groups // 2 else recipe.early_rate
@@ -121,7 +121,7 @@ def _rate(recipe: Recipe, age: int, backbone_groups: int) -> float:
 
 
 def _named_openings(recipe: Recipe, groups: GroupSizes) -> dict[int, int]:
-    """The epoch in which each group opens that `open_at` names, by its age; the head is open.
+    """The epoch in which each group that `open_at` names is unfrozen, by age; the head in epoch 1.
 
     Raises: AppError for a group that is not there, and an epoch that never comes.
     """
@@ -151,7 +151,7 @@ def _named_openings(recipe: Recipe, groups: GroupSizes) -> dict[int, int]:
 
 
 def factor_of(parameter: str, layer_rates: Mapping[str, float]) -> tuple[str, float] | None:
-    """The longest path of `layer_rates` that a parameter lies under, and its factor."""
+    """The longest path in `layer_rates` that contains a parameter, and its factor; None: none."""
     pieces = parameter.split(".")
     for length in range(len(pieces), 0, -1):
         path = ".".join(pieces[:length])
@@ -161,7 +161,7 @@ def factor_of(parameter: str, layer_rates: Mapping[str, float]) -> tuple[str, fl
 
 
 def _parts(groups: GroupSizes, layer_rates: Mapping[str, float]) -> list[_Part]:
-    """The groups, cut where `layer_rates` treats a part differently. The head stays whole."""
+    """The groups, split where `layer_rates` gives parts another factor. The head stays whole."""
     last = len(groups) - 1
     if not layer_rates:
         return [_Part(name, sizes, last - at, None) for at, (name, sizes) in enumerate(groups)]
@@ -196,7 +196,7 @@ def _parts(groups: GroupSizes, layer_rates: Mapping[str, float]) -> list[_Part]:
 
 
 def _is_known(path: str, groups: GroupSizes) -> bool:
-    """Longer paths may leave nothing for a path to decide."""
+    """Whether a path exists, even if longer paths decide about all of its parameters."""
     return any(name == path or name.startswith(f"{path}.") for _, sizes in groups for name in sizes)
 
 
@@ -223,7 +223,7 @@ def _distinct(name: str, parts: Sequence[_Part]) -> str:
 
 
 def _opening_epochs(recipe: Recipe, trained: int) -> int:
-    """After how many epochs the last of the groups opens, so that it still has time to learn."""
+    """Epochs after which the last group is unfrozen, early enough that it still learns."""
     most = recipe.max_epochs_or_default
     # In a single epoch all are open from the start: a second one to open in never comes.
     return min(recipe.open_every * trained, max(1, int(_ALL_OPEN_BY * most)), most - 1)

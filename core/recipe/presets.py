@@ -1,4 +1,4 @@
-"""Presets: named sets of recipe values to begin with."""
+"""Presets: named sets of recipe values to start from."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from core.errors import AppError
 
 @dataclass(frozen=True, slots=True)
 class RecipePreset:
+    """A named set of recipe values."""
+
     caption: str
     about: str
     """One sentence: what it is for."""
@@ -21,7 +23,7 @@ PRESETS: dict[str, RecipePreset] = {
     "textbook": RecipePreset(
         "Textbook",
         "A new head on a frozen backbone as courses teach it: Adam at 1e-3, a tenth of it after "
-        "every 5 epochs, 10 epochs, 32 images a step, dropout, random crops, mirroring and colour "
+        "every 5 epochs, 10 epochs, batches of 32, dropout, random crops, mirroring and colour "
         "changes.",
         {
             "strategy": "partial",
@@ -56,7 +58,7 @@ PRESETS: dict[str, RecipePreset] = {
     "best": RecipePreset(
         "Best",
         "Time for accuracy: everything learns at rates that fall towards the first layers, over 20 "
-        "epochs, with smoothed labels and a running mean of the weights.",
+        "epochs, with label smoothing and EMA of the weights.",
         {
             "strategy": "full",
             "max_epochs": 20,
@@ -77,9 +79,9 @@ PRESETS: dict[str, RecipePreset] = {
 
 
 def preset_values(name: str) -> dict[str, Any]:
-    """The values of a preset; what it does not name keeps its default.
+    """The recipe values of a preset; keys that it does not name keep their defaults.
 
-    Raises: AppError naming what there is.
+    Raises: AppError for an unknown preset, naming those that exist.
     """
     key = name.strip().lower()
     if key not in PRESETS:

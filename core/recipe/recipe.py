@@ -27,21 +27,21 @@ from core.recipe.messages import read_pairs, requirement
 from core.system import paths
 
 Strategy = Literal["feature-extraction", "partial", "full", "scratch"]
-"""What trains: the head alone, the last layer groups with it, everything, or everything from
-random numbers in place of pretrained weights."""
+"""What is trained: the head alone, the last layer groups too, all layers, or all layers from random
+weights."""
 
 _HEAD_EPOCHS, _FINE_TUNING_EPOCHS, _SCRATCH_EPOCHS = 40, 10, 30
 DEFAULT_BATCH_SIZE = 32
-"""Images per step where the number is not found for the machine."""
+"""The batch size where no other is given or found for the machine."""
 
 MAIN_TASK = "label"
-"""What the label itself is called among the tasks."""
+"""The name of the label itself among the tasks."""
 
 DEFAULT_MODEL = "bundled/tf_efficientnet_lite0"
 
 
 class Recipe(BaseModel):
-    """How to train. Frozen: change it with `with_values`."""
+    """All settings of a training run. Frozen: `with_values` makes a changed copy."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -120,7 +120,7 @@ class Recipe(BaseModel):
     )
     @classmethod
     def _read_text(cls, value: Any, info: ValidationInfo) -> Any:
-        """`layer4.1=0.5, conv1=0` and `4, 7` of the command line as a table and as a list."""
+        """Read text of the command line: `layer4.1=0.5, conv1=0` as a dict, `4, 7` as a tuple."""
         if not isinstance(value, str) or value in ("none", "balanced", "all"):
             return value
         if info.field_name == "tasks":
@@ -133,7 +133,7 @@ class Recipe(BaseModel):
 
     @property
     def max_epochs_or_default(self) -> int:
-        """`max_epochs`, or what suits the strategy."""
+        """`max_epochs`, or the default of the strategy."""
         if self.max_epochs is not None:
             return self.max_epochs
         if self.strategy == "scratch":
@@ -143,23 +143,23 @@ class Recipe(BaseModel):
 
     @property
     def batch_size_or_default(self) -> int:
-        """`batch_size`, or the usual number as long as none was found."""
+        """`batch_size`, or the default while `auto` has not been resolved."""
         return DEFAULT_BATCH_SIZE if self.batch_size == "auto" else self.batch_size
 
     def with_values(self, **values: Any) -> Recipe:
-        """A checked copy. Raises: AppError for an unknown key or a wrong value."""
+        """A validated copy with other values. Raises: AppError for a wrong key or value."""
         return make_recipe({**self.model_dump(), **values})
 
     def to_toml(self, like: str = "") -> str:
-        """The recipe as TOML, each key explained in a comment; written into `like`, the text of a
-        recipe file, its own comments are kept. Raises: AppError where that is not TOML."""
+        """The recipe as TOML text, each key explained in a comment. `like`: the text of a recipe
+        file whose comments are kept. Raises: AppError where `like` is not TOML."""
         return toml.to_toml_like(self, like) if like else toml.to_toml(self)
 
 
 def make_recipe(values: dict[str, Any]) -> Recipe:
-    """A recipe from keys and values, e.g. of a form or of `--set`.
+    """A validated recipe from keys and values, e.g. of a form or of `--set`.
 
-    Text is read as the type the key wants. Raises: AppError naming the key, the value and what
+    Text is converted to the type of the key. Raises: AppError naming the key, the value and what
     is allowed; an unknown key names the nearest right one.
     """
     known = list(Recipe.model_fields)
@@ -189,7 +189,7 @@ def make_recipe(values: dict[str, Any]) -> Recipe:
 
 
 def new_recipe(values: dict[str, Any]) -> Recipe:
-    """`make_recipe` with the person's preferences where the values say nothing.
+    """A validated recipe, with the person's preferences for keys that the values leave out.
 
     Raises: AppError.
     """

@@ -1,4 +1,4 @@
-"""A recipe as TOML: every key explained, and a person's own comments kept."""
+"""Write a recipe as TOML: every key explained in a comment, a person's own comments kept."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ format = {FORMAT}
 
 
 def to_toml(recipe: BaseModel) -> str:
-    """Each key under a comment that says what it means, after the format."""
+    """The recipe as TOML text: the format, then each key under a comment that explains it."""
     return f"{_FORMAT_LINES}\n{_written(recipe, list(type(recipe).model_fields))}"
 
 
 def to_toml_like(recipe: BaseModel, text: str) -> str:
-    """The same in the words of `text`, a file of a person's own: its comments, order and blank
-    lines stay, its values become the recipe's. Keys that it does not name follow, explained.
+    """The recipe as TOML text with the comments, order and blank lines of `text`, a recipe file
+    of any format that a person wrote. Keys that it does not name follow, explained.
 
     Raises: AppError where `text` is not TOML.
     """
@@ -73,7 +73,7 @@ def _written(recipe: BaseModel, names: list[str]) -> str:
 
 
 def _item(value: Any) -> Item:
-    """In one line: a table in braces may stand anywhere."""
+    """The value as a TOML item on one line; an inline table may stand anywhere."""
     if isinstance(value, dict):
         table = tomlkit.inline_table()
         table.update(value)

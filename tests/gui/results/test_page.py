@@ -269,7 +269,7 @@ def test_a_fine_tuned_run_is_compared_with_the_head_it_began_with(
     page = window.page("results")
     qtbot.waitUntil(lambda: page.asked.state == "ready")
     assert page.summary.stats["frozen features"].value == "50.0%"
-    assert "went from 50.0%, of the head on frozen features, to 75.0%" in (
+    assert "went from 50.0%, of a classifier on frozen features, to 75.0%" in (
         page.summary.selected_on.text()
     )
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from tensorboard.summary.writer import event_file_writer
 
 from core.cli.app import main
 from core.errors import RunError
@@ -48,6 +49,9 @@ def test_a_training_leaves_its_curves_for_tensorboard(tmp_path, make_image_folde
 
 def test_a_resumed_run_draws_each_step_once(run: Run, monkeypatch) -> None:
     monkeypatch.setattr(tensorboard, "_STEP_SECONDS", 0.0)
+    # Two files of one second are read in the order of their names, which end in a process-wide
+    # count: the tenth would come before the ninth.
+    monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(0))
     started = RunStarted("x", "m", "full", "cpu", "float32", 8, 2, 2, 2, ("stem", "head"), 2)
     log = TensorBoardLog(run.tensorboard)
     for event in (

@@ -33,7 +33,7 @@ from core.data.sources import download_worker, downloads
 from core.data.sources.downloads import all_sets, download, find, folder_of, is_here
 from core.data.sources.scan import scan
 from core.errors import Cancelled, DatasetError
-from core.system import paths, subprocesses
+from core.system import paths
 from helpers import WAIT_S
 
 RANDOM = np.random.default_rng(0)
@@ -418,7 +418,7 @@ class ChildHere:
 def in_this_process(monkeypatch) -> Iterator[None]:
     from torchvision.datasets import utils
 
-    monkeypatch.setattr(subprocesses, "Child", ChildHere)
+    monkeypatch.setattr(downloads, "Child", ChildHere)
     monkeypatch.setattr(utils, "tqdm", utils.tqdm)  # put back when the test is over
     monkeypatch.setattr(tarfile.TarFile, "extraction_filter", None, raising=False)
     before = socket.getdefaulttimeout()

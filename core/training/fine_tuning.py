@@ -11,7 +11,7 @@ import torch
 from core.batches.streaming import TrainingImages
 from core.errors import Cancelled, DatasetError
 from core.evaluation.evaluate import Evaluation, evaluate_images
-from core.events import CheckpointSaved, Notice, Progress, RunResumed, never_stop
+from core.events import CheckpointSaved, EpochDone, Notice, Progress, RunResumed, never_stop
 from core.runs.checkpoints import Head, TaskHead, make_reference, save_checkpoint
 from core.training.context import FrozenFeatures, Outcome, TrainingContext, log_no_report
 from core.training.head_solver import FittedHead
@@ -20,12 +20,7 @@ from core.training.loop.loop import FineTuneProgress, training_loop
 from core.training.loop.model import FineTunedModel
 from core.training.loop.optimizers import lower_rates, make_optimizer
 from core.training.loop.state import load_state, save_state
-from core.training.loop.validate import (
-    ValidationResult,
-    epoch_done,
-    validate_tasks,
-    validation_result,
-)
+from core.training.loop.validate import ValidationResult, validate_tasks, validation_result
 from core.training.losses import make_loss
 from core.training.multi_task import labelled
 from core.training.probe import probe_head
@@ -228,13 +223,13 @@ def first_head(
         tasks = validate_tasks(features.vectors[rows], heads[1:], data.task_labels[rows])
         result = dataclasses.replace(result, tasks=tasks)
     context.log_event(
-        epoch_done(
-            result,
+        EpochDone(
             epoch=0,
             train_loss=on_fit.loss,
             train_accuracy=on_fit.accuracy,
             seconds=time.perf_counter() - begin,
             l2=l2,
+            **result.epoch_fields,
         )
     )
     return result, Head(torch.cat([h.weight for h in first]), torch.cat([h.bias for h in first]))

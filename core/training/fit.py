@@ -92,11 +92,13 @@ def fit(
         check(recipe, index)
         if world.is_global_zero:
             run.write_classes(index.classes)
+        start = time.perf_counter()
         sets = honest_sets(index, folds=recipe.selection_folds, seed=recipe.seed)
-        return _train(
-            recipe, index, sets, run, log_event=log_event, sink=sink, should_stop=should_stop,
+        context = make_context(
+            recipe, index, sets, run, log_event=log_event, emit=sink, should_stop=should_stop,
             between_steps=between_steps, world=world,
         )  # fmt: skip
+        return _train(context, start)
 
     return _log_end(run, sink, train, is_deterministic=recipe.deterministic, world=world)
 
@@ -125,10 +127,13 @@ def resume(
         rate_factor = _RATE_FACTOR_AFTER_DIVERGING if has_diverged else 1.0
 
     def train(log_event: Sink) -> RunResult:
-        return _train(
-            recipe, index, sets, run, log_event=log_event, sink=sink, should_stop=should_stop,
-            between_steps=between_steps, hashes=hashes, rate_factor=rate_factor, world=world,
+        start = time.perf_counter()
+        context = make_context(
+            recipe, index, sets, run, log_event=log_event, emit=sink, should_stop=should_stop,
+            between_steps=between_steps, before=_resolved_before(run), rate_factor=rate_factor,
+            world=world,
         )  # fmt: skip
+        return _train(context, start, hashes)
 
     return _log_end(run, sink, train, is_deterministic=recipe.deterministic, world=world)
 
@@ -149,26 +154,11 @@ def _check_resumable(run: Run) -> None:
 
 
 def _train(
-    recipe: Recipe,
-    index: DatasetIndex,
-    sets: HonestSets,
-    run: Run,
-    *,
-    log_event: Sink,
-    sink: Sink,
-    should_stop: ShouldStop,
-    between_steps: BetweenSteps | None,
-    hashes: tuple[str, ...] | None = None,
-    rate_factor: float = 1.0,
-    world: World = SINGLE_PROCESS,
+    context: TrainingContext, start: float, hashes: tuple[str, ...] | None = None
 ) -> RunResult:
-    """`hashes`: of the files when the run began; if given, the run is resumed."""
-    start = time.perf_counter()
-    context = make_context(
-        recipe, index, sets, run, log_event=log_event, emit=sink, should_stop=should_stop,
-        between_steps=between_steps, before=None if hashes is None else _resolved_before(run),
-        rate_factor=rate_factor, world=world,
-    )  # fmt: skip
+    """Train and evaluate. `start`: of the run's seconds, by perf_counter. `hashes`: of the files
+    when the run began; if given, the run is resumed."""
+    world = context.world
     if world.is_global_zero:
         _write_environment(context)
     if hashes is None:
@@ -177,11 +167,12 @@ def _train(
     if hashes is not None:
         _warn_of_changed_files(context, features, hashes)
     elif world.is_global_zero:
-        run.write_dataset(dataset_record.to_document(index, sets, features.raw))
+        document = dataset_record.to_document(context.index, context.sets, features.raw)
+        context.run.write_dataset(document)
     check_classes(context, features)
-    check_stop(should_stop)
+    check_stop(context.should_stop)
 
-    if recipe.strategy != "feature-extraction":
+    if context.recipe.strategy != "feature-extraction":
         outcome = fine_tuning(context, features, is_resumed=hashes is not None)
     elif world.is_global_zero:  # seconds on cached features: the other processes wait
         outcome = feature_extraction(context, features)

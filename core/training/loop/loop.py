@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import torch
 
-from core.events import Notice, PlanChanged, Sink, StepDone
+from core.events import EpochDone, Notice, PlanChanged, Sink, StepDone
 from core.recipe.plan import Plan
 from core.training.context import TrainingContext
 from core.training.live_model import LiveModel
@@ -24,7 +24,7 @@ from core.training.loop.dry_run import dry_run
 from core.training.loop.model import FineTunedModel
 from core.training.loop.schedules import Plateau, Schedule
 from core.training.loop.step import Stepper
-from core.training.loop.validate import ValidationResult, epoch_done, validate
+from core.training.loop.validate import ValidationResult, validate
 from core.training.losses import Loss
 
 
@@ -163,14 +163,14 @@ def training_loop(
             if progress.update(validation, recipe.monitor):
                 keep_best(validation, epoch)
             log_event(
-                epoch_done(
-                    validation,
+                EpochDone(
                     epoch=epoch,
                     train_loss=progress.loss_sum / max(1, progress.seen),
                     train_accuracy=progress.right / max(1, progress.seen),
                     seconds=time.perf_counter() - epoch_start,
                     step=progress.step,
                     images_per_s=images / busy_seconds if busy_seconds else 0.0,
+                    **validation.epoch_fields,
                 )
             )
             progress.loss_sum, progress.right, progress.seen = 0.0, 0, 0

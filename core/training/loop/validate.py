@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from core.compute.distributed import SINGLE_PROCESS, World
 from core.compute.embedder import Embedder
 from core.data.dataset import NO_LABEL
 from core.errors import DatasetError, DecodeError
-from core.events import EpochDone, Progress, Sink
+from core.events import Progress, Sink
 from core.runs.checkpoints import Head
 from core.training.head_solver import inverse_temperature
 from core.training.loop.batches import TrainingSet, UnreadableImages
@@ -56,8 +57,16 @@ class ValidationResult:
     tasks: tuple[TaskResult, ...] = ()
 
     @property
-    def task_accuracies(self) -> tuple[float | None, ...]:
-        return tuple(task.accuracy for task in self.tasks)
+    def epoch_fields(self) -> dict[str, Any]:
+        """The fields of `EpochDone` that this result gives."""
+        return {
+            "selection_loss": self.loss,
+            "selection_accuracy": self.accuracy,
+            "top_share": self.top_share,
+            "selection_balanced_accuracy": self.balanced_accuracy,
+            "selection_macro_f1": self.macro_f1,
+            "task_accuracies": tuple(task.accuracy for task in self.tasks),
+        }
 
     def score(self, monitor: str) -> float:
         """What the recipe's `monitor` watches; higher is better."""
@@ -70,35 +79,6 @@ class ValidationResult:
         score = scores[monitor]
         assert score is not None
         return score
-
-
-def epoch_done(
-    result: ValidationResult,
-    *,
-    epoch: int,
-    train_loss: float,
-    train_accuracy: float,
-    seconds: float,
-    step: int = 0,
-    images_per_s: float = 0.0,
-    l2: float = 0.0,
-) -> EpochDone:
-    """The event of an epoch with this validation result."""
-    return EpochDone(
-        epoch=epoch,
-        train_loss=train_loss,
-        train_accuracy=train_accuracy,
-        selection_loss=result.loss,
-        selection_accuracy=result.accuracy,
-        seconds=seconds,
-        l2=l2,
-        step=step,
-        images_per_s=images_per_s,
-        top_share=result.top_share,
-        selection_balanced_accuracy=result.balanced_accuracy,
-        selection_macro_f1=result.macro_f1,
-        task_accuracies=result.task_accuracies,
-    )
 
 
 def validate(

@@ -50,6 +50,20 @@ def run_python(code: str, *arguments: object, **environment: str) -> str:
     return done.stdout.strip()
 
 
+def sweep(cards: Iterable[Any], every_day: Iterable[str], name: str) -> list[Any]:
+    """The cards as parameters of a test. Those whose attribute `name` is not among `every_day`
+    are marked slow: they run with `make test-all`."""
+    import pytest
+
+    wanted = set(every_day)
+    cards = list(cards)
+    assert wanted <= {getattr(card, name) for card in cards}
+    return [
+        card if getattr(card, name) in wanted else pytest.param(card, marks=pytest.mark.slow)
+        for card in cards
+    ]
+
+
 def small_recipe(**values: object) -> Recipe:
     """Two short epochs on the last layer group of `TINY`, in numbers that are the same on every
     machine. Needs the fixture `tiny_weights`."""

@@ -19,6 +19,7 @@ from core.advice.rules import Thresholds, decide, rule_tables
 from core.data.sources.scan import scan
 from core.recipe.plan import make_plan
 from core.recipe.recipe import make_recipe
+from helpers import TINY
 
 
 def evidence(accuracy):
@@ -124,8 +125,9 @@ def digits(tmp_path_factory):
     return scan(root)
 
 
+@pytest.mark.usefixtures("tiny_weights")
 def test_the_advice_has_a_complete_recipe_and_a_cost_for_every_strategy(digits):
-    advice = advise(digits, make_recipe({"seed": 3}), domain="somewhat")
+    advice = advise(digits, make_recipe({"seed": 3, "model": TINY}), domain="somewhat")
     assert [a.strategy for a in advice.alternatives] == ["feature-extraction", "partial", "full"]
     frozen, partial, full = advice.alternatives
     assert frozen.is_advised
@@ -139,11 +141,11 @@ def test_the_advice_has_a_complete_recipe_and_a_cost_for_every_strategy(digits):
     assert advice.to_dict()["alternatives"][1]["recipe"]["strategy"] == "partial"
 
 
+@pytest.mark.usefixtures("tiny_weights")
 def test_a_budget_nothing_fits_is_said_and_a_smaller_strategy_is_taken_where_it_fits(digits):
     limits = Thresholds(medium=5, large=10)  # so that the table says full fine-tuning
-    poor = advise(
-        digits, make_recipe({}), domain="somewhat", budget_seconds=1e-3, thresholds=limits
-    )
+    recipe = make_recipe({"model": TINY})
+    poor = advise(digits, recipe, domain="somewhat", budget_seconds=1e-3, thresholds=limits)
     assert poor.table.strategy == "full"
     assert poor.decision.strategy == "feature-extraction"
     assert any("No strategy fits" in reason for reason in poor.reasons)

@@ -16,6 +16,7 @@ from core.catalog import catalog
 from core.catalog.card import ModelCard
 from core.catalog_build import costs
 from core.models import skeleton
+from helpers import sweep
 
 _ATEN = torch.ops.aten
 _PRODUCTS = {
@@ -85,7 +86,17 @@ def check(card: ModelCard) -> None:
     assert (card.id, card.activations) == (card.id, counter.elements)
 
 
-@pytest.mark.parametrize("card", SMALLEST, ids=lambda card: card.family)
+# Each kind of layer that is counted: of them all, and of models that share weights or branch.
+FAMILIES_EVERY_DAY = (
+    "ConvNeXt", "CrossViT", "DPN", "EfficientNet", "EfficientViT", "Gemma 4 ViT", "HRNet",
+    "HaloNet and BoTNet", "LeViT", "MLP-Mixer", "MaxViT and CoAtNet", "NASNet", "NFNet", "ResNet",
+    "Swin V2", "VGG", "ViT", "XCiT",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "card", sweep(SMALLEST, FAMILIES_EVERY_DAY, "family"), ids=lambda card: card.family
+)
 def test_the_counts_of_every_family_agree_with_a_second_count(card: ModelCard):
     check(card)
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from core.catalog import catalog
 from core.cli.app import main
+from core.compute import benchmark
 
 
 def ask(capsys, *arguments: object):
@@ -84,7 +85,12 @@ def test_bad_input_is_one_sentence(capsys, arguments, code, wanted):
     assert wanted in said.replace("│ ", "").replace(" │", "")
 
 
-def test_models_are_compared_by_figures_and_by_what_they_see(tmp_path: Path, capsys):
+@pytest.fixture
+def few_passes(monkeypatch) -> None:
+    monkeypatch.setattr(benchmark, "_PASSES", 5)
+
+
+def test_models_are_compared_by_figures_and_by_what_they_see(tmp_path: Path, capsys, few_passes):
     picture = tmp_path / "grey.png"
     Image.new("RGB", (64, 64), (120, 120, 120)).save(picture)
     names = ("bundled/tf_efficientnet_lite0", "timm/test_resnet.r160_in1k")
@@ -100,7 +106,7 @@ def test_models_are_compared_by_figures_and_by_what_they_see(tmp_path: Path, cap
     assert known["latency_ms"] == second["latency_ms"]
 
 
-def test_the_comparison_reads_well_in_a_terminal(capsys):
+def test_the_comparison_reads_well_in_a_terminal(capsys, few_passes):
     code, out, _ = ask(capsys, "compare", "timm/test_resnet.r160_in1k", "--device", "cpu")
     assert code == 0
     assert "ms, median" in out

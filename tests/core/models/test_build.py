@@ -14,6 +14,7 @@ from core.catalog.card import ModelCard
 from core.errors import ModelError
 from core.models import head, skeleton
 from core.models.build import BuiltModel, build, freeze_backbone
+from helpers import sweep
 
 CARDS = catalog.load()
 
@@ -88,19 +89,28 @@ def check_new_head(card: ModelCard) -> BuiltModel:
     return built
 
 
-@pytest.mark.parametrize("card", TORCHVISION, ids=lambda card: card.arch)
+# One of each way in which a library names, places or shapes the last layer.
+TORCHVISION_EVERY_DAY = (
+    "alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "googlenet", "inception_v3",
+    "maxvit_t", "mobilenet_v3_small", "regnet_y_400mf", "resnet18", "squeezenet1_1", "swin_t",
+    "vgg11", "vit_b_16",
+)  # fmt: skip
+FAMILIES_EVERY_DAY = (
+    "BEiT", "ConvNeXt", "CrossViT", "DeiT", "EfficientFormer", "EfficientNet", "EfficientViM",
+    "HRNet", "LeViT", "MLP-Mixer", "MaxViT and CoAtNet", "MobileNetV3", "NFNet", "PiT", "RepViT",
+    "ResNet", "Swin", "VGG", "ViT", "VOLO",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "card", sweep(TORCHVISION, TORCHVISION_EVERY_DAY, "arch"), ids=lambda card: card.arch
+)
 def test_every_torchvision_architecture_gets_a_new_head(card: ModelCard):
     check_new_head(card)
 
 
 @pytest.mark.parametrize(
-    "card",
-    # An LSTM on meta tensors goes step by step: 6 to 13 s.
-    [
-        pytest.param(card, marks=pytest.mark.slow) if card.family == "Sequencer2D" else card
-        for card in FAMILIES
-    ],
-    ids=lambda card: card.arch,
+    "card", sweep(FAMILIES, FAMILIES_EVERY_DAY, "family"), ids=lambda card: card.arch
 )
 def test_a_model_of_every_timm_family_gets_a_new_head(card: ModelCard):
     check_new_head(card)
@@ -249,7 +259,7 @@ def test_layer_groups_go_from_the_stem_to_the_head():
     assert built.groups[-1].parameters == ("fc.weight", "fc.bias")
 
 
-@pytest.mark.parametrize("card", [*TORCHVISION[::8], *TIMM[7::60]], ids=lambda card: card.arch)
+@pytest.mark.parametrize("card", [*TORCHVISION[::20], *TIMM[7::120]], ids=lambda card: card.arch)
 def test_the_parameters_of_a_card_are_those_of_the_model(card: ModelCard):
     module = build(card, meta=True).module
     assert card.params == sum(p.numel() for p in module.parameters())

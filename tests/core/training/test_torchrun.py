@@ -28,10 +28,12 @@ def index(tmp_path, make_image_folder):
     return open_dataset(make_image_folder(tmp_path / "shapes", per_class={"train": 7, "val": 5}))
 
 
-def test_two_processes_come_to_what_one_comes_to(index) -> None:
-    alone = train(index, RECIPE).result
+@pytest.mark.parametrize("strategy", [pytest.param("full", marks=pytest.mark.slow), "partial"])
+def test_two_processes_come_to_what_one_comes_to(index, strategy) -> None:
+    recipe = RECIPE.with_values(strategy=strategy)
+    alone = train(index, recipe).result
     heard: list[Event] = []
-    both = fit_with_torchrun(RECIPE.with_values(processes=2), index, sink=heard.append)
+    both = fit_with_torchrun(recipe.with_values(processes=2), index, sink=heard.append)
     assert both.status == "done"
     assert both.report is not None
     assert both.report.n == alone.report.n == len(index.indices("val"))

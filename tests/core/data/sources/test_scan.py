@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import csv
-import gc
 import hashlib
 import json
 import os
 import random
 import shutil
-import threading
-import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +16,10 @@ from PIL import Image
 
 from core.data.dataset import SPLITS, DatasetIndex
 from core.data.sources import file_reader
-from core.data.sources.scan import picture_files, scan, to_json
+from core.data.sources.scan import scan, to_json
 from core.data.splits import honest_sets
-from core.errors import Cancelled, DatasetError
+from core.errors import DatasetError
 from core.images import decode
-from helpers import WAIT_S
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -368,137 +364,7 @@ def test_a_class_folder_that_cannot_be_looked_into_is_not_called_empty(
     }
 
 
-# Refusals: one sentence with the value, and what to do
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda d: None, "There is no folder"),
-        (lambda d: d.write_text("x"), "“photos” is a file, not a folder"),
-        (lambda d: d.mkdir(), "The folder “photos” is empty."),
-        (lambda d: pictures(d, "1.png", "2.png"), "“photos” has 2 pictures but no class folders."),
-        (
-            lambda d: pictures(d, "train/1.png"),
-            "“photos/train” has 1 picture but no class folders.",
-        ),
-        (lambda d: pictures(d, "val/a/1.png", "test/a/1.png"), "has val and test but no folder"),
-        (
-            lambda d: pictures(d, "ants/1.png", "ants/2.png"),
-            "only one class with pictures (“ants”)",
-        ),
-        (lambda d: pictures(d, "train/a/1.png", "val/a/2.png", "val/b/3.png"), "only one class"),
-        (
-            lambda d: words(d, "a/1.txt", "b/2.txt"),
-            "The class folders in “photos” hold no pictures.",
-        ),
-        (lambda d: words(d, "readme.txt"), "“photos” has no class folders and no pictures."),
-        (
-            lambda d: words(d, "a/1.jpg", "b/2.jpg"),
-            "None of the 2 pictures in “photos” can be read",
-        ),
-    ],
-)
-def test_a_folder_nothing_can_be_trained_on_is_refused(tmp_path, make, message):
-    make(tmp_path / "photos")
-    with pytest.raises(DatasetError) as caught:
-        scan(tmp_path / "photos")
-    assert message in caught.value.message
-    assert caught.value.hint
-    assert caught.value.message.endswith(".")
-
-
-def pictures(folder: Path, *files: str) -> None:
-    for number, file in enumerate(files):
-        (folder / file).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (8, 8), (number, 9, 9)).save(folder / file)
-
-
-def words(folder: Path, *files: str) -> None:
-    for file in files:
-        (folder / file).parent.mkdir(parents=True, exist_ok=True)
-        (folder / file).write_text(file)
-
-
-def test_a_folder_that_may_not_be_read_is_refused(tmp_path, monkeypatch):
-    (tmp_path / "photos").mkdir()
-
-    def refuse(path="."):
-        raise PermissionError(13, "Permission denied", path)
-
-    monkeypatch.setattr(os, "scandir", refuse)
-    with pytest.raises(DatasetError, match="no permission to read"):
-        scan(tmp_path / "photos")
-
-
-def test_a_folder_that_vanishes_in_the_scan_is_an_error(make_image_folder, tmp_path):
-    folder = make_image_folder(tmp_path / "stick", per_class=20)
-
-    def pull_out(done: int, total: int, note: str) -> None:
-        if total:
-            shutil.rmtree(folder, ignore_errors=True)
-
-    with pytest.raises(DatasetError, match="vanished while it was read"):
-        scan(folder, on_progress=pull_out)
-
-
-# Progress, stopping, cost
-
-
-def test_progress_goes_up_to_the_number_of_files_on_the_callers_thread(make_image_folder, tmp_path):
-    folder = make_image_folder(tmp_path / "d", per_class=30)
-    seen: list[tuple[int, int, str]] = []
-    threads = set()
-
-    def listen(done: int, total: int, note: str) -> None:
-        seen.append((done, total, note))
-        threads.add(threading.current_thread())
-
-    scan(folder, on_progress=listen)
-    assert threads == {threading.current_thread()}
-    file_reader = [done for done, _, note in seen if note == "Reading pictures"]
-    assert file_reader == sorted(file_reader)
-    assert file_reader[-1] == 180
-    assert all(0 <= done <= total or not total for done, total, _ in seen)
-
-
-@pytest.mark.parametrize("verify", [False, True])
-def test_a_stop_is_heeded_at_once_while_a_file_hangs(
-    make_image_folder, tmp_path, monkeypatch, verify
-):
-    folder = make_image_folder(tmp_path / "d", per_class=30)
-    released, started, has_ended = (threading.Event() for _ in range(3))
-
-    def hang(path):
-        started.set()
-        released.wait(WAIT_S)
-        has_ended.set()
-        raise decode.DecodeError(path, "it hung")
-
-    monkeypatch.setattr(file_reader, "read_header_and_size", hang)
-    try:
-        with pytest.raises(Cancelled):
-            scan(folder, verify=verify, should_stop=started.is_set)
-        assert not has_ended.is_set(), "the file that hangs was waited for"
-    finally:
-        released.set()
-
-
-def test_a_file_costs_less_than_a_kilobyte(make_image_folder, tmp_path):
-    folder = make_image_folder(tmp_path / "d", per_class=200, size_px=8)
-    scan(folder)
-    tracemalloc.start()
-    try:
-        index = scan(folder)
-        gc.collect()  # what other threads or the scan itself left to be collected is not kept
-        kept, _ = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert len(index) == 1200
-    assert kept / len(index) < 1024
-
-
-# The command line's JSON, and the pictures of a folder
+# Names, and the command line's JSON
 
 
 def test_names_of_any_kind_are_read_and_what_is_no_file_is_left_out(make_image_folder, tmp_path):
@@ -538,16 +404,6 @@ def test_the_json_has_the_keys_of_the_command_line(make_image_folder, tmp_path):
         "split_origin": "folders",
     }
     assert expected.items() <= document.items()
-
-
-def test_the_pictures_of_any_folder_are_listed_for_classifying(tmp_path):
-    pictures(tmp_path, "2.png", "1.png", "deep/er/3.png", ".hidden/4.png")
-    (tmp_path / "1.png").rename(tmp_path / "no_extension")
-    words(tmp_path, "notes.txt", "broken.jpg")
-    found = [path.relative_to(tmp_path).as_posix() for path in picture_files(tmp_path)]
-    assert found == ["2.png", "broken.jpg", "no_extension", "deep/er/3.png"]
-    with pytest.raises(DatasetError, match="There is no folder"):
-        picture_files(tmp_path / "nowhere")
 
 
 # Real folders

@@ -38,7 +38,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture(autouse=True)
-def full_priority(monkeypatch: pytest.MonkeyPatch) -> None:
+def full_priority(nothing_is_left_behind: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The window's jobs at the priority of their process: on a busy machine they would get what
     other processes leave, and a training of seconds took more than 200 s."""
     if "gui.kit.workers" in sys.modules:

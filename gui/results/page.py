@@ -229,7 +229,7 @@ class ResultsPage(Page):
     def _fill(self, results: RunResults) -> None:
         self._shown = results
         report = results.report
-        model = results.summary.model.rpartition("/")[2].replace("tf_efficientnet_lite", "Lite")
+        model = shown_name(results.summary.model)
         strategy = strategy_in_words(results.summary.strategy)
         self.set_subtitle(f"{strategy} · {model} · {isolate(results.dataset)}")
         self.inspector.close_picture()
